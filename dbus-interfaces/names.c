@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The rule for names, the names of states, object paths. See names.h. */
+#include "names.h"
+
+#include "error.h"
+
+static const char *const state_names[KH_N_STATES] = {
+    [KH_STATE_CREATED] = "created",   [KH_STATE_STARTING] = "starting",
+    [KH_STATE_RUNNING] = "running",   [KH_STATE_STOPPING] = "stopping",
+    [KH_STATE_STOPPED] = "stopped",   [KH_STATE_FAILED] = "failed",
+    [KH_STATE_DELETING] = "deleting",
+};
+
+const char *
+kh_state_name(KhState state)
+{
+    g_return_val_if_fail((unsigned)state < KH_N_STATES, "failed");
+    return state_names[state];
+}
+
+gboolean
+kh_state_from_name(const char *name, KhState *state)
+{
+    for (unsigned i = 0; i < KH_N_STATES; i++) {
+        if (g_str_equal(name, state_names[i])) {
+            *state = (KhState)i;
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+static gboolean
+is_name_edge(char c)
+{
+    return g_ascii_islower(c) || g_ascii_isdigit(c);
+}
+
+static gboolean
+name_is_good(const char *name)
+{
+    gsize length = strlen(name);
+
+    if (length == 0 || length > KH_NAME_MAX)
+        return FALSE;
+    if (!is_name_edge(name[0]) || !is_name_edge(name[length - 1]) || strstr(name, ".."))
+        return FALSE;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == length;
+}
+
+gboolean
+kh_name_check(const char *name, GError **error)
+{
+    g_autofree char *shown = NULL;
+
+    if (name_is_good(name))
+        return TRUE;
+    shown = kh_text_sanitize(name, 80);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "\"%s\" is no instance name: use 1 to %d of a-z, 0-9, '.', '_' and '-', beginning "
+                "and ending with a letter or digit, without two dots in a row",
+                shown, KH_NAME_MAX);
+    return FALSE;
+}
+
+char *
+kh_path_of_instance(const char *id)
+{
+    g_autofree char *element = g_strdelimit(g_strdup(id), "-", '_');
+
+    return g_strconcat(KH_PATH_INSTANCES "/", element, NULL);
+}
+
+char *
+kh_path_of_image(const char *id)
+{
+    if (!id || !*id)
+        return g_strdup("/");
+    return g_strconcat(KH_PATH_IMAGES "/", id, NULL);
+}
+
+char *
+kh_text_sanitize(const char *text, gsize max)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, (gssize)strnlen(text, max));
+    GString *out = g_string_new(NULL);
+
+    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+        gboolean control = (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0);
+        /* U+202A..U+202E and U+2066..U+2069 reorder what a terminal shows. */
+        gboolean bidi = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+
+        g_string_append_unichar(out, control || bidi ? 0xfffd : c);
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* Levenshtein distance of two short words, one row at a time. */
+static guint
+edit_distance(const char *a, const char *b)
+{
+    gsize width = strlen(b);
+    g_autofree guint *row = g_new(guint, width + 1);
+
+    for (guint j = 0; j <= width; j++)
+        row[j] = j;
+    for (guint i = 1; a[i - 1]; i++) {
+        guint diagonal = row[0];
+
+        row[0] = i;
+        for (guint j = 1; j <= width; j++) {
+            guint replaced = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            row[j] = MIN(replaced, MIN(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[width];
+}
+
+const char *
+kh_nearest_word(const char *word, const char *const *known)
+{
+    const char *best = NULL;
+    guint best_distance = 4;
+
+    if (strlen(word) > 64)
+        return NULL;
+    for (gsize i = 0; known[i]; i++) {
+        guint distance = edit_distance(word, known[i]);
+
+        if (distance < best_distance) {
+            best = known[i];
+            best_distance = distance;
+        }
+    }
+    return best;
+}
