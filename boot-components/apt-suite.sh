@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Reads one Debian suite that this machine need not have configured, through an apt
+# configuration of its own: the machine's mirror and keyring, a private package list.
+# Nothing below /etc/apt or /var/lib/apt is changed. Called by build.sh and by
+# data/packages.
+#
+#   apt-suite.sh SUITE show PACKAGE[=VERSION]          name version sha256 filename
+#   apt-suite.sh SUITE download FOLDER PACKAGE[=VERSION]...
+#   apt-suite.sh SUITE install PACKAGE...              (root; dependencies from here too)
+set -euo pipefail
+
+die() {
+    printf 'apt-suite: %s\n' "$*" >&2
+    exit 1
+}
+
+# The first mirror of the machine's own sources, in either format.
+machine_mirror() {
+    local uri
+    uri=$(sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p' \
+        /etc/apt/sources.list.d/*.sources 2>/dev/null | grep -v security | head -n 1) || true
+    [ -n "$uri" ] || uri=$(sed -n \
+        's/^deb[[:space:]]\+\(\[[^]]*\][[:space:]]*\)\?\([^[:space:]]*\).*/\2/p' \
+        /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+        grep -v security | head -n 1) || true
+    [ -n "$uri" ] || die "no Debian mirror found in /etc/apt/sources.list*; add one"
+    printf '%s\n' "$uri"
+}
+
+# A folder with apt's whole configuration for suite $1; printed.
+private_config() {
+    local suite=$1 root=${APT_SUITE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/katana-apt}/$1
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    mkdir -p "$root"/{lists/partial,archives/partial,etc/preferences.d,etc/trusted.gpg.d}
+    [ -r "$keyring" ] || die "$keyring is missing; install debian-archive-keyring"
+    printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$(machine_mirror)" "$suite" \
+        >"$root/sources.list"
+    cat >"$root/apt.conf" <<CONF
+Dir::Etc::SourceList "$root/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::PreferencesParts "$root/etc/preferences.d";
+Dir::State::Lists "$root/lists";
+Dir::Cache::Archives "$root/archives";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+APT::Sandbox::User "root";
+APT::Get::AllowUnauthenticated "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+CONF
+    printf '%s\n' "$root"
+}
+
+refresh() {
+    local root=$1 suite=$2 stamp=$1/refreshed
+    # One refresh per hour is enough, and spares the mirror during a build.
+    [ -z "$(find "$stamp" -mmin -60 2>/dev/null)" ] || return 0
+    apt-get -qq update >&2 ||
+        die "suite $suite cannot be read from the machine's mirror; check the network"
+    touch "$stamp"
+}
+
+show() {
+    local suite=$1 package=$2
+    apt-cache show --no-all-versions "$package" 2>/dev/null | awk '
+        /^Package:/ { p = $2 } /^Version:/ { v = $2 }
+        /^SHA256:/ { h = $2 } /^Filename:/ { f = $2 }
+        /^$/ { exit } END { if (p) print p, v, h, f }' | grep . ||
+        die "suite $suite has no package $package (gone or never there)"
+}
+
+download() {
+    local suite=$1 folder=$2 package
+    shift 2
+    mkdir -p "$folder"
+    cd "$folder"
+    for package; do
+        apt-get -qq download "$package" >&2 ||
+            die "package $package of suite $suite cannot be had; see above"
+    done
+}
+
+# Installs from the suite with the machine's own suites beside it, so that apt takes
+# from the foreign one no more than the packages need.
+install_packages() {
+    local suite=$1 root=$2 parts=$2/parts
+    shift 2
+    mkdir -p "$parts"
+    cp -f "$root/sources.list" "$parts/suite.list"
+    cp -f /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list "$parts" 2>/dev/null ||
+        true
+    if [ -f /etc/apt/sources.list ]; then cp -f /etc/apt/sources.list "$parts/machine.list"; fi
+    printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$suite" \
+        >"$root/etc/preferences.d/suite"
+    local options=(-o "Dir::Etc::SourceList=/dev/null" -o "Dir::Etc::SourceParts=$parts")
+    apt-get -qq "${options[@]}" update >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y "${options[@]}" \
+        --no-install-recommends -t "$suite" install "$@" >&2 </dev/null
+    rm -f "$root/etc/preferences.d/suite" "$root/refreshed"
+}
+
+main() {
+    [ $# -ge 3 ] || { sed -n '8,10s/^#   //p' "$0" >&2; exit 2; }
+    local suite=$1 verb=$2 root
+    shift 2
+    root=$(private_config "$suite")
+    export APT_CONFIG=$root/apt.conf
+    case $verb in
+    show) refresh "$root" "$suite"; show "$suite" "$1" ;;
+    download) refresh "$root" "$suite"; download "$suite" "$@" ;;
+    install) install_packages "$suite" "$root" "$@" ;;
+    *) die "unknown verb $verb" ;;
+    esac
+}
+
+main "$@"
