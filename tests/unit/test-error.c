@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The error domain and its names on the bus: dbus-interfaces/error.c. */
+#include "error.h"
+
+static void
+names_round_trip(void)
+{
+    for (int code = 0; code < KH_N_ERRORS; code++) {
+        g_autofree char *full =
+            g_strconcat("org.katana.Hypervisor.Error.", kh_error_name(code), NULL);
+        g_autoptr(GError) error = g_error_new(KH_ERROR, code, "text");
+        g_autofree char *encoded = g_dbus_error_encode_gerror(error);
+
+        g_assert_cmpint(kh_error_from_name(full), ==, code);
+        g_assert_cmpint(kh_error_from_name(kh_error_name(code)), ==, code);
+        g_assert_cmpstr(encoded, ==, full);
+    }
+    g_assert_cmpint(kh_error_from_name("org.freedesktop.DBus.Error.Failed"), ==, KH_ERROR_FAILED);
+    g_assert_cmpstr(kh_error_name(9999), ==, "Failed");
+}
+
+static void
+foreign_errors(void)
+{
+    g_autoptr(GError) full = kh_error_import(g_error_new(G_IO_ERROR, G_IO_ERROR_NO_SPACE, "full"),
+                                             KH_ERROR_FAILED, "data disk");
+    g_autoptr(GError) other = kh_error_import(g_error_new(G_FILE_ERROR, G_FILE_ERROR_IO, "bad"),
+                                              KH_ERROR_LAUNCH_FAILED, "qemu");
+    g_autoptr(GError) ours =
+        kh_error_import(g_error_new(KH_ERROR, KH_ERROR_BUSY, "busy"), KH_ERROR_FAILED, "ignored");
+
+    g_assert_error(full, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+    g_assert_cmpstr(full->message, ==, "data disk: full");
+    g_assert_error(other, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+    g_assert_error(ours, KH_ERROR, KH_ERROR_BUSY);
+    g_assert_cmpstr(ours->message, ==, "busy");
+}
+
+static void
+not_authorized(void)
+{
+    for (int code = 0; code < KH_N_ERRORS; code++) {
+        g_autoptr(GError) error = g_error_new(KH_ERROR, code, "text");
+        gboolean expected = g_str_has_prefix(kh_error_name(code), "NotAuthorized");
+
+        g_assert_cmpint(kh_error_is_not_authorized(error), ==, expected);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/error/names", names_round_trip);
+    g_test_add_func("/error/foreign", foreign_errors);
+    g_test_add_func("/error/not-authorized", not_authorized);
+    return g_test_run();
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of instances, states and objects: dbus-interfaces/names.c. */
+#include "error.h"
+#include "names.h"
+
+static void
+good_names(void)
+{
+    g_autofree char *longest = g_strnfill(KH_NAME_MAX, 'a');
+    const char *const names[] = {"a", "0", "a-b", "a.b_c-d", "x1", longest};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(kh_name_check(names[i], &error));
+        g_assert_no_error(error);
+    }
+}
+
+static void
+bad_names(void)
+{
+    g_autofree char *too_long = g_strnfill(KH_NAME_MAX + 1, 'a');
+    const char *const names[] = {"",   "-x",   "x-",  "..",   "a/b",        "a b",   "A",
+                                 ".a", "a..b", "a\n", "\xff", "a\xc3\xa9" "b", too_long};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false(kh_name_check(names[i], &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_true(g_utf8_validate(error->message, -1, NULL));
+    }
+}
+
+static void
+states_round_trip(void)
+{
+    KhState state = KH_STATE_CREATED;
+
+    for (unsigned i = 0; i < KH_N_STATES; i++) {
+        g_assert_true(kh_state_from_name(kh_state_name((KhState)i), &state));
+        g_assert_cmpuint(state, ==, i);
+    }
+    g_assert_false(kh_state_from_name("suspended", &state));
+}
+
+static void
+object_paths(void)
+{
+    g_autofree char *instance = kh_path_of_instance("12ab-34");
+    g_autofree char *image = kh_path_of_image("00ff");
+    g_autofree char *none = kh_path_of_image(NULL);
+
+    g_assert_cmpstr(instance, ==, "/org/katana/Hypervisor/instances/12ab_34");
+    g_assert_cmpstr(image, ==, "/org/katana/Hypervisor/images/00ff");
+    g_assert_cmpstr(none, ==, "/");
+}
+
+static void
+sanitized_text(void)
+{
+    g_autofree char *escape = kh_text_sanitize("a\x1b[2Jb\tc", 80);
+    g_autofree char *invalid = kh_text_sanitize("x\xff", 80);
+    g_autofree char *bidi = kh_text_sanitize("\xe2\x80\xae", 80);
+    g_autofree char *cut = kh_text_sanitize("abcdef", 3);
+
+    g_assert_cmpstr(escape, ==, "a\xef\xbf\xbd[2Jb\tc");
+    g_assert_cmpstr(invalid, ==, "x\xef\xbf\xbd");
+    g_assert_cmpstr(bidi, ==, "\xef\xbf\xbd");
+    g_assert_cmpstr(cut, ==, "abc");
+}
+
+static void
+nearest_word(void)
+{
+    const char *const known[] = {"launcher", "qemu", "port-range", NULL};
+
+    g_assert_cmpstr(kh_nearest_word("lancher", known), ==, "launcher");
+    g_assert_cmpstr(kh_nearest_word("port_range", known), ==, "port-range");
+    g_assert_null(kh_nearest_word("accelerator", known));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/names/good", good_names);
+    g_test_add_func("/names/bad", bad_names);
+    g_test_add_func("/names/states", states_round_trip);
+    g_test_add_func("/names/paths", object_paths);
+    g_test_add_func("/names/sanitize", sanitized_text);
+    g_test_add_func("/names/nearest", nearest_word);
+    return g_test_run();
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The bus contract: every member documented, every method with an action, no writable
+property. Called by meson with the interface files."""
+import re
+import sys
+import xml.etree.ElementTree as tree
+
+ACTIONS = {"free", "create", "operate", "configure", "delete", "read-logs",
+           "read-configuration", "console", "attest", "snapshot", "backup", "restore",
+           "manage-images", "expose"}
+
+
+def faults(path):
+    text = open(path, encoding="utf-8").read()
+    documented = dict(re.findall(r"<!--\s*([\w.]+):(.*?)-->", text, re.S))
+    for interface in tree.fromstring(text).iter("interface"):
+        members = [interface] + [m for m in interface if m.tag != "annotation"]
+        for member in members:
+            name = member.get("name")
+            if "@since:" not in documented.get(name, ""):
+                yield f"{name} is not documented with a @since"
+            for arg in member.findall("arg") if member.tag == "method" else []:
+                if f"@{arg.get('name')}:" not in documented.get(name, ""):
+                    yield f"argument {arg.get('name')} of {name} is not documented"
+            if member.tag == "property" and member.get("access") != "read":
+                yield f"property {name} is writable"
+            notes = {a.get("name"): a.get("value") for a in member.findall("annotation")}
+            action = notes.get("org.katana.Hypervisor.Action")
+            if member.tag == "method" and action not in ACTIONS:
+                yield f"method {name} has the action {action}"
+
+
+def main():
+    paths = sys.argv[1:]
+    failed = False
+    print(f"1..{len(paths)}")
+    for number, path in enumerate(paths, 1):
+        found = list(faults(path))
+        for fault in found:
+            print(f"# {fault}")
+        failed |= bool(found)
+        print(f"{'not ok' if found else 'ok'} {number} - {path.rsplit('/', 1)[-1]}")
+    sys.exit(failed)
+
+
+main()
