@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of configuration keys; see config-keys.h. */
+#include "config-keys.h"
+
+#include "names.h"
+
+#define MIB (G_GUINT64_CONSTANT(1) << 20)
+#define TIB (G_GUINT64_CONSTANT(1) << 40)
+
+static const KhConfigKey keys[] = {
+    {"vcpus", "u", "4", KH_CONFIG_NUMBER, 1, 255, "vcpus", "N", "Virtual processors"},
+    {"memory-bytes", "t", "4294967296", KH_CONFIG_SIZE, 128 * MIB, 16 * TIB, "memory", "SIZE",
+     "Memory of the machine, such as 4G"},
+    {"storage-bytes", "t", "10737418240", KH_CONFIG_SIZE, 50 * MIB, 8 * TIB, "storage", "SIZE",
+     "Size of the data disk (sparse)"},
+    {"rpc-port", "q", "0", KH_CONFIG_NUMBER, 1024, 65535, "port", "PORT",
+     "TCP port of the RPC endpoint (default: the lowest free)"},
+    {"rpc-address", "s", "'127.0.0.1'", KH_CONFIG_TEXT, 0, 0, "bind", "ADDR",
+     "Address it listens on"},
+    {"dev", "b", "false", KH_CONFIG_FLAG, 0, 0, "dev", NULL, "Katana's development mode"},
+    {"chain-id", "s", "''", KH_CONFIG_TEXT, 0, 0, "chain-id", "ID", "Chain id"},
+    {"block-time", "t", "0", KH_CONFIG_NUMBER, 0, 86400000, "block-time", "MS",
+     "Make a block every so many milliseconds"},
+    {"accounts", "q", "0", KH_CONFIG_NUMBER, 0, 1000, "accounts", "N",
+     "Number of prefunded accounts (with --dev)"},
+    {"no-fee", "b", "false", KH_CONFIG_FLAG, 0, 0, "no-fee", NULL, "Charge no fee (with --dev)"},
+    {"katana-args", "as", "[]", KH_CONFIG_LIST, 0, 0, NULL, NULL, "Further arguments of Katana"},
+    {"accelerator", "s", "'auto'", KH_CONFIG_TEXT, 0, 0, "accelerator", "NAME", "auto, kvm or tcg"},
+    {"labels", "a{ss}", "{}", KH_CONFIG_LABELS, 0, 0, "label", "K=V",
+     "A label; may be given several times"},
+    {"outbound", "b", "false", KH_CONFIG_FLAG, 0, 0, "outbound", NULL,
+     "Let the guest open connections"},
+    {NULL, NULL, NULL, KH_CONFIG_TEXT, 0, 0, NULL, NULL, NULL},
+};
+
+const KhConfigKey *
+kh_config_keys(void)
+{
+    return keys;
+}
+
+const KhConfigKey *
+kh_config_key_find(const char *key)
+{
+    for (const KhConfigKey *known = keys; known->key != NULL; known++)
+        if (g_str_equal(known->key, key))
+            return known;
+    return NULL;
+}
+
+const char *
+kh_config_key_nearest(const char *key)
+{
+    const char *names[G_N_ELEMENTS(keys)];
+
+    for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
+        names[i] = keys[i].key;
+    return kh_nearest_word(key, names);
+}
