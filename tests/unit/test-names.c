@@ -21,8 +21,20 @@ static void
 bad_names(void)
 {
     g_autofree char *too_long = g_strnfill(KH_NAME_MAX + 1, 'a');
-    const char *const names[] = {"",   "-x",   "x-",  "..",   "a/b",        "a b",   "A",
-                                 ".a", "a..b", "a\n", "\xff", "a\xc3\xa9" "b", too_long};
+    const char *const names[] = {"",
+                                 "-x",
+                                 "x-",
+                                 "..",
+                                 "a/b",
+                                 "a b",
+                                 "A",
+                                 ".a",
+                                 "a..b",
+                                 "a\n",
+                                 "\xff",
+                                 "a\xc3\xa9"
+                                 "b",
+                                 too_long};
 
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autoptr(GError) error = NULL;

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks an instance's configuration; see config.h. The keys: config-keys.h. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "config-keys.h"
+#include "error.h"
+#include "sizes.h"
+
+#define KATANA_ARGS_MAX 64
+#define KATANA_ARG_BYTES_MAX 4096
+#define LABELS_MAX 32
+#define LABEL_KEY_MAX 63
+#define LABEL_VALUE_MAX 256
+
+/* What the guest's init sets itself. */
+static const char *const reserved_args[] = {"--db-dir",    "--data-dir",  "--chain",
+                                            "--http.addr", "--http.port", NULL};
+
+static gboolean
+check_range(const KhConfigKey *key, guint64 number, GError **error)
+{
+    if (number >= key->min && number <= key->max)
+        return TRUE;
+    /* A zero port or account count means "choose for me" on the bus. */
+    if (number == 0 && g_str_equal(key->fallback, "0"))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "%s is %" G_GUINT64_FORMAT ", it must be from %" G_GUINT64_FORMAT
+                " to %" G_GUINT64_FORMAT,
+                key->key, number, key->min, key->max);
+    return FALSE;
+}
+
+static guint64
+number_of(GVariant *value)
+{
+    switch (g_variant_classify(value)) {
+    case G_VARIANT_CLASS_UINT16:
+        return g_variant_get_uint16(value);
+    case G_VARIANT_CLASS_UINT32:
+        return g_variant_get_uint32(value);
+    default:
+        return g_variant_get_uint64(value);
+    }
+}
+
+static gboolean
+check_value(const KhConfigKey *key, GVariant *value, GError **error)
+{
+    if (!g_variant_is_of_type(value, G_VARIANT_TYPE(key->type))) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s has the D-Bus type '%s', it must be '%s'", key->key,
+                    g_variant_get_type_string(value), key->type);
+        return FALSE;
+    }
+    if (key->form == KH_CONFIG_NUMBER || key->form == KH_CONFIG_SIZE)
+        return check_range(key, number_of(value), error);
+    return TRUE;
+}
+
+static gboolean
+refuse_unknown(const char *name, GError **error)
+{
+    const char *nearest = kh_config_key_nearest(name);
+    g_autofree char *shown = g_strescape(name, NULL);
+
+    if (nearest != NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "There is no configuration key \"%.64s\"; did you mean \"%s\"?", shown,
+                    nearest);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "There is no configuration key \"%.64s\"", shown);
+    return FALSE;
+}
+
+static gboolean
+check_keys(GVariant *dict, GError **error)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GVariantIter iter;
+    const char *name;
+    GVariant *item;
+
+    g_variant_iter_init(&iter, dict);
+    while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
+        g_autoptr(GVariant) value = item;
+        const KhConfigKey *key = kh_config_key_find(name);
+
+        if (key == NULL)
+            return refuse_unknown(name, error);
+        if (!g_hash_table_add(seen, (gpointer)key->key)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is given twice", name);
+            return FALSE;
+        }
+        if (!check_value(key, value, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Every key in the list's order, so that equal configurations have equal text. */
+static GVariant *
+fill_defaults(GVariant *dict)
+{
+    g_auto(GVariantBuilder) all = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+
+    for (const KhConfigKey *key = kh_config_keys(); key->key != NULL; key++) {
+        g_autoptr(GVariant) value =
+            g_variant_lookup_value(dict, key->key, G_VARIANT_TYPE(key->type));
+
+        if (value == NULL)
+            value = g_variant_parse(G_VARIANT_TYPE(key->type), key->fallback, NULL, NULL, NULL);
+        g_variant_builder_add(&all, "{sv}", key->key, value);
+    }
+    return g_variant_ref_sink(g_variant_builder_end(&all));
+}
+
+static KhConfig *
+config_of_dict(GVariant *full)
+{
+    KhConfig *config = g_new0(KhConfig, 1);
+
+    config->dict = g_variant_get_normal_form(full);
+    g_variant_lookup(config->dict, "vcpus", "u", &config->vcpus);
+    g_variant_lookup(config->dict, "memory-bytes", "t", &config->memory_bytes);
+    g_variant_lookup(config->dict, "storage-bytes", "t", &config->storage_bytes);
+    g_variant_lookup(config->dict, "rpc-port", "q", &config->rpc_port);
+    g_variant_lookup(config->dict, "rpc-address", "&s", &config->rpc_address);
+    g_variant_lookup(config->dict, "dev", "b", &config->dev);
+    g_variant_lookup(config->dict, "chain-id", "&s", &config->chain_id);
+    g_variant_lookup(config->dict, "block-time", "t", &config->block_time);
+    g_variant_lookup(config->dict, "accounts", "q", &config->accounts);
+    g_variant_lookup(config->dict, "no-fee", "b", &config->no_fee);
+    g_variant_lookup(config->dict, "katana-args", "^a&s", &config->katana_args);
+    g_variant_lookup(config->dict, "accelerator", "&s", &config->accelerator);
+    g_variant_lookup(config->dict, "outbound", "b", &config->outbound);
+    return config;
+}
+
+void
+kh_config_free(KhConfig *config)
+{
+    if (config == NULL)
+        return;
+    g_free(config->katana_args);
+    g_variant_unref(config->dict);
+    g_free(config);
+}
+
+static gboolean
+check_limits(const KhConfig *config, const KhConfigLimits *limits, GError **error)
+{
+    g_autofree char *memory_max = kh_size_format(limits->memory_max);
+    g_autofree char *storage_max = kh_size_format(limits->storage_max);
+
+    if (config->memory_bytes > limits->memory_max) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "memory-bytes is %" G_GUINT64_FORMAT ", this host has %s", config->memory_bytes,
+                    memory_max);
+        return FALSE;
+    }
+    if (config->storage_bytes > limits->storage_max) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "storage-bytes is %" G_GUINT64_FORMAT
+                    ", the state folder's file system can hold a file of %s",
+                    config->storage_bytes, storage_max);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_address(const KhConfig *config, GError **error)
+{
+    struct in_addr address;
+
+    if (inet_pton(AF_INET, config->rpc_address, &address) == 1)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "rpc-address is not an IPv4 address in dotted form, such as 127.0.0.1");
+    return FALSE;
+}
+
+/* The guest splits its arguments at white space, without quoting. */
+static gboolean
+has_blank_or_control(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if (g_ascii_isspace(*c) || g_ascii_iscntrl(*c))
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
+check_words(const KhConfig *config, GError **error)
+{
+    if (strlen(config->chain_id) > 31 || has_blank_or_control(config->chain_id) ||
+        config->chain_id[0] == '-') {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "chain-id must have at most 31 characters, none of them blank, and not "
+                    "start with '-'");
+        return FALSE;
+    }
+    if (!g_str_equal(config->accelerator, "auto") && !g_str_equal(config->accelerator, "kvm") &&
+        !g_str_equal(config->accelerator, "tcg")) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "accelerator must be \"auto\", \"kvm\" or \"tcg\"");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+is_reserved(const char *arg, const char **reserved)
+{
+    for (guint i = 0; reserved_args[i] != NULL; i++) {
+        gsize length = strlen(reserved_args[i]);
+
+        if (strncmp(arg, reserved_args[i], length) == 0 &&
+            (arg[length] == '\0' || arg[length] == '=')) {
+            *reserved = reserved_args[i];
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* Arguments can hold keys: errors give their place, never their text. */
+static gboolean
+check_katana_arg(const char *arg, guint number, GError **error)
+{
+    const char *reserved = NULL;
+
+    if (strlen(arg) > KATANA_ARG_BYTES_MAX) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "Katana argument %u has more than %d bytes", number, KATANA_ARG_BYTES_MAX);
+        return FALSE;
+    }
+    if (arg[0] == '\0' || has_blank_or_control(arg)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "Katana argument %u is empty or has a blank in it; the guest splits "
+                    "arguments at blanks",
+                    number);
+        return FALSE;
+    }
+    if (is_reserved(arg, &reserved)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "Katana argument %u is %s, which the machine sets itself; leave it out", number,
+                    reserved);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_katana_args(const KhConfig *config, GError **error)
+{
+    guint n = g_strv_length((char **)config->katana_args);
+
+    if (n > KATANA_ARGS_MAX) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "katana-args has %u arguments, at most %d are allowed", n, KATANA_ARGS_MAX);
+        return FALSE;
+    }
+    for (guint i = 0; i < n; i++)
+        if (!check_katana_arg(config->katana_args[i], i + 1, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean
+check_dev_only(const KhConfig *config, GError **error)
+{
+    if (config->dev || (!config->no_fee && config->accounts == 0))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s needs dev",
+                config->no_fee ? "no-fee" : "accounts");
+    return FALSE;
+}
+
+static gboolean
+check_labels(const KhConfig *config, GError **error)
+{
+    g_autoptr(GVariant) labels =
+        g_variant_lookup_value(config->dict, "labels", G_VARIANT_TYPE("a{ss}"));
+    const char *key, *value;
+    GVariantIter iter;
+
+    if (g_variant_n_children(labels) > LABELS_MAX) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "There are more than %d labels",
+                    LABELS_MAX);
+        return FALSE;
+    }
+    g_variant_iter_init(&iter, labels);
+    while (g_variant_iter_next(&iter, "{&s&s}", &key, &value)) {
+        if (key[0] != '\0' && strlen(key) <= LABEL_KEY_MAX && strlen(value) <= LABEL_VALUE_MAX)
+            continue;
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "The key of a label has 1 to %d bytes, its value at most %d", LABEL_KEY_MAX,
+                    LABEL_VALUE_MAX);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_rules(const KhConfig *config, const KhConfigLimits *limits, GError **error)
+{
+    return check_limits(config, limits, error) && check_address(config, error) &&
+           check_words(config, error) && check_katana_args(config, error) &&
+           check_dev_only(config, error) && check_labels(config, error);
+}
+
+KhConfig *
+kh_config_new(GVariant *dict, const KhConfigLimits *limits, GError **error)
+{
+    g_autoptr(GVariant) full = NULL;
+    g_autoptr(KhConfig) config = NULL;
+
+    if (!check_keys(dict, error))
+        return NULL;
+    full = fill_defaults(dict);
+    config = config_of_dict(full);
+    if (!check_rules(config, limits, error))
+        return NULL;
+    return g_steal_pointer(&config);
+}
+
+KhConfig *
+kh_config_with_port(const KhConfig *config, guint16 port)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(config->dict);
+    g_autoptr(GVariant) changed = NULL;
+    g_autoptr(GVariant) full = NULL;
+
+    g_variant_dict_insert(&dict, "rpc-port", "q", port);
+    changed = g_variant_ref_sink(g_variant_dict_end(&dict));
+    full = fill_defaults(changed);
+    return config_of_dict(full);
+}
+
+char *
+kh_config_to_text(const KhConfig *config)
+{
+    return g_variant_print(config->dict, TRUE);
+}
+
+KhConfig *
+kh_config_from_text(const char *text, GError **error)
+{
+    g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, error);
+    g_autoptr(GVariant) full = NULL;
+
+    if (dict == NULL || !check_keys(dict, error))
+        return NULL;
+    full = fill_defaults(dict);
+    return config_of_dict(full);
+}
+
+gboolean
+kh_config_exposes(GVariant *dict)
+{
+    const char *address = NULL;
+    gboolean outbound = FALSE;
+
+    /* Every entry is looked at: of a key given twice, a lookup sees only one. */
+    for (gsize i = 0; i < g_variant_n_children(dict); i++) {
+        g_autoptr(GVariant) value = NULL;
+        const char *key;
+
+        g_variant_get_child(dict, i, "{&sv}", &key, &value);
+        if (g_str_equal(key, "outbound") && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
+            outbound |= g_variant_get_boolean(value);
+        if (g_str_equal(key, "rpc-address") && g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+            address = g_variant_get_string(value, NULL);
+        if (outbound || (address != NULL && !g_str_equal(address, "127.0.0.1")))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+char **
+kh_config_guest_args(const KhConfig *config)
+{
+    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
+    g_autofree char *accounts = g_strdup_printf("%u", config->accounts);
+    g_autofree char *block_time = g_strdup_printf("%" G_GUINT64_FORMAT, config->block_time);
+
+    if (config->dev)
+        g_strv_builder_add(args, "--dev");
+    if (config->accounts > 0)
+        g_strv_builder_add_many(args, "--dev.accounts", accounts, NULL);
+    if (config->no_fee)
+        g_strv_builder_add(args, "--dev.no-fee");
+    if (config->block_time > 0)
+        g_strv_builder_add_many(args, "--block-time", block_time, NULL);
+    if (config->chain_id[0] != '\0')
+        g_strv_builder_add_many(args, "--chain-id", config->chain_id, NULL);
+    g_strv_builder_addv(args, config->katana_args);
+    return g_strv_builder_end(args);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checked configuration of an instance: what CreateInstance was given, with every
+ * default filled in. Immutable once made. Made by the manager and the store; read by the
+ * instance, the QEMU command line and the bus object.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+    guint32 vcpus;
+    guint64 memory_bytes;
+    guint64 storage_bytes;
+    guint16 rpc_port; /* 0 in a request: the lowest free one */
+    const char *rpc_address;
+    gboolean dev;
+    const char *chain_id; /* "" for Katana's default */
+    guint64 block_time;   /* milliseconds, 0 = a block per transaction */
+    guint16 accounts;     /* 0 = Katana's default */
+    gboolean no_fee;
+    const char **katana_args; /* may hold private keys: never logged, no property */
+    const char *accelerator;  /* "auto", "kvm" or "tcg" */
+    gboolean outbound;
+    GVariant *dict; /* a{sv}: every key; owns the strings above */
+} KhConfig;
+
+/* Bounds that the host sets. */
+typedef struct {
+    guint64 memory_max;  /* the host's RAM in bytes */
+    guint64 storage_max; /* what the state's file system can hold, in bytes */
+} KhConfigLimits;
+
+/*
+ * Checks @dict (a{sv}) and fills in defaults. KH_ERROR_INVALID_ARGUMENT names the key,
+ * what was found and what is allowed. Transfer full.
+ */
+KhConfig *kh_config_new(GVariant *dict, const KhConfigLimits *limits, GError **error);
+
+/* @config with another port. Transfer full. */
+KhConfig *kh_config_with_port(const KhConfig *config, guint16 port);
+
+/* Reads what kh_config_to_text() wrote; checks types, not the host's limits. */
+KhConfig *kh_config_from_text(const char *text, GError **error);
+
+/* All keys as GVariant text, for the database. Transfer full. */
+char *kh_config_to_text(const KhConfig *config);
+
+void kh_config_free(KhConfig *config);
+
+/*
+ * Whether the a{sv} @dict asks for what reaches beyond this host's loopback: another
+ * address, or outbound connections. Used by the gate before any other check, so it takes
+ * any dictionary; an ill-typed key does not count, it is refused later.
+ */
+gboolean kh_config_exposes(GVariant *dict);
+
+/* Katana's command line in the guest, one argument per element. Transfer full. */
+char **kh_config_guest_args(const KhConfig *config);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhConfig, kh_config_free)
+
+G_END_DECLS

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of states and operations; see state-table.h. */
+#include "state-table.h"
+
+#include "error.h"
+
+#define ALLOW KH_VERDICT_ALLOW
+#define REFUSE KH_VERDICT_REFUSE
+#define JOIN KH_VERDICT_JOIN
+#define NOTHING KH_VERDICT_NOTHING
+
+/* clang-format off */
+static const KhVerdict table[KH_N_STATES][KH_N_OPERATIONS] = {
+    /*                     start    stop     delete   delete --force */
+    [KH_STATE_CREATED]  = {ALLOW,   NOTHING, ALLOW,   ALLOW},
+    [KH_STATE_STARTING] = {JOIN,    ALLOW,   REFUSE,  ALLOW},
+    [KH_STATE_RUNNING]  = {NOTHING, ALLOW,   REFUSE,  ALLOW},
+    [KH_STATE_STOPPING] = {REFUSE,  ALLOW,   REFUSE,  ALLOW},
+    [KH_STATE_STOPPED]  = {ALLOW,   NOTHING, ALLOW,   ALLOW},
+    [KH_STATE_FAILED]   = {ALLOW,   NOTHING, ALLOW,   ALLOW},
+    [KH_STATE_DELETING] = {REFUSE,  REFUSE,  JOIN,    JOIN},
+};
+/* clang-format on */
+
+/* What to do instead, by state. */
+static const char *const way_out[KH_N_STATES] = {
+    [KH_STATE_STARTING] = "stop it first",
+    [KH_STATE_RUNNING] = "stop it first",
+    [KH_STATE_STOPPING] = "wait until it has stopped, or stop it by force",
+    [KH_STATE_DELETING] = "it will soon be gone",
+};
+
+const char *
+kh_operation_name(KhOperation operation)
+{
+    static const char *const names[KH_N_OPERATIONS] = {
+        [KH_OPERATION_START] = "start",
+        [KH_OPERATION_STOP] = "stop",
+        [KH_OPERATION_DELETE] = "delete",
+        [KH_OPERATION_FORCE_DELETE] = "delete",
+    };
+
+    return names[operation];
+}
+
+KhVerdict
+kh_state_table_verdict(KhState state, KhOperation operation)
+{
+    return table[state][operation];
+}
+
+void
+kh_state_table_explain(const char *name, KhState state, KhOperation operation, GError **error)
+{
+    g_set_error(error, KH_ERROR,
+                state == KH_STATE_DELETING ? KH_ERROR_BUSY : KH_ERROR_INVALID_STATE,
+                "Cannot %s \"%s\": it is %s; %s", kh_operation_name(operation), name,
+                kh_state_name(state), way_out[state] != NULL ? way_out[state] : "try again");
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the checked configuration. */
+#include "instance/config.h"
+
+#include <string.h>
+
+#include "error.h"
+
+static const KhConfigLimits limits = {G_GUINT64_CONSTANT(1) << 35, G_GUINT64_CONSTANT(1) << 43};
+
+static KhConfig *
+parse(const char *text, GError **error)
+{
+    g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL);
+
+    g_assert_nonnull(dict);
+    return kh_config_new(dict, &limits, error);
+}
+
+static void
+defaults(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhConfig) config = parse("{}", &error);
+    g_auto(GStrv) args = NULL;
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(config->vcpus, ==, 4);
+    g_assert_cmpuint(config->memory_bytes, ==, G_GUINT64_CONSTANT(1) << 32);
+    g_assert_cmpstr(config->rpc_address, ==, "127.0.0.1");
+    args = kh_config_guest_args(config);
+    g_assert_cmpuint(g_strv_length(args), ==, 0);
+}
+
+static void
+refusals(void)
+{
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"{'vcpu': <uint32 1>}", "vcpus"},
+        {"{'nonsense-key': <1>}", "nonsense-key"},
+        {"{'vcpus': <1>}", "'u'"},
+        {"{'vcpus': <uint32 0>}", "vcpus"},
+        {"{'vcpus': <uint32 4096>}", "255"},
+        {"{'vcpus': <uint32 1>, 'vcpus': <uint32 2>}", "twice"},
+        {"{'memory-bytes': <uint64 1>}", "memory-bytes"},
+        {"{'memory-bytes': <uint64 1000000000000>}", "this host"},
+        {"{'storage-bytes': <uint64 0>}", "storage-bytes"},
+        {"{'rpc-port': <uint16 80>}", "rpc-port"},
+        {"{'rpc-address': <'localhost'>}", "rpc-address"},
+        {"{'rpc-address': <'::1'>}", "rpc-address"},
+        {"{'no-fee': <true>}", "dev"},
+        {"{'accounts': <uint16 3>}", "dev"},
+        {"{'chain-id': <'a b'>}", "chain-id"},
+        {"{'chain-id': <'--dev'>}", "chain-id"},
+        {"{'accelerator': <'hvf'>}", "accelerator"},
+        {"{'katana-args': <['--http.port=1']>}", "--http.port"},
+        {"{'katana-args': <['--db-dir']>}", "--db-dir"},
+        {"{'katana-args': <['a b']>}", "blank"},
+        {"{'katana-args': <['']>}", "empty"},
+        {"{'labels': <{'': 'x'}>}", "label"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(KhConfig) config = parse(cases[i].text, &error);
+
+        g_test_message("%s: %s", cases[i].text, error != NULL ? error->message : "accepted");
+        g_assert_null(config);
+        g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_nonnull(strstr(error->message, cases[i].says));
+    }
+}
+
+static void
+secrets_stay_out_of_errors(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhConfig) config = parse("{'katana-args': <['--key 0xsecret']>}", &error);
+
+    g_assert_null(config);
+    g_assert_null(strstr(error->message, "secret"));
+}
+
+static void
+guest_args(void)
+{
+    g_autoptr(KhConfig) config =
+        parse("{'dev': <true>, 'accounts': <uint16 3>, 'no-fee': <true>, 'chain-id': <'SN_X'>, "
+              "'block-time': <uint64 500>, 'katana-args': <['--http.cors-origins=*']>}",
+              NULL);
+    g_auto(GStrv) args = kh_config_guest_args(config);
+    g_autofree char *line = g_strjoinv(" ", args);
+
+    g_assert_cmpstr(line, ==,
+                    "--dev --dev.accounts 3 --dev.no-fee --block-time 500 --chain-id SN_X "
+                    "--http.cors-origins=*");
+}
+
+static void
+text_round_trip(void)
+{
+    g_autoptr(KhConfig) config =
+        parse("{'katana-args': <['--a=\\'\"$(x)']>, 'labels': <{'k': 'v'}>}", NULL);
+    g_autoptr(KhConfig) moved = kh_config_with_port(config, 5099);
+    g_autofree char *text = kh_config_to_text(moved);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhConfig) again = kh_config_from_text(text, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(again->rpc_port, ==, 5099);
+    g_assert_cmpstr(again->katana_args[0], ==, "--a='\"$(x)");
+    g_assert_true(g_variant_equal(again->dict, moved->dict));
+    g_assert_null(kh_config_from_text("{'x'", NULL));
+}
+
+static void
+exposure(void)
+{
+    static const struct {
+        const char *text;
+        gboolean exposes;
+    } cases[] = {
+        {"@a{sv} {}", FALSE},
+        {"{'rpc-address': <'127.0.0.1'>}", FALSE},
+        {"{'rpc-address': <'0.0.0.0'>}", TRUE},
+        {"{'rpc-address': <'127.0.0.2'>}", TRUE},
+        {"{'outbound': <true>}", TRUE},
+        {"{'outbound': <false>, 'outbound': <true>}", TRUE},
+        {"{'rpc-address': <'0.0.0.0'>, 'rpc-address': <'127.0.0.1'>}", TRUE},
+        {"{'outbound': <'yes'>}", FALSE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GVariant) dict =
+            g_variant_parse(G_VARIANT_TYPE_VARDICT, cases[i].text, NULL, NULL, NULL);
+
+        g_assert_cmpint(kh_config_exposes(dict), ==, cases[i].exposes);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/defaults", defaults);
+    g_test_add_func("/config/refusals", refusals);
+    g_test_add_func("/config/secrets", secrets_stay_out_of_errors);
+    g_test_add_func("/config/guest-args", guest_args);
+    g_test_add_func("/config/text", text_round_trip);
+    g_test_add_func("/config/exposure", exposure);
+    return g_test_run();
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Walks the table of states and operations whole. */
+#include "instance/state-table.h"
+
+#include <string.h>
+
+#include "error.h"
+
+/* One letter per verdict: Allow, Refuse, Join, Nothing; start stop delete force. */
+static const char *const expected[KH_N_STATES] = {"ANAA", "JARA", "NARA", "RARA",
+                                                  "ANAA", "ANAA", "RRJJ"};
+
+static void
+whole_table(void)
+{
+    static const char letters[] = {[KH_VERDICT_REFUSE] = 'R',
+                                   [KH_VERDICT_ALLOW] = 'A',
+                                   [KH_VERDICT_JOIN] = 'J',
+                                   [KH_VERDICT_NOTHING] = 'N'};
+
+    for (guint state = 0; state < KH_N_STATES; state++)
+        for (guint operation = 0; operation < KH_N_OPERATIONS; operation++)
+            g_assert_cmpint(letters[kh_state_table_verdict(state, operation)], ==,
+                            expected[state][operation]);
+}
+
+/* From every state something leads on. */
+static void
+no_dead_end(void)
+{
+    for (guint state = 0; state < KH_N_STATES; state++)
+        g_assert_cmpint(kh_state_table_verdict(state, KH_OPERATION_FORCE_DELETE), !=,
+                        KH_VERDICT_REFUSE);
+}
+
+static void
+explanations(void)
+{
+    for (guint state = 0; state < KH_N_STATES; state++)
+        for (guint operation = 0; operation < KH_N_OPERATIONS; operation++) {
+            g_autoptr(GError) error = NULL;
+
+            if (kh_state_table_verdict(state, operation) != KH_VERDICT_REFUSE)
+                continue;
+            kh_state_table_explain("demo", state, operation, &error);
+            g_assert_true(error->domain == KH_ERROR);
+            g_assert_nonnull(strstr(error->message, "demo"));
+            g_assert_nonnull(strstr(error->message, kh_state_name(state)));
+            g_assert_null(strstr(error->message, "try again"));
+        }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/state-table/whole", whole_table);
+    g_test_add_func("/state-table/no-dead-end", no_dead_end);
+    g_test_add_func("/state-table/explain", explanations);
+    return g_test_run();
+}
