@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Helpers around sqlite3; see sql.h. */
+#include "sql.h"
+
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+
+#include "error.h"
+
+void
+kh_sql_set_error(sqlite3 *db, const char *doing, GError **error)
+{
+    int code = sqlite3_errcode(db);
+    gboolean full = code == SQLITE_FULL || code == SQLITE_NOMEM;
+
+    g_set_error(error, KH_ERROR, full ? KH_ERROR_RESOURCE_UNAVAILABLE : KH_ERROR_FAILED,
+                "The state database failed to %s: %s", doing, sqlite3_errmsg(db));
+}
+
+static void
+bind_values(sqlite3_stmt *statement, const char *types, va_list values)
+{
+    for (int i = 0; types[i] != '\0'; i++) {
+        if (types[i] == 's')
+            sqlite3_bind_text(statement, i + 1, va_arg(values, const char *), -1, SQLITE_TRANSIENT);
+        else
+            sqlite3_bind_int64(statement, i + 1, va_arg(values, gint64));
+    }
+}
+
+static sqlite3_stmt *
+prepare_values(sqlite3 *db, GError **error, const char *sql, const char *types, va_list values)
+{
+    sqlite3_stmt *statement = NULL;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) {
+        kh_sql_set_error(db, "prepare a statement", error);
+        return NULL;
+    }
+    bind_values(statement, types, values);
+    return statement;
+}
+
+sqlite3_stmt *
+kh_sql_prepare(sqlite3 *db, GError **error, const char *sql, const char *types, ...)
+{
+    sqlite3_stmt *statement;
+    va_list values;
+
+    va_start(values, types);
+    statement = prepare_values(db, error, sql, types, values);
+    va_end(values);
+    return statement;
+}
+
+gboolean
+kh_sql_next(sqlite3 *db, sqlite3_stmt *statement, GError **error)
+{
+    int code = sqlite3_step(statement);
+
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        kh_sql_set_error(db, "read or write", error);
+    return code == SQLITE_ROW;
+}
+
+gboolean
+kh_sql_run(sqlite3 *db, GError **error, const char *sql, const char *types, ...)
+{
+    g_autoptr(sqlite3_stmt) statement = NULL;
+    va_list values;
+
+    va_start(values, types);
+    statement = prepare_values(db, error, sql, types, values);
+    va_end(values);
+    if (statement == NULL)
+        return FALSE;
+    if (sqlite3_step(statement) == SQLITE_DONE)
+        return TRUE;
+    kh_sql_set_error(db, "write", error);
+    return FALSE;
+}
+
+gboolean
+kh_sql_number(sqlite3 *db, const char *sql, gint64 *number, GError **error)
+{
+    g_autoptr(sqlite3_stmt) statement = kh_sql_prepare(db, error, sql, "");
+
+    if (statement == NULL)
+        return FALSE;
+    if (sqlite3_step(statement) != SQLITE_ROW) {
+        kh_sql_set_error(db, "read a number", error);
+        return FALSE;
+    }
+    *number = sqlite3_column_int64(statement, 0);
+    return TRUE;
+}
+
+static gboolean
+run_script(sqlite3 *db, const char *script, GError **error)
+{
+    if (sqlite3_exec(db, script, NULL, NULL, NULL) == SQLITE_OK)
+        return TRUE;
+    kh_sql_set_error(db, "change its schema", error);
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return FALSE;
+}
+
+static gboolean
+keep_copy(sqlite3 *db, const char *path, GError **error)
+{
+    g_unlink(path);
+    if (!kh_sql_run(db, error, "VACUUM INTO ?", "s", path))
+        return FALSE;
+    return g_chmod(path, 0600) == 0;
+}
+
+gboolean
+kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GError **error)
+{
+    gint64 version;
+
+    if (!kh_sql_number(db, "PRAGMA user_version", &version, error))
+        return FALSE;
+    if (version > 0 && steps[version] != NULL && !keep_copy(db, copy_path, error))
+        return FALSE;
+    for (; steps[version] != NULL; version++) {
+        g_autofree char *script = g_strdup_printf(
+            "BEGIN IMMEDIATE;%s;PRAGMA user_version=%d;COMMIT", steps[version], (int)version + 1);
+
+        if (!run_script(db, script, error))
+            return FALSE;
+    }
+    return TRUE;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The little that the store needs around sqlite3: statements with bound values, errors
+ * as GError, transactions, and migrations by user_version. Used by store.c only.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sqlite3.h>
+
+G_BEGIN_DECLS
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3, sqlite3_close_v2)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, sqlite3_finalize)
+
+/* KH_ERROR_FAILED, or RESOURCE_UNAVAILABLE for a full disk, with SQLite's own text. */
+void kh_sql_set_error(sqlite3 *db, const char *doing, GError **error);
+
+/*
+ * Prepares @sql and binds the values that follow, one per letter of @types: 's' a string
+ * (const char *, NULL allowed), 'i' a gint64. Transfer full.
+ */
+sqlite3_stmt *kh_sql_prepare(sqlite3 *db, GError **error, const char *sql, const char *types, ...);
+
+/* Steps to the next row: FALSE at the end (no @error) or on failure (@error set). */
+gboolean kh_sql_next(sqlite3 *db, sqlite3_stmt *statement, GError **error);
+
+/* Runs one statement with values that gives no rows. */
+gboolean kh_sql_run(sqlite3 *db, GError **error, const char *sql, const char *types, ...);
+
+/* The first column of the first row as a number; FALSE and @error when there is none. */
+gboolean kh_sql_number(sqlite3 *db, const char *sql, gint64 *number, GError **error);
+
+/*
+ * Brings @db from its user_version to the number of @steps (SQL scripts, NULL-ended),
+ * each in a transaction of its own. Of a database that has a version already, a copy is
+ * written to @copy_path first (replacing an older copy).
+ */
+gboolean kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path,
+                        GError **error);
+
+G_END_DECLS

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+/* The state database; see store.h. */
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "sql.h"
+
+/* Each element brings the schema one version further; never change one that was released. */
+static const char *const migrations[] = {
+    "CREATE TABLE instances("
+    "  id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, config TEXT NOT NULL,"
+    "  image TEXT NOT NULL, owner_uid INTEGER NOT NULL, state TEXT NOT NULL,"
+    "  reason TEXT NOT NULL, error_name TEXT NOT NULL, error_message TEXT NOT NULL,"
+    "  formatted INTEGER NOT NULL, created_usec INTEGER NOT NULL,"
+    "  started_usec INTEGER NOT NULL, ready_usec INTEGER NOT NULL,"
+    "  boot_time_usec INTEGER NOT NULL, boot_id TEXT NOT NULL, shim_pid INTEGER NOT NULL,"
+    "  shim_start INTEGER NOT NULL, qemu_pid INTEGER NOT NULL, qemu_start INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE ports("
+    "  port INTEGER PRIMARY KEY, purpose TEXT NOT NULL,"
+    "  instance_id TEXT NOT NULL REFERENCES instances(id) ON DELETE CASCADE"
+    ") STRICT;"
+    "CREATE TABLE uids("
+    "  uid INTEGER PRIMARY KEY, released_usec INTEGER NOT NULL,"
+    "  instance_id TEXT REFERENCES instances(id) ON DELETE SET NULL"
+    ") STRICT;"
+    "CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    NULL,
+};
+
+struct _KhStore {
+    GObject parent_instance;
+    sqlite3 *db;
+};
+
+G_DEFINE_FINAL_TYPE(KhStore, kh_store, G_TYPE_OBJECT)
+
+static void
+kh_store_finalize(GObject *object)
+{
+    KhStore *self = KH_STORE(object);
+
+    g_clear_pointer(&self->db, sqlite3_close_v2);
+    G_OBJECT_CLASS(kh_store_parent_class)->finalize(object);
+}
+
+static void
+kh_store_class_init(KhStoreClass *class)
+{
+    G_OBJECT_CLASS(class)->finalize = kh_store_finalize;
+}
+
+static void
+kh_store_init(KhStore *self)
+{
+}
+
+static guint32
+big_endian_at(const guint8 *bytes)
+{
+    guint32 number;
+
+    memcpy(&number, bytes, sizeof number);
+    return GUINT32_FROM_BE(number);
+}
+
+/*
+ * Looks at the file's header without SQLite, which might recover or checkpoint it
+ * (sqlite.org/fileformat2.html, 1.3: user version at 60, application id at 68).
+ */
+static gboolean
+check_header(const char *path, const guint8 *header, GError **error)
+{
+    guint32 version = big_endian_at(header + 60);
+
+    if (memcmp(header, "SQLite format 3", 16) != 0 ||
+        big_endian_at(header + 68) != KH_STORE_APPLICATION_ID) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "%s is not a database of this program and was left as it is; move it away, "
+                    "or set another state-dir",
+                    path);
+        return FALSE;
+    }
+    if (version >= G_N_ELEMENTS(migrations)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "%s has the schema version %u, this program knows versions up to %u; "
+                    "install the newer program, or set another state-dir",
+                    path, version, (guint)G_N_ELEMENTS(migrations) - 1);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* Creates an absent file, so that it has its mode from the start; checks one that is there. */
+static gboolean
+check_file(const char *path, GError **error)
+{
+    int fd = g_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    guint8 header[100];
+    ssize_t n;
+
+    if (fd < 0) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be opened: %s", path,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    n = pread(fd, header, sizeof header, 0);
+    close(fd);
+    if (n == 0)
+        return TRUE;
+    if (n < (ssize_t)sizeof header)
+        memset(header, 0, sizeof header);
+    return check_header(path, header, error);
+}
+
+static gboolean
+run_pragma(KhStore *self, const char *pragma, GError **error)
+{
+    if (sqlite3_exec(self->db, pragma, NULL, NULL, NULL) == SQLITE_OK)
+        return TRUE;
+    kh_sql_set_error(self->db, "be set up", error);
+    return FALSE;
+}
+
+/*
+ * The application id is written before WAL is switched on: so it is in the main file
+ * whenever anything else is, where check_header() looks.
+ */
+static gboolean
+set_up(KhStore *self, const char *path, GError **error)
+{
+    g_autofree char *id = g_strdup_printf("PRAGMA application_id=%d", KH_STORE_APPLICATION_ID);
+    g_autofree char *copy = NULL;
+    gint64 version;
+
+    sqlite3_busy_timeout(self->db, 2000);
+    if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
+        return FALSE;
+    copy = g_strdup_printf("%s.before-%u", path, (guint)G_N_ELEMENTS(migrations) - 1);
+    return (version > 0 || run_pragma(self, id, error)) &&
+           run_pragma(self, "PRAGMA foreign_keys=ON", error) &&
+           run_pragma(self, "PRAGMA trusted_schema=OFF", error) &&
+           kh_sql_migrate(self->db, migrations, copy, error) &&
+           run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL", error);
+}
+
+KhStore *
+kh_store_open(const char *path, GError **error)
+{
+    g_autoptr(KhStore) self = g_object_new(KH_TYPE_STORE, NULL);
+
+    if (!check_file(path, error))
+        return NULL;
+    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
+        SQLITE_OK) {
+        kh_sql_set_error(self->db, "open", error);
+        return NULL;
+    }
+    if (!set_up(self, path, error))
+        return NULL;
+    return g_steal_pointer(&self);
+}
+
+#define COLUMNS                                                                                    \
+    "i.id, i.name, i.config, i.image, i.owner_uid, i.state, i.reason, i.error_name, "              \
+    "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
+    "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start"
+
+static char *
+text_at(sqlite3_stmt *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+
+    return g_strdup(text != NULL ? text : "");
+}
+
+static void
+take_text(char **field, sqlite3_stmt *row, int column)
+{
+    g_free(*field);
+    *field = text_at(row, column);
+}
+
+static void
+read_texts(KhRecord *record, sqlite3_stmt *row)
+{
+    take_text(&record->id, row, 0);
+    take_text(&record->name, row, 1);
+    take_text(&record->image, row, 3);
+    take_text(&record->reason, row, 6);
+    take_text(&record->error_name, row, 7);
+    take_text(&record->error_message, row, 8);
+    take_text(&record->boot_id, row, 14);
+}
+
+static void
+read_numbers(KhRecord *record, sqlite3_stmt *row)
+{
+    record->owner_uid = (guint32)sqlite3_column_int64(row, 4);
+    record->formatted = sqlite3_column_int(row, 9) != 0;
+    record->created_usec = sqlite3_column_int64(row, 10);
+    record->started_usec = sqlite3_column_int64(row, 11);
+    record->ready_usec = sqlite3_column_int64(row, 12);
+    record->boot_time_usec = sqlite3_column_int64(row, 13);
+    record->shim.pid = sqlite3_column_int64(row, 15);
+    record->shim.start_time = sqlite3_column_int64(row, 16);
+    record->qemu.pid = sqlite3_column_int64(row, 17);
+    record->qemu.start_time = sqlite3_column_int64(row, 18);
+    record->vm_uid =
+        sqlite3_column_type(row, 19) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 19);
+}
+
+static KhRecord *
+read_record(sqlite3_stmt *row, GError **error)
+{
+    g_autoptr(KhRecord) record = kh_record_new();
+    g_autofree char *config = text_at(row, 2);
+    g_autofree char *state = text_at(row, 5);
+
+    read_texts(record, row);
+    read_numbers(record, row);
+    record->config = kh_config_from_text(config, error);
+    if (record->config == NULL)
+        return NULL;
+    if (!kh_state_from_name(state, &record->state)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "unknown state \"%s\"", state);
+        return NULL;
+    }
+    return g_steal_pointer(&record);
+}
+
+GPtrArray *
+kh_store_load(KhStore *self, GError **error)
+{
+    g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)kh_record_free);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(self->db, error,
+                                                 "SELECT " COLUMNS ", u.uid FROM instances i "
+                                                 "LEFT JOIN uids u ON u.instance_id = i.id "
+                                                 "ORDER BY i.created_usec, i.rowid",
+                                                 "");
+
+    if (row == NULL)
+        return NULL;
+    while (kh_sql_next(self->db, row, &failure)) {
+        g_autoptr(GError) reason = NULL;
+        KhRecord *record = read_record(row, &reason);
+
+        if (record != NULL)
+            g_ptr_array_add(records, record);
+        else
+            g_warning("The database's row %s is left out: %s",
+                      (const char *)sqlite3_column_text(row, 0), reason->message);
+    }
+    if (failure != NULL) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return NULL;
+    }
+    return g_steal_pointer(&records);
+}
+
+static gboolean
+insert_row(KhStore *self, const KhRecord *r, GError **error)
+{
+    g_autofree char *config = kh_config_to_text(r->config);
+
+    return kh_sql_run(
+        self->db, error, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "ssssissssiiiiisiiii", r->id, r->name, config, r->image, (gint64)r->owner_uid,
+        kh_state_name(r->state), r->reason, r->error_name, r->error_message, (gint64)r->formatted,
+        r->created_usec, r->started_usec, r->ready_usec, r->boot_time_usec, r->boot_id, r->shim.pid,
+        r->shim.start_time, r->qemu.pid, r->qemu.start_time);
+}
+
+static gboolean
+insert_port(KhStore *self, const KhRecord *record, GError **error)
+{
+    return kh_sql_run(self->db, error, "INSERT INTO ports VALUES(?,'rpc',?)", "is",
+                      (gint64)record->config->rpc_port, record->id);
+}
+
+static gboolean
+claim_uid(KhStore *self, const KhRecord *record, GError **error)
+{
+    if (record->vm_uid < 0)
+        return TRUE;
+    return kh_sql_run(self->db, error,
+                      "INSERT INTO uids VALUES(?,0,?) ON CONFLICT(uid) DO UPDATE SET "
+                      "instance_id=excluded.instance_id WHERE uids.instance_id IS NULL",
+                      "is", record->vm_uid, record->id) &&
+           sqlite3_changes(self->db) == 1;
+}
+
+static gboolean
+exists(KhStore *self, const char *sql, const char *text, gint64 number)
+{
+    g_autoptr(sqlite3_stmt) row = text != NULL ? kh_sql_prepare(self->db, NULL, sql, "s", text)
+                                               : kh_sql_prepare(self->db, NULL, sql, "i", number);
+
+    return row != NULL && sqlite3_step(row) == SQLITE_ROW;
+}
+
+gboolean
+kh_store_has_port(KhStore *self, guint16 port)
+{
+    return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
+}
+
+static gboolean
+check_free(KhStore *self, const KhRecord *record, GError **error)
+{
+    if (exists(self, "SELECT 1 FROM instances WHERE name=?", record->name, 0)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
+                    "There is an instance \"%s\" already; choose another name", record->name);
+        return FALSE;
+    }
+    if (kh_store_has_port(self, record->config->rpc_port)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "Port %u belongs to another instance; choose another one",
+                    record->config->rpc_port);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
+{
+    gboolean done;
+
+    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
+        return FALSE;
+    done = check_free(self, record, error) && insert_row(self, record, error) &&
+           insert_port(self, record, error) && claim_uid(self, record, error) &&
+           kh_sql_run(self->db, error, "COMMIT", "");
+    if (done)
+        return TRUE;
+    sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
+    if (error != NULL && *error == NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                    "Uid %" G_GINT64_FORMAT " belongs to another instance", record->vm_uid);
+    return FALSE;
+}
+
+gboolean
+kh_store_update(KhStore *self, const KhRecord *r, GError **error)
+{
+    g_autofree char *config = kh_config_to_text(r->config);
+
+    return kh_sql_run(
+        self->db, error,
+        "UPDATE instances SET name=?, config=?, image=?, state=?, reason=?, error_name=?,"
+        " error_message=?, formatted=?, started_usec=?, ready_usec=?, boot_time_usec=?,"
+        " boot_id=?, shim_pid=?, shim_start=?, qemu_pid=?, qemu_start=? WHERE id=?",
+        "sssssssiiiisiiiis", r->name, config, r->image, kh_state_name(r->state), r->reason,
+        r->error_name, r->error_message, (gint64)r->formatted, r->started_usec, r->ready_usec,
+        r->boot_time_usec, r->boot_id, r->shim.pid, r->shim.start_time, r->qemu.pid,
+        r->qemu.start_time, r->id);
+}
+
+gboolean
+kh_store_remove(KhStore *self, const char *id, GError **error)
+{
+    gboolean done;
+
+    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
+        return FALSE;
+    done = kh_sql_run(self->db, error,
+                      "UPDATE uids SET released_usec=?, instance_id=NULL WHERE instance_id=?", "is",
+                      g_get_real_time(), id) &&
+           kh_sql_run(self->db, error, "DELETE FROM instances WHERE id=?", "s", id) &&
+           kh_sql_run(self->db, error, "COMMIT", "");
+    if (!done)
+        sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
+    return done;
+}
+
+GArray *
+kh_store_uids(KhStore *self, GError **error)
+{
+    g_autoptr(GArray) uids = g_array_new(FALSE, FALSE, sizeof(KhUidRow));
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, error,
+                       "SELECT uid, instance_id IS NOT NULL, released_usec FROM uids "
+                       "ORDER BY released_usec, uid",
+                       "");
+
+    if (row == NULL)
+        return NULL;
+    while (kh_sql_next(self->db, row, &failure)) {
+        KhUidRow uid = {(guint32)sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1) != 0,
+                        sqlite3_column_int64(row, 2)};
+
+        g_array_append_val(uids, uid);
+    }
+    if (failure != NULL) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return NULL;
+    }
+    return g_steal_pointer(&uids);
+}
+
+char *
+kh_store_get_setting(KhStore *self, const char *key)
+{
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, NULL, "SELECT value FROM settings WHERE key=?", "s", key);
+
+    if (row == NULL || sqlite3_step(row) != SQLITE_ROW)
+        return NULL;
+    return text_at(row, 0);
+}
+
+gboolean
+kh_store_set_setting(KhStore *self, const char *key, const char *value, GError **error)
+{
+    return kh_sql_run(self->db, error, "INSERT OR REPLACE INTO settings VALUES(?,?)", "ss", key,
+                      value);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state database: instances, their ports and uids, in SQLite (WAL, foreign keys).
+ * Opened by the daemon after the state folder is locked; written by the manager and by
+ * each instance. Calls are short and synchronous.
+ */
+#pragma once
+
+#include <glib-object.h>
+
+#include "record.h"
+
+G_BEGIN_DECLS
+
+/* PRAGMA application_id: "KHHV". A database without it is not ours. */
+#define KH_STORE_APPLICATION_ID 0x4b484856
+
+#define KH_TYPE_STORE (kh_store_get_type())
+G_DECLARE_FINAL_TYPE(KhStore, kh_store, KH, STORE, GObject)
+
+/*
+ * Opens or creates the database at @path (mode 0600). One that is not ours, or from a
+ * newer version, is refused unaltered; an older one is migrated after "@path.before-N"
+ * was kept. Transfer full.
+ */
+KhStore *kh_store_open(const char *path, GError **error);
+
+/*
+ * Every instance, oldest first: GPtrArray of KhRecord, transfer full. A row that cannot
+ * be understood is left out with a warning.
+ */
+GPtrArray *kh_store_load(KhStore *self, GError **error);
+
+/*
+ * Inserts name, row, port and uid (unless -1) in one transaction.
+ * Errors: KH_ERROR_ALREADY_EXISTS (name), PORT_UNAVAILABLE (port or uid), FAILED.
+ */
+gboolean kh_store_insert(KhStore *self, const KhRecord *record, GError **error);
+
+/* Writes everything that may change after creation. */
+gboolean kh_store_update(KhStore *self, const KhRecord *record, GError **error);
+
+/* Removes the row and its port; its uid becomes free as of now. */
+gboolean kh_store_remove(KhStore *self, const char *id, GError **error);
+
+/* Whether a row has @port. */
+gboolean kh_store_has_port(KhStore *self, guint16 port);
+
+typedef struct {
+    guint32 uid;
+    gboolean in_use;
+    gint64 released_usec; /* when it became free */
+} KhUidRow;
+
+/* Every uid ever given out: GArray of KhUidRow by ascending release. Transfer full. */
+GArray *kh_store_uids(KhStore *self, GError **error);
+
+/* The value kept under @key; NULL when there is none. Transfer full. */
+char *kh_store_get_setting(KhStore *self, const char *key);
+
+gboolean kh_store_set_setting(KhStore *self, const char *key, const char *value, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the state database, its refusals and its migrations. */
+#include "state/store.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "error.h"
+#include "state/sql.h"
+
+typedef struct {
+    char *folder, *path;
+} Fixture;
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    f->folder = g_dir_make_tmp("kh-store-XXXXXX", NULL);
+    f->path = g_build_filename(f->folder, "state.db", NULL);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GDir) dir = g_dir_open(f->folder, 0, NULL);
+    const char *name;
+
+    while ((name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(f->folder, name, NULL);
+
+        g_unlink(path);
+    }
+    g_rmdir(f->folder);
+    g_free(f->folder);
+    g_free(f->path);
+}
+
+static KhRecord *
+record_of(const char *id, const char *name, guint16 port, gint64 uid)
+{
+    static const KhConfigLimits limits = {G_MAXINT64, G_MAXINT64};
+    g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+    g_autoptr(KhConfig) config = kh_config_new(empty, &limits, NULL);
+    KhRecord *record = kh_record_new();
+
+    record->id = g_strdup(id);
+    record->name = g_strdup(name);
+    record->config = kh_config_with_port(config, port);
+    record->image = g_strdup("abc");
+    record->vm_uid = uid;
+    record->created_usec = 5;
+    return record;
+}
+
+static KhStore *
+open_store(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    KhStore *store = kh_store_open(f->path, &error);
+
+    g_assert_no_error(error);
+    return store;
+}
+
+static void
+round_trip(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "demo", 5050, 1000);
+    g_autoptr(GPtrArray) loaded = NULL;
+    g_autoptr(GError) error = NULL;
+    KhRecord *again;
+    struct stat st;
+
+    g_assert_true(kh_store_insert(store, record, &error));
+    record->state = KH_STATE_FAILED;
+    record->qemu = (KhProcess){4711, 99};
+    g_free(record->reason);
+    record->reason = g_strdup("it's over");
+    g_assert_true(kh_store_update(store, record, &error));
+    g_clear_object(&store);
+
+    g_assert_cmpint(g_stat(f->path, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 0777, ==, 0600);
+    store = open_store(f);
+    loaded = kh_store_load(store, &error);
+    g_assert_cmpuint(loaded->len, ==, 1);
+    again = loaded->pdata[0];
+    g_assert_cmpstr(again->name, ==, "demo");
+    g_assert_cmpint(again->state, ==, KH_STATE_FAILED);
+    g_assert_cmpstr(again->reason, ==, "it's over");
+    g_assert_cmpint(again->qemu.pid, ==, 4711);
+    g_assert_cmpint(again->vm_uid, ==, 1000);
+    g_assert_cmpuint(again->config->rpc_port, ==, 5050);
+}
+
+static void
+nothing_left_of_a_refused_insert(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) first = record_of("id1", "demo", 5050, 1000);
+    g_autoptr(KhRecord) same_name = record_of("id2", "demo", 5051, 1001);
+    g_autoptr(KhRecord) same_port = record_of("id3", "other", 5050, 1002);
+    g_autoptr(KhRecord) same_uid = record_of("id4", "other", 5052, 1000);
+    g_autoptr(GPtrArray) loaded = NULL;
+    g_autoptr(GArray) uids = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(kh_store_insert(store, first, NULL));
+    g_assert_false(kh_store_insert(store, same_name, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS);
+    g_clear_error(&error);
+    g_assert_false(kh_store_insert(store, same_port, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
+    g_clear_error(&error);
+    g_assert_false(kh_store_insert(store, same_uid, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+
+    loaded = kh_store_load(store, NULL);
+    uids = kh_store_uids(store, NULL);
+    g_assert_cmpuint(loaded->len, ==, 1);
+    g_assert_cmpuint(uids->len, ==, 1);
+    g_assert_false(kh_store_has_port(store, 5051));
+    g_assert_false(kh_store_has_port(store, 5052));
+}
+
+static void
+removal_frees(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "demo", 5050, 1000);
+    g_autoptr(GArray) uids = NULL;
+
+    g_assert_true(kh_store_insert(store, record, NULL));
+    g_assert_true(kh_store_remove(store, "id1", NULL));
+    g_assert_false(kh_store_has_port(store, 5050));
+    uids = kh_store_uids(store, NULL);
+    g_assert_cmpuint(uids->len, ==, 1);
+    g_assert_false(g_array_index(uids, KhUidRow, 0).in_use);
+    g_assert_cmpint(g_array_index(uids, KhUidRow, 0).released_usec, >, 0);
+    g_assert_true(kh_store_insert(store, record, NULL));
+}
+
+/* A file with this content is refused and unchanged. */
+static void
+assert_refused(Fixture *f, const char *says)
+{
+    g_autofree char *before = NULL, *after = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize length_before, length_after;
+
+    g_assert_true(g_file_get_contents(f->path, &before, &length_before, NULL));
+    g_assert_null(kh_store_open(f->path, &error));
+    g_assert_nonnull(strstr(error->message, f->path));
+    g_assert_nonnull(strstr(error->message, says));
+    g_assert_true(g_file_get_contents(f->path, &after, &length_after, NULL));
+    g_assert_cmpmem(before, length_before, after, length_after);
+}
+
+static void
+run_sql(Fixture *f, const char *script)
+{
+    g_autoptr(sqlite3) db = NULL;
+
+    g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_exec(db, script, NULL, NULL, NULL), ==, SQLITE_OK);
+}
+
+static void
+refuses_foreign(Fixture *f, gconstpointer data)
+{
+    /* The schema of the earlier implementation, which used the same path. */
+    run_sql(f, "CREATE TABLE instances(id TEXT PRIMARY KEY, name TEXT UNIQUE, status TEXT,"
+               " config_json TEXT, vm_pid INTEGER, qmp_socket TEXT, serial_log TEXT,"
+               " tee_mode INTEGER, expected_measurement TEXT, created_at TEXT, updated_at TEXT);"
+               "CREATE TABLE ports(port INTEGER PRIMARY KEY, instance_id TEXT, port_type TEXT);"
+               "INSERT INTO instances(id, name) VALUES('1', 'old')");
+    assert_refused(f, "not a database of this program");
+}
+
+static void
+refuses_no_database(Fixture *f, gconstpointer data)
+{
+    g_assert_true(g_file_set_contents(f->path, "hello", -1, NULL));
+    assert_refused(f, "not a database of this program");
+}
+
+static void
+refuses_the_future(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+
+    g_clear_object(&store);
+    run_sql(f, "PRAGMA user_version=999");
+    assert_refused(f, "999");
+}
+
+static void
+leaves_out_a_broken_row(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) first = record_of("id1", "one", 5050, -1);
+    g_autoptr(KhRecord) second = record_of("id2", "two", 5051, -1);
+    g_autoptr(GPtrArray) loaded = NULL;
+
+    g_assert_true(kh_store_insert(store, first, NULL));
+    g_assert_true(kh_store_insert(store, second, NULL));
+    run_sql(f, "UPDATE instances SET config='{' WHERE id='id1'");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*id1*");
+    loaded = kh_store_load(store, NULL);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(loaded->len, ==, 1);
+    g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->name, ==, "two");
+}
+
+static void
+migrates(Fixture *f, gconstpointer data)
+{
+    static const char *const one[] = {"CREATE TABLE t(a)", NULL};
+    static const char *const two[] = {"CREATE TABLE t(a)", "ALTER TABLE t ADD COLUMN b", NULL};
+    static const char *const broken[] = {"", "", "CREATE TABLE u(a);nonsense", NULL};
+    g_autofree char *copy = g_strconcat(f->path, ".copy", NULL);
+    g_autoptr(sqlite3) db = NULL;
+    gint64 number;
+
+    g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+    g_assert_true(kh_sql_migrate(db, one, copy, NULL));
+    g_assert_false(g_file_test(copy, G_FILE_TEST_EXISTS));
+    g_assert_true(kh_sql_run(db, NULL, "INSERT INTO t VALUES(7)", ""));
+    g_assert_true(kh_sql_migrate(db, two, copy, NULL));
+    g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
+    g_assert_true(kh_sql_number(db, "SELECT a FROM t WHERE b IS NULL", &number, NULL));
+    g_assert_cmpint(number, ==, 7);
+
+    /* A step that fails leaves the version and the schema of the one before. */
+    g_assert_false(kh_sql_migrate(db, broken, copy, NULL));
+    g_assert_true(kh_sql_number(db, "PRAGMA user_version", &number, NULL));
+    g_assert_cmpint(number, ==, 2);
+    g_assert_true(kh_sql_number(db, "SELECT count(*) FROM sqlite_schema", &number, NULL));
+    g_assert_cmpint(number, ==, 1);
+}
+
+static void
+settings(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autofree char *value = NULL;
+
+    g_assert_null(kh_store_get_setting(store, "default-image"));
+    g_assert_true(kh_store_set_setting(store, "default-image", "a", NULL));
+    g_assert_true(kh_store_set_setting(store, "default-image", "b", NULL));
+    value = kh_store_get_setting(store, "default-image");
+    g_assert_cmpstr(value, ==, "b");
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/store/round-trip", round_trip);
+    ADD("/store/refused-insert", nothing_left_of_a_refused_insert);
+    ADD("/store/removal", removal_frees);
+    ADD("/store/foreign", refuses_foreign);
+    ADD("/store/no-database", refuses_no_database);
+    ADD("/store/future", refuses_the_future);
+    ADD("/store/broken-row", leaves_out_a_broken_row);
+    ADD("/store/migrate", migrates);
+    ADD("/store/settings", settings);
+    return g_test_run();
+}
