@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Safe access to an instance's folders; see instance-dir.h. */
+#include "instance-dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+/* Deeper folders are lifted to the top and removed from there. */
+#define DEPTH_MAX 32
+
+static gboolean
+set_errno(GError **error, const char *name, const char *doing)
+{
+    int saved = errno;
+    KhError code = saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
+                   : saved == ENOENT                  ? KH_ERROR_NOT_FOUND
+                                                      : KH_ERROR_FAILED;
+
+    g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, g_strerror(saved));
+    return FALSE;
+}
+
+static uid_t
+owner_of(gint64 uid)
+{
+    return uid < 0 ? geteuid() : (uid_t)uid;
+}
+
+static gboolean
+give(int fd, gint64 uid)
+{
+    return uid < 0 || fchown(fd, (uid_t)uid, (gid_t)uid) == 0;
+}
+
+gboolean
+kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
+{
+    int fd;
+    gboolean given;
+
+    if (mkdirat(parent, name, 0700) != 0)
+        return set_errno(error, name, "made");
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    given = fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid);
+    if (!given) {
+        set_errno(error, name, "given to the machine's user");
+        unlinkat(parent, name, AT_REMOVEDIR);
+    }
+    if (fd >= 0)
+        close(fd);
+    return given;
+}
+
+int
+kh_instance_dir_open(int parent, const char *name, GError **error)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        set_errno(error, name, "opened");
+    return fd;
+}
+
+static gboolean
+is_plain_file_of(int fd, uid_t uid)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == uid;
+}
+
+int
+kh_instance_dir_open_file(int folder, const char *name, gint64 uid, GError **error)
+{
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0) {
+        set_errno(error, name, "opened");
+        return -1;
+    }
+    if (!is_plain_file_of(fd, owner_of(uid))) {
+        close(fd);
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "%s is not a plain file of the machine's user; it was left alone", name);
+        return -1;
+    }
+    return fd;
+}
+
+char *
+kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, GError **error)
+{
+    int fd = kh_instance_dir_open_file(folder, name, uid, error);
+    g_autofree char *text = NULL;
+    ssize_t n;
+
+    if (fd < 0)
+        return NULL;
+    text = g_malloc0(max + 1);
+    n = pread(fd, text, max, 0);
+    close(fd);
+    if (n < 0) {
+        set_errno(error, name, "read");
+        return NULL;
+    }
+    return g_steal_pointer(&text);
+}
+
+static int
+create_file(int folder, const char *name, gint64 uid, GError **error)
+{
+    int fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        set_errno(error, name, "created");
+        return -1;
+    }
+    if (!give(fd, uid)) {
+        set_errno(error, name, "given to the machine's user");
+        close(fd);
+        unlinkat(folder, name, 0);
+        return -1;
+    }
+    return fd;
+}
+
+static gboolean
+write_all(int fd, const char *text)
+{
+    gsize length = strlen(text);
+
+    while (length > 0) {
+        ssize_t n = write(fd, text, length);
+
+        if (n < 0 && errno != EINTR)
+            return FALSE;
+        if (n > 0) {
+            text += n;
+            length -= (gsize)n;
+        }
+    }
+    return TRUE;
+}
+
+gboolean
+kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text, GError **error)
+{
+    gboolean written;
+    int fd;
+
+    if (unlinkat(folder, name, 0) != 0 && errno != ENOENT)
+        return set_errno(error, name, "replaced");
+    fd = create_file(folder, name, uid, error);
+    if (fd < 0)
+        return FALSE;
+    written = write_all(fd, text) || set_errno(error, name, "written");
+    close(fd);
+    if (!written)
+        unlinkat(folder, name, 0);
+    return written;
+}
+
+gboolean
+kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 size, GError **error)
+{
+    int fd = create_file(folder, name, uid, error);
+    gboolean sized;
+
+    if (fd < 0)
+        return FALSE;
+    sized = ftruncate(fd, (off_t)size) == 0 || set_errno(error, name, "given its size");
+    close(fd);
+    if (!sized)
+        unlinkat(folder, name, 0);
+    return sized;
+}
+
+static gboolean remove_content(int folder, int top, guint depth, const char *keep, GError **error);
+
+static gboolean
+remove_folder(int parent, const char *name, int top, guint depth, GError **error)
+{
+    gboolean emptied;
+    int fd;
+
+    if (depth >= DEPTH_MAX) {
+        g_autofree char *lifted = g_strdup_printf(".lifted-%08x", g_random_int());
+
+        return renameat(parent, name, top, lifted) == 0 || set_errno(error, name, "moved");
+    }
+    fd = kh_instance_dir_open(parent, name, error);
+    if (fd < 0)
+        return FALSE;
+    emptied = fchmod(fd, 0700) == 0 && remove_content(fd, top, depth + 1, NULL, error);
+    close(fd);
+    return emptied &&
+           (unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed"));
+}
+
+static gboolean
+remove_entry(int folder, const char *name, int top, guint depth, GError **error)
+{
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
+        return TRUE;
+    if (errno == EISDIR || errno == EPERM)
+        return remove_folder(folder, name, top, depth, error);
+    return set_errno(error, name, "removed");
+}
+
+/* Names of one pass; lifted folders turn up in the next. */
+static GPtrArray *
+names_in(int folder, const char *keep)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, "..") &&
+            g_strcmp0(entry->d_name, keep) != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    if (dir != NULL)
+        closedir(dir);
+    else if (copy >= 0)
+        close(copy);
+    return g_steal_pointer(&names);
+}
+
+static gboolean
+remove_content(int folder, int top, guint depth, const char *keep, GError **error)
+{
+    g_autoptr(GPtrArray) names = names_in(folder, keep);
+
+    while (names->len > 0) {
+        for (guint i = 0; i < names->len; i++)
+            if (!remove_entry(folder, names->pdata[i], top, depth, error))
+                return FALSE;
+        g_ptr_array_unref(names);
+        names = names_in(folder, keep);
+    }
+    return TRUE;
+}
+
+static gboolean
+take_back(int folder, const char *keep, GError **error)
+{
+    if (fchown(folder, geteuid(), getegid()) != 0)
+        return set_errno(error, "the folder", "taken back");
+    if (fchownat(folder, keep, geteuid(), getegid(), AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+        return set_errno(error, keep, "taken back");
+    return TRUE;
+}
+
+gboolean
+kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    gboolean emptied;
+
+    if (fd < 0 && errno == ENOENT)
+        return TRUE;
+    if (fd < 0)
+        return set_errno(error, name, "opened");
+    emptied =
+        (keep == NULL || take_back(fd, keep, error)) && remove_content(fd, fd, 0, keep, error);
+    close(fd);
+    if (!emptied || keep != NULL)
+        return emptied;
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed");
+}

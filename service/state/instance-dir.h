@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Safe access to an instance's folders. QEMU may rename, link and connect there, so
+ * every name in them is hostile: nothing is opened but relative to a descriptor and
+ * without following links, nothing is created but with O_EXCL. Used by the instance,
+ * the log reader and the launcher.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+G_BEGIN_DECLS
+
+/* Makes the folder @name (0700) in @parent, owned by @uid (-1: the service's own). */
+gboolean kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error);
+
+/* Opens the folder @name in @parent; -1 and @error (KH_ERROR_NOT_FOUND, FAILED). */
+int kh_instance_dir_open(int parent, const char *name, GError **error);
+
+/*
+ * Opens the regular file @name in @folder for reading. What is no regular file, has a
+ * second link, or belongs to another than @uid (-1: the service's own) is refused.
+ */
+int kh_instance_dir_open_file(int folder, const char *name, gint64 uid, GError **error);
+
+/* Reads at most @max bytes of such a file; transfer full, NUL-terminated. */
+char *kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, GError **error);
+
+/* Replaces @name by a new file (0600) of @uid with that content. */
+gboolean kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text,
+                               GError **error);
+
+/* Makes the sparse file @name (0600) of @uid with @size bytes; it must not exist. */
+gboolean kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 size,
+                                     GError **error);
+
+/*
+ * Removes the folder @name in @parent with all it holds, following no link. With @keep
+ * that one file stays, folder and file given to the service's own user first. An absent
+ * folder is no error. May take long: call it in a thread.
+ */
+gboolean kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error);
+
+G_END_DECLS

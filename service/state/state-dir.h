@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state and runtime folders of the service (design: "Modes and places"): made with
+ * their modes, and locked against a second service. Opened by the daemon before anything
+ * else; asked for paths and descriptors by everyone.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+#define KH_TYPE_STATE_DIR (kh_state_dir_get_type())
+G_DECLARE_FINAL_TYPE(KhStateDir, kh_state_dir, KH, STATE_DIR, GObject)
+
+/*
+ * Makes what is missing of @path (state) and @runtime, and locks @path. Both must be
+ * absolute. Errors: KH_ERROR_INVALID_ARGUMENT for a path with a quote, a backslash or a
+ * control character, KH_ERROR_BUSY when another service holds it. Transfer full.
+ */
+KhStateDir *kh_state_dir_open(const char *path, const char *runtime, GError **error);
+
+const char *kh_state_dir_get_path(KhStateDir *self);
+const char *kh_state_dir_get_runtime(KhStateDir *self);
+
+/* @name in the state folder; transfer full. */
+char *kh_state_dir_build(KhStateDir *self, const char *name);
+
+/* Descriptors of "instances", "images" and the runtime folder; owned by @self. */
+int kh_state_dir_instances_fd(KhStateDir *self);
+int kh_state_dir_images_fd(KhStateDir *self);
+int kh_state_dir_runtime_fd(KhStateDir *self);
+
+/* The largest file in bytes that its file system can hold, by statvfs and the type. */
+guint64 kh_state_dir_file_max(KhStateDir *self);
+
+G_END_DECLS

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the state folder and of what a hostile machine may leave in its own. */
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "state/instance-dir.h"
+#include "state/state-dir.h"
+
+typedef struct {
+    char *base;
+    int fd; /* of base/box */
+    int parent;
+} Fixture;
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    f->base = g_dir_make_tmp("kh-dir-XXXXXX", NULL);
+    f->parent = open(f->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_assert_true(kh_instance_dir_create(f->parent, "box", -1, NULL));
+    f->fd = kh_instance_dir_open(f->parent, "box", NULL);
+    g_assert_cmpint(f->fd, >=, 0);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    close(f->fd);
+    g_assert_true(kh_instance_dir_remove(f->parent, "box", NULL, NULL));
+    g_assert_true(kh_instance_dir_remove(AT_FDCWD, f->base, NULL, NULL));
+    close(f->parent);
+    g_free(f->base);
+}
+
+static void
+plant(Fixture *f, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->base, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void
+assert_outside_is(Fixture *f, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->base, "outside", NULL);
+    g_autofree char *found = NULL;
+
+    g_assert_true(g_file_get_contents(path, &found, NULL, NULL));
+    g_assert_cmpstr(found, ==, text);
+}
+
+static void
+hostile_names(Fixture *f, gconstpointer data)
+{
+    plant(f, "outside", "precious");
+    g_assert_cmpint(symlinkat("../outside", f->fd, "link"), ==, 0);
+    g_assert_cmpint(linkat(f->parent, "outside", f->fd, "hard", 0), ==, 0);
+    g_assert_cmpint(mkfifoat(f->fd, "fifo", 0600), ==, 0);
+    g_assert_cmpint(mkdirat(f->fd, "dir", 0700), ==, 0);
+
+    for (const char *const *name = (const char *const[]){"link", "hard", "fifo", "dir", NULL};
+         *name != NULL; name++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(kh_instance_dir_read(f->fd, *name, -1, 100, &error));
+        g_assert_nonnull(error);
+        g_clear_error(&error);
+        g_assert_false(kh_instance_dir_create_disk(f->fd, *name, -1, 4096, &error));
+        if (!g_str_equal(*name, "dir")) {
+            g_autofree char *text = NULL;
+
+            g_clear_error(&error);
+            g_assert_true(kh_instance_dir_write(f->fd, *name, -1, "mine", &error));
+            text = kh_instance_dir_read(f->fd, *name, -1, 100, NULL);
+            g_assert_cmpstr(text, ==, "mine");
+        }
+        assert_outside_is(f, "precious");
+    }
+}
+
+static void
+foreign_owner(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(kh_instance_dir_write(f->fd, "file", -1, "x", NULL));
+    g_assert_cmpint(kh_instance_dir_open_file(f->fd, "file", geteuid() + 1, &error), ==, -1);
+    g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+}
+
+static void
+modes(Fixture *f, gconstpointer data)
+{
+    struct stat st;
+
+    g_assert_true(kh_instance_dir_create_disk(f->fd, "disk", -1, 1 << 20, NULL));
+    g_assert_cmpint(fstatat(f->fd, "disk", &st, 0), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+    g_assert_cmpint(st.st_size, ==, 1 << 20);
+    g_assert_cmpint(st.st_blocks, ==, 0);
+    g_assert_cmpint(fstat(f->fd, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0700);
+}
+
+static void
+removes_deep_trees(Fixture *f, gconstpointer data)
+{
+    int fd = openat(f->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    plant(f, "outside", "precious");
+    for (guint i = 0; i < 200; i++) {
+        int deeper;
+
+        g_assert_cmpint(mkdirat(fd, "d", i % 2 ? 0700 : 0), ==, 0);
+        if (geteuid() != 0)
+            fchmodat(fd, "d", 0700, 0);
+        deeper = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(symlinkat("/", deeper, "root"), ==, 0);
+        close(fd);
+        fd = deeper;
+    }
+    close(fd);
+    g_assert_cmpint(symlinkat("../outside", f->fd, "link"), ==, 0);
+    g_assert_true(kh_instance_dir_remove(f->parent, "box", NULL, NULL));
+    g_assert_cmpint(faccessat(f->parent, "box", F_OK, 0), ==, -1);
+    assert_outside_is(f, "precious");
+}
+
+static void
+keeps_data(Fixture *f, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(kh_instance_dir_write(f->fd, "data.raw", -1, "chain", NULL));
+    g_assert_true(kh_instance_dir_write(f->fd, "args", -1, "secret", NULL));
+    g_assert_true(kh_instance_dir_remove(f->parent, "box", "data.raw", NULL));
+    text = kh_instance_dir_read(f->fd, "data.raw", -1, 100, NULL);
+    g_assert_cmpstr(text, ==, "chain");
+    g_assert_cmpint(faccessat(f->fd, "args", F_OK, 0), ==, -1);
+}
+
+static void
+state_folder(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "state, with=odd name", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autoptr(KhStateDir) first = NULL;
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    first = kh_state_dir_open(path, runtime, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(g_stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0711);
+    g_assert_cmpuint(kh_state_dir_file_max(first), >, 1 << 30);
+
+    /* A lock belongs to the open file, so this process can be its own rival. */
+    g_assert_null(kh_state_dir_open(path, runtime, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
+}
+
+static void
+refused_paths(void)
+{
+    static const char *const bad[] = {"relative", "/tmp/kh'x", "/tmp/kh\"x", "/tmp/kh\\x",
+                                      "/tmp/kh\nx"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(kh_state_dir_open(bad[i], "/tmp/kh-run", &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_false(g_file_test(bad[i], G_FILE_TEST_EXISTS));
+    }
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/instance-dir/hostile-names", hostile_names);
+    ADD("/instance-dir/foreign-owner", foreign_owner);
+    ADD("/instance-dir/modes", modes);
+    ADD("/instance-dir/deep", removes_deep_trees);
+    ADD("/instance-dir/keep", keeps_data);
+    ADD("/state-dir/open", state_folder);
+    g_test_add_func("/state-dir/refused", refused_paths);
+    return g_test_run();
+}
