@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Gives each instance a uid of its own, host-wide: kept in the state database, claimed
+ * by a lock file that every service on the host respects. Used by the manager (claim at
+ * create, release at delete, confirm at start-up). Absent when the service is not root.
+ */
+#pragma once
+
+#include "state/store.h"
+
+G_BEGIN_DECLS
+
+/* A block that systemd's list of uids leaves unassigned (uapi-group/systemd UIDS-GIDS). */
+#define KH_UID_RANGE_DEFAULT "1879113728-1879179263"
+
+/* Shared by all services of the host, whatever their state folder. */
+#define KH_UID_LOCK_FOLDER "/run/katana-hypervisor/uids"
+
+typedef struct {
+    guint32 first, last; /* inclusive */
+} KhUidRange;
+
+/* Reads "FIRST-LAST"; uids below 1000 and the reserved ones are refused. */
+gboolean kh_uid_range_parse(const char *text, KhUidRange *range, GError **error);
+
+/* Whether the text of a /proc/PID/uid_map covers @range (user_namespaces(7)). */
+gboolean kh_uid_range_is_mapped(const KhUidRange *range, const char *uid_map);
+
+#define KH_TYPE_UID_POOL (kh_uid_pool_get_type())
+G_DECLARE_FINAL_TYPE(KhUidPool, kh_uid_pool, KH, UID_POOL, GObject)
+
+/*
+ * @lock_folder is made with 0700 when it is missing; @owner, the state folder's path,
+ * is written into the lock files. KH_ERROR_FAILED when this process's user namespace
+ * does not map the whole range. Transfer full.
+ */
+KhUidPool *kh_uid_pool_new(KhStore *store, const KhUidRange *range, const char *lock_folder,
+                           const char *owner, GError **error);
+
+/*
+ * Claims a uid that no instance has, no lock file names and no process runs as: one never
+ * used before any other, then the one free for longest. -1 and KH_ERROR_LIMIT_EXCEEDED.
+ */
+gint64 kh_uid_pool_claim(KhUidPool *self, GError **error);
+
+/*
+ * Makes the claim of a uid that the database holds good again after a reboot.
+ * KH_ERROR_RESOURCE_UNAVAILABLE when another service has taken it since.
+ */
+gboolean kh_uid_pool_confirm(KhUidPool *self, guint32 uid, GError **error);
+
+void kh_uid_pool_release(KhUidPool *self, guint32 uid);
+
+G_END_DECLS

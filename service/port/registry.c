@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Chooses TCP ports; see registry.h. */
+#include "registry.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "sizes.h"
+
+#define PORT_MIN 1024
+#define PORT_MAX 65535
+
+gboolean
+kh_port_range_parse(const char *text, KhPortRange *range, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "-", 2);
+    guint64 first, last;
+
+    if (g_strv_length(parts) != 2) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "port-range is \"%s\", it must look like 5050-6049", text);
+        return FALSE;
+    }
+    if (!kh_number_parse(parts[0], "port-range", PORT_MIN, PORT_MAX, &first, error) ||
+        !kh_number_parse(parts[1], "port-range", first, PORT_MAX, &last, error))
+        return FALSE;
+    *range = (KhPortRange){(guint16)first, (guint16)last};
+    return TRUE;
+}
+
+/*
+ * SO_REUSEADDR as QEMU's user network sets it: connections in TIME-WAIT do not count,
+ * a listener does.
+ */
+static gboolean
+can_listen(int fd, const char *address, guint16 port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int on = 1;
+
+    return inet_pton(AF_INET, address, &name.sin_addr) == 1 &&
+           setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+           bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 1) == 0;
+}
+
+gboolean
+kh_port_probe(const char *address, guint16 port, GError **error)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    gboolean free = fd >= 0 && can_listen(fd, address, port);
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    if (!free)
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "Port %u on %s cannot be used: %s; choose another one", port, address,
+                    g_strerror(saved));
+    return free;
+}
+
+static guint16
+lowest_free(KhStore *store, const KhPortRange *range, const char *address)
+{
+    for (guint port = range->first; port <= range->last; port++)
+        if (!kh_store_has_port(store, (guint16)port) && kh_port_probe(address, (guint16)port, NULL))
+            return (guint16)port;
+    return 0;
+}
+
+guint16
+kh_port_choose(KhStore *store, const KhPortRange *range, const char *address, guint16 wanted,
+               GError **error)
+{
+    guint16 port = wanted;
+
+    if (wanted == 0) {
+        port = lowest_free(store, range, address);
+        if (port == 0)
+            g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                        "No port from %u to %u is free on %s; delete an instance or widen "
+                        "port-range",
+                        range->first, range->last, address);
+    } else if (kh_store_has_port(store, wanted)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "Port %u belongs to another instance; choose another one", wanted);
+        port = 0;
+    } else if (!kh_port_probe(address, wanted, error)) {
+        port = 0;
+    }
+    return port;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Chooses TCP ports for instances: one registry for every purpose, kept in the state
+ * database. Asked by the manager at create and by the instance before each start.
+ */
+#pragma once
+
+#include "state/store.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+    guint16 first, last; /* inclusive */
+} KhPortRange;
+
+/* Reads "5050-6049". KH_ERROR_INVALID_ARGUMENT unless 1024 <= first <= last <= 65535. */
+gboolean kh_port_range_parse(const char *text, KhPortRange *range, GError **error);
+
+/*
+ * Whether a listener can be had on exactly @address:@port now.
+ * KH_ERROR_PORT_UNAVAILABLE names both and the reason.
+ */
+gboolean kh_port_probe(const char *address, guint16 port, GError **error);
+
+/*
+ * @wanted if it is neither an instance's nor bound on @address; for 0 the lowest such
+ * port of @range. Returns 0 and KH_ERROR_PORT_UNAVAILABLE otherwise. Nothing is
+ * reserved before kh_store_insert().
+ */
+guint16 kh_port_choose(KhStore *store, const KhPortRange *range, const char *address,
+                       guint16 wanted, GError **error);
+
+G_END_DECLS

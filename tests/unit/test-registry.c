@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the registries of ports and of uids. */
+#include <arpa/inet.h>
+#include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "launch/uid-pool.h"
+#include "port/registry.h"
+#include "state/instance-dir.h"
+
+typedef struct {
+    char *folder;
+    KhStore *store;
+} Fixture;
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = NULL;
+
+    f->folder = g_dir_make_tmp("kh-registry-XXXXXX", NULL);
+    path = g_build_filename(f->folder, "state.db", NULL);
+    f->store = kh_store_open(path, NULL);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_object_unref(f->store);
+    kh_instance_dir_remove(-1, f->folder, NULL, NULL);
+    g_free(f->folder);
+}
+
+static KhRecord *
+insert(KhStore *store, const char *id, guint16 port, gint64 uid)
+{
+    static const KhConfigLimits limits = {G_MAXINT64, G_MAXINT64};
+    g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+    g_autoptr(KhConfig) config = kh_config_new(empty, &limits, NULL);
+    KhRecord *record = kh_record_new();
+
+    record->id = g_strdup(id);
+    record->name = g_strdup(id);
+    record->config = kh_config_with_port(config, port);
+    record->image = g_strdup("");
+    record->vm_uid = uid;
+    g_assert_true(kh_store_insert(store, record, NULL));
+    return record;
+}
+
+/* A listener on a port of the kernel's choice. */
+static int
+listen_somewhere(const char *address, guint16 *port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    socklen_t length = sizeof name;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET, address, &name.sin_addr);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+    g_assert_cmpint(listen(fd, 1), ==, 0);
+    g_assert_cmpint(getsockname(fd, (struct sockaddr *)&name, &length), ==, 0);
+    *port = ntohs(name.sin_port);
+    return fd;
+}
+
+static void
+port_ranges(void)
+{
+    KhPortRange range;
+
+    g_assert_true(kh_port_range_parse("5050-6049", &range, NULL));
+    g_assert_cmpuint(range.first, ==, 5050);
+    g_assert_cmpuint(range.last, ==, 6049);
+    for (const char *const *bad = (const char *const[]){"", "5050", "6-5", "80-90", "5050-70000",
+                                                        "a-b", "6000-5000", "-5050", NULL};
+         *bad != NULL; bad++)
+        g_assert_false(kh_port_range_parse(*bad, &range, NULL));
+}
+
+static void
+port_probe(void)
+{
+    g_autoptr(GError) error = NULL;
+    guint16 port;
+    int fd = listen_somewhere("127.0.0.1", &port);
+
+    g_assert_false(kh_port_probe("127.0.0.1", port, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
+    g_assert_false(kh_port_probe("0.0.0.0", port, NULL));
+    g_assert_true(kh_port_probe("127.0.0.2", port, NULL));
+    close(fd);
+    g_assert_true(kh_port_probe("127.0.0.1", port, NULL));
+}
+
+static void
+port_choice(Fixture *f, gconstpointer data)
+{
+    guint16 port;
+    int fd = listen_somewhere("127.0.0.1", &port);
+    KhPortRange range = {port, port};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhRecord) record = NULL;
+
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", 0, &error), ==, 0);
+    g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", port, NULL), ==, 0);
+    close(fd);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", 0, NULL), ==, port);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", port, NULL), ==, port);
+
+    /* Another instance's port is taken on every address. */
+    record = insert(f->store, "one", port, -1);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", port, NULL), ==, 0);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", 0, NULL), ==, 0);
+}
+
+static void
+uid_ranges(void)
+{
+    KhUidRange range;
+
+    g_assert_true(kh_uid_range_parse(KH_UID_RANGE_DEFAULT, &range, NULL));
+    g_assert_cmpuint(range.last - range.first, ==, 65535);
+    g_assert_false(kh_uid_range_parse("0-5", &range, NULL));
+    g_assert_false(kh_uid_range_parse("5000-4000", &range, NULL));
+    g_assert_false(kh_uid_range_parse("5000", &range, NULL));
+    g_assert_false(kh_uid_range_parse("5000-4294967295", &range, NULL));
+
+    range = (KhUidRange){1000, 1999};
+    g_assert_true(kh_uid_range_is_mapped(&range, "         0          0 4294967295\n"));
+    g_assert_true(kh_uid_range_is_mapped(&range, "0 100000 10\n1000 5 1000\n"));
+    g_assert_false(kh_uid_range_is_mapped(&range, "0 100000 1999\n"));
+    g_assert_false(kh_uid_range_is_mapped(&range, ""));
+}
+
+static KhUidPool *
+pool_of(Fixture *f, const char *owner, guint32 first, guint32 last)
+{
+    g_autofree char *locks = g_build_filename(f->folder, "uids", NULL);
+    KhUidRange range = {first, last};
+    g_autoptr(GError) error = NULL;
+    KhUidPool *pool = kh_uid_pool_new(f->store, &range, locks, owner, &error);
+
+    g_assert_no_error(error);
+    return pool;
+}
+
+static void
+uid_rivals(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhUidPool) system = pool_of(f, "/var/lib/a", 70000001, 70000003);
+    g_autoptr(KhUidPool) session = pool_of(f, "/root/b", 70000001, 70000003);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(kh_uid_pool_claim(system, NULL), ==, 70000001);
+    g_assert_cmpint(kh_uid_pool_claim(session, NULL), ==, 70000002);
+    g_assert_false(kh_uid_pool_confirm(session, 70000001, NULL));
+    g_assert_true(kh_uid_pool_confirm(system, 70000001, NULL));
+    kh_uid_pool_release(session, 70000001);
+    g_assert_cmpint(kh_uid_pool_claim(session, NULL), ==, 70000003);
+    g_assert_cmpint(kh_uid_pool_claim(session, &error), ==, -1);
+    g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
+    kh_uid_pool_release(system, 70000001);
+    g_assert_cmpint(kh_uid_pool_claim(session, NULL), ==, 70000001);
+}
+
+static void
+uid_longest_free_first(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhUidPool) pool = pool_of(f, "/var/lib/a", 70000001, 70000002);
+    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, 70000001);
+    g_autoptr(KhRecord) two = insert(f->store, "two", 5051, 70000002);
+
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, -1);
+    g_assert_true(kh_store_remove(f->store, "two", NULL));
+    g_usleep(1000);
+    g_assert_true(kh_store_remove(f->store, "one", NULL));
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000002);
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000001);
+}
+
+static void
+uid_of_a_process_is_skipped(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhUidPool) pool = NULL;
+    g_autofree char *command = NULL;
+    GPid pid;
+    char *argv[] = {"setpriv", "--reuid=70000001", "--clear-groups", "sleep", "60", NULL};
+
+    if (geteuid() != 0) {
+        g_test_skip("needs root to run a process under another uid");
+        return;
+    }
+    pool = pool_of(f, "/var/lib/a", 70000001, 70000002);
+    g_assert_true(g_spawn_async(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
+                                NULL, NULL, &pid, NULL));
+    do {
+        g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
+
+        g_clear_pointer(&command, g_free);
+        g_usleep(1000);
+        g_file_get_contents(path, &command, NULL, NULL);
+    } while (g_strcmp0(command, "sleep\n") != 0);
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000002);
+    kill(pid, SIGKILL);
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/port/ranges", port_ranges);
+    g_test_add_func("/port/probe", port_probe);
+    ADD("/port/choice", port_choice);
+    g_test_add_func("/uid/ranges", uid_ranges);
+    ADD("/uid/rivals", uid_rivals);
+    ADD("/uid/longest-free", uid_longest_free_first);
+    ADD("/uid/process", uid_of_a_process_is_skipped);
+    return g_test_run();
+}
