@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Boot components by content; see image-store.h. An import copies the parts into a
+ * temporary folder, hashes the copies, and renames the folder to the id they give: so
+ * what was hashed is what is kept, whatever happens to the source meanwhile.
+ */
+#include "image-store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "hash.h"
+#include "state/instance-dir.h"
+
+#define PART_MAX (G_GUINT64_CONSTANT(1) << 30)
+#define TEXT_MAX (64 * 1024)
+
+struct _KhImageStore {
+    GObject parent_instance;
+    int fd;
+    char *path;
+    GHashTable *images;  /* id -> KhImage */
+    GHashTable *sources; /* what the source files looked like -> id */
+};
+
+G_DEFINE_FINAL_TYPE(KhImageStore, kh_image_store, G_TYPE_OBJECT)
+
+enum { SIGNAL_ADDED, SIGNAL_REMOVED, N_SIGNALS };
+
+static guint signals[N_SIGNALS];
+
+static void
+kh_image_store_finalize(GObject *object)
+{
+    KhImageStore *self = KH_IMAGE_STORE(object);
+
+    if (self->fd >= 0)
+        close(self->fd);
+    g_free(self->path);
+    g_hash_table_unref(self->images);
+    g_hash_table_unref(self->sources);
+    G_OBJECT_CLASS(kh_image_store_parent_class)->finalize(object);
+}
+
+static void
+kh_image_store_class_init(KhImageStoreClass *class)
+{
+    G_OBJECT_CLASS(class)->finalize = kh_image_store_finalize;
+    signals[SIGNAL_ADDED] = g_signal_new("added", KH_TYPE_IMAGE_STORE, G_SIGNAL_RUN_LAST, 0, NULL,
+                                         NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+    signals[SIGNAL_REMOVED] = g_signal_new("removed", KH_TYPE_IMAGE_STORE, G_SIGNAL_RUN_LAST, 0,
+                                           NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+}
+
+static void
+kh_image_store_init(KhImageStore *self)
+{
+    self->fd = -1;
+    self->images =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)kh_image_free);
+    self->sources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+}
+
+static char *
+read_text(int folder, const char *name, GError **error)
+{
+    return kh_instance_dir_read(folder, name, -1, TEXT_MAX, error);
+}
+
+static KhImage *
+load_image(int images_fd, const char *id, GError **error)
+{
+    g_autofree char *manifest = NULL, *info = NULL;
+    g_autoptr(KhImage) image = NULL;
+    int folder = kh_instance_dir_open(images_fd, id, error);
+
+    if (folder < 0)
+        return NULL;
+    manifest = read_text(folder, KH_IMAGE_MANIFEST, error);
+    info = manifest == NULL ? NULL : read_text(folder, KH_IMAGE_BUILD_INFO, NULL);
+    close(folder);
+    if (manifest == NULL)
+        return NULL;
+    image = kh_image_from_manifest(id, manifest, error);
+    if (image != NULL && info != NULL)
+        kh_image_read_build_info(image, info);
+    return g_steal_pointer(&image);
+}
+
+static gboolean
+is_id(const char *name)
+{
+    return strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64;
+}
+
+static void
+load_all(KhImageStore *self)
+{
+    g_autoptr(GDir) dir = g_dir_open(self->path, 0, NULL);
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autoptr(GError) error = NULL;
+        KhImage *image;
+
+        if (!is_id(name)) {
+            /* What an import that was cut off has left. */
+            kh_instance_dir_remove(self->fd, name, NULL, NULL);
+            continue;
+        }
+        image = load_image(self->fd, name, &error);
+        if (image != NULL)
+            g_hash_table_replace(self->images, image->id, image);
+        else
+            g_warning("The image %s is left out: %s", name, error->message);
+    }
+}
+
+KhImageStore *
+kh_image_store_new(int images_fd, const char *path)
+{
+    KhImageStore *self = g_object_new(KH_TYPE_IMAGE_STORE, NULL);
+
+    self->fd = fcntl(images_fd, F_DUPFD_CLOEXEC, 0);
+    self->path = g_strdup(path);
+    load_all(self);
+    return self;
+}
+
+const KhImage *
+kh_image_store_find(KhImageStore *self, const char *id)
+{
+    return g_hash_table_lookup(self->images, id);
+}
+
+GPtrArray *
+kh_image_store_list(KhImageStore *self)
+{
+    g_autoptr(GPtrArray) ids = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer id;
+
+    g_hash_table_iter_init(&iter, self->images);
+    while (g_hash_table_iter_next(&iter, &id, NULL))
+        g_ptr_array_add(ids, id);
+    return g_steal_pointer(&ids);
+}
+
+char *
+kh_image_store_folder(KhImageStore *self, const char *id)
+{
+    return g_build_filename(self->path, id, NULL);
+}
+
+/* One import; lives in the GTask, and in its thread while that runs. */
+typedef struct {
+    char *folder;    /* the source */
+    char *temporary; /* name below images/ */
+    int source_fd, images_fd, target_fd;
+    KhImage *image;
+    char *looks; /* of the source files */
+} Import;
+
+static void
+import_free(gpointer data)
+{
+    Import *import = data;
+
+    if (import->source_fd >= 0)
+        close(import->source_fd);
+    if (import->target_fd >= 0)
+        close(import->target_fd);
+    g_clear_pointer(&import->image, kh_image_free);
+    g_free(import->folder);
+    g_free(import->temporary);
+    g_free(import->looks);
+    g_free(import);
+}
+
+static gboolean
+set_part_error(const char *folder, const char *name, GError **error)
+{
+    int saved = errno;
+
+    g_set_error(error, KH_ERROR,
+                saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
+                                                   : KH_ERROR_NOT_FOUND,
+                "The boot component %s/%s cannot be taken in: %s; build it with "
+                "boot-components/build.sh or set boot-components",
+                folder, name, g_strerror(saved));
+    return FALSE;
+}
+
+/* A FIFO in its place must not block, a folder must not be read. */
+static int
+open_part(int folder_fd, const char *name)
+{
+    int fd = openat(folder_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+        (guint64)st.st_size <= PART_MAX)
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
+static gboolean
+copy_bytes(int from, int to)
+{
+    guint64 copied = 0;
+    ssize_t n;
+
+    if (ioctl(to, FICLONE, from) == 0)
+        return TRUE;
+    while ((n = copy_file_range(from, NULL, to, NULL, PART_MAX, 0)) > 0) {
+        copied += (guint64)n;
+        if (copied > PART_MAX) {
+            errno = EFBIG;
+            return FALSE;
+        }
+    }
+    return n == 0;
+}
+
+/* Copies one file; the descriptor of the copy, or -1 with errno. */
+static int
+copy_part(Import *import, const char *name)
+{
+    int from = open_part(import->source_fd, name);
+    int to;
+
+    if (from < 0)
+        return -1;
+    to = openat(import->target_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+    if (to >= 0 && (!copy_bytes(from, to) || fchmod(to, 0444) != 0)) {
+        close(to);
+        to = -1;
+    }
+    close(from);
+    return to;
+}
+
+static gboolean
+import_part(Import *import, const char *name, gboolean needed, GError **error)
+{
+    int fd = copy_part(import, name);
+    g_autofree char *sha256 = NULL;
+    guint64 size;
+
+    if (fd < 0 && errno == ENOENT && !needed)
+        return TRUE;
+    if (fd < 0)
+        return set_part_error(import->folder, name, error);
+    sha256 = kh_hash_fd(fd, &size, error);
+    close(fd);
+    if (sha256 == NULL)
+        return FALSE;
+    if (!g_str_equal(name, KH_IMAGE_BUILD_INFO))
+        kh_image_add_part(import->image, name, size, sha256);
+    return TRUE;
+}
+
+static gboolean
+write_manifest(Import *import, GError **error)
+{
+    g_autofree char *text = kh_image_to_manifest(import->image);
+
+    import->image->id = kh_image_compute_id(import->image);
+    return kh_instance_dir_write(import->target_fd, KH_IMAGE_MANIFEST, -1, text, error) &&
+           (fchmodat(import->target_fd, KH_IMAGE_MANIFEST, 0444, 0) == 0 ||
+            set_part_error(import->folder, KH_IMAGE_MANIFEST, error));
+}
+
+/* An image of that id may be there already: then it is the same one. */
+static gboolean
+put_in_place(Import *import, GError **error)
+{
+    if (fchmod(import->target_fd, 0755) != 0)
+        return set_part_error(import->folder, "", error);
+    if (renameat(import->images_fd, import->temporary, import->images_fd, import->image->id) == 0)
+        return TRUE;
+    if (errno != EEXIST && errno != ENOTEMPTY)
+        return set_part_error(import->folder, "", error);
+    return kh_instance_dir_remove(import->images_fd, import->temporary, NULL, error);
+}
+
+static gboolean
+import_all(Import *import, GError **error)
+{
+    if (mkdirat(import->images_fd, import->temporary, 0700) != 0)
+        return set_part_error(import->folder, "", error);
+    import->target_fd = kh_instance_dir_open(import->images_fd, import->temporary, error);
+    return import->target_fd >= 0 && import_part(import, KH_IMAGE_KERNEL, TRUE, error) &&
+           import_part(import, KH_IMAGE_INITRD, TRUE, error) &&
+           import_part(import, KH_IMAGE_FIRMWARE, FALSE, error) &&
+           import_part(import, KH_IMAGE_BUILD_INFO, FALSE, error) &&
+           write_manifest(import, error) && put_in_place(import, error);
+}
+
+static void
+import_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    Import *import = data;
+    GError *error = NULL;
+
+    if (import_all(import, &error)) {
+        g_task_return_pointer(task, g_strdup(import->image->id), g_free);
+        return;
+    }
+    kh_instance_dir_remove(import->images_fd, import->temporary, NULL, NULL);
+    g_task_return_error(task, error);
+}
+
+/* What tells whether a source has changed since it was hashed. */
+static char *
+looks_of(int folder_fd)
+{
+    static const char *const names[] = {KH_IMAGE_KERNEL, KH_IMAGE_INITRD, KH_IMAGE_FIRMWARE,
+                                        KH_IMAGE_BUILD_INFO};
+    GString *looks = g_string_new(NULL);
+    struct stat st;
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (fstatat(folder_fd, names[i], &st, 0) == 0)
+            g_string_append_printf(looks, "%s %lu:%lu %ld %ld.%09ld %ld.%09ld\n", names[i],
+                                   (gulong)st.st_dev, (gulong)st.st_ino, (long)st.st_size,
+                                   (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                                   (long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    return g_string_free(looks, FALSE);
+}
+
+static Import *
+import_new(KhImageStore *self, const char *folder, GError **error)
+{
+    Import *import = g_new0(Import, 1);
+
+    import->folder = g_strdup(folder);
+    import->temporary = g_strdup_printf(".import-%08x%08x", g_random_int(), g_random_int());
+    import->images_fd = self->fd;
+    import->target_fd = -1;
+    import->image = kh_image_new();
+    import->source_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (import->source_fd < 0) {
+        set_part_error(folder, "", error);
+        import_free(import);
+        return NULL;
+    }
+    import->looks = looks_of(import->source_fd);
+    return import;
+}
+
+void
+kh_image_store_import_async(KhImageStore *self, const char *folder, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
+    g_autoptr(GError) error = NULL;
+    Import *import = import_new(self, folder, &error);
+    const char *known;
+
+    g_task_set_source_tag(task, kh_image_store_import_async);
+    if (import == NULL) {
+        g_task_return_error(task, g_steal_pointer(&error));
+        return;
+    }
+    g_task_set_task_data(task, import, import_free);
+    known = g_hash_table_lookup(self->sources, import->looks);
+    if (known != NULL && kh_image_store_find(self, known) != NULL)
+        g_task_return_pointer(task, g_strdup(known), g_free);
+    else
+        g_task_run_in_thread(task, import_in_thread);
+}
+
+char *
+kh_image_store_import_finish(KhImageStore *self, GAsyncResult *result, GError **error)
+{
+    Import *import = g_task_get_task_data(G_TASK(result));
+    g_autofree char *id = g_task_propagate_pointer(G_TASK(result), error);
+    KhImage *image;
+
+    if (id == NULL || kh_image_store_find(self, id) != NULL)
+        return g_steal_pointer(&id);
+    image = load_image(self->fd, id, error);
+    if (image == NULL)
+        return NULL;
+    g_hash_table_replace(self->images, image->id, image);
+    g_hash_table_replace(self->sources, g_strdup(import->looks), g_strdup(id));
+    g_signal_emit(self, signals[SIGNAL_ADDED], 0, id);
+    return g_steal_pointer(&id);
+}
+
+static gboolean
+verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
+{
+    g_autofree char *sha256 = NULL;
+    guint64 size;
+    int fd = kh_instance_dir_open_file(folder, part->name, -1, error);
+
+    if (fd < 0) {
+        g_prefix_error(error, "The image %s is incomplete: ", id);
+        return FALSE;
+    }
+    sha256 = kh_hash_fd(fd, &size, error);
+    close(fd);
+    if (sha256 == NULL)
+        return FALSE;
+    if (g_str_equal(sha256, part->sha256))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
+                "The boot component %s of the image %s has been changed: its SHA-256 is %s, the "
+                "instance was pinned to %s",
+                part->name, id, sha256, part->sha256);
+    return FALSE;
+}
+
+/* Reads the manifest anew, so that the thread shares nothing with the main loop. */
+static void
+verify_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    const char *id = data;
+    int images_fd = KH_IMAGE_STORE(source)->fd;
+    GError *error = NULL;
+    g_autoptr(KhImage) image = load_image(images_fd, id, &error);
+    int folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, &error);
+    gboolean same = folder >= 0;
+
+    for (guint i = 0; same && i < image->parts->len; i++)
+        same = verify_part(folder, id, image->parts->pdata[i], &error);
+    if (folder >= 0)
+        close(folder);
+    if (same)
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+}
+
+void
+kh_image_store_verify_async(KhImageStore *self, const char *id, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
+
+    g_task_set_source_tag(task, kh_image_store_verify_async);
+    g_task_set_task_data(task, g_strdup(id), g_free);
+    g_task_run_in_thread(task, verify_in_thread);
+}
+
+gboolean
+kh_image_store_verify_finish(KhImageStore *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}
+
+void
+kh_image_store_remove(KhImageStore *self, const char *id)
+{
+    g_autofree char *gone = g_strdup(id);
+    g_autoptr(GError) error = NULL;
+
+    if (!g_hash_table_remove(self->images, gone))
+        return;
+    if (!kh_instance_dir_remove(self->fd, gone, NULL, &error))
+        g_warning("The image %s cannot be removed: %s", gone, error->message);
+    g_signal_emit(self, signals[SIGNAL_REMOVED], 0, gone);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the boot components kept by content. */
+#include "image/image-store.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "image/hash.h"
+#include "state/instance-dir.h"
+
+typedef struct {
+    char *base, *images, *source;
+    int fd;
+    KhImageStore *store;
+    GAsyncResult *result;
+} Fixture;
+
+static void
+write_part(Fixture *f, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->source, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    f->base = g_dir_make_tmp("kh-image-XXXXXX", NULL);
+    f->images = g_build_filename(f->base, "images", NULL);
+    f->source = g_build_filename(f->base, "source", NULL);
+    g_mkdir(f->images, 0711);
+    g_mkdir(f->source, 0755);
+    write_part(f, "vmlinuz", "kernel");
+    write_part(f, "initrd.img", "initrd");
+    write_part(f, "build-info.txt", "# note\nKERNEL_VERSION=6.12\nBAD\nX=a\033b\n");
+    f->fd = open(f->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    f->store = kh_image_store_new(f->fd, f->images);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_clear_object(&f->store);
+    close(f->fd);
+    kh_instance_dir_remove(-1, f->base, NULL, NULL);
+    g_free(f->base);
+    g_free(f->images);
+    g_free(f->source);
+}
+
+static void
+keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    ((Fixture *)data)->result = g_object_ref(result);
+}
+
+static void
+wait_for_result(Fixture *f)
+{
+    while (f->result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static char *
+import(Fixture *f, GError **error)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    f->result = NULL;
+    kh_image_store_import_async(f->store, f->source, NULL, keep_result, f);
+    wait_for_result(f);
+    result = f->result;
+    return kh_image_store_import_finish(f->store, result, error);
+}
+
+static gboolean
+verify(Fixture *f, const char *id, GError **error)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    f->result = NULL;
+    kh_image_store_verify_async(f->store, id, NULL, keep_result, f);
+    wait_for_result(f);
+    result = f->result;
+    return kh_image_store_verify_finish(f->store, result, error);
+}
+
+static void
+hashes(void)
+{
+    g_autofree char *empty = kh_hash_text("");
+    g_autofree char *abc = kh_hash_text("abc"); /* FIPS 180-2, appendix B.1 */
+
+    g_assert_cmpstr(empty, ==, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    g_assert_cmpstr(abc, ==, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void
+imports_once(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *first = import(f, &error);
+    g_autofree char *second = import(f, NULL);
+    g_autofree char *file = NULL;
+    const KhImage *image;
+    struct stat st;
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(first, ==, second);
+    image = kh_image_store_find(f->store, first);
+    g_assert_cmpuint(image->parts->len, ==, 2);
+    g_assert_cmpuint(kh_image_part(image, "vmlinuz")->size, ==, 6);
+    g_assert_cmpstr(g_hash_table_lookup(image->build_info, "KERNEL_VERSION"), ==, "6.12");
+    g_assert_null(strchr(g_hash_table_lookup(image->build_info, "X"), '\033'));
+    file = g_build_filename(f->images, first, "vmlinuz", NULL);
+    g_assert_cmpint(g_stat(file, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0444);
+    g_assert_true(verify(f, first, NULL));
+}
+
+static void
+a_change_is_another_image(Fixture *f, gconstpointer data)
+{
+    g_autofree char *first = import(f, NULL);
+    g_autofree char *second = NULL;
+    g_autoptr(GPtrArray) ids = NULL;
+
+    write_part(f, "initrd.img", "INITRD");
+    second = import(f, NULL);
+    g_assert_cmpstr(first, !=, second);
+    g_assert_true(verify(f, first, NULL));
+    g_assert_true(verify(f, second, NULL));
+    g_clear_object(&f->store);
+    f->store = kh_image_store_new(f->fd, f->images);
+    ids = kh_image_store_list(f->store);
+    g_assert_cmpuint(ids->len, ==, 2);
+    kh_image_store_remove(f->store, first);
+    g_assert_null(kh_image_store_find(f->store, first));
+    g_assert_cmpint(faccessat(f->fd, first, F_OK, 0), ==, -1);
+}
+
+static void
+missing_parts(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->source, "initrd.img", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDir) left = NULL;
+
+    g_unlink(path);
+    g_assert_null(import(f, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    g_assert_nonnull(strstr(error->message, "initrd.img"));
+    g_clear_error(&error);
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    g_assert_null(import(f, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    left = g_dir_open(f->images, 0, NULL);
+    g_assert_null(g_dir_read_name(left));
+}
+
+static void
+tampering(Fixture *f, gconstpointer data)
+{
+    g_autofree char *id = import(f, NULL);
+    g_autofree char *kernel = g_build_filename(f->images, id, "vmlinuz", NULL);
+    g_autofree char *before = kh_hash_text("kernel"), *after = kh_hash_text("Kernel");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(g_file_set_contents(kernel, "Kernel", -1, NULL));
+    g_assert_false(verify(f, id, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH);
+    g_assert_nonnull(strstr(error->message, before));
+    g_assert_nonnull(strstr(error->message, after));
+}
+
+static void
+tampering_with_the_list(Fixture *f, gconstpointer data)
+{
+    g_autofree char *id = import(f, NULL);
+    g_autofree char *kernel = g_build_filename(f->images, id, "vmlinuz", NULL);
+    g_autofree char *parts = g_build_filename(f->images, id, "parts", NULL);
+    g_autofree char *sha256 = kh_hash_text("Kernel");
+    g_autofree char *line = g_strdup_printf("%s 6 vmlinuz\n", sha256);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(g_file_set_contents(kernel, "Kernel", -1, NULL));
+    g_assert_true(g_file_set_contents(parts, line, -1, NULL));
+    g_assert_false(verify(f, id, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH);
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/image/hash", hashes);
+    ADD("/image/import", imports_once);
+    ADD("/image/change", a_change_is_another_image);
+    ADD("/image/missing", missing_parts);
+    ADD("/image/tampering", tampering);
+    ADD("/image/tampering-list", tampering_with_the_list);
+    return g_test_run();
+}
