@@ -142,7 +142,7 @@ def test_summary_says_what_to_link(context):
         # The drop-in is linked with its folder.
         place = f"/opt/x/{name}".removesuffix("/10-direct-launcher.conf")
         assert re.search(re.escape(place) + r" *: /(etc|usr)/", said), place
-    assert "link" not in context["usr"].setup_output
+    assert "Outside" not in context["usr"].setup_output
 
 
 def test_bus_policy(context):
