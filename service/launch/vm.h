@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual machine's two processes, the shim and its QEMU, under whichever launcher.
+ * Made by a launcher (later also from the database, after a restart of the service);
+ * owned by a KhRun.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "process.h"
+
+G_BEGIN_DECLS
+
+#define KH_TYPE_VM (kh_vm_get_type())
+G_DECLARE_FINAL_TYPE(KhVm, kh_vm, KH, VM, GObject)
+
+/*
+ * Follows both. KH_ERROR_NOT_FOUND when one is gone already. Signal: "ended", once, when
+ * both have. Transfer full.
+ */
+KhVm *kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error);
+
+const KhProcess *kh_vm_get_shim(KhVm *self);
+const KhProcess *kh_vm_get_qemu(KhVm *self);
+
+/* Whether the shim ended before QEMU: then it was killed, and took QEMU with it. */
+gboolean kh_vm_shim_ended_first(KhVm *self);
+
+/* A power cut: SIGKILL to QEMU; the shim notes it and ends. */
+void kh_vm_kill(KhVm *self);
+
+G_END_DECLS
