@@ -3,7 +3,6 @@
 #include "process.h"
 
 #include <errno.h>
-#include <glib-object.h>
 #include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
