@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every instance shares: the service's stores, its launcher and its settings. Put
+ * together by the daemon, which outlives all instances; nobody else changes it.
+ */
+#pragma once
+
+#include "image/image-store.h"
+#include "instance/config.h"
+#include "launch/direct-launcher.h"
+#include "launch/uid-pool.h"
+#include "port/registry.h"
+#include "state/state-dir.h"
+#include "state/store.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+    KhStateDir *state_dir;
+    KhStore *store;
+    KhImageStore *images;
+    KhDirectLauncher *launcher;
+    KhUidPool *uids; /* NULL when the service is not root */
+    KhConfigLimits limits;
+    KhPortRange ports;
+    const char *boot_components; /* where new images come from */
+    const char *qemu;            /* the binary */
+    const char *accelerator;     /* "kvm" or "tcg": what "auto" has come to */
+    gboolean kvm_usable;
+    guint max_instances;
+    guint start_timeout; /* seconds */
+    guint stop_timeout;  /* seconds, for the control channel's stop */
+    guint64 log_size;    /* bytes per file */
+    guint log_files;     /* files per log */
+} KhHost;
+
+G_END_DECLS

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* What comes before a launch; see preparation.h. */
+#include "preparation.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "launch/shim-protocol.h"
+#include "state/instance-dir.h"
+
+/* What the thread works with, so that it shares nothing with the main loop. */
+typedef struct {
+    const KhHost *host;
+    KhRecord *record;
+    int instances_fd, runtime_fd;
+    char *id;
+    char *args;
+    gint64 uid;
+    guint64 storage;
+    gboolean formatted;
+} Preparation;
+
+static void
+preparation_free(gpointer data)
+{
+    Preparation *preparation = data;
+
+    g_free(preparation->id);
+    g_free(preparation->args);
+    g_free(preparation);
+}
+
+char *
+kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
+{
+    return g_build_filename(kh_state_dir_get_path(host->state_dir), "instances", record->id, NULL);
+}
+
+/* Without its file system the disk holds nothing: a start that was cut off left it. */
+static gboolean
+make_files(Preparation *p, int folder, GError **error)
+{
+    if (!p->formatted) {
+        if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT) {
+            g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be made anew: %s",
+                        g_strerror(errno));
+            return FALSE;
+        }
+        if (!kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error))
+            return FALSE;
+    }
+    unlinkat(folder, KH_FILE_EXIT_STATUS, 0);
+    return kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
+}
+
+/* Also on a first start: create makes no files but by way of this. */
+static int
+open_state_folder(Preparation *p, GError **error)
+{
+    g_autoptr(GError) missing = NULL;
+    int folder = kh_instance_dir_open(p->instances_fd, p->id, &missing);
+
+    if (folder >= 0 || !g_error_matches(missing, KH_ERROR, KH_ERROR_NOT_FOUND)) {
+        if (folder < 0)
+            g_propagate_error(error, g_steal_pointer(&missing));
+        return folder;
+    }
+    if (p->formatted) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The folder instances/%s with the data disk is gone", p->id);
+        return -1;
+    }
+    if (!kh_instance_dir_create(p->instances_fd, p->id, p->uid, error))
+        return -1;
+    return kh_instance_dir_open(p->instances_fd, p->id, error);
+}
+
+static gboolean
+make_folders(Preparation *p, GError **error)
+{
+    gboolean made;
+    int folder = open_state_folder(p, error);
+
+    if (folder < 0)
+        return FALSE;
+    made = make_files(p, folder, error);
+    close(folder);
+    return made && kh_instance_dir_remove(p->runtime_fd, p->id, NULL, error) &&
+           kh_instance_dir_create(p->runtime_fd, p->id, p->uid, error);
+}
+
+static void
+make_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    GError *error = NULL;
+
+    if (make_folders(data, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+}
+
+static void
+on_formatted(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Preparation *p = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    if (!kh_direct_launcher_format_finish(KH_DIRECT_LAUNCHER(source), result, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    p->record->formatted = TRUE;
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
+on_made(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Preparation *p = g_task_get_task_data(task);
+    g_autofree char *folder = NULL;
+    GError *error = NULL;
+
+    if (!g_task_propagate_boolean(G_TASK(result), &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    if (p->formatted) {
+        g_task_return_boolean(task, TRUE);
+        return;
+    }
+    folder = kh_preparation_state_folder(p->host, p->record);
+    kh_direct_launcher_format_async(p->host->launcher, folder, KH_FILE_DATA, p->uid, on_formatted,
+                                    g_object_ref(task));
+}
+
+static void
+on_verified(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Preparation *p = g_task_get_task_data(task);
+    g_autoptr(GTask) making = NULL;
+    GError *error = NULL;
+
+    if (!kh_image_store_verify_finish(KH_IMAGE_STORE(source), result, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    making = g_task_new(NULL, NULL, on_made, g_object_ref(task));
+    g_task_set_task_data(making, p, NULL);
+    g_task_run_in_thread(making, make_in_thread);
+}
+
+static gboolean
+check_claims(const KhHost *host, const KhRecord *record, GError **error)
+{
+    const KhConfig *config = record->config;
+
+    if (g_str_equal(config->accelerator, "kvm") && !host->kvm_usable) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "The accelerator kvm cannot be used on this host; create it with "
+                    "accelerator=tcg or auto");
+        return FALSE;
+    }
+    if (record->vm_uid < 0 && geteuid() == 0) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The instance was created by a service that was not root, and QEMU never "
+                    "runs as root; create it anew");
+        return FALSE;
+    }
+    return (host->uids == NULL || record->vm_uid < 0 ||
+            kh_uid_pool_confirm(host->uids, (guint32)record->vm_uid, error)) &&
+           kh_port_probe(config->rpc_address, config->rpc_port, error);
+}
+
+static Preparation *
+preparation_new(const KhHost *host, KhRecord *record)
+{
+    Preparation *p = g_new0(Preparation, 1);
+    g_auto(GStrv) args = kh_config_guest_args(record->config);
+    g_autofree char *lines = g_strjoinv("\n", args);
+
+    p->host = host;
+    p->record = record;
+    p->instances_fd = kh_state_dir_instances_fd(host->state_dir);
+    p->runtime_fd = kh_state_dir_runtime_fd(host->state_dir);
+    p->id = g_strdup(record->id);
+    p->args = g_strconcat(lines, "\n", NULL);
+    p->uid = record->vm_uid;
+    p->storage = record->config->storage_bytes;
+    p->formatted = record->formatted;
+    return p;
+}
+
+void
+kh_preparation_run_async(const KhHost *host, KhRecord *record, GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
+    GError *error = NULL;
+
+    g_task_set_source_tag(task, kh_preparation_run_async);
+    g_task_set_task_data(task, preparation_new(host, record), preparation_free);
+    if (!check_claims(host, record, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    kh_image_store_verify_async(host->images, record->image, NULL, on_verified, g_object_ref(task));
+}
+
+gboolean
+kh_preparation_run_finish(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}

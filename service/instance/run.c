@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* One run of a machine; see run.h. */
+#include "run.h"
+
+#include <unistd.h>
+
+#include "error.h"
+#include "health/rpc-probe.h"
+#include "launch/shim-protocol.h"
+#include "log.h"
+#include "qemu/guest-control.h"
+#include "qemu/qmp-client.h"
+#include "state/instance-dir.h"
+
+#define CONNECT_FAST_MS 20 /* until the first connection */
+#define CONNECT_SLOW_MS 1000
+#define STATUS_INTERVAL_MS 2000
+#define PROBE_INTERVAL_MS 50
+#define QUIT_TIMEOUT_MS 5000
+
+struct _KhRun {
+    GObject parent_instance;
+    const KhRecord *record; /* the instance's, which outlives its run */
+    KhVm *vm;
+    KhQmpClient *qmp;
+    KhGuestControl *control;
+    GCancellable *probing;
+    int folder; /* with the sockets */
+    guint connect_timer;
+    guint step_timer;
+    KhStopStep step;
+    gint64 step_deadline; /* monotonic */
+    gboolean probed;
+    gboolean ended;
+};
+
+G_DEFINE_FINAL_TYPE(KhRun, kh_run, G_TYPE_OBJECT)
+
+enum { SIGNAL_READY, SIGNAL_FAILING, SIGNAL_ENDED, N_SIGNALS };
+
+static guint signals[N_SIGNALS];
+
+static void
+drop_qmp(KhRun *self)
+{
+    if (self->qmp == NULL)
+        return;
+    g_signal_handlers_disconnect_by_data(self->qmp, self);
+    kh_qmp_client_close(self->qmp);
+    g_clear_object(&self->qmp);
+}
+
+static void
+drop_control(KhRun *self)
+{
+    if (self->control == NULL)
+        return;
+    g_signal_handlers_disconnect_by_data(self->control, self);
+    g_clear_object(&self->control);
+}
+
+/* Ends everything that could still call back. */
+static void
+fall_silent(KhRun *self)
+{
+    g_clear_handle_id(&self->connect_timer, g_source_remove);
+    g_clear_handle_id(&self->step_timer, g_source_remove);
+    g_cancellable_cancel(self->probing);
+    drop_qmp(self);
+    drop_control(self);
+}
+
+static void
+kh_run_dispose(GObject *object)
+{
+    KhRun *self = KH_RUN(object);
+
+    fall_silent(self);
+    if (self->vm != NULL)
+        g_signal_handlers_disconnect_by_data(self->vm, self);
+    g_clear_object(&self->vm);
+    g_clear_object(&self->probing);
+    G_OBJECT_CLASS(kh_run_parent_class)->dispose(object);
+}
+
+static void
+kh_run_finalize(GObject *object)
+{
+    KhRun *self = KH_RUN(object);
+
+    if (self->folder >= 0)
+        close(self->folder);
+    G_OBJECT_CLASS(kh_run_parent_class)->finalize(object);
+}
+
+static void
+kh_run_class_init(KhRunClass *class)
+{
+    GType type = KH_TYPE_RUN;
+
+    G_OBJECT_CLASS(class)->dispose = kh_run_dispose;
+    G_OBJECT_CLASS(class)->finalize = kh_run_finalize;
+    signals[SIGNAL_READY] =
+        g_signal_new("ready", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[SIGNAL_FAILING] = g_signal_new("failing", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                           G_TYPE_NONE, 1, G_TYPE_ERROR);
+    signals[SIGNAL_ENDED] =
+        g_signal_new("ended", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+kh_run_init(KhRun *self)
+{
+    self->folder = -1;
+    self->probing = g_cancellable_new();
+}
+
+static void
+on_vm_ended(KhVm *vm, KhRun *self)
+{
+    g_autoptr(KhRun) held = g_object_ref(self);
+
+    if (self->ended)
+        return;
+    self->ended = TRUE;
+    fall_silent(self);
+    g_signal_emit(self, signals[SIGNAL_ENDED], 0);
+}
+
+static void
+on_probed(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(KhRun) self = data;
+
+    if (kh_rpc_probe_finish(result, NULL) && !self->ended && self->step == KH_STOP_NONE)
+        g_signal_emit(self, signals[SIGNAL_READY], 0);
+}
+
+static void
+on_katana_started(KhGuestControl *control, KhRun *self)
+{
+    const KhConfig *config = self->record->config;
+
+    if (self->probed)
+        return;
+    self->probed = TRUE;
+    kh_rpc_probe_async(config->rpc_address, config->rpc_port, PROBE_INTERVAL_MS, self->probing,
+                       on_probed, g_object_ref(self));
+}
+
+static void
+emit_failing(KhRun *self, GError *reason)
+{
+    g_autoptr(GError) error = reason;
+
+    if (self->step == KH_STOP_NONE)
+        g_signal_emit(self, signals[SIGNAL_FAILING], 0, error);
+}
+
+static void
+on_katana_refused(KhGuestControl *control, const char *reason, KhRun *self)
+{
+    emit_failing(self, g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED,
+                                   "The guest did not start Katana: %s", reason));
+}
+
+static void
+on_katana_exited(KhGuestControl *control, int code, KhRun *self)
+{
+    emit_failing(self,
+                 g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "Katana exited with code %d", code));
+}
+
+static gboolean on_connect_timer(gpointer data);
+
+static void
+connect_later(KhRun *self, guint delay_ms)
+{
+    if (self->connect_timer == 0 && !self->ended)
+        self->connect_timer = g_timeout_add(delay_ms, on_connect_timer, self);
+}
+
+static void
+on_control_closed(KhGuestControl *control, const GError *error, KhRun *self)
+{
+    drop_control(self);
+    connect_later(self, CONNECT_SLOW_MS);
+}
+
+static void
+on_qmp_closed(KhQmpClient *qmp, const GError *error, KhRun *self)
+{
+    drop_qmp(self);
+    connect_later(self, CONNECT_SLOW_MS);
+}
+
+static uid_t
+machine_uid(KhRun *self)
+{
+    return self->record->vm_uid < 0 ? geteuid() : (uid_t)self->record->vm_uid;
+}
+
+static void
+connect_qmp(KhRun *self)
+{
+    g_autoptr(KhLineChannel) channel =
+        kh_line_channel_connect(self->folder, KH_SOCKET_QMP, machine_uid(self), NULL);
+
+    if (channel == NULL)
+        return;
+    self->qmp = kh_qmp_client_new(channel);
+    g_signal_connect(self->qmp, "closed", G_CALLBACK(on_qmp_closed), self);
+}
+
+static void
+connect_control(KhRun *self)
+{
+    g_autoptr(KhLineChannel) channel =
+        kh_line_channel_connect(self->folder, KH_SOCKET_CONTROL, machine_uid(self), NULL);
+
+    if (channel == NULL)
+        return;
+    self->control = kh_guest_control_new(channel, STATUS_INTERVAL_MS);
+    g_signal_connect(self->control, "started", G_CALLBACK(on_katana_started), self);
+    g_signal_connect(self->control, "failed", G_CALLBACK(on_katana_refused), self);
+    g_signal_connect(self->control, "exited", G_CALLBACK(on_katana_exited), self);
+    g_signal_connect(self->control, "closed", G_CALLBACK(on_control_closed), self);
+    if (self->step == KH_STOP_CONTROL)
+        kh_guest_control_stop(self->control);
+}
+
+static gboolean
+on_connect_timer(gpointer data)
+{
+    KhRun *self = data;
+
+    self->connect_timer = 0;
+    if (self->qmp == NULL)
+        connect_qmp(self);
+    if (self->control == NULL)
+        connect_control(self);
+    if (self->qmp == NULL || self->control == NULL)
+        connect_later(self, CONNECT_FAST_MS);
+    return G_SOURCE_REMOVE;
+}
+
+KhRun *
+kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
+{
+    KhRun *self = g_object_new(KH_TYPE_RUN, NULL);
+    g_autoptr(GError) error = NULL;
+
+    self->record = record;
+    self->vm = g_object_ref(vm);
+    g_signal_connect(vm, "ended", G_CALLBACK(on_vm_ended), self);
+    self->folder =
+        kh_instance_dir_open(kh_state_dir_runtime_fd(host->state_dir), record->id, &error);
+    if (self->folder < 0)
+        kh_log_instance(record, G_LOG_LEVEL_WARNING, "Its sockets cannot be reached: %s",
+                        error->message);
+    else
+        connect_later(self, 0);
+    return self;
+}
+
+KhVm *
+kh_run_get_vm(KhRun *self)
+{
+    return self->vm;
+}
+
+KhStopStep
+kh_run_get_stop_step(KhRun *self)
+{
+    return self->step;
+}
+
+static void enter_step(KhRun *self, KhStopStep step, guint timeout_ms);
+
+static gboolean
+on_step_timeout(gpointer data)
+{
+    KhRun *self = data;
+
+    self->step_timer = 0;
+    if (self->step == KH_STOP_CONTROL && self->qmp != NULL)
+        enter_step(self, KH_STOP_QUIT, QUIT_TIMEOUT_MS);
+    else
+        enter_step(self, KH_STOP_KILL, 0);
+    return G_SOURCE_REMOVE;
+}
+
+/* An answer to quit may never come; QEMU's end is the sign. */
+static void
+on_quit_answered(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(JsonObject) answer =
+        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
+}
+
+static void
+enter_step(KhRun *self, KhStopStep step, guint timeout_ms)
+{
+    self->step = step;
+    g_cancellable_cancel(self->probing);
+    g_clear_handle_id(&self->step_timer, g_source_remove);
+    if (step == KH_STOP_KILL) {
+        kh_vm_kill(self->vm);
+        return;
+    }
+    self->step_deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    self->step_timer = g_timeout_add(timeout_ms, on_step_timeout, self);
+    if (step == KH_STOP_QUIT)
+        kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_quit_answered, NULL);
+    else if (self->control != NULL)
+        kh_guest_control_stop(self->control);
+}
+
+void
+kh_run_stop(KhRun *self, guint timeout_ms)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+
+    if (self->ended || self->step > KH_STOP_CONTROL)
+        return;
+    if (self->step == KH_STOP_NONE || deadline < self->step_deadline)
+        enter_step(self, KH_STOP_CONTROL, timeout_ms);
+}
+
+void
+kh_run_kill(KhRun *self)
+{
+    if (!self->ended)
+        enter_step(self, KH_STOP_KILL, 0);
+}
