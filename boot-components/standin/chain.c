@@ -22,7 +22,8 @@ chain_set_id(struct chain *chain, const char *text)
     size_t len = strlen(text);
 
     if (strncmp(text, "0x", 2) == 0) {
-        if (len < 3 || len >= sizeof chain->id || strspn(text + 2, "0123456789abcdefABCDEF") != len - 2)
+        if (len < 3 || len >= sizeof chain->id ||
+            strspn(text + 2, "0123456789abcdefABCDEF") != len - 2)
             return false;
         strcpy(chain->id, text);
         return true;

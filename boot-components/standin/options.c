@@ -1,312 +1,211 @@
 /* SPDX-License-Identifier: MIT */
-/* The stand-in's command line. One table names every flag; main.c is the only caller. */
+/* See options.h. */
 #include "options.h"
 
-#include <arpa/inet.h>
-#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef bool (*SetFlag)(KhStandinOptions *options, const char *value);
-
-typedef struct {
-    const char *name;
-    bool takes_value;
-    bool needs_dev;
-    SetFlag set; /* NULL: known to Katana, and of no effect in a stand-in */
-} Flag;
-
-static bool
-parse_number(const char *text, uint64_t max, uint64_t *number)
-{
-    char *end = NULL;
-
-    if (!isdigit((unsigned char)text[0]) || strlen(text) > 18)
-        return false;
-    *number = strtoull(text, &end, 10);
-    return *end == '\0' && *number <= max;
-}
-
-static bool
-set_address(KhStandinOptions *options, const char *value)
-{
-    return inet_pton(AF_INET, value, &options->address) == 1;
-}
-
-static bool
-set_port(KhStandinOptions *options, const char *value)
-{
-    uint64_t port;
-
-    if (!parse_number(value, UINT16_MAX, &port))
-        return false;
-    options->port = (uint16_t)port;
-    return true;
-}
-
-static bool
-set_api(KhStandinOptions *options, const char *value)
-{
-    for (const char *item = value; *item != '\0';) {
-        size_t length = strcspn(item, ",");
-
-        if (length == 3 && memcmp(item, "dev", 3) == 0)
-            options->dev_api = true;
-        item += length;
-        item += *item == ',';
-    }
-    return true;
-}
-
-static bool
-set_db_dir(KhStandinOptions *options, const char *value)
-{
-    options->db_dir = value;
-    return value[0] != '\0';
-}
-
-/* As Katana reads it: a number in hexadecimal after 0x, else a short string. */
-static bool
-set_chain_id(KhStandinOptions *options, const char *value)
-{
-    size_t length = strlen(value);
-    char *out = options->chain_id;
-
-    if (strncmp(value, "0x", 2) == 0) {
-        value += 2;
-        value += strspn(value, "0");
-        length = strlen(value);
-        if (length > 62 || strspn(value, "0123456789abcdefABCDEF") != length)
-            return false;
-        snprintf(out, sizeof options->chain_id, "0x%s", length > 0 ? value : "0");
-        for (; *out != '\0'; out++)
-            *out = (char)tolower((unsigned char)*out);
-        return true;
-    }
-    if (length == 0 || length > 31)
-        return false;
-    out += sprintf(out, "0x");
-    for (; *value != '\0'; value++) {
-        if (!isgraph((unsigned char)*value))
-            return false;
-        out += sprintf(out, "%02x", (unsigned char)*value);
-    }
-    return true;
-}
-
-static bool
-set_block_time(KhStandinOptions *options, const char *value)
-{
-    return parse_number(value, UINT32_MAX, &options->block_time) && options->block_time > 0;
-}
-
-static bool
-set_dev(KhStandinOptions *options, const char *value)
-{
-    (void)value;
-    options->dev = true;
-    return true;
-}
-
-static bool
-set_accounts(KhStandinOptions *options, const char *value)
-{
-    uint64_t accounts;
-
-    (void)options;
-    return parse_number(value, UINT16_MAX, &accounts);
-}
-
-static bool
-set_ready_after(KhStandinOptions *options, const char *value)
-{
-    return parse_number(value, UINT32_MAX, &options->ready_after);
-}
-
-static bool
-set_crash_after(KhStandinOptions *options, const char *value)
-{
-    return parse_number(value, UINT32_MAX, &options->crash_after) && options->crash_after > 0;
-}
-
-static bool
-set_ignore_stop(KhStandinOptions *options, const char *value)
-{
-    (void)value;
-    options->ignore_stop = true;
-    return true;
-}
-
-static bool
-set_spam_log(KhStandinOptions *options, const char *value)
-{
-    (void)value;
-    options->spam_log = true;
-    return true;
-}
-
-static bool
-set_spam_seconds(KhStandinOptions *options, const char *value)
-{
-    return parse_number(value, 3600, &options->spam_seconds);
-}
-
-static bool
-set_no_newline(KhStandinOptions *options, const char *value)
-{
-    (void)value;
-    options->spam_log = true;
-    options->no_newline = true;
-    return true;
-}
-
-static bool
-set_deaf(KhStandinOptions *options, const char *value)
-{
-    (void)value;
-    options->deaf = true;
-    return true;
-}
-
-static bool
-set_health(KhStandinOptions *options, const char *value)
-{
-    static const char *const names[] = {
-        [KH_STANDIN_HEALTH_OK] = "ok",
-        [KH_STANDIN_HEALTH_FAIL] = "fail",
-        [KH_STANDIN_HEALTH_HANG] = "hang",
-    };
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            options->health = (KhStandinHealth)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-set_connect(KhStandinOptions *options, const char *value)
-{
-    char host[INET_ADDRSTRLEN];
-    const char *colon = strrchr(value, ':');
-    uint64_t port;
-
-    if (colon == NULL || (size_t)(colon - value) >= sizeof host ||
-        !parse_number(colon + 1, UINT16_MAX, &port) || port == 0)
-        return false;
-    memcpy(host, value, (size_t)(colon - value));
-    host[colon - value] = '\0';
-    options->connect.sin_family = AF_INET;
-    options->connect.sin_port = htons((uint16_t)port);
-    return inet_pton(AF_INET, host, &options->connect.sin_addr) == 1;
-}
-
-static bool
-set_fatal(KhStandinOptions *options, const char *value)
-{
-    options->fatal = value;
-    return value[0] != '\0';
-}
-
-static const Flag flags[] = {
-    {"--http.addr", true, false, set_address},
-    {"--http.port", true, false, set_port},
-    {"--http.api", true, false, set_api},
-    {"--http.cors_origins", true, false, NULL},
-    {"--db-dir", true, false, set_db_dir},
-    {"--data-dir", true, false, set_db_dir},
-    {"--chain-id", true, false, set_chain_id},
-    {"--block-time", true, false, set_block_time},
-    {"-b", true, false, set_block_time},
-    {"--no-mining", false, false, NULL},
-    {"--dev", false, false, set_dev},
-    {"--dev.seed", true, true, NULL},
-    {"--dev.accounts", true, true, set_accounts},
-    {"--dev.no-fee", false, true, NULL},
-    {"--dev.no-account-validation", false, true, NULL},
-    {"--fake.ready-after", true, false, set_ready_after},
-    {"--fake.crash-after", true, false, set_crash_after},
-    {"--fake.ignore-stop", false, false, set_ignore_stop},
-    {"--fake.spam-log", false, false, set_spam_log},
-    {"--fake.spam-seconds", true, false, set_spam_seconds},
-    {"--fake.no-newline", false, false, set_no_newline},
-    {"--fake.health", true, false, set_health},
-    {"--fake.connect", true, false, set_connect},
-    {"--fake.fatal", true, false, set_fatal},
-    {"--fake.deaf", false, false, set_deaf},
+enum kind {
+    FLAG,   /* bool */
+    NUMBER, /* unsigned */
+    TEXT,   /* const char * */
+    LIST,   /* connect */
+    IGNORED_FLAG,
+    IGNORED_VALUE,
 };
 
-static const Flag *
-find_flag(const char *argument, size_t length)
+struct option {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+    bool needs_dev;
+};
+
+#define AT(field) offsetof(struct options, field)
+
+/* Names that end in a dot stand for all that begin so. */
+static const struct option table[] = {
+    {"--dev", FLAG, AT(dev), false},
+    {"--dev.accounts", IGNORED_VALUE, 0, true},
+    {"--dev.seed", IGNORED_VALUE, 0, true},
+    {"--dev.no-fee", IGNORED_FLAG, 0, true},
+    {"--dev.no-account-validation", IGNORED_FLAG, 0, true},
+    {"--block-time", NUMBER, AT(block_time_ms), false},
+    {"-b", NUMBER, AT(block_time_ms), false},
+    {"--chain-id", TEXT, AT(chain_id), false},
+    {"--db-dir", TEXT, AT(db_dir), false},
+    {"--data-dir", TEXT, AT(db_dir), false},
+    {"--http.addr", TEXT, AT(http_addr), false},
+    {"--http.port", NUMBER, AT(http_port), false},
+    {"--version", FLAG, AT(version), false},
+    {"--no-mining", IGNORED_FLAG, 0, false},
+    {"--no-state-trie", IGNORED_FLAG, 0, false},
+    {"--silent", IGNORED_FLAG, 0, false},
+    {"--explorer", IGNORED_FLAG, 0, false},
+    {"--metrics", IGNORED_FLAG, 0, false},
+    {"--grpc", IGNORED_FLAG, 0, false},
+    {"--gateway", IGNORED_FLAG, 0, false},
+    {"--paymaster", IGNORED_FLAG, 0, false},
+    {"--vrf", IGNORED_FLAG, 0, false},
+    {"--cartridge.paymaster", IGNORED_FLAG, 0, false},
+    {"--cartridge.controllers", IGNORED_FLAG, 0, false},
+    {"--db.auto-migrate", IGNORED_FLAG, 0, false},
+    {"--enable-native-compilation", IGNORED_FLAG, 0, false},
+    {"--chain", IGNORED_VALUE, 0, false},
+    {"--genesis", IGNORED_VALUE, 0, false},
+    {"--config", IGNORED_VALUE, 0, false},
+    {"--tee", IGNORED_VALUE, 0, false},
+    {"--l1.provider", IGNORED_VALUE, 0, false},
+    {"--http.api", IGNORED_VALUE, 0, false},
+    {"--http.cors_origins", IGNORED_VALUE, 0, false},
+    {"--http.cors-origins", IGNORED_VALUE, 0, false},
+    {"--invoke-max-steps", IGNORED_VALUE, 0, false},
+    {"--validate-max-steps", IGNORED_VALUE, 0, false},
+    {"--fork.", IGNORED_VALUE, 0, false},
+    {"--metrics.", IGNORED_VALUE, 0, false},
+    {"--rpc.", IGNORED_VALUE, 0, false},
+    {"--log.", IGNORED_VALUE, 0, false},
+    {"--gpo.", IGNORED_VALUE, 0, false},
+    {"--grpc.", IGNORED_VALUE, 0, false},
+    {"--gateway.", IGNORED_VALUE, 0, false},
+    {"--paymaster.", IGNORED_VALUE, 0, false},
+    {"--cartridge.", IGNORED_VALUE, 0, false},
+    {"--vrf.", IGNORED_VALUE, 0, false},
+    {"--messaging.", IGNORED_VALUE, 0, false},
+    {"--settlement.", IGNORED_VALUE, 0, false},
+    {"--tracer.", IGNORED_VALUE, 0, false},
+    {"--fake.ready-after", NUMBER, AT(ready_after_ms), false},
+    {"--fake.crash-after", NUMBER, AT(crash_after_ms), false},
+    {"--fake.spam-seconds", NUMBER, AT(spam_seconds), false},
+    {"--fake.no-newline", NUMBER, AT(no_newline_seconds), false},
+    {"--fake.ignore-stop", FLAG, AT(ignore_stop), false},
+    {"--fake.spam-log", FLAG, AT(spam_log), false},
+    {"--fake.spin", FLAG, AT(spin), false},
+    {"--fake.fill-disk", FLAG, AT(fill_disk), false},
+    {"--fake.health", TEXT, AT(health), false},
+    {"--fake.fatal", TEXT, AT(fatal), false},
+    {"--fake.connect", LIST, 0, false},
+    {"--fake.deaf", IGNORED_FLAG, 0, false}, /* for the guest's init */
+};
+
+static const struct option *
+find_option(const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
-        if (strlen(flags[i].name) == length && memcmp(flags[i].name, argument, length) == 0)
-            return &flags[i];
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        size_t own = strlen(table[i].name);
+        bool prefix = table[i].name[own - 1] == '.';
+
+        if ((prefix ? len > own : len == own) && strncmp(table[i].name, name, own) == 0)
+            return &table[i];
     }
     return NULL;
 }
 
-static void
-set_defaults(KhStandinOptions *options)
+static bool
+complain(const char *what, const char *name, size_t len)
 {
-    memset(options, 0, sizeof *options);
-    options->address.s_addr = htonl(INADDR_LOOPBACK);
-    options->port = 5050;
-    options->spam_seconds = 10;
-    strcpy(options->chain_id, "0x4b4154414e41");
+    fprintf(stderr, "error: %s '%.*s'\n\nFor more information, try '--help'.\n", what,
+            (int)(len > 64 ? 64 : len), name);
+    return false;
 }
 
-/* Takes the flag at argv[*i], and its value where that is the next argument. */
-static const Flag *
-take_flag(KhStandinOptions *options, int argc, char **argv, int *i, char *message, size_t size)
+static bool
+parse_number(const char *text, unsigned *number)
 {
-    const char *argument = argv[*i], *value = NULL;
-    size_t length = strcspn(argument, "=");
-    const Flag *flag = find_flag(argument, length);
+    char *end;
 
-    if (flag == NULL) {
-        snprintf(message, size,
-                 "unexpected argument '%.*s' found; see README.md for what the "
-                 "stand-in takes",
-                 (int)(length > 64 ? 64 : length), argument);
-        return NULL;
+    errno = 0;
+
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > 1000000000)
+        return false;
+    *number = (unsigned)value;
+    return true;
+}
+
+static bool
+store(struct options *options, const struct option *option, const char *value)
+{
+    char *field = (char *)options + option->offset;
+
+    switch (option->kind) {
+    case FLAG:
+        *(bool *)field = true;
+        return true;
+    case NUMBER:
+        return parse_number(value, (unsigned *)field);
+    case TEXT:
+        *(const char **)field = value;
+        return true;
+    case LIST:
+        if (options->n_connect == OPTIONS_MAX_CONNECT)
+            return false;
+        options->connect[options->n_connect++] = value;
+        return true;
+    default:
+        return true;
     }
-    if (argument[length] == '=')
-        value = argument + length + 1;
-    else if (flag->takes_value && *i + 1 < argc)
-        value = argv[++*i];
-    if (flag->takes_value != (value != NULL)) {
-        snprintf(message, size, "%s takes %s value", flag->name, flag->takes_value ? "a" : "no");
-        return NULL;
+}
+
+/* Takes the option at *index, and its value. */
+static bool
+take_option(struct options *options, int argc, char **argv, int *index, bool *needs_dev)
+{
+    const char *arg = argv[*index];
+    size_t len = strcspn(arg, "=");
+    const char *value = arg[len] == '=' ? arg + len + 1 : NULL;
+
+    if (arg[0] != '-')
+        return complain("unexpected argument", "(not shown)", 11);
+
+    const struct option *option = find_option(arg, len);
+
+    if (option == NULL)
+        return complain("unexpected argument", arg, len);
+    *needs_dev = *needs_dev || option->needs_dev;
+    if (option->kind == FLAG || option->kind == IGNORED_FLAG) {
+        if (value != NULL)
+            return complain("a value was given for", arg, len);
+    } else if (value == NULL) {
+        if (*index + 1 == argc || strncmp(argv[*index + 1], "--", 2) == 0)
+            return complain("a value is required for", arg, len);
+        value = argv[++*index];
     }
-    if (flag->set != NULL && !flag->set(options, value)) {
-        snprintf(message, size, "the value of %s is not valid", flag->name);
-        return NULL;
-    }
-    return flag;
+    if (!store(options, option, value))
+        return complain("invalid value for", arg, len);
+    return true;
+}
+
+static bool
+check(const struct options *options)
+{
+    if (options->http_port < 1 || options->http_port > 65535)
+        return complain("invalid value for", "--http.port", 11);
+    if (options->health != NULL && strcmp(options->health, "false") != 0 &&
+        strcmp(options->health, "hang") != 0 && strcmp(options->health, "500") != 0)
+        return complain("invalid value for", "--fake.health", 13);
+    return true;
 }
 
 bool
-kh_standin_options_parse(KhStandinOptions *options, int argc, char **argv, char *message,
-                         size_t size)
+options_parse(struct options *options, int argc, char **argv)
 {
-    const char *needs_dev = NULL;
+    bool needs_dev = false;
 
-    set_defaults(options);
-    for (int i = 1; i < argc; i++) {
-        const Flag *flag = take_flag(options, argc, argv, &i, message, size);
-
-        if (flag == NULL)
+    *options = (struct options){
+        .chain_id = "KATANA",
+        .http_addr = "127.0.0.1",
+        .http_port = 5050,
+        .spam_seconds = 10,
+    };
+    for (int i = 1; i < argc; i++)
+        if (!take_option(options, argc, argv, &i, &needs_dev))
             return false;
-        if (flag->needs_dev)
-            needs_dev = flag->name;
-    }
-    if (needs_dev != NULL && !options->dev) {
-        snprintf(message, size, "%s needs --dev", needs_dev);
-        return false;
-    }
-    return true;
+    if (needs_dev && !options->dev)
+        return complain("the following required argument was not provided:", "--dev", 5);
+    return check(options);
 }
