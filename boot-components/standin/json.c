@@ -1,270 +1,237 @@
 /* SPDX-License-Identifier: MIT */
-/* See json.h. Each read_ function takes one production off the front of the text. */
+/* Reads JSON in place. rpc.c is the only caller; what it reads comes from any RPC client. */
 #include "json.h"
 
+#include <ctype.h>
 #include <string.h>
 
-struct reader {
+enum { MAX_DEPTH = 32 };
+
+typedef struct {
     const char *at;
     const char *end;
-    unsigned depth;
-};
+} Cursor;
 
-static bool read_value(struct reader *reader);
+static bool skip_value(Cursor *cursor, int depth);
 
 static void
-skip_blanks(struct reader *reader)
+skip_blanks(Cursor *cursor)
 {
-    while (reader->at < reader->end && *reader->at != '\0' &&
-           strchr(" \t\r\n", *reader->at) != NULL)
-        reader->at++;
+    while (cursor->at < cursor->end && strchr(" \t\r\n", *cursor->at) != NULL &&
+           *cursor->at != '\0')
+        cursor->at++;
 }
 
 static bool
-read_char(struct reader *reader, char wanted)
+take(Cursor *cursor, char c)
 {
-    if (reader->at == reader->end || *reader->at != wanted)
+    if (cursor->at == cursor->end || *cursor->at != c)
         return false;
-    reader->at++;
+    cursor->at++;
     return true;
 }
 
 static bool
-read_word(struct reader *reader, const char *word)
+skip_escape(Cursor *cursor)
 {
-    size_t len = strlen(word);
-
-    if ((size_t)(reader->end - reader->at) < len || memcmp(reader->at, word, len) != 0)
-        return false;
-    reader->at += len;
-    return true;
-}
-
-static bool
-read_digits(struct reader *reader)
-{
-    const char *start = reader->at;
-
-    while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9')
-        reader->at++;
-    return reader->at > start;
-}
-
-static bool
-read_number(struct reader *reader)
-{
-    read_char(reader, '-');
-    if (!read_char(reader, '0') && !read_digits(reader))
-        return false;
-    if (read_char(reader, '.') && !read_digits(reader))
-        return false;
-    if (read_char(reader, 'e') || read_char(reader, 'E')) {
-        if (!read_char(reader, '+'))
-            read_char(reader, '-');
-        return read_digits(reader);
+    if (take(cursor, 'u')) {
+        for (int i = 0; i < 4; i++, cursor->at++) {
+            if (cursor->at == cursor->end || !isxdigit((unsigned char)*cursor->at))
+                return false;
+        }
+        return true;
     }
+    if (cursor->at == cursor->end || *cursor->at == '\0' ||
+        strchr("\"\\/bfnrt", *cursor->at) == NULL)
+        return false;
+    cursor->at++;
     return true;
 }
 
 static bool
-read_escape(struct reader *reader)
+skip_string(Cursor *cursor)
 {
-    if (reader->at == reader->end)
+    if (!take(cursor, '"'))
         return false;
-
-    char kind = *reader->at++;
-
-    if (kind != 'u')
-        return kind != '\0' && strchr("\"\\/bfnrt", kind) != NULL;
-    for (unsigned i = 0; i < 4; i++) {
-        if (reader->at == reader->end || *reader->at == '\0' ||
-            strchr("0123456789abcdefABCDEF", *reader->at) == NULL)
-            return false;
-        reader->at++;
-    }
-    return true;
-}
-
-/* The rest of a UTF-8 sequence whose first byte was taken. */
-static bool
-read_utf8_tail(struct reader *reader, unsigned char first)
-{
-    unsigned more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-
-    if (first < 0xc2 || first > 0xf4 || (size_t)(reader->end - reader->at) < more)
-        return false;
-
-    unsigned char second = (unsigned char)*reader->at;
-
-    /* Overlong forms, surrogates and what lies above U+10FFFF. */
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
-        return false;
-    for (unsigned i = 0; i < more; i++)
-        if (((unsigned char)*reader->at++ & 0xc0) != 0x80)
-            return false;
-    return true;
-}
-
-static bool
-read_string(struct reader *reader)
-{
-    if (!read_char(reader, '"'))
-        return false;
-    while (reader->at < reader->end) {
-        unsigned char c = (unsigned char)*reader->at++;
-        bool fine = c >= 0x20;
-
-        if (c == '"')
+    while (cursor->at < cursor->end && (unsigned char)*cursor->at >= 0x20) {
+        if (take(cursor, '"'))
             return true;
-        if (c == '\\')
-            fine = read_escape(reader);
-        else if (c >= 0x80)
-            fine = read_utf8_tail(reader, c);
-        if (!fine)
+        if (!take(cursor, '\\'))
+            cursor->at++;
+        else if (!skip_escape(cursor))
             return false;
     }
     return false;
 }
 
 static bool
-read_key(struct reader *reader)
+skip_digits(Cursor *cursor)
 {
-    skip_blanks(reader);
-    if (!read_string(reader))
-        return false;
-    skip_blanks(reader);
-    return read_char(reader, ':');
+    const char *first = cursor->at;
+
+    while (cursor->at < cursor->end && isdigit((unsigned char)*cursor->at))
+        cursor->at++;
+    return cursor->at > first;
 }
 
-/* What follows [ or {, to the bracket that closes it. */
 static bool
-read_container(struct reader *reader, char close)
+skip_number(Cursor *cursor)
 {
-    if (++reader->depth > JSON_MAX_DEPTH)
+    take(cursor, '-');
+    if (!take(cursor, '0') && !skip_digits(cursor))
         return false;
-    skip_blanks(reader);
-    if (!read_char(reader, close)) {
-        do {
-            if (close == '}' && !read_key(reader))
-                return false;
-            skip_blanks(reader);
-            if (!read_value(reader))
-                return false;
-            skip_blanks(reader);
-        } while (read_char(reader, ','));
-        if (!read_char(reader, close))
-            return false;
+    if (take(cursor, '.') && !skip_digits(cursor))
+        return false;
+    if (take(cursor, 'e') || take(cursor, 'E')) {
+        if (!take(cursor, '+'))
+            take(cursor, '-');
+        return skip_digits(cursor);
     }
-    reader->depth--;
     return true;
 }
 
 static bool
-read_value(struct reader *reader)
+skip_word(Cursor *cursor, const char *word)
 {
-    if (reader->at == reader->end)
+    size_t length = strlen(word);
+
+    if ((size_t)(cursor->end - cursor->at) < length || memcmp(cursor->at, word, length) != 0)
         return false;
-    switch (*reader->at) {
+    cursor->at += length;
+    return true;
+}
+
+static bool
+skip_item(Cursor *cursor, bool object, int depth)
+{
+    skip_blanks(cursor);
+    if (object) {
+        if (!skip_string(cursor))
+            return false;
+        skip_blanks(cursor);
+        if (!take(cursor, ':'))
+            return false;
+        skip_blanks(cursor);
+    }
+    if (!skip_value(cursor, depth))
+        return false;
+    skip_blanks(cursor);
+    return true;
+}
+
+static bool
+skip_container(Cursor *cursor, int depth)
+{
+    bool object = *cursor->at++ == '{';
+    char close = object ? '}' : ']';
+
+    if (depth >= MAX_DEPTH)
+        return false;
+    skip_blanks(cursor);
+    if (take(cursor, close))
+        return true;
+    do {
+        if (!skip_item(cursor, object, depth + 1))
+            return false;
+    } while (take(cursor, ','));
+    return take(cursor, close);
+}
+
+static bool
+skip_value(Cursor *cursor, int depth)
+{
+    if (cursor->at == cursor->end)
+        return false;
+    switch (*cursor->at) {
     case '{':
-        reader->at++;
-        return read_container(reader, '}');
     case '[':
-        reader->at++;
-        return read_container(reader, ']');
+        return skip_container(cursor, depth);
     case '"':
-        return read_string(reader);
+        return skip_string(cursor);
     case 't':
-        return read_word(reader, "true");
+        return skip_word(cursor, "true");
     case 'f':
-        return read_word(reader, "false");
+        return skip_word(cursor, "false");
     case 'n':
-        return read_word(reader, "null");
+        return skip_word(cursor, "null");
     default:
-        return read_number(reader);
+        return skip_number(cursor);
     }
 }
 
-bool
-json_parse(const char *text, size_t len, struct json_span *value)
+static bool
+take_value(Cursor *cursor, KhJson *value)
 {
-    struct reader reader = {.at = text, .end = text + len};
+    const char *first;
 
-    skip_blanks(&reader);
-    value->data = reader.at;
-    if (!read_value(&reader))
+    skip_blanks(cursor);
+    first = cursor->at;
+    if (!skip_value(cursor, 0))
         return false;
-    value->len = (size_t)(reader.at - value->data);
-    skip_blanks(&reader);
-    return reader.at == reader.end;
-}
-
-char
-json_kind(struct json_span value)
-{
-    return value.data == NULL || value.len == 0 ? '\0' : value.data[0];
-}
-
-static struct json_span
-take(struct reader *reader, bool (*read)(struct reader *))
-{
-    skip_blanks(reader);
-
-    const char *start = reader->at;
-
-    if (!read(reader))
-        return (struct json_span){0};
-    return (struct json_span){start, (size_t)(reader->at - start)};
-}
-
-struct json_span
-json_member(struct json_span object, const char *name)
-{
-    struct json_span found = {0};
-
-    if (json_kind(object) != '{')
-        return found;
-
-    struct reader reader = {.at = object.data + 1, .end = object.data + object.len};
-
-    do {
-        struct json_span key = take(&reader, read_string);
-
-        skip_blanks(&reader);
-        read_char(&reader, ':');
-
-        struct json_span value = take(&reader, read_value);
-
-        if (json_is_string(key, name))
-            found = value;
-        skip_blanks(&reader);
-    } while (read_char(&reader, ','));
-    return found;
+    value->text = first;
+    value->length = (size_t)(cursor->at - first);
+    skip_blanks(cursor);
+    return true;
 }
 
 bool
-json_next(struct json_span array, const char **cursor, struct json_span *element)
+kh_json_parse(const char *text, size_t length, KhJson *value)
 {
-    if (json_kind(array) != '[')
+    Cursor cursor = {text, text + length};
+
+    return take_value(&cursor, value) && cursor.at == cursor.end;
+}
+
+bool
+kh_json_is_string(KhJson value, const char *text)
+{
+    size_t length = strlen(text);
+
+    return value.length == length + 2 && value.text[0] == '"' &&
+           memcmp(value.text + 1, text, length) == 0;
+}
+
+bool
+kh_json_member(KhJson object, const char *key, KhJson *value)
+{
+    Cursor cursor = {object.text, object.text + object.length};
+    KhJson name;
+
+    if (!take(&cursor, '{'))
         return false;
-
-    struct reader reader = {
-        .at = *cursor == NULL ? array.data + 1 : *cursor,
-        .end = array.data + array.len,
-    };
-
-    skip_blanks(&reader);
-    read_char(&reader, ',');
-    *element = take(&reader, read_value);
-    *cursor = reader.at;
-    return element->data != NULL;
+    skip_blanks(&cursor);
+    while (take_value(&cursor, &name) && take(&cursor, ':') && take_value(&cursor, value)) {
+        if (kh_json_is_string(name, key))
+            return true;
+        if (!take(&cursor, ','))
+            return false;
+    }
+    return false;
 }
 
 bool
-json_is_string(struct json_span value, const char *text)
+kh_json_next(KhJson array, size_t *offset, KhJson *item)
 {
-    size_t len = strlen(text);
+    Cursor cursor = {array.text + *offset, array.text + array.length};
 
-    return json_kind(value) == '"' && value.len == len + 2 &&
-           memcmp(value.data + 1, text, len) == 0;
+    if (*offset == 0 ? !take(&cursor, '[') : !take(&cursor, ','))
+        return false;
+    if (!take_value(&cursor, item))
+        return false;
+    *offset = (size_t)(cursor.at - array.text);
+    return true;
+}
+
+bool
+kh_json_number(KhJson value, uint64_t *number)
+{
+    *number = 0;
+    if (value.length == 0 || value.length > 16)
+        return false;
+    for (size_t i = 0; i < value.length; i++) {
+        if (!isdigit((unsigned char)value.text[i]))
+            return false;
+        *number = *number * 10 + (uint64_t)(value.text[i] - '0');
+    }
+    return *number <= UINT64_C(1) << 53;
 }

@@ -1,38 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A reader for hostile JSON that allocates nothing: values are spans of the text. Own code
- * because the stand-in must be small, static and without libraries. Used by rpc.c.
- */
-#ifndef STANDIN_JSON_H
-#define STANDIN_JSON_H
+/* Reads JSON in place, without a copy and without allocating: the stand-in is one static
+ * program that shares no library with the guest. rpc.c is the only caller. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* Arrays and objects inside one another, at most. */
-#define JSON_MAX_DEPTH 32
+/* A checked value: its text, without blanks around it. */
+typedef struct {
+    const char *text;
+    size_t length;
+} KhJson;
 
-/* A value within the text, without surrounding blanks. data NULL: there is none. */
-struct json_span {
-    const char *data;
-    size_t len;
-};
+/* True if text is exactly one JSON value, nested at most 32 deep. */
+bool kh_json_parse(const char *text, size_t length, KhJson *value);
 
-/* Whether the text is one valid UTF-8 JSON value and nothing else; value is then set to it.
- * The functions below need spans that come from here. */
-bool json_parse(const char *text, size_t len, struct json_span *value);
+/* The member of an object, false if there is none or value is no object. A key with
+ * escapes in it is never found. */
+bool kh_json_member(KhJson object, const char *key, KhJson *value);
 
-/* The first character tells the kind: { [ " t f n, a digit or a minus. 0 without a value. */
-char json_kind(struct json_span value);
+/* The items of an array, one per call; *offset begins at 0. False after the last, or if
+ * it is no array. */
+bool kh_json_next(KhJson array, size_t *offset, KhJson *item);
 
-/* The last member of that name of an object; data is NULL if there is none. The name has no
- * characters that JSON escapes. */
-struct json_span json_member(struct json_span object, const char *name);
+bool kh_json_is_string(KhJson value, const char *text);
 
-/* Takes the next element off an array. *cursor starts at NULL. False after the last. */
-bool json_next(struct json_span array, const char **cursor, struct json_span *element);
-
-/* Whether the value is a string with exactly this text, written without escapes. */
-bool json_is_string(struct json_span value, const char *text);
-
-#endif
+/* A whole number from 0 to 2^53. */
+bool kh_json_number(KhJson value, uint64_t *number);
