@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads JSON in place. rpc.c is the only caller; what it reads comes from any RPC client. */
+/* See json.h. What is read here comes from any RPC client. */
 #include "json.h"
 
 #include <ctype.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 32 };
-
-typedef struct {
+struct cursor {
     const char *at;
     const char *end;
-} Cursor;
+};
 
-static bool skip_value(Cursor *cursor, int depth);
+static bool skip_value(struct cursor *cursor, int depth);
 
 static void
-skip_blanks(Cursor *cursor)
+skip_blanks(struct cursor *cursor)
 {
     while (cursor->at < cursor->end && strchr(" \t\r\n", *cursor->at) != NULL &&
            *cursor->at != '\0')
@@ -23,7 +21,7 @@ skip_blanks(Cursor *cursor)
 }
 
 static bool
-take(Cursor *cursor, char c)
+take(struct cursor *cursor, char c)
 {
     if (cursor->at == cursor->end || *cursor->at != c)
         return false;
@@ -32,7 +30,7 @@ take(Cursor *cursor, char c)
 }
 
 static bool
-skip_escape(Cursor *cursor)
+skip_escape(struct cursor *cursor)
 {
     if (take(cursor, 'u')) {
         for (int i = 0; i < 4; i++, cursor->at++) {
@@ -49,7 +47,7 @@ skip_escape(Cursor *cursor)
 }
 
 static bool
-skip_string(Cursor *cursor)
+skip_string(struct cursor *cursor)
 {
     if (!take(cursor, '"'))
         return false;
@@ -65,7 +63,7 @@ skip_string(Cursor *cursor)
 }
 
 static bool
-skip_digits(Cursor *cursor)
+skip_digits(struct cursor *cursor)
 {
     const char *first = cursor->at;
 
@@ -75,7 +73,7 @@ skip_digits(Cursor *cursor)
 }
 
 static bool
-skip_number(Cursor *cursor)
+skip_number(struct cursor *cursor)
 {
     take(cursor, '-');
     if (!take(cursor, '0') && !skip_digits(cursor))
@@ -91,7 +89,7 @@ skip_number(Cursor *cursor)
 }
 
 static bool
-skip_word(Cursor *cursor, const char *word)
+skip_word(struct cursor *cursor, const char *word)
 {
     size_t length = strlen(word);
 
@@ -102,7 +100,7 @@ skip_word(Cursor *cursor, const char *word)
 }
 
 static bool
-skip_item(Cursor *cursor, bool object, int depth)
+skip_item(struct cursor *cursor, bool object, int depth)
 {
     skip_blanks(cursor);
     if (object) {
@@ -120,12 +118,12 @@ skip_item(Cursor *cursor, bool object, int depth)
 }
 
 static bool
-skip_container(Cursor *cursor, int depth)
+skip_container(struct cursor *cursor, int depth)
 {
     bool object = *cursor->at++ == '{';
     char close = object ? '}' : ']';
 
-    if (depth >= MAX_DEPTH)
+    if (depth >= JSON_MAX_DEPTH)
         return false;
     skip_blanks(cursor);
     if (take(cursor, close))
@@ -138,7 +136,7 @@ skip_container(Cursor *cursor, int depth)
 }
 
 static bool
-skip_value(Cursor *cursor, int depth)
+skip_value(struct cursor *cursor, int depth)
 {
     if (cursor->at == cursor->end)
         return false;
@@ -160,78 +158,75 @@ skip_value(Cursor *cursor, int depth)
 }
 
 static bool
-take_value(Cursor *cursor, KhJson *value)
+take_value(struct cursor *cursor, struct json_span *value)
 {
-    const char *first;
-
     skip_blanks(cursor);
-    first = cursor->at;
+
+    const char *first = cursor->at;
+
     if (!skip_value(cursor, 0))
         return false;
-    value->text = first;
-    value->length = (size_t)(cursor->at - first);
+    *value = (struct json_span){first, (size_t)(cursor->at - first)};
     skip_blanks(cursor);
     return true;
 }
 
 bool
-kh_json_parse(const char *text, size_t length, KhJson *value)
+json_parse(const char *text, size_t len, struct json_span *value)
 {
-    Cursor cursor = {text, text + length};
+    if (len == 0)
+        return false;
+
+    struct cursor cursor = {text, text + len};
 
     return take_value(&cursor, value) && cursor.at == cursor.end;
 }
 
-bool
-kh_json_is_string(KhJson value, const char *text)
+char
+json_kind(struct json_span value)
 {
-    size_t length = strlen(text);
-
-    return value.length == length + 2 && value.text[0] == '"' &&
-           memcmp(value.text + 1, text, length) == 0;
+    return value.data == NULL || value.len == 0 ? '\0' : value.data[0];
 }
 
 bool
-kh_json_member(KhJson object, const char *key, KhJson *value)
+json_is_string(struct json_span value, const char *text)
 {
-    Cursor cursor = {object.text, object.text + object.length};
-    KhJson name;
+    size_t len = strlen(text);
 
-    if (!take(&cursor, '{'))
-        return false;
-    skip_blanks(&cursor);
-    while (take_value(&cursor, &name) && take(&cursor, ':') && take_value(&cursor, value)) {
-        if (kh_json_is_string(name, key))
-            return true;
+    return json_kind(value) == '"' && value.len == len + 2 &&
+           memcmp(value.data + 1, text, len) == 0;
+}
+
+struct json_span
+json_member(struct json_span object, const char *key)
+{
+    const struct json_span none = {NULL, 0};
+    struct cursor cursor = {object.data, object.data + object.len};
+    struct json_span name;
+    struct json_span value;
+
+    if (json_kind(object) != '{')
+        return none;
+    cursor.at++;
+    while (take_value(&cursor, &name) && take(&cursor, ':') && take_value(&cursor, &value)) {
+        if (json_is_string(name, key))
+            return value;
         if (!take(&cursor, ','))
-            return false;
+            break;
     }
-    return false;
+    return none;
 }
 
 bool
-kh_json_next(KhJson array, size_t *offset, KhJson *item)
+json_next(struct json_span array, const char **cursor, struct json_span *item)
 {
-    Cursor cursor = {array.text + *offset, array.text + array.length};
+    if (json_kind(array) != '[')
+        return false;
 
-    if (*offset == 0 ? !take(&cursor, '[') : !take(&cursor, ','))
+    struct cursor here = {*cursor == NULL ? array.data : *cursor, array.data + array.len};
+
+    if (!take(&here, *cursor == NULL ? '[' : ',') || !take_value(&here, item))
         return false;
-    if (!take_value(&cursor, item))
-        return false;
-    *offset = (size_t)(cursor.at - array.text);
+    *cursor = here.at;
     return true;
-}
-
-bool
-kh_json_number(KhJson value, uint64_t *number)
-{
-    *number = 0;
-    if (value.length == 0 || value.length > 16)
-        return false;
-    for (size_t i = 0; i < value.length; i++) {
-        if (!isdigit((unsigned char)value.text[i]))
-            return false;
-        *number = *number * 10 + (uint64_t)(value.text[i] - '0');
-    }
-    return *number <= UINT64_C(1) << 53;
 }

@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads JSON in place, without a copy and without allocating: the stand-in is one static
- * program that shares no library with the guest. rpc.c is the only caller. */
-#pragma once
+/*
+ * Reads JSON in place, without a copy and without allocating: the stand-in is one static
+ * program that shares no library with the guest. rpc.c is the only caller.
+ */
+#ifndef STANDIN_JSON_H
+#define STANDIN_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-/* A checked value: its text, without blanks around it. */
-typedef struct {
-    const char *text;
-    size_t length;
-} KhJson;
+#define JSON_MAX_DEPTH 32
 
-/* True if text is exactly one JSON value, nested at most 32 deep. */
-bool kh_json_parse(const char *text, size_t length, KhJson *value);
+/* A checked value: its text, without blanks around it; no value has data NULL. */
+struct json_span {
+    const char *data;
+    size_t len;
+};
 
-/* The member of an object, false if there is none or value is no object. A key with
- * escapes in it is never found. */
-bool kh_json_member(KhJson object, const char *key, KhJson *value);
+/* True if text is exactly one JSON value, nested at most JSON_MAX_DEPTH deep. */
+bool json_parse(const char *text, size_t len, struct json_span *value);
 
-/* The items of an array, one per call; *offset begins at 0. False after the last, or if
+/* The first character of the value, which tells its kind; NUL for no value. */
+char json_kind(struct json_span value);
+
+/* The member of an object; no value if there is none or it is no object. A key with escapes
+ * in it is never found. */
+struct json_span json_member(struct json_span object, const char *key);
+
+/* The items of an array, one per call; *cursor begins as NULL. False after the last, or if
  * it is no array. */
-bool kh_json_next(KhJson array, size_t *offset, KhJson *item);
+bool json_next(struct json_span array, const char **cursor, struct json_span *item);
 
-bool kh_json_is_string(KhJson value, const char *text);
+/* Whether the value is this string, written without escapes. */
+bool json_is_string(struct json_span value, const char *text);
 
-/* A whole number from 0 to 2^53. */
-bool kh_json_number(KhJson value, uint64_t *number);
+#endif
