@@ -6,6 +6,7 @@
 # data/packages.
 #
 #   apt-suite.sh SUITE show PACKAGE[=VERSION]          name version sha256 filename
+#   apt-suite.sh SUITE depends PACKAGE                 names, one a line
 #   apt-suite.sh SUITE download FOLDER PACKAGE[=VERSION]...
 #   apt-suite.sh SUITE install PACKAGE...              (root; dependencies from here too)
 set -euo pipefail
@@ -70,6 +71,11 @@ show() {
         die "suite $suite has no package $package (gone or never there)"
 }
 
+depends() {
+    show "$@" >/dev/null
+    apt-cache depends --important --no-pre-depends "$2" | sed -n 's/^ *Depends: //p'
+}
+
 download() {
     local suite=$1 folder=$2 package
     shift 2
@@ -101,13 +107,14 @@ install_packages() {
 }
 
 main() {
-    [ $# -ge 3 ] || { sed -n '8,10s/^#   //p' "$0" >&2; exit 2; }
+    [ $# -ge 3 ] || { sed -n '8,11s/^#   //p' "$0" >&2; exit 2; }
     local suite=$1 verb=$2 root
     shift 2
     root=$(private_config "$suite")
     export APT_CONFIG=$root/apt.conf
     case $verb in
     show) refresh "$root" "$suite"; show "$suite" "$1" ;;
+    depends) refresh "$root" "$suite"; depends "$suite" "$1" ;;
     download) refresh "$root" "$suite"; download "$suite" "$@" ;;
     install) install_packages "$suite" "$root" "$@" ;;
     *) die "unknown verb $verb" ;;

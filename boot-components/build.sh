@@ -106,35 +106,39 @@ locked_package() {
         head -n 1 || true
 }
 
+# The newest kernel package that the suite's meta package stands for.
 resolve_kernel() {
-    local name
-    name=$("$HERE/apt-suite.sh" "$KERNEL_SUITE" depends "$KERNEL_META" |
-        grep -E '^linux-image-[0-9].*-cloud-amd64$' | head -n 1) ||
+    "$HERE/apt-suite.sh" "$KERNEL_SUITE" depends "$KERNEL_META" |
+        grep -E '^linux-image-[0-9].*-cloud-amd64$' | head -n 1 ||
         die "$KERNEL_META of $KERNEL_SUITE names no kernel package"
-    echo "$name"
+}
+
+cached() {
+    [ -n "$1" ] && [ -f "$cache/debs/$1.deb" ] && [ "$(sha256 "$cache/debs/$1.deb")" = "$1" ]
 }
 
 # fetch SUITE SPEC [SHA256]: the file of a package, from the cache if its hash is known.
 # Prints "NAME VERSION SHA256 FILE".
 fetch() {
-    local suite=$1 spec=$2 sha=${3:-} line name version file kept
-    kept="$cache/debs/$sha.deb"
-    if [ -n "$sha" ] && [ -f "$kept" ] && [ "$(sha256 "$kept")" = "$sha" ]; then
-        echo "${spec%%=*} ${spec#*=} $sha $kept"
+    local suite=$1 spec=$2 sha=${3:-} line name version found file
+    if cached "$sha"; then
+        echo "${spec%%=*} ${spec#*=} $sha $cache/debs/$sha.deb"
         return
     fi
-    if [[ $spec != *=* ]]; then
-        version=$("$HERE/apt-suite.sh" "$suite" version "$spec") || return 1
-        spec="$spec=$version"
+    line=$("$HERE/apt-suite.sh" "$suite" show "$spec") || return 1
+    read -r name version found file <<<"$line"
+    [ -z "$sha" ] || [ "$found" = "$sha" ] ||
+        die "$name $version of $suite has the SHA-256 $found, the lock file says $sha: it was replaced"
+    if ! cached "$found"; then
+        rm -rf "$tmp/download"
+        "$HERE/apt-suite.sh" "$suite" download "$tmp/download" "$name=$version" || return 1
+        file=$(find "$tmp/download" -name '*.deb' | head -n 1)
+        [ "$(sha256 "$file")" = "$found" ] ||
+            die "$name $version of $suite was downloaded with another SHA-256 than $found"
+        mkdir -p "$cache/debs"
+        mv -f "$file" "$cache/debs/$found.deb"
     fi
-    mkdir -p "$tmp/download"
-    line=$("$HERE/apt-suite.sh" "$suite" download "$tmp/download" "$spec") || return 1
-    read -r name version kept file <<<"$line"
-    [ -z "$sha" ] || [ "$kept" = "$sha" ] ||
-        die "$name $version of $suite has the SHA-256 $kept, the lock file says $sha: it was replaced"
-    mkdir -p "$cache/debs"
-    mv "$file" "$cache/debs/$kept.deb"
-    echo "$name $version $kept $cache/debs/$kept.deb"
+    echo "$name $version $found $cache/debs/$found.deb"
 }
 
 # take_package SUITE PATTERN SPEC FOLDER: unpacks a package, and records it.
@@ -378,7 +382,7 @@ main() {
     cache=${KATANA_BOOT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/katana-boot-components}
     mkdir -p "$cache"
     cache=$(cd "$cache" && pwd)
-    export KATANA_BOOT_CACHE=$cache
+    export APT_SUITE_CACHE=${APT_SUITE_CACHE:-$cache/apt}
     parent=$(dirname "$output")
     mkdir -p "$parent"
     trap clean_up EXIT
