@@ -18,7 +18,7 @@ readonly MODULES_REQUIRED='virtio_pci virtio_console virtio_scsi sd_mod virtio_n
     qemu_fw_cfg ext4'
 readonly MODULES_OPTIONAL='tsm sev-guest'
 readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mkfifo mount mv
-    poweroff printf rm route sleep sync tail test timeout true umount ['
+    poweroff printf rm route sed sleep sync tail test timeout true umount ['
 
 katana='' output='' lock='' with_ovmf=yes
 cache='' tmp=''

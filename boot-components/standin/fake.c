@@ -41,7 +41,7 @@ static void
 spam_no_newline(const struct options *options)
 {
     char block[4096];
-    int64_t end = now_ms() + (int64_t)options->no_newline_seconds * 1000;
+    int64_t end = now_ms() + (int64_t)options->spam_seconds * 1000;
 
     memset(block, 'x', sizeof block);
     while (now_ms() < end)
@@ -114,7 +114,8 @@ connect_all(const struct options *options)
 
         int error = try_connect(&where);
 
-        say("fake.connect %s: %s", target, error == 0 ? "ok" : strerror(error));
+        printf("connect %s: %s\n", target, error == 0 ? "ok" : strerror(error));
+        fflush(stdout);
     }
 }
 
@@ -138,7 +139,7 @@ fake_start(const struct options *options)
         in_child(connect_all, options);
     if (options->spam_log)
         in_child(spam_log, options);
-    if (options->no_newline_seconds > 0)
+    if (options->no_newline)
         in_child(spam_no_newline, options);
     if (options->spin)
         in_child(spin, options);

@@ -69,8 +69,6 @@ status_text(int status)
     switch (status) {
     case 200:
         return "OK";
-    case 204:
-        return "No Content";
     case 404:
         return "Not Found";
     case 405:

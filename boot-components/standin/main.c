@@ -130,6 +130,7 @@ main(int argc, char **argv)
     }
     say("version " STANDIN_VERSION ": this is a stand-in, not Katana; it keeps no real chain");
     if (program.options.fatal != NULL) {
+        /* In a guest its init has acted on this already. */
         printf("FATAL: %s\n", program.options.fatal);
         return 1;
     }

@@ -2,6 +2,8 @@
 /* See options.h. */
 #include "options.h"
 
+#include "buf.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -26,7 +28,7 @@ struct option {
 
 #define AT(field) offsetof(struct options, field)
 
-/* Names that end in a dot stand for all that begin so. */
+/* What is not here is accepted and ignored: a real Katana has some hundred options. */
 static const struct option table[] = {
     {"--dev", FLAG, AT(dev), false},
     {"--dev.accounts", IGNORED_VALUE, 0, true},
@@ -41,46 +43,10 @@ static const struct option table[] = {
     {"--http.addr", TEXT, AT(http_addr), false},
     {"--http.port", NUMBER, AT(http_port), false},
     {"--version", FLAG, AT(version), false},
-    {"--no-mining", IGNORED_FLAG, 0, false},
-    {"--no-state-trie", IGNORED_FLAG, 0, false},
-    {"--silent", IGNORED_FLAG, 0, false},
-    {"--explorer", IGNORED_FLAG, 0, false},
-    {"--metrics", IGNORED_FLAG, 0, false},
-    {"--grpc", IGNORED_FLAG, 0, false},
-    {"--gateway", IGNORED_FLAG, 0, false},
-    {"--paymaster", IGNORED_FLAG, 0, false},
-    {"--vrf", IGNORED_FLAG, 0, false},
-    {"--cartridge.paymaster", IGNORED_FLAG, 0, false},
-    {"--cartridge.controllers", IGNORED_FLAG, 0, false},
-    {"--db.auto-migrate", IGNORED_FLAG, 0, false},
-    {"--enable-native-compilation", IGNORED_FLAG, 0, false},
-    {"--chain", IGNORED_VALUE, 0, false},
-    {"--genesis", IGNORED_VALUE, 0, false},
-    {"--config", IGNORED_VALUE, 0, false},
-    {"--tee", IGNORED_VALUE, 0, false},
-    {"--l1.provider", IGNORED_VALUE, 0, false},
-    {"--http.api", IGNORED_VALUE, 0, false},
-    {"--http.cors_origins", IGNORED_VALUE, 0, false},
-    {"--http.cors-origins", IGNORED_VALUE, 0, false},
-    {"--invoke-max-steps", IGNORED_VALUE, 0, false},
-    {"--validate-max-steps", IGNORED_VALUE, 0, false},
-    {"--fork.", IGNORED_VALUE, 0, false},
-    {"--metrics.", IGNORED_VALUE, 0, false},
-    {"--rpc.", IGNORED_VALUE, 0, false},
-    {"--log.", IGNORED_VALUE, 0, false},
-    {"--gpo.", IGNORED_VALUE, 0, false},
-    {"--grpc.", IGNORED_VALUE, 0, false},
-    {"--gateway.", IGNORED_VALUE, 0, false},
-    {"--paymaster.", IGNORED_VALUE, 0, false},
-    {"--cartridge.", IGNORED_VALUE, 0, false},
-    {"--vrf.", IGNORED_VALUE, 0, false},
-    {"--messaging.", IGNORED_VALUE, 0, false},
-    {"--settlement.", IGNORED_VALUE, 0, false},
-    {"--tracer.", IGNORED_VALUE, 0, false},
     {"--fake.ready-after", NUMBER, AT(ready_after_ms), false},
     {"--fake.crash-after", NUMBER, AT(crash_after_ms), false},
     {"--fake.spam-seconds", NUMBER, AT(spam_seconds), false},
-    {"--fake.no-newline", NUMBER, AT(no_newline_seconds), false},
+    {"--fake.no-newline", FLAG, AT(no_newline), false},
     {"--fake.ignore-stop", FLAG, AT(ignore_stop), false},
     {"--fake.spam-log", FLAG, AT(spam_log), false},
     {"--fake.spin", FLAG, AT(spin), false},
@@ -94,21 +60,16 @@ static const struct option table[] = {
 static const struct option *
 find_option(const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        size_t own = strlen(table[i].name);
-        bool prefix = table[i].name[own - 1] == '.';
-
-        if ((prefix ? len > own : len == own) && strncmp(table[i].name, name, own) == 0)
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (len == strlen(table[i].name) && strncmp(table[i].name, name, len) == 0)
             return &table[i];
-    }
     return NULL;
 }
 
 static bool
 complain(const char *what, const char *name, size_t len)
 {
-    fprintf(stderr, "error: %s '%.*s'\n\nFor more information, try '--help'.\n", what,
-            (int)(len > 64 ? 64 : len), name);
+    fprintf(stderr, "error: %s '%.*s'\n", what, (int)(len > 64 ? 64 : len), name);
     return false;
 }
 
@@ -151,22 +112,31 @@ store(struct options *options, const struct option *option, const char *value)
     }
 }
 
-/* Takes the option at *index, and its value. */
+/* Passes over an option that has no meaning here. Only its name is printed: the value can be
+ * a private key. What follows is its value unless it looks like an option. */
+static void
+ignore_option(int argc, char **argv, int *index)
+{
+    const char *arg = argv[*index];
+    size_t len = strcspn(arg, "=");
+
+    if (arg[0] != '-') {
+        say("argument without a meaning here is ignored");
+        return;
+    }
+    say("%.*s is ignored", (int)(len > 64 ? 64 : len), arg);
+    if (arg[len] != '=' && *index + 1 < argc && argv[*index + 1][0] != '-')
+        ++*index;
+}
+
+/* Takes the known option at *index, and its value. */
 static bool
-take_option(struct options *options, int argc, char **argv, int *index, bool *needs_dev)
+take_option(struct options *options, const struct option *option, int argc, char **argv, int *index)
 {
     const char *arg = argv[*index];
     size_t len = strcspn(arg, "=");
     const char *value = arg[len] == '=' ? arg + len + 1 : NULL;
 
-    if (arg[0] != '-')
-        return complain("unexpected argument", "(not shown)", 11);
-
-    const struct option *option = find_option(arg, len);
-
-    if (option == NULL)
-        return complain("unexpected argument", arg, len);
-    *needs_dev = *needs_dev || option->needs_dev;
     if (option->kind == FLAG || option->kind == IGNORED_FLAG) {
         if (value != NULL)
             return complain("a value was given for", arg, len);
@@ -202,9 +172,17 @@ options_parse(struct options *options, int argc, char **argv)
         .http_port = 5050,
         .spam_seconds = 10,
     };
-    for (int i = 1; i < argc; i++)
-        if (!take_option(options, argc, argv, &i, &needs_dev))
+    for (int i = 1; i < argc; i++) {
+        const struct option *option = find_option(argv[i], strcspn(argv[i], "="));
+
+        if (option == NULL) {
+            ignore_option(argc, argv, &i);
+            continue;
+        }
+        needs_dev = needs_dev || option->needs_dev;
+        if (!take_option(options, option, argc, argv, &i))
             return false;
+    }
     if (needs_dev && !options->dev)
         return complain("the following required argument was not provided:", "--dev", 5);
     return check(options);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line: today's flags of Katana (known ones without meaning here are accepted),
+ * The command line: today's flags of Katana (those without meaning here are accepted),
  * and the fault switches. Used by main.c, fake.c and rpc.c.
  */
 #ifndef STANDIN_OPTIONS_H
@@ -21,10 +21,10 @@ struct options {
 
     unsigned ready_after_ms;
     unsigned crash_after_ms; /* 0: never */
-    unsigned spam_seconds;
-    unsigned no_newline_seconds; /* 0: not at all */
+    unsigned spam_seconds;   /* of spam_log and no_newline */
     bool ignore_stop;
     bool spam_log;
+    bool no_newline;
     bool spin;
     bool fill_disk;
     const char *health; /* NULL, "false", "hang" or "500" */

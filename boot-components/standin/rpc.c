@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SPEC_VERSION "0.9.0"
 
@@ -78,8 +79,12 @@ answer_generate_block(struct call *call)
 static void
 answer_quote(struct call *call)
 {
+    bool hardware = access("/dev/sev-guest", F_OK) == 0;
+
     /* Katana's code for a service without an attester. */
-    put_error(call->out, 100, "the stand-in has no TEE and makes no quote");
+    put_error(call->out, 100,
+              hardware ? "the stand-in makes no quotes; build the boot components with Katana"
+                       : "a quote needs SEV-SNP hardware: this guest has no /dev/sev-guest");
 }
 
 static const struct method methods[] = {
