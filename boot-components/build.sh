@@ -287,7 +287,19 @@ add_katana() {
     fi
 }
 
+# What the stand-in is made with comes from this machine, and not from the lock: its hash is
+# the same only where these are.
+note_compiler() {
+    compiler=$("${CC:-gcc}" --version | head -n 1)
+    libc=$(dpkg-query -W -f '${Version}' libc6-dev 2>/dev/null) || libc=unknown
+    if [ -n "$lock" ] && ! { grep -qxF "COMPILER=$compiler" "$lock" &&
+        grep -qxF "LIBC=$libc" "$lock"; }; then
+        note "$lock was made with another compiler or C library: initrd.img will differ"
+    fi
+}
+
 compile_standin() {
+    note_compiler
     (
         cd "$HERE/standin"
         "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -DSTANDIN_VERSION="\"$STANDIN_VERSION\"" \
@@ -352,6 +364,7 @@ write_info() {
         echo "KERNEL_VERSION=$kernel_version"
         if [ -n "$katana" ]; then echo "KATANA=sha256:$binary"; else echo "KATANA=stand-in"; fi
         echo "KATANA_BINARY_SHA256=$binary"
+        if [ -z "$katana" ]; then printf 'COMPILER=%s\nLIBC=%s\n' "$compiler" "$libc"; fi
         echo "SEALED=no"
         echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
         for i in "${!packages[@]}"; do echo "PACKAGE_$((i + 1))=${packages[i]}"; done
@@ -375,7 +388,7 @@ put_in_place() {
 }
 
 main() {
-    local kernel_version parent
+    local kernel_version parent compiler='' libc=''
     parse_options "$@"
     check_tools
     if [ -n "$katana" ]; then (check_katana); fi
