@@ -65,9 +65,10 @@ refresh() {
 show() {
     local suite=$1 package=$2
     apt-cache show --no-all-versions "$package" 2>/dev/null | awk '
+        past { next } /^$/ { past = 1 }
         /^Package:/ { p = $2 } /^Version:/ { v = $2 }
         /^SHA256:/ { h = $2 } /^Filename:/ { f = $2 }
-        /^$/ { exit } END { if (p) print p, v, h, f }' | grep . ||
+        END { if (p) print p, v, h, f }' | grep . ||
         die "suite $suite has no package $package (gone or never there)"
 }
 

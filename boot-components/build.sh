@@ -103,13 +103,13 @@ sha256() {
 # Prints "NAME VERSION SHA256 SUITE" of the lock's package whose name matches.
 locked_package() {
     sed -n 's/^PACKAGE_[0-9]*=//p' "$lock" | grep -E "^($1) [^ ]+ [0-9a-f]{64} [a-z0-9.-]+$" |
-        head -n 1 || true
+        sed -n 1p || true
 }
 
 # The newest kernel package that the suite's meta package stands for.
 resolve_kernel() {
     "$HERE/apt-suite.sh" "$KERNEL_SUITE" depends "$KERNEL_META" |
-        grep -E '^linux-image-[0-9].*-cloud-amd64$' | head -n 1 ||
+        grep -E '^linux-image-[0-9].*-cloud-amd64$' | sed -n 1p ||
         die "$KERNEL_META of $KERNEL_SUITE names no kernel package"
 }
 
@@ -132,7 +132,7 @@ fetch() {
     if ! cached "$found"; then
         rm -rf "$tmp/download"
         "$HERE/apt-suite.sh" "$suite" download "$tmp/download" "$name=$version" || return 1
-        file=$(find "$tmp/download" -name '*.deb' | head -n 1)
+        file=$(find "$tmp/download" -name '*.deb' | sed -n 1p)
         [ "$(sha256 "$file")" = "$found" ] ||
             die "$name $version of $suite was downloaded with another SHA-256 than $found"
         mkdir -p "$cache/debs"
@@ -190,7 +190,7 @@ check_kernel() {
 module_file() {
     local tree=$1 pattern=${2//[-_]/[-_]}
     find "$tree/kernel" \( -name "$pattern.ko" -o -name "$pattern.ko.xz" -o \
-        -name "$pattern.ko.zst" -o -name "$pattern.ko.gz" \) -print | sort | head -n 1
+        -name "$pattern.ko.zst" -o -name "$pattern.ko.gz" \) -print | sort | sed -n 1p
 }
 
 unpack_module() {
@@ -214,7 +214,7 @@ add_module() {
         return
     fi
     unpack_module "$file" >"$target"
-    needs=$(tr '\0' '\n' <"$target" | sed -n 's/^depends=//p' | head -n 1 | tr ',' ' ')
+    needs=$(tr '\0' '\n' <"$target" | sed -n 's/^depends=//p' | sed -n 1p | tr ',' ' ')
     for need in $needs; do add_module "$kind" "$need"; done
     echo "$kind $name.ko" >>"$tmp/root/lib/modules/list"
 }
@@ -235,7 +235,7 @@ check_katana() {
     interpreter=$(readelf -lW "$katana" 2>/dev/null |
         sed -n 's/.*Requesting program interpreter: \(.*\)\]$/\1/p')
     if [ -z "$interpreter" ] && grep -q 'Type: *DYN' <<<"$header" &&
-        ! readelf -dW "$katana" 2>/dev/null | grep -q 'FLAGS_1.*PIE'; then
+        ! readelf -dW "$katana" 2>/dev/null | grep 'FLAGS_1.*PIE' >/dev/null; then
         die "$katana is a shared library, not a program"
     fi
 }
@@ -252,15 +252,16 @@ find_library() {
         dynamic_entries "$user" RUNPATH
         printf '%s\n' /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib64 /usr/lib64 /lib /usr/lib
         /sbin/ldconfig -p 2>/dev/null | sed -n 's|.*x86-64.* => \(.*\)/[^/]*$|\1|p' | sort -u
-    } | while read -r dir; do
+    } >"$tmp/library-folders"
+    while read -r dir; do
         dir=${dir//\$ORIGIN/$(dirname "$user")}
         dir=${dir//\$\{ORIGIN\}/$(dirname "$user")}
         if [ -f "$dir/$name" ] &&
-            readelf -hW "$dir/$name" 2>/dev/null | grep -q 'Machine: *Advanced Micro Devices X86-64'; then
+            readelf -hW "$dir/$name" 2>/dev/null | grep 'Machine: *Advanced Micro Devices X86-64' >/dev/null; then
             echo "$dir/$name"
-            break
+            return
         fi
-    done
+    done <"$tmp/library-folders"
 }
 
 add_libraries() {
@@ -290,7 +291,7 @@ add_katana() {
 # What the stand-in is made with comes from this machine, and not from the lock: its hash is
 # the same only where these are.
 note_compiler() {
-    compiler=$("${CC:-gcc}" --version | head -n 1)
+    compiler=$("${CC:-gcc}" --version | sed -n 1p)
     libc=$(dpkg-query -W -f '${Version}' libc6-dev 2>/dev/null) || libc=unknown
     if [ -n "$lock" ] && ! { grep -qxF "COMPILER=$compiler" "$lock" &&
         grep -qxF "LIBC=$libc" "$lock"; }; then
