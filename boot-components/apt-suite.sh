@@ -29,9 +29,9 @@ machine_mirror() {
     printf '%s\n' "$uri"
 }
 
-# A folder with apt's whole configuration for suite $1; printed.
+# Writes apt's whole configuration for suite $1 to the folder $2.
 private_config() {
-    local suite=$1 root=${APT_SUITE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/katana-apt}/$1
+    local suite=$1 root=$2
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     mkdir -p "$root"/{lists/partial,archives/partial,etc/preferences.d,etc/trusted.gpg.d}
     [ -r "$keyring" ] || die "$keyring is missing; install debian-archive-keyring"
@@ -50,7 +50,6 @@ APT::Get::AllowUnauthenticated "false";
 Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
-    printf '%s\n' "$root"
 }
 
 refresh() {
@@ -109,9 +108,14 @@ install_packages() {
 
 main() {
     [ $# -ge 3 ] || { sed -n '8,11s/^#   //p' "$0" >&2; exit 2; }
-    local suite=$1 verb=$2 root
+    local suite=$1 verb=$2 root lock
     shift 2
-    root=$(private_config "$suite")
+    root=${APT_SUITE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/katana-apt}/$suite
+    mkdir -p "$root"
+    # Two builds at once share the folder, and apt does not wait for its own locks.
+    exec {lock}>"$root/lock"
+    flock "$lock"
+    private_config "$suite" "$root"
     export APT_CONFIG=$root/apt.conf
     case $verb in
     show) refresh "$root" "$suite"; show "$suite" "$1" ;;

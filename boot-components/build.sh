@@ -136,7 +136,9 @@ fetch() {
         [ "$(sha256 "$file")" = "$found" ] ||
             die "$name $version of $suite was downloaded with another SHA-256 than $found"
         mkdir -p "$cache/debs"
-        mv -f "$file" "$cache/debs/$found.deb"
+        # In two steps: a build beside this one sees a whole file or none.
+        mv -f "$file" "$cache/debs/.$found.$$"
+        mv -f "$cache/debs/.$found.$$" "$cache/debs/$found.deb"
     fi
     echo "$name $version $found $cache/debs/$found.deb"
 }
