@@ -6,6 +6,7 @@
 # data/packages.
 #
 #   apt-suite.sh SUITE show PACKAGE[=VERSION]          name version sha256 filename
+#   apt-suite.sh SUITE depends PACKAGE                 names, one a line
 #   apt-suite.sh SUITE download FOLDER PACKAGE[=VERSION]...
 #   apt-suite.sh SUITE install PACKAGE...              (root; dependencies from here too)
 set -euo pipefail
@@ -28,9 +29,9 @@ machine_mirror() {
     printf '%s\n' "$uri"
 }
 
-# A folder with apt's whole configuration for suite $1; printed.
+# Writes apt's whole configuration for suite $1 to the folder $2.
 private_config() {
-    local suite=$1 root=${APT_SUITE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/katana-apt}/$1
+    local suite=$1 root=$2
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     mkdir -p "$root"/{lists/partial,archives/partial,etc/preferences.d,etc/trusted.gpg.d}
     [ -r "$keyring" ] || die "$keyring is missing; install debian-archive-keyring"
@@ -49,7 +50,6 @@ APT::Get::AllowUnauthenticated "false";
 Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
-    printf '%s\n' "$root"
 }
 
 refresh() {
@@ -64,10 +64,16 @@ refresh() {
 show() {
     local suite=$1 package=$2
     apt-cache show --no-all-versions "$package" 2>/dev/null | awk '
+        past { next } /^$/ { past = 1 }
         /^Package:/ { p = $2 } /^Version:/ { v = $2 }
         /^SHA256:/ { h = $2 } /^Filename:/ { f = $2 }
-        /^$/ { exit } END { if (p) print p, v, h, f }' | grep . ||
+        END { if (p) print p, v, h, f }' | grep . ||
         die "suite $suite has no package $package (gone or never there)"
+}
+
+depends() {
+    show "$@" >/dev/null
+    apt-cache depends --important --no-pre-depends "$2" | sed -n 's/^ *Depends: //p'
 }
 
 download() {
@@ -101,13 +107,19 @@ install_packages() {
 }
 
 main() {
-    [ $# -ge 3 ] || { sed -n '8,10s/^#   //p' "$0" >&2; exit 2; }
-    local suite=$1 verb=$2 root
+    [ $# -ge 3 ] || { sed -n '8,11s/^#   //p' "$0" >&2; exit 2; }
+    local suite=$1 verb=$2 root lock
     shift 2
-    root=$(private_config "$suite")
+    root=${APT_SUITE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/katana-apt}/$suite
+    mkdir -p "$root"
+    # Two builds at once share the folder, and apt does not wait for its own locks.
+    exec {lock}>"$root/lock"
+    flock "$lock"
+    private_config "$suite" "$root"
     export APT_CONFIG=$root/apt.conf
     case $verb in
     show) refresh "$root" "$suite"; show "$suite" "$1" ;;
+    depends) refresh "$root" "$suite"; depends "$suite" "$1" ;;
     download) refresh "$root" "$suite"; download "$suite" "$@" ;;
     install) install_packages "$suite" "$root" "$@" ;;
     *) die "unknown verb $verb" ;;
