@@ -3,7 +3,7 @@
 # Reads one Debian suite that this machine need not have configured, through an apt
 # configuration of its own: the machine's mirror and keyring, a private package list.
 # Nothing below /etc/apt or /var/lib/apt is changed. Called by build.sh and by
-# data/packages.
+# data/packages.sh.
 #
 #   apt-suite.sh SUITE show PACKAGE[=VERSION]          name version sha256 filename
 #   apt-suite.sh SUITE depends PACKAGE                 names, one a line
