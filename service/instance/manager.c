@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/* All instances; see manager.h. */
+#include "manager.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "error.h"
+#include "log.h"
+
+#define PREFIX_MIN 4
+#define SETTING_DEFAULT_IMAGE "default-image"
+
+struct _KhManager {
+    GObject parent_instance;
+    const KhHost *host;
+    GPtrArray *instances; /* oldest first */
+};
+
+G_DEFINE_FINAL_TYPE(KhManager, kh_manager, G_TYPE_OBJECT)
+
+enum { SIGNAL_ADDED, SIGNAL_REMOVED, SIGNAL_CHANGED, N_SIGNALS };
+
+static guint signals[N_SIGNALS];
+
+static void
+kh_manager_dispose(GObject *object)
+{
+    KhManager *self = KH_MANAGER(object);
+
+    for (guint i = 0; i < self->instances->len; i++)
+        g_signal_handlers_disconnect_by_data(self->instances->pdata[i], self);
+    g_ptr_array_set_size(self->instances, 0);
+    G_OBJECT_CLASS(kh_manager_parent_class)->dispose(object);
+}
+
+static void
+kh_manager_finalize(GObject *object)
+{
+    g_ptr_array_unref(KH_MANAGER(object)->instances);
+    G_OBJECT_CLASS(kh_manager_parent_class)->finalize(object);
+}
+
+static void
+kh_manager_class_init(KhManagerClass *class)
+{
+    GType type = KH_TYPE_MANAGER;
+
+    G_OBJECT_CLASS(class)->dispose = kh_manager_dispose;
+    G_OBJECT_CLASS(class)->finalize = kh_manager_finalize;
+    signals[SIGNAL_ADDED] = g_signal_new("added", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                         G_TYPE_NONE, 1, KH_TYPE_INSTANCE);
+    signals[SIGNAL_REMOVED] = g_signal_new("removed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                           G_TYPE_NONE, 1, KH_TYPE_INSTANCE);
+    signals[SIGNAL_CHANGED] =
+        g_signal_new("changed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+}
+
+static void
+kh_manager_init(KhManager *self)
+{
+    self->instances = g_ptr_array_new_with_free_func(g_object_unref);
+}
+
+KhManager *
+kh_manager_new(const KhHost *host)
+{
+    KhManager *self = g_object_new(KH_TYPE_MANAGER, NULL);
+
+    self->host = host;
+    return self;
+}
+
+GPtrArray *
+kh_manager_users_of_image(KhManager *self, const char *image)
+{
+    g_autoptr(GPtrArray) users = g_ptr_array_new();
+
+    for (guint i = 0; i < self->instances->len; i++)
+        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->image, image))
+            g_ptr_array_add(users, self->instances->pdata[i]);
+    return g_steal_pointer(&users);
+}
+
+char *
+kh_manager_get_default_image(KhManager *self)
+{
+    return kh_store_get_setting(self->host->store, SETTING_DEFAULT_IMAGE);
+}
+
+/* Images that nobody uses and that are not the default go with their last instance. */
+static void
+drop_unused_image(KhManager *self, const char *image)
+{
+    g_autoptr(GPtrArray) users = kh_manager_users_of_image(self, image);
+    g_autofree char *fallback = kh_manager_get_default_image(self);
+
+    if (users->len == 0 && g_strcmp0(image, fallback) != 0)
+        kh_image_store_remove(self->host->images, image);
+}
+
+static void
+on_instance_changed(KhInstance *instance, KhManager *self)
+{
+    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
+}
+
+static void
+on_instance_gone(KhInstance *instance, KhManager *self)
+{
+    g_autoptr(KhInstance) held = g_object_ref(instance);
+
+    g_signal_handlers_disconnect_by_data(instance, self);
+    g_ptr_array_remove(self->instances, instance);
+    g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
+    drop_unused_image(self, kh_instance_get_record(instance)->image);
+    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
+}
+
+static KhInstance *
+add(KhManager *self, KhRecord *record)
+{
+    KhInstance *instance = kh_instance_new(self->host, record);
+
+    g_ptr_array_add(self->instances, instance);
+    g_signal_connect(instance, "changed", G_CALLBACK(on_instance_changed), self);
+    g_signal_connect(instance, "gone", G_CALLBACK(on_instance_gone), self);
+    g_signal_emit(self, signals[SIGNAL_ADDED], 0, instance);
+    return instance;
+}
+
+gboolean
+kh_manager_load(KhManager *self, GError **error)
+{
+    g_autoptr(GPtrArray) records = kh_store_load(self->host->store, error);
+
+    if (records == NULL)
+        return FALSE;
+    g_ptr_array_set_free_func(records, NULL);
+    for (guint i = 0; i < records->len; i++)
+        add(self, records->pdata[i]);
+    return TRUE;
+}
+
+GPtrArray *
+kh_manager_list(KhManager *self)
+{
+    return self->instances;
+}
+
+guint
+kh_manager_count_running(KhManager *self)
+{
+    guint running = 0;
+
+    for (guint i = 0; i < self->instances->len; i++)
+        if (kh_instance_get_record(self->instances->pdata[i])->state == KH_STATE_RUNNING)
+            running++;
+    return running;
+}
+
+static KhInstance *
+find_exactly(KhManager *self, const char *name_or_id)
+{
+    KhInstance *by_id = NULL;
+
+    for (guint i = 0; i < self->instances->len; i++) {
+        const KhRecord *record = kh_instance_get_record(self->instances->pdata[i]);
+
+        if (g_str_equal(record->name, name_or_id))
+            return self->instances->pdata[i];
+        if (g_str_equal(record->id, name_or_id))
+            by_id = self->instances->pdata[i];
+    }
+    return by_id;
+}
+
+static KhInstance *
+find_by_prefix(KhManager *self, const char *prefix, GError **error)
+{
+    KhInstance *found = NULL;
+
+    for (guint i = 0; strlen(prefix) >= PREFIX_MIN && i < self->instances->len; i++) {
+        const KhRecord *record = kh_instance_get_record(self->instances->pdata[i]);
+
+        if (!g_str_has_prefix(record->id, prefix))
+            continue;
+        if (found != NULL) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                        "\"%s\" begins the id of several instances; give more of it", prefix);
+            return NULL;
+        }
+        found = self->instances->pdata[i];
+    }
+    if (found == NULL) {
+        g_autofree char *shown = kh_text_sanitize(prefix, 80);
+
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
+                    "There is no instance \"%s\"; see the list", shown);
+    }
+    return found;
+}
+
+KhInstance *
+kh_manager_find(KhManager *self, const char *name_or_id, GError **error)
+{
+    KhInstance *found = find_exactly(self, name_or_id);
+
+    return found != NULL ? found : find_by_prefix(self, name_or_id, error);
+}
+
+static gboolean
+check_name_is_free(KhManager *self, const char *name, GError **error)
+{
+    for (guint i = 0; i < self->instances->len; i++)
+        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->name, name)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
+                        "There is an instance \"%s\" already; choose another name", name);
+            return FALSE;
+        }
+    return TRUE;
+}
+
+/* The configuration with its port; what create and validate have in common. */
+static KhConfig *
+check_request(KhManager *self, const char *name, GVariant *dict, GError **error)
+{
+    g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
+    guint16 port;
+
+    if (config == NULL)
+        return NULL;
+    if (name[0] != '\0' && !check_name_is_free(self, name, error))
+        return NULL;
+    if (self->instances->len >= self->host->max_instances) {
+        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                    "There are %u instances, as many as max-instances allows; delete one",
+                    self->instances->len);
+        return NULL;
+    }
+    port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,
+                          config->rpc_port, error);
+    return port == 0 ? NULL : kh_config_with_port(config, port);
+}
+
+GVariant *
+kh_manager_validate(KhManager *self, const char *name, GVariant *dict, GError **error)
+{
+    g_autoptr(KhConfig) config = NULL;
+
+    if (name[0] != '\0' && !kh_name_check(name, error))
+        return NULL;
+    config = check_request(self, name, dict, error);
+    return config == NULL ? NULL : g_variant_ref(config->dict);
+}
+
+/* Random, so that an id is never used again. */
+static char *
+new_id(void)
+{
+    guint64 number = 0;
+
+    while (getrandom(&number, sizeof number, 0) != sizeof number)
+        ;
+    return g_strdup_printf("%016" G_GINT64_MODIFIER "x", number);
+}
+
+typedef struct {
+    char *name;
+    GVariant *config;
+    guint32 owner_uid;
+} Request;
+
+static void
+request_free(gpointer data)
+{
+    Request *request = data;
+
+    g_free(request->name);
+    g_variant_unref(request->config);
+    g_free(request);
+}
+
+static KhRecord *
+new_record(KhManager *self, const Request *request, const char *image, GError **error)
+{
+    g_autoptr(KhConfig) config = check_request(self, request->name, request->config, error);
+    KhRecord *record;
+
+    if (config == NULL)
+        return NULL;
+    record = kh_record_new();
+    record->id = new_id();
+    record->name = g_strdup(request->name);
+    record->config = g_steal_pointer(&config);
+    record->image = g_strdup(image);
+    record->owner_uid = request->owner_uid;
+    record->created_usec = g_get_real_time();
+    return record;
+}
+
+/* Port and uid are looked for, then claimed with the row: nothing runs in between. */
+static KhInstance *
+create_now(KhManager *self, const Request *request, const char *image, GError **error)
+{
+    g_autoptr(KhRecord) record = new_record(self, request, image, error);
+    KhUidPool *uids = self->host->uids;
+
+    if (record == NULL)
+        return NULL;
+    if (uids != NULL && (record->vm_uid = kh_uid_pool_claim(uids, error)) < 0)
+        return NULL;
+    if (!kh_store_insert(self->host->store, record, error)) {
+        if (uids != NULL)
+            kh_uid_pool_release(uids, (guint32)record->vm_uid);
+        return NULL;
+    }
+    kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "created for uid %u, port %u", record->owner_uid,
+                    record->config->rpc_port);
+    return add(self, g_steal_pointer(&record));
+}
+
+static void
+set_default_image(KhManager *self, const char *image)
+{
+    g_autofree char *before = kh_manager_get_default_image(self);
+    g_autoptr(GError) error = NULL;
+
+    if (g_strcmp0(before, image) == 0)
+        return;
+    if (!kh_store_set_setting(self->host->store, SETTING_DEFAULT_IMAGE, image, &error)) {
+        g_warning("The default image was not saved: %s", error->message);
+        return;
+    }
+    if (before != NULL)
+        drop_unused_image(self, before);
+    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
+}
+
+static void
+on_imported(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
+    g_autofree char *image = NULL;
+    KhInstance *instance;
+    GError *error = NULL;
+
+    image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
+    if (image == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    instance = create_now(self, g_task_get_task_data(task), image, &error);
+    if (instance != NULL)
+        set_default_image(self, image);
+    else
+        drop_unused_image(self, image);
+    if (instance != NULL)
+        g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+void
+kh_manager_create_async(KhManager *self, const char *name, GVariant *config, guint32 owner_uid,
+                        GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    Request *request = g_new0(Request, 1);
+    g_autoptr(KhConfig) checked = NULL;
+    GError *error = NULL;
+
+    request->name = g_strdup(name);
+    request->config = g_variant_ref(config);
+    request->owner_uid = owner_uid;
+    g_task_set_source_tag(task, kh_manager_create_async);
+    g_task_set_task_data(task, request, request_free);
+    /* Before the image is read; once more after it, when things may have changed. */
+    if (!kh_name_check(name, &error) ||
+        (checked = check_request(self, name, config, &error)) == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    kh_image_store_import_async(self->host->images, self->host->boot_components, NULL, on_imported,
+                                g_object_ref(task));
+}
+
+KhInstance *
+kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error)
+{
+    g_autoptr(KhInstance) instance = g_task_propagate_pointer(G_TASK(result), error);
+
+    return instance;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All instances: creates, finds and forgets them. Knows nothing of the bus; the manager's
+ * bus object calls it and exports what it adds.
+ */
+#pragma once
+
+#include "instance.h"
+
+G_BEGIN_DECLS
+
+#define KH_TYPE_MANAGER (kh_manager_get_type())
+G_DECLARE_FINAL_TYPE(KhManager, kh_manager, KH, MANAGER, GObject)
+
+/* Signals: "added" and "removed" (KhInstance), "changed" (counts or default image). */
+KhManager *kh_manager_new(const KhHost *host);
+
+/* Makes an instance of every row of the store; once, before anything is exported. */
+gboolean kh_manager_load(KhManager *self, GError **error);
+
+/*
+ * Creates the instance @name for @owner_uid, pinned to today's boot components; finishes
+ * with it (owned by the manager). A failure leaves nothing behind. Errors: those of
+ * kh_name_check(), kh_config_new(), kh_store_insert(), the image store and the registries.
+ */
+void kh_manager_create_async(KhManager *self, const char *name, GVariant *config, guint32 owner_uid,
+                             GAsyncReadyCallback callback, gpointer user_data);
+KhInstance *kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error);
+
+/*
+ * Checks as create does, without changing anything; @name may be "". The whole
+ * configuration (a{sv}), with the port it would get; transfer full.
+ */
+GVariant *kh_manager_validate(KhManager *self, const char *name, GVariant *config, GError **error);
+
+/*
+ * By exact name, else id, else a prefix of an id of at least 4 digits. KH_ERROR_NOT_FOUND;
+ * INVALID_ARGUMENT where a prefix fits several. Owned by the manager.
+ */
+KhInstance *kh_manager_find(KhManager *self, const char *name_or_id, GError **error);
+
+/* All, oldest first: GPtrArray of KhInstance, owned by the manager. */
+GPtrArray *kh_manager_list(KhManager *self);
+
+/* Those pinned to @image; transfer container. */
+GPtrArray *kh_manager_users_of_image(KhManager *self, const char *image);
+
+/* What a new instance was last pinned to; NULL before the first. Transfer full. */
+char *kh_manager_get_default_image(KhManager *self);
+
+guint kh_manager_count_running(KhManager *self);
+
+G_END_DECLS
