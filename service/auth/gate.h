@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one way into a method: the gate owns every call on a guarded interface, asks the
+ * authority for the action that the XML names, and only then lets the generated skeleton
+ * have it. A method without an action, a skeleton without a gate and every property Set
+ * are denied. Asynchronous and in the main thread, so that a pending prompt delays nobody.
+ */
+#pragma once
+
+#include "authority.h"
+#include "limits.h"
+
+G_BEGIN_DECLS
+
+#define KH_TYPE_GATE (kh_gate_get_type())
+G_DECLARE_FINAL_TYPE(KhGate, kh_gate, KH, GATE, GObject)
+
+KhGate *kh_gate_new(KhAuthority *authority);
+
+/* The limits it counts against; owned by the gate. */
+KhLimits *kh_gate_get_limits(KhGate *self);
+
+/* Guards all skeletons of a class; call it in class_init. */
+void kh_gate_guard_class(GDBusInterfaceSkeletonClass *class);
+
+/*
+ * Adds what polkit shall know about a call: @details maps names to texts (both freed with
+ * g_free) and has "operation" already.
+ */
+typedef void (*KhGateDescribe)(GDBusInterfaceSkeleton *skeleton, const char *method,
+                               GVariant *parameters, GHashTable *details);
+
+/* Gives @skeleton, of a guarded class, its gate. */
+void kh_gate_attach(KhGate *self, GDBusInterfaceSkeleton *skeleton, KhGateDescribe describe);
+
+/* The uid of the caller of @invocation, which came through a gate. */
+guint32 kh_gate_get_caller_uid(GDBusMethodInvocation *invocation);
+
+/* The action of a method; NULL when it has none. "free" needs no authorization. */
+const char *kh_gate_action_of(const char *interface, const char *method, int *expose_argument);
+
+G_END_DECLS

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much one sender may have under way at once. Used by the gate for calls, and by
+ * OpenLog for streams; a limit that is reached is KH_ERROR_LIMIT_EXCEEDED.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * KhLimit:
+ * @KH_LIMIT_PROMPTS: calls that wait for authorization
+ * @KH_LIMIT_CALLS: calls without a reply yet
+ * @KH_LIMIT_STREAMS: open log streams
+ */
+typedef enum {
+    KH_LIMIT_PROMPTS,
+    KH_LIMIT_CALLS,
+    KH_LIMIT_STREAMS,
+} KhLimit;
+
+#define KH_N_LIMITS (KH_LIMIT_STREAMS + 1)
+
+typedef struct _KhLimits KhLimits;
+
+KhLimits *kh_limits_new(void);
+KhLimits *kh_limits_ref(KhLimits *limits);
+void kh_limits_unref(KhLimits *limits);
+
+/* Counts one more of @limit for @sender; each success wants a kh_limits_leave(). */
+gboolean kh_limits_enter(KhLimits *limits, const char *sender, KhLimit limit, GError **error);
+
+void kh_limits_leave(KhLimits *limits, const char *sender, KhLimit limit);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhLimits, kh_limits_unref)
+
+G_END_DECLS
