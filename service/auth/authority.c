@@ -145,6 +145,7 @@ static void
 on_uid_found(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
+    KhAuthority *self = g_task_get_source_object(task);
     Check *check = g_task_get_task_data(task);
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
@@ -154,7 +155,7 @@ on_uid_found(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_variant_get(reply, "(u)", &check->uid);
-    decide(g_task_get_source_object(task), g_steal_pointer(&task));
+    decide(self, g_steal_pointer(&task));
 }
 
 static PolkitDetails *

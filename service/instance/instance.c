@@ -28,6 +28,7 @@ struct _KhInstance {
     gint64 started_at;  /* monotonic */
     GError *failure;    /* why it is being stopped by the service itself */
     GTask *deleting;
+    gboolean gone;
     gboolean keep_data;
     KhWaiters *starters;
     KhWaiters *stoppers;
@@ -356,9 +357,12 @@ decided(KhInstance *self, KhOperation operation, GTask *task)
     KhVerdict verdict = kh_state_table_verdict(self->record->state, operation);
     GError *error = NULL;
 
-    if (verdict == KH_VERDICT_ALLOW || verdict == KH_VERDICT_JOIN)
+    if (!self->gone && (verdict == KH_VERDICT_ALLOW || verdict == KH_VERDICT_JOIN))
         return FALSE;
-    if (verdict == KH_VERDICT_NOTHING) {
+    if (self->gone) {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_NOT_FOUND, "\"%s\" has been deleted",
+                                self->record->name);
+    } else if (verdict == KH_VERDICT_NOTHING) {
         g_task_return_boolean(task, TRUE);
     } else {
         kh_state_table_explain(self->record->name, self->record->state, operation, &error);
@@ -461,6 +465,7 @@ on_removed(GObject *source, GAsyncResult *result, gpointer data)
         g_task_return_error(task, g_steal_pointer(&error));
         return;
     }
+    self->gone = TRUE;
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "deleted");
     g_signal_emit(self, signals[SIGNAL_GONE], 0);
     kh_waiters_finish(self->stoppers, NULL);

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "log.h"
+#include "state/instance-dir.h"
 
 #define PREFIX_MIN 4
 #define SETTING_DEFAULT_IMAGE "default-image"
@@ -299,6 +300,20 @@ new_record(KhManager *self, const Request *request, const char *image, GError **
     return record;
 }
 
+/* The row with its claims, then the folder; both or none. */
+static gboolean
+claim(KhManager *self, const KhRecord *record, GError **error)
+{
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+
+    if (!kh_store_insert(self->host->store, record, error))
+        return FALSE;
+    if (kh_instance_dir_create(instances, record->id, record->vm_uid, error))
+        return TRUE;
+    kh_store_remove(self->host->store, record->id, NULL);
+    return FALSE;
+}
+
 /* Port and uid are looked for, then claimed with the row: nothing runs in between. */
 static KhInstance *
 create_now(KhManager *self, const Request *request, const char *image, GError **error)
@@ -310,7 +325,7 @@ create_now(KhManager *self, const Request *request, const char *image, GError **
         return NULL;
     if (uids != NULL && (record->vm_uid = kh_uid_pool_claim(uids, error)) < 0)
         return NULL;
-    if (!kh_store_insert(self->host->store, record, error)) {
+    if (!claim(self, record, error)) {
         if (uids != NULL)
             kh_uid_pool_release(uids, (guint32)record->vm_uid);
         return NULL;

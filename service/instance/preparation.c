@@ -55,33 +55,11 @@ make_files(Preparation *p, int folder, GError **error)
     return kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
 }
 
-/* Also on a first start: create makes no files but by way of this. */
-static int
-open_state_folder(Preparation *p, GError **error)
-{
-    g_autoptr(GError) missing = NULL;
-    int folder = kh_instance_dir_open(p->instances_fd, p->id, &missing);
-
-    if (folder >= 0 || !g_error_matches(missing, KH_ERROR, KH_ERROR_NOT_FOUND)) {
-        if (folder < 0)
-            g_propagate_error(error, g_steal_pointer(&missing));
-        return folder;
-    }
-    if (p->formatted) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The folder instances/%s with the data disk is gone", p->id);
-        return -1;
-    }
-    if (!kh_instance_dir_create(p->instances_fd, p->id, p->uid, error))
-        return -1;
-    return kh_instance_dir_open(p->instances_fd, p->id, error);
-}
-
 static gboolean
 make_folders(Preparation *p, GError **error)
 {
     gboolean made;
-    int folder = open_state_folder(p, error);
+    int folder = kh_instance_dir_open(p->instances_fd, p->id, error);
 
     if (folder < 0)
         return FALSE;
