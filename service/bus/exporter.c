@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Exports objects; see exporter.h. */
+#include "exporter.h"
+
+#include "image-object.h"
+#include "instance-object.h"
+#include "manager-object.h"
+
+struct _KhExporter {
+    GObject parent_instance;
+    KhManager *manager;
+    const KhHost *host;
+    KhGate *gate;
+    GDBusObjectManagerServer *objects;
+};
+
+G_DEFINE_FINAL_TYPE(KhExporter, kh_exporter, G_TYPE_OBJECT)
+
+static void
+kh_exporter_dispose(GObject *object)
+{
+    KhExporter *self = KH_EXPORTER(object);
+
+    if (self->manager != NULL) {
+        g_signal_handlers_disconnect_by_data(self->manager, self);
+        g_signal_handlers_disconnect_by_data(self->host->images, self);
+    }
+    if (self->objects != NULL)
+        g_dbus_object_manager_server_set_connection(self->objects, NULL);
+    g_clear_object(&self->objects);
+    g_clear_object(&self->manager);
+    g_clear_object(&self->gate);
+    G_OBJECT_CLASS(kh_exporter_parent_class)->dispose(object);
+}
+
+static void
+kh_exporter_class_init(KhExporterClass *class)
+{
+    G_OBJECT_CLASS(class)->dispose = kh_exporter_dispose;
+}
+
+static void
+kh_exporter_init(KhExporter *self)
+{
+}
+
+static void export(KhExporter *self, const char *path, GDBusInterfaceSkeleton *interface)
+{
+    g_autoptr(GDBusObjectSkeleton) object = g_dbus_object_skeleton_new(path);
+
+    g_dbus_object_skeleton_add_interface(object, interface);
+    g_dbus_object_manager_server_export(self->objects, object);
+}
+
+static void
+update_image(KhExporter *self, const char *id)
+{
+    g_autofree char *path = kh_path_of_image(id);
+    g_autoptr(GDBusInterface) image = g_dbus_object_manager_get_interface(
+        G_DBUS_OBJECT_MANAGER(self->objects), path, KH_INTERFACE_IMAGE);
+
+    if (image != NULL)
+        kh_image_object_update(KH_IMAGE_OBJECT(image), self->manager);
+}
+
+static void
+on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
+{
+    const KhRecord *record = kh_instance_get_record(instance);
+    g_autofree char *path = kh_path_of_instance(record->id);
+    g_autoptr(KhInstanceObject) object = kh_instance_object_new(instance, self->host, self->gate);
+
+    export(self, path, G_DBUS_INTERFACE_SKELETON(object));
+    update_image(self, record->image);
+}
+
+static void
+on_instance_removed(KhManager *manager, KhInstance *instance, KhExporter *self)
+{
+    const KhRecord *record = kh_instance_get_record(instance);
+    g_autofree char *path = kh_path_of_instance(record->id);
+
+    g_dbus_object_manager_server_unexport(self->objects, path);
+    update_image(self, record->image);
+}
+
+static void
+on_image_added(KhImageStore *images, const char *id, KhExporter *self)
+{
+    g_autofree char *path = kh_path_of_image(id);
+    g_autoptr(KhImageObject) object =
+        kh_image_object_new(kh_image_store_find(images, id), self->gate);
+
+    kh_image_object_update(object, self->manager);
+    export(self, path, G_DBUS_INTERFACE_SKELETON(object));
+}
+
+static void
+on_image_removed(KhImageStore *images, const char *id, KhExporter *self)
+{
+    g_autofree char *path = kh_path_of_image(id);
+
+    g_dbus_object_manager_server_unexport(self->objects, path);
+}
+
+static void
+export_what_is_there(KhExporter *self)
+{
+    GPtrArray *instances = kh_manager_list(self->manager);
+    g_autoptr(GPtrArray) images = kh_image_store_list(self->host->images);
+
+    for (guint i = 0; i < images->len; i++)
+        on_image_added(self->host->images, images->pdata[i], self);
+    for (guint i = 0; i < instances->len; i++)
+        on_instance_added(self->manager, instances->pdata[i], self);
+}
+
+KhExporter *
+kh_exporter_new(KhManager *manager, const KhHost *host, KhGate *gate, GDBusConnection *connection)
+{
+    KhExporter *self = g_object_new(KH_TYPE_EXPORTER, NULL);
+    g_autoptr(KhManagerObject) object = NULL;
+
+    self->manager = g_object_ref(manager);
+    self->host = host;
+    self->gate = g_object_ref(gate);
+    self->objects = g_dbus_object_manager_server_new(KH_PATH_ROOT);
+    object = kh_manager_object_new(manager, host, gate, self->objects);
+    export(self, KH_PATH_MANAGER, G_DBUS_INTERFACE_SKELETON(object));
+    export_what_is_there(self);
+    g_signal_connect(manager, "added", G_CALLBACK(on_instance_added), self);
+    g_signal_connect(manager, "removed", G_CALLBACK(on_instance_removed), self);
+    g_signal_connect(host->images, "added", G_CALLBACK(on_image_added), self);
+    g_signal_connect(host->images, "removed", G_CALLBACK(on_image_removed), self);
+    g_dbus_object_manager_server_set_connection(self->objects, connection);
+    return self;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* An instance on the bus; see instance-object.h. */
+#include "instance-object.h"
+
+#include <gio/gunixfdlist.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "instance/preparation.h"
+#include "launch/shim-protocol.h"
+#include "options.h"
+#include "state/log-stream.h"
+
+#define LINES_MAX 1000000u
+
+struct _KhInstanceObject {
+    KhDbusInstanceSkeleton parent_instance;
+    KhInstance *instance;
+    const KhHost *host;
+    KhGate *gate;
+};
+
+G_DEFINE_FINAL_TYPE(KhInstanceObject, kh_instance_object, KH_DBUS_TYPE_INSTANCE_SKELETON)
+
+static void
+kh_instance_object_dispose(GObject *object)
+{
+    KhInstanceObject *self = KH_INSTANCE_OBJECT(object);
+
+    if (self->instance != NULL)
+        g_signal_handlers_disconnect_by_data(self->instance, self);
+    g_clear_object(&self->instance);
+    g_clear_object(&self->gate);
+    G_OBJECT_CLASS(kh_instance_object_parent_class)->dispose(object);
+}
+
+static void
+kh_instance_object_class_init(KhInstanceObjectClass *class)
+{
+    G_OBJECT_CLASS(class)->dispose = kh_instance_object_dispose;
+    kh_gate_guard_class(G_DBUS_INTERFACE_SKELETON_CLASS(class));
+}
+
+static void
+kh_instance_object_init(KhInstanceObject *self)
+{
+}
+
+/* What never changes after creation. */
+static void
+set_constants(KhInstanceObject *self)
+{
+    const KhRecord *record = kh_instance_get_record(self->instance);
+    g_autofree char *folder = kh_preparation_state_folder(self->host, record);
+    KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
+
+    kh_dbus_instance_set_id(bus, record->id);
+    kh_dbus_instance_set_owner_uid(bus, record->owner_uid);
+    kh_dbus_instance_set_created_usec(bus, (guint64)record->created_usec);
+    kh_dbus_instance_set_data_directory(bus, folder);
+}
+
+static void
+mirror_config(KhInstanceObject *self)
+{
+    const KhConfig *config = kh_instance_get_record(self->instance)->config;
+    g_autofree char *url = g_strdup_printf("http://%s:%u", config->rpc_address, config->rpc_port);
+    g_autoptr(GVariant) labels =
+        g_variant_lookup_value(config->dict, "labels", G_VARIANT_TYPE("a{ss}"));
+    KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
+
+    kh_dbus_instance_set_vcpus(bus, config->vcpus);
+    kh_dbus_instance_set_memory_bytes(bus, config->memory_bytes);
+    kh_dbus_instance_set_storage_bytes(bus, config->storage_bytes);
+    kh_dbus_instance_set_rpc_address(bus, config->rpc_address);
+    kh_dbus_instance_set_rpc_port(bus, config->rpc_port);
+    kh_dbus_instance_set_rpc_url(bus, url);
+    kh_dbus_instance_set_outbound(bus, config->outbound);
+    kh_dbus_instance_set_labels(bus, labels);
+}
+
+static void
+mirror_image(KhInstanceObject *self)
+{
+    const KhRecord *record = kh_instance_get_record(self->instance);
+    const KhImage *image = kh_image_store_find(self->host->images, record->image);
+    g_autofree char *path = kh_path_of_image(record->image);
+    g_autofree char *folder = kh_image_store_folder(self->host->images, record->image);
+    g_auto(GVariantBuilder) parts = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sss)"));
+
+    for (guint i = 0; image != NULL && i < image->parts->len; i++) {
+        const KhImagePart *part = image->parts->pdata[i];
+        g_autofree char *file = g_build_filename(folder, part->name, NULL);
+
+        g_variant_builder_add(&parts, "(sss)", part->name, file, part->sha256);
+    }
+    kh_dbus_instance_set_image(KH_DBUS_INSTANCE(self), path);
+    kh_dbus_instance_set_boot_components(KH_DBUS_INSTANCE(self), g_variant_builder_end(&parts));
+}
+
+static void
+mirror_state(KhInstanceObject *self)
+{
+    const KhRecord *record = kh_instance_get_record(self->instance);
+    KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
+    g_autofree char *error_name = record->error_name[0] == '\0'
+                                      ? g_strdup("")
+                                      : g_strconcat(KH_ERROR_PREFIX_DBUS, record->error_name, NULL);
+
+    kh_dbus_instance_set_name(bus, record->name);
+    kh_dbus_instance_set_state(bus, kh_state_name(record->state));
+    kh_dbus_instance_set_state_reason(bus, record->reason);
+    kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
+    kh_dbus_instance_set_main_pid(bus, kh_instance_get_main_pid(self->instance));
+    kh_dbus_instance_set_started_usec(bus, (guint64)record->started_usec);
+    kh_dbus_instance_set_ready_usec(bus, (guint64)record->ready_usec);
+    kh_dbus_instance_set_boot_time_usec(bus, (guint64)record->boot_time_usec);
+    kh_dbus_instance_set_last_error(bus, g_variant_new("(ss)", error_name, record->error_message));
+}
+
+/*
+ * One PropertiesChanged per change of state, and before the replies that it causes: GDBus
+ * would merge and delay them otherwise.
+ */
+static void
+on_changed(KhInstance *instance, KhInstanceObject *self)
+{
+    mirror_config(self);
+    mirror_image(self);
+    mirror_state(self);
+    g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
+}
+
+static void
+return_error(GDBusMethodInvocation *invocation, GError *error)
+{
+    g_dbus_method_invocation_take_error(invocation,
+                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
+}
+
+static void
+on_operation_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GDBusMethodInvocation *invocation = data;
+    GError *error = NULL;
+
+    if (kh_instance_operation_finish(KH_INSTANCE(source), result, &error))
+        g_dbus_method_invocation_return_value(invocation, NULL);
+    else
+        return_error(invocation, error);
+}
+
+static gboolean
+on_start(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
+{
+    static const KhOption known[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
+    GError *error = NULL;
+    gint64 timeout;
+
+    if (!kh_options_check(options, known, &error) ||
+        !kh_options_get_timeout(options, &timeout, &error)) {
+        return_error(invocation, error);
+        return TRUE;
+    }
+    if (timeout == 0)
+        timeout = (gint64)self->host->start_timeout * G_USEC_PER_SEC;
+    kh_instance_start_async(self->instance, !kh_options_get_boolean(options, "no-wait"), timeout,
+                            on_operation_done, invocation);
+    return TRUE;
+}
+
+static gboolean
+read_stop_mode(GVariant *options, gboolean *kill, GError **error)
+{
+    const char *mode = "graceful";
+
+    g_variant_lookup(options, "mode", "&s", &mode);
+    *kill = g_str_equal(mode, "kill");
+    if (*kill || g_str_equal(mode, "graceful"))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "The option \"mode\" must be \"graceful\" or \"kill\"");
+    return FALSE;
+}
+
+static gboolean
+on_stop(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
+{
+    static const KhOption known[] = {{"timeout-usec", "t"}, {"mode", "s"}, {NULL, NULL}};
+    GError *error = NULL;
+    gboolean kill;
+    gint64 timeout;
+
+    if (!kh_options_check(options, known, &error) ||
+        !kh_options_get_timeout(options, &timeout, &error) ||
+        !read_stop_mode(options, &kill, &error))
+        return_error(invocation, error);
+    else
+        kh_instance_stop_async(self->instance, kill, timeout, on_operation_done, invocation);
+    return TRUE;
+}
+
+static gboolean
+on_delete(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
+{
+    static const KhOption known[] = {{"force", "b"}, {"keep-data", "b"}, {NULL, NULL}};
+    GError *error = NULL;
+
+    if (!kh_options_check(options, known, &error))
+        return_error(invocation, error);
+    else
+        kh_instance_delete_async(self->instance, kh_options_get_boolean(options, "force"),
+                                 kh_options_get_boolean(options, "keep-data"), on_operation_done,
+                                 invocation);
+    return TRUE;
+}
+
+static gboolean
+on_get_configuration(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
+{
+    static const KhOption known[] = {{"qemu-args", "b"}, {NULL, NULL}};
+    const KhConfig *config = kh_instance_get_record(self->instance)->config;
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(config->dict);
+    GError *error = NULL;
+
+    if (!kh_options_check(options, known, &error)) {
+        return_error(invocation, error);
+        return TRUE;
+    }
+    if (kh_options_get_boolean(options, "qemu-args")) {
+        g_auto(GStrv) command = kh_instance_get_portable_command(self->instance);
+
+        g_variant_dict_insert(&dict, "qemu-args", "^as", command);
+    }
+    kh_dbus_instance_complete_get_configuration(KH_DBUS_INSTANCE(self), invocation,
+                                                g_variant_dict_end(&dict));
+    return TRUE;
+}
+
+static gboolean
+read_log_request(GVariant *options, KhLogRequest *request, GError **error)
+{
+    static const KhOption known[] = {
+        {"source", "s"}, {"lines", "u"}, {"follow", "b"}, {"boot", "i"}, {NULL, NULL}};
+    const char *source = "guest";
+
+    if (!kh_options_check(options, known, error))
+        return FALSE;
+    g_variant_lookup(options, "source", "&s", &source);
+    g_variant_lookup(options, "lines", "u", &request->lines);
+    g_variant_lookup(options, "boot", "i", &request->boot);
+    request->lines = MIN(request->lines, LINES_MAX);
+    request->follow = kh_options_get_boolean(options, "follow");
+    request->name = g_str_equal(source, "qemu") ? KH_FILE_QEMU_LOG : KH_FILE_SERIAL_LOG;
+    if (g_str_equal(source, "guest") || g_str_equal(source, "qemu"))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "The option \"source\" must be \"guest\" or \"qemu\"");
+    return FALSE;
+}
+
+/* A stream counts against its opener until it is closed. */
+typedef struct {
+    KhLimits *limits;
+    char *sender;
+} OpenStream;
+
+static void
+on_stream_closed(gpointer data)
+{
+    OpenStream *stream = data;
+
+    kh_limits_leave(stream->limits, stream->sender, KH_LIMIT_STREAMS);
+    kh_limits_unref(stream->limits);
+    g_free(stream->sender);
+    g_free(stream);
+}
+
+static int
+open_stream(KhInstanceObject *self, const char *sender, const KhLogRequest *request, GError **error)
+{
+    KhLimits *limits = kh_gate_get_limits(self->gate);
+    OpenStream *stream;
+    int folder, fd;
+
+    if (!kh_limits_enter(limits, sender, KH_LIMIT_STREAMS, error))
+        return -1;
+    stream = g_new0(OpenStream, 1);
+    stream->limits = kh_limits_ref(limits);
+    stream->sender = g_strdup(sender);
+    folder = kh_instance_open_folder(self->instance, error);
+    fd = folder < 0 ? -1 : kh_log_stream_open(folder, request, on_stream_closed, stream, error);
+    if (folder >= 0)
+        close(folder);
+    if (fd < 0)
+        on_stream_closed(stream);
+    return fd;
+}
+
+static gboolean
+on_open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, GUnixFDList *fds,
+            GVariant *options)
+{
+    KhLogRequest request = {.uid = kh_instance_get_record(self->instance)->vm_uid};
+    const char *sender = g_dbus_method_invocation_get_sender(invocation);
+    g_autoptr(GUnixFDList) reply = NULL;
+    GError *error = NULL;
+    int fd;
+
+    if (!read_log_request(options, &request, &error) ||
+        (fd = open_stream(self, sender, &request, &error)) < 0) {
+        return_error(invocation, error);
+        return TRUE;
+    }
+    reply = g_unix_fd_list_new_from_array(&fd, 1);
+    kh_dbus_instance_complete_open_log(KH_DBUS_INSTANCE(self), invocation, reply,
+                                       g_variant_new_handle(0));
+    return TRUE;
+}
+
+/* What polkit's rules and messages may use. */
+static void
+describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *parameters,
+         GHashTable *details)
+{
+    const KhRecord *record = kh_instance_get_record(KH_INSTANCE_OBJECT(skeleton)->instance);
+
+    g_hash_table_insert(details, g_strdup("instance"), g_strdup(record->name));
+    g_hash_table_insert(details, g_strdup("instance.id"), g_strdup(record->id));
+    g_hash_table_insert(details, g_strdup("instance.owner"),
+                        g_strdup_printf("%u", record->owner_uid));
+}
+
+KhInstanceObject *
+kh_instance_object_new(KhInstance *instance, const KhHost *host, KhGate *gate)
+{
+    KhInstanceObject *self = g_object_new(KH_TYPE_INSTANCE_OBJECT, NULL);
+
+    self->instance = g_object_ref(instance);
+    self->host = host;
+    self->gate = g_object_ref(gate);
+    kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
+    set_constants(self);
+    mirror_config(self);
+    mirror_image(self);
+    mirror_state(self);
+    g_signal_connect(instance, "changed", G_CALLBACK(on_changed), self);
+    g_signal_connect(self, "handle-start", G_CALLBACK(on_start), NULL);
+    g_signal_connect(self, "handle-stop", G_CALLBACK(on_stop), NULL);
+    g_signal_connect(self, "handle-delete", G_CALLBACK(on_delete), NULL);
+    g_signal_connect(self, "handle-get-configuration", G_CALLBACK(on_get_configuration), NULL);
+    g_signal_connect(self, "handle-open-log", G_CALLBACK(on_open_log), NULL);
+    return self;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * org.katana.Hypervisor.Instance of one instance: mirrors its record as properties and
+ * turns method calls, which the gate has let in, into operations. Made by the exporter.
+ */
+#pragma once
+
+#include "auth/gate.h"
+#include "dbus-generated.h"
+#include "instance/instance.h"
+
+G_BEGIN_DECLS
+
+#define KH_TYPE_INSTANCE_OBJECT (kh_instance_object_get_type())
+G_DECLARE_FINAL_TYPE(KhInstanceObject, kh_instance_object, KH, INSTANCE_OBJECT,
+                     KhDbusInstanceSkeleton)
+
+/* Over @instance, with @host's stores, behind @gate. */
+KhInstanceObject *kh_instance_object_new(KhInstance *instance, const KhHost *host, KhGate *gate);
+
+G_END_DECLS

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager on the bus; see manager-object.h. */
+#include "manager-object.h"
+
+#include "config.h"
+#include "error.h"
+#include "options.h"
+
+struct _KhManagerObject {
+    KhDbusManagerSkeleton parent_instance;
+    KhManager *manager;
+    GDBusObjectManagerServer *objects;
+};
+
+G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
+
+/* Words that a client may look for, sorted; one is added with what it stands for. */
+static const char *const features[] = {"image", "instance", "log-stream", "outbound", NULL};
+
+static const KhOption no_options[] = {{NULL, NULL}};
+
+static void
+kh_manager_object_dispose(GObject *object)
+{
+    KhManagerObject *self = KH_MANAGER_OBJECT(object);
+
+    if (self->manager != NULL)
+        g_signal_handlers_disconnect_by_data(self->manager, self);
+    g_clear_object(&self->manager);
+    g_clear_object(&self->objects);
+    G_OBJECT_CLASS(kh_manager_object_parent_class)->dispose(object);
+}
+
+static void
+kh_manager_object_class_init(KhManagerObjectClass *class)
+{
+    G_OBJECT_CLASS(class)->dispose = kh_manager_object_dispose;
+    kh_gate_guard_class(G_DBUS_INTERFACE_SKELETON_CLASS(class));
+}
+
+static void
+kh_manager_object_init(KhManagerObject *self)
+{
+}
+
+static void
+on_changed(KhManager *manager, KhManagerObject *self)
+{
+    KhDbusManager *bus = KH_DBUS_MANAGER(self);
+    g_autofree char *image = kh_manager_get_default_image(manager);
+    g_autofree char *path = kh_path_of_image(image);
+
+    kh_dbus_manager_set_default_image(bus, path);
+    kh_dbus_manager_set_instance_count(bus, kh_manager_list(manager)->len);
+    kh_dbus_manager_set_running_count(bus, kh_manager_count_running(manager));
+    g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
+}
+
+static void
+return_error(GDBusMethodInvocation *invocation, GError *error)
+{
+    g_dbus_method_invocation_take_error(invocation,
+                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
+}
+
+static void
+on_created(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GDBusMethodInvocation *invocation = data;
+    GError *error = NULL;
+    g_autoptr(KhInstance) instance = kh_manager_create_finish(KH_MANAGER(source), result, &error);
+    g_autofree char *path = NULL;
+
+    if (instance == NULL) {
+        return_error(invocation, error);
+        return;
+    }
+    path = kh_path_of_instance(kh_instance_get_record(instance)->id);
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", path));
+}
+
+static gboolean
+on_create(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *name,
+          GVariant *config, GVariant *options)
+{
+    GError *error = NULL;
+
+    if (!kh_options_check(options, no_options, &error))
+        return_error(invocation, error);
+    else
+        kh_manager_create_async(self->manager, name, config, kh_gate_get_caller_uid(invocation),
+                                on_created, invocation);
+    return TRUE;
+}
+
+static gboolean
+on_find(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *name_or_id)
+{
+    GError *error = NULL;
+    KhInstance *instance = kh_manager_find(self->manager, name_or_id, &error);
+    g_autofree char *path = NULL;
+
+    if (instance == NULL) {
+        return_error(invocation, error);
+        return TRUE;
+    }
+    path = kh_path_of_instance(kh_instance_get_record(instance)->id);
+    kh_dbus_manager_complete_find_instance(KH_DBUS_MANAGER(self), invocation, path);
+    return TRUE;
+}
+
+static gboolean
+on_validate(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *name,
+            GVariant *config)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) effective = kh_manager_validate(self->manager, name, config, &error);
+
+    if (effective == NULL)
+        return_error(invocation, error);
+    else
+        kh_dbus_manager_complete_validate_config(KH_DBUS_MANAGER(self), invocation, effective);
+    return TRUE;
+}
+
+static gboolean
+check_property_names(const char *const *names, GError **error)
+{
+    GDBusInterfaceInfo *info = kh_dbus_instance_interface_info();
+
+    for (; *names != NULL; names++)
+        if (g_dbus_interface_info_lookup_property(info, *names) == NULL) {
+            g_autofree char *shown = kh_text_sanitize(*names, 64);
+
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                        "An instance has no property \"%s\"", shown);
+            return FALSE;
+        }
+    return TRUE;
+}
+
+/* The named properties out of all of them; all where none is named. */
+static GVariant *
+select_properties(GDBusInterfaceSkeleton *skeleton, const char *const *names)
+{
+    g_autoptr(GVariant) all = g_dbus_interface_skeleton_get_properties(skeleton);
+    g_auto(GVariantBuilder) chosen = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+
+    g_variant_ref_sink(all);
+    if (names[0] == NULL)
+        return g_variant_ref(all);
+    for (; *names != NULL; names++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(all, *names, NULL);
+
+        g_variant_builder_add(&chosen, "{sv}", *names, value);
+    }
+    return g_variant_ref_sink(g_variant_builder_end(&chosen));
+}
+
+static GVariant *
+list_instances(KhManagerObject *self, const char *const *names)
+{
+    GPtrArray *instances = kh_manager_list(self->manager);
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{oa{sv}}"));
+
+    for (guint i = 0; i < instances->len; i++) {
+        g_autofree char *path =
+            kh_path_of_instance(kh_instance_get_record(instances->pdata[i])->id);
+        g_autoptr(GDBusInterface) interface = g_dbus_object_manager_get_interface(
+            G_DBUS_OBJECT_MANAGER(self->objects), path, KH_INTERFACE_INSTANCE);
+        g_autoptr(GVariant) properties = NULL;
+
+        if (interface == NULL)
+            continue;
+        properties = select_properties(G_DBUS_INTERFACE_SKELETON(interface), names);
+        g_variant_builder_add(&list, "{o@a{sv}}", path, properties);
+    }
+    return g_variant_builder_end(&list);
+}
+
+static gboolean
+on_list(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *const *properties,
+        GVariant *options)
+{
+    GError *error = NULL;
+
+    if (!kh_options_check(options, no_options, &error) || !check_property_names(properties, &error))
+        return_error(invocation, error);
+    else
+        kh_dbus_manager_complete_list_instances(KH_DBUS_MANAGER(self), invocation,
+                                                list_instances(self, properties));
+    return TRUE;
+}
+
+/* The name that was asked for, if it is one. */
+static void
+describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *parameters,
+         GHashTable *details)
+{
+    const char *name = "";
+
+    if (g_str_equal(method, "CreateInstance"))
+        g_variant_get_child(parameters, 0, "&s", &name);
+    if (!kh_name_check(name, NULL))
+        name = "";
+    g_hash_table_insert(details, g_strdup("instance"), g_strdup(name));
+}
+
+KhManagerObject *
+kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
+                      GDBusObjectManagerServer *objects)
+{
+    KhManagerObject *self = g_object_new(KH_TYPE_MANAGER_OBJECT, NULL);
+    KhDbusManager *bus = KH_DBUS_MANAGER(self);
+
+    self->manager = g_object_ref(manager);
+    self->objects = g_object_ref(objects);
+    kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
+    kh_dbus_manager_set_version(bus, KH_VERSION);
+    kh_dbus_manager_set_features(bus, features);
+    kh_dbus_manager_set_accelerator(bus, host->accelerator);
+    kh_dbus_manager_set_launcher(bus, "direct");
+    kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(host->state_dir));
+    on_changed(manager, self);
+    g_signal_connect(manager, "changed", G_CALLBACK(on_changed), self);
+    g_signal_connect(self, "handle-create-instance", G_CALLBACK(on_create), NULL);
+    g_signal_connect(self, "handle-find-instance", G_CALLBACK(on_find), NULL);
+    g_signal_connect(self, "handle-list-instances", G_CALLBACK(on_list), NULL);
+    g_signal_connect(self, "handle-validate-config", G_CALLBACK(on_validate), NULL);
+    return self;
+}

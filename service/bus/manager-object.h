@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * org.katana.Hypervisor.Manager: creates, finds and lists instances. Made by the exporter.
+ */
+#pragma once
+
+#include "auth/gate.h"
+#include "dbus-generated.h"
+#include "instance/manager.h"
+
+G_BEGIN_DECLS
+
+#define KH_TYPE_MANAGER_OBJECT (kh_manager_object_get_type())
+G_DECLARE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH, MANAGER_OBJECT, KhDbusManagerSkeleton)
+
+/* @objects is where the instances are exported; their properties are what a list shows. */
+KhManagerObject *kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
+                                       GDBusObjectManagerServer *objects);
+
+G_END_DECLS
