@@ -2,7 +2,7 @@
 /* The manager on the bus; see manager-object.h. */
 #include "manager-object.h"
 
-#include "config.h"
+#include "build-config.h"
 #include "error.h"
 #include "options.h"
 

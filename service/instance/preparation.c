@@ -144,6 +144,12 @@ check_claims(const KhHost *host, const KhRecord *record, GError **error)
                     "accelerator=tcg or auto");
         return FALSE;
     }
+    if (access(host->qemu, X_OK) != 0) {
+        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                    "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu",
+                    host->qemu, g_strerror(errno));
+        return FALSE;
+    }
     if (record->vm_uid < 0 && geteuid() == 0) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                     "The instance was created by a service that was not root, and QEMU never "

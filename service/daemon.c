@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the service together; see daemon.h. */
+#include "daemon.h"
+
+#include <glib-unix.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "bus/exporter.h"
+#include "error.h"
+#include "instance/manager.h"
+#include "names.h"
+
+#define RECONNECT_MS 1000
+
+typedef struct {
+    const KhSettings *settings;
+    GMainLoop *loop;
+    KhHost host;
+    KhManager *manager;
+    KhGate *gate;
+    GDBusConnection *connection;
+    KhExporter *exporter;
+    guint name;
+    guint reconnect;
+    gboolean ready;
+    GError *error; /* why it ends */
+} Daemon;
+
+static void
+disconnect(Daemon *self)
+{
+    g_clear_handle_id(&self->name, g_bus_unown_name);
+    g_clear_object(&self->exporter);
+    if (self->connection != NULL)
+        g_signal_handlers_disconnect_by_data(self->connection, self);
+    g_clear_object(&self->connection);
+}
+
+static void
+daemon_free(Daemon *self)
+{
+    g_clear_handle_id(&self->reconnect, g_source_remove);
+    disconnect(self);
+    g_clear_object(&self->gate);
+    g_clear_object(&self->manager);
+    g_clear_object(&self->host.launcher);
+    g_clear_object(&self->host.images);
+    g_clear_object(&self->host.uids);
+    g_clear_object(&self->host.store);
+    g_clear_object(&self->host.state_dir);
+    g_clear_pointer(&self->loop, g_main_loop_unref);
+    g_clear_error(&self->error);
+    g_free(self);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Daemon, daemon_free)
+
+/* A processor without these flags cannot run guests, whatever /dev/kvm says. */
+static gboolean
+processor_virtualizes(void)
+{
+    g_autofree char *info = NULL;
+
+    return g_file_get_contents("/proc/cpuinfo", &info, NULL, NULL) &&
+           g_regex_match_simple("^flags\\s*:.*\\b(vmx|svm)\\b", info, G_REGEX_MULTILINE, 0);
+}
+
+static gboolean
+choose_accelerator(Daemon *self, GError **error)
+{
+    const char *wanted = self->settings->accelerator;
+    gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
+    gboolean opens = kh_direct_launcher_probe_kvm(self->host.launcher, uid);
+    gboolean virtualizes = processor_virtualizes();
+
+    self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
+    self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
+    if (g_str_equal(wanted, "kvm") && !opens) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "accelerator is kvm, and /dev/kvm cannot be opened for the machines; load the "
+                    "module, or set accelerator to auto");
+        return FALSE;
+    }
+    if (g_str_equal(wanted, "auto") && !self->host.kvm_usable)
+        g_warning("KVM is not used, machines are emulated and slow (tcg): %s",
+                  opens ? "the processor has neither vmx nor svm"
+                        : "/dev/kvm cannot be opened for them");
+    return TRUE;
+}
+
+static void
+set_limits(KhHost *host)
+{
+    host->limits.memory_max = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
+    host->limits.storage_max = kh_state_dir_file_max(host->state_dir);
+}
+
+static void
+copy_settings(Daemon *self)
+{
+    const KhSettings *settings = self->settings;
+    KhHost *host = &self->host;
+
+    host->ports = settings->ports;
+    host->boot_components = settings->boot_components;
+    host->qemu = settings->qemu;
+    host->max_instances = settings->max_instances;
+    host->start_timeout = settings->start_timeout;
+    host->stop_timeout = settings->stop_timeout;
+    host->log_size = settings->log_size;
+    host->log_files = settings->log_files;
+}
+
+static gboolean
+open_stores(Daemon *self, GError **error)
+{
+    const KhSettings *settings = self->settings;
+    KhHost *host = &self->host;
+    g_autofree char *database = NULL, *images = NULL;
+
+    host->state_dir = kh_state_dir_open(settings->state_dir, settings->runtime_dir, error);
+    if (host->state_dir == NULL)
+        return FALSE;
+    database = kh_state_dir_build(host->state_dir, "state.db");
+    images = kh_state_dir_build(host->state_dir, "images");
+    host->store = kh_store_open(database, error);
+    if (host->store == NULL)
+        return FALSE;
+    if (geteuid() == 0) {
+        host->uids = kh_uid_pool_new(host->store, &settings->uids, KH_UID_LOCK_FOLDER,
+                                     kh_state_dir_get_path(host->state_dir), error);
+        if (host->uids == NULL)
+            return FALSE;
+    }
+    host->images = kh_image_store_new(kh_state_dir_images_fd(host->state_dir), images);
+    return TRUE;
+}
+
+static gboolean
+set_up(Daemon *self, GError **error)
+{
+    if (!open_stores(self, error))
+        return FALSE;
+    copy_settings(self);
+    set_limits(&self->host);
+    self->host.launcher = kh_direct_launcher_new(self->settings->shim);
+    if (!choose_accelerator(self, error))
+        return FALSE;
+    self->manager = kh_manager_new(&self->host);
+    return kh_manager_load(self->manager, error);
+}
+
+static void
+end_with(Daemon *self, GError *error)
+{
+    g_clear_error(&self->error);
+    self->error = error;
+    g_main_loop_quit(self->loop);
+}
+
+static void
+on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
+{
+    Daemon *self = data;
+
+    g_message("Serving %s from %s with %u instances, accelerator %s", name,
+              self->settings->state_dir, kh_manager_list(self->manager)->len,
+              self->host.accelerator);
+    if (!self->ready)
+        sd_notify(0, "READY=1");
+    self->ready = TRUE;
+}
+
+static void
+on_name_lost(GDBusConnection *connection, const char *name, gpointer data)
+{
+    Daemon *self = data;
+
+    if (connection == NULL || g_dbus_connection_is_closed(connection))
+        return;
+    end_with(self, g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                               "The bus name %s cannot be had: another service owns it, or the "
+                               "bus's policy forbids it",
+                               name));
+}
+
+static void connect_later(Daemon *self, guint delay_ms);
+
+/* Nothing that runs ends with the bus. */
+static void
+on_closed(GDBusConnection *connection, gboolean remote, GError *error, gpointer data)
+{
+    Daemon *self = data;
+
+    g_warning("The bus is gone; the machines go on, and it is tried again");
+    disconnect(self);
+    connect_later(self, RECONNECT_MS);
+}
+
+static void
+serve(Daemon *self, GDBusConnection *connection)
+{
+    self->connection = connection;
+    g_dbus_connection_set_exit_on_close(connection, FALSE);
+    g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
+    self->exporter = kh_exporter_new(self->manager, &self->host, self->gate, connection);
+    self->name =
+        g_bus_own_name_on_connection(connection, KH_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
+                                     on_name_acquired, on_name_lost, self, NULL);
+}
+
+static void
+on_connected(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Daemon *self = data;
+    GError *error = NULL;
+    GDBusConnection *connection = g_dbus_connection_new_for_address_finish(result, &error);
+
+    if (connection != NULL) {
+        serve(self, connection);
+    } else if (self->ready) {
+        g_error_free(error);
+        connect_later(self, RECONNECT_MS);
+    } else {
+        end_with(self, kh_error_import(error, KH_ERROR_FAILED, "The bus cannot be reached"));
+    }
+}
+
+static gboolean
+on_connect_timer(gpointer data)
+{
+    Daemon *self = data;
+    GBusType type = self->settings->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM;
+    GError *error = NULL;
+    g_autofree char *address = g_dbus_address_get_for_bus_sync(type, NULL, &error);
+
+    self->reconnect = 0;
+    if (address == NULL)
+        end_with(self, kh_error_import(error, KH_ERROR_FAILED, "The bus has no address"));
+    else
+        g_dbus_connection_new_for_address(address,
+                                          G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                              G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                          NULL, NULL, on_connected, self);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+connect_later(Daemon *self, guint delay_ms)
+{
+    self->reconnect = g_timeout_add(delay_ms, on_connect_timer, self);
+}
+
+static gboolean
+on_signal(gpointer data)
+{
+    Daemon *self = data;
+
+    sd_notify(0, "STOPPING=1");
+    g_main_loop_quit(self->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+gboolean
+kh_daemon_run(const KhSettings *settings, GError **error)
+{
+    g_autoptr(Daemon) self = g_new0(Daemon, 1);
+    g_autoptr(KhAuthority) authority = kh_authority_new(
+        settings->session || geteuid() != 0 ? KH_AUTHORITY_OWNER : KH_AUTHORITY_POLKIT);
+
+    self->settings = settings;
+    if (!set_up(self, error))
+        return FALSE;
+    self->loop = g_main_loop_new(NULL, FALSE);
+    self->gate = kh_gate_new(authority);
+    g_unix_signal_add(SIGTERM, on_signal, self);
+    g_unix_signal_add(SIGINT, on_signal, self);
+    connect_later(self, 0);
+    g_main_loop_run(self->loop);
+    if (self->error == NULL)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&self->error));
+    return FALSE;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* katana-hypervisord: reads its settings and runs the daemon. */
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "build-config.h"
+#include "daemon.h"
+
+int
+main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) settings = NULL;
+
+    /* stdout is for results, and there are none; a reader of a log may go at any time. */
+    g_log_writer_default_set_use_stderr(TRUE);
+    signal(SIGPIPE, SIG_IGN);
+    umask(0077);
+    settings = kh_settings_read(argc, argv, &error);
+    if (settings == NULL) {
+        g_printerr("katana-hypervisord: %s\n", error->message);
+        return 2;
+    }
+    if (settings->version) {
+        g_print("katana-hypervisord " KH_VERSION "\n");
+        return 0;
+    }
+    if (settings->verbose)
+        g_setenv("G_MESSAGES_DEBUG", "all", TRUE);
+    if (!kh_daemon_run(settings, &error)) {
+        g_printerr("katana-hypervisord: %s\n", error->message);
+        return 1;
+    }
+    return 0;
+}

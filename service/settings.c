@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* The service's settings; see settings.h. */
+#include "settings.h"
+
+#include "build-config.h"
+#include "error.h"
+#include "names.h"
+#include "sizes.h"
+
+#define GROUP "hypervisor"
+#define MIB (G_GUINT64_CONSTANT(1) << 20)
+
+typedef gboolean (*SetFunction)(KhSettings *settings, const char *value, GError **error);
+
+static gboolean
+set_path(char **field, const char *key, const char *value, GError **error)
+{
+    if (!g_path_is_absolute(value)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s is \"%s\", it must be an absolute path", key, value);
+        return FALSE;
+    }
+    g_free(*field);
+    *field = g_strdup(value);
+    return TRUE;
+}
+
+static gboolean
+set_state_dir(KhSettings *settings, const char *value, GError **error)
+{
+    return set_path(&settings->state_dir, "state-dir", value, error);
+}
+
+static gboolean
+set_boot_components(KhSettings *settings, const char *value, GError **error)
+{
+    return set_path(&settings->boot_components, "boot-components", value, error);
+}
+
+/* A name is looked up in PATH; one that is not found stays, and is told of at start. */
+static gboolean
+set_qemu(KhSettings *settings, const char *value, GError **error)
+{
+    char *found = g_find_program_in_path(value);
+
+    g_free(settings->qemu);
+    settings->qemu = found != NULL ? found : g_strdup(value);
+    return TRUE;
+}
+
+static gboolean
+set_accelerator(KhSettings *settings, const char *value, GError **error)
+{
+    static const char *const known[] = {"auto", "kvm", "tcg", NULL};
+
+    if (!g_strv_contains(known, value)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "accelerator is \"%s\", it must be auto, kvm or tcg", value);
+        return FALSE;
+    }
+    g_free(settings->accelerator);
+    settings->accelerator = g_strdup(value);
+    return TRUE;
+}
+
+static gboolean
+set_uids(KhSettings *settings, const char *value, GError **error)
+{
+    return kh_uid_range_parse(value, &settings->uids, error);
+}
+
+static gboolean
+set_ports(KhSettings *settings, const char *value, GError **error)
+{
+    return kh_port_range_parse(value, &settings->ports, error);
+}
+
+static gboolean
+set_number(guint *field, const char *key, const char *value, guint64 min, guint64 max,
+           GError **error)
+{
+    guint64 number;
+
+    if (!kh_number_parse(value, key, min, max, &number, error))
+        return FALSE;
+    *field = (guint)number;
+    return TRUE;
+}
+
+static gboolean
+set_max_instances(KhSettings *settings, const char *value, GError **error)
+{
+    return set_number(&settings->max_instances, "max-instances", value, 1, 10000, error);
+}
+
+static gboolean
+set_log_size(KhSettings *settings, const char *value, GError **error)
+{
+    guint64 size;
+
+    if (!kh_size_parse(value, &size, error)) {
+        g_prefix_error(error, "log-size: ");
+        return FALSE;
+    }
+    if (size < 64 * 1024 || size > 1024 * MIB) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "log-size is \"%s\", it must be from 64K to 1G", value);
+        return FALSE;
+    }
+    settings->log_size = size;
+    return TRUE;
+}
+
+static gboolean
+set_log_files(KhSettings *settings, const char *value, GError **error)
+{
+    return set_number(&settings->log_files, "log-files", value, 1, 16, error);
+}
+
+static gboolean
+set_start_timeout(KhSettings *settings, const char *value, GError **error)
+{
+    return set_number(&settings->start_timeout, "start-timeout", value, 1, 3600, error);
+}
+
+static gboolean
+set_stop_timeout(KhSettings *settings, const char *value, GError **error)
+{
+    return set_number(&settings->stop_timeout, "stop-timeout", value, 1, 3600, error);
+}
+
+/* The one list of keys: of the file's group, and as --KEY=VALUE. */
+static const struct {
+    const char *key;
+    SetFunction set;
+    const char *placeholder, *help;
+} keys[] = {
+    {"state-dir", set_state_dir, "DIR", "Where state is kept"},
+    {"boot-components", set_boot_components, "DIR", "Kernel and initrd for new instances"},
+    {"qemu", set_qemu, "PROGRAM", "QEMU's binary"},
+    {"accelerator", set_accelerator, "NAME", "auto, kvm or tcg"},
+    {"vm-uid-range", set_uids, "FIRST-LAST", "Uids of the machines, when run as root"},
+    {"port-range", set_ports, "FIRST-LAST", "Ports that are given out"},
+    {"max-instances", set_max_instances, "N", "How many instances there may be"},
+    {"log-size", set_log_size, "SIZE", "Of one file of a log"},
+    {"log-files", set_log_files, "N", "Files of a log"},
+    {"start-timeout", set_start_timeout, "SECONDS", "How long a start waits for RPC"},
+    {"stop-timeout", set_stop_timeout, "SECONDS", "How long a guest may take to stop"},
+};
+
+void
+kh_settings_free(KhSettings *settings)
+{
+    g_free(settings->config_file);
+    g_free(settings->shim);
+    g_free(settings->state_dir);
+    g_free(settings->runtime_dir);
+    g_free(settings->boot_components);
+    g_free(settings->qemu);
+    g_free(settings->accelerator);
+    g_free(settings);
+}
+
+static void
+set_system_places(KhSettings *s)
+{
+    s->state_dir = g_strdup(KH_LOCALSTATEDIR "/lib/katana-hypervisor");
+    s->runtime_dir = g_strdup("/run/katana-hypervisor");
+    s->boot_components = g_strdup(KH_COMPONENTSDIR);
+}
+
+static void
+set_session_places(KhSettings *s)
+{
+    const char *runtime = g_getenv("XDG_RUNTIME_DIR");
+
+    s->state_dir = g_build_filename(g_get_user_data_dir(), "hypervisor", NULL);
+    s->boot_components = g_build_filename(s->state_dir, "boot-components", NULL);
+    if (!g_file_test(s->boot_components, G_FILE_TEST_IS_DIR)) {
+        g_free(s->boot_components);
+        s->boot_components = g_strdup(KH_COMPONENTSDIR);
+    }
+    if (runtime != NULL && g_path_is_absolute(runtime))
+        s->runtime_dir = g_build_filename(runtime, "katana-hypervisor", NULL);
+}
+
+static void
+set_defaults(KhSettings *s)
+{
+    if (s->session)
+        set_session_places(s);
+    else
+        set_system_places(s);
+    set_qemu(s, "qemu-system-x86_64", NULL);
+    s->accelerator = g_strdup("auto");
+    kh_uid_range_parse(KH_UID_RANGE_DEFAULT, &s->uids, NULL);
+    s->ports = (KhPortRange){5050, 6049};
+    s->max_instances = 10000;
+    s->log_size = 16 * MIB;
+    s->log_files = 4;
+    s->start_timeout = 120;
+    s->stop_timeout = 30;
+    if (s->shim == NULL)
+        s->shim = g_strdup(KH_LIBEXECDIR "/katana-hypervisor-shim");
+}
+
+static void
+warn_of_unknown_key(const char *path, const char *key)
+{
+    const char *known[G_N_ELEMENTS(keys) + 1] = {NULL};
+    const char *nearest;
+
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        known[i] = keys[i].key;
+    nearest = kh_nearest_word(key, known);
+    if (nearest != NULL)
+        g_warning("%s has the unknown key \"%s\"; did you mean \"%s\"?", path, key, nearest);
+    else
+        g_warning("%s has the unknown key \"%s\"", path, key);
+}
+
+static gboolean
+apply(KhSettings *settings, const char *key, const char *value, gboolean *known, GError **error)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        if (g_str_equal(keys[i].key, key)) {
+            *known = TRUE;
+            return keys[i].set(settings, value, error);
+        }
+    *known = FALSE;
+    return TRUE;
+}
+
+static gboolean
+apply_group(KhSettings *settings, GKeyFile *file, const char *path, GError **error)
+{
+    g_auto(GStrv) names = g_key_file_get_keys(file, GROUP, NULL, NULL);
+
+    for (guint i = 0; names != NULL && names[i] != NULL; i++) {
+        g_autofree char *value = g_key_file_get_string(file, GROUP, names[i], error);
+        gboolean known;
+
+        if (value == NULL || !apply(settings, names[i], g_strstrip(value), &known, error)) {
+            g_prefix_error(error, "%s: ", path);
+            return FALSE;
+        }
+        if (!known)
+            warn_of_unknown_key(path, names[i]);
+    }
+    return TRUE;
+}
+
+static char *
+default_file(gboolean session)
+{
+    if (!session)
+        return g_strdup(KH_SYSCONFDIR "/katana-hypervisor.conf");
+    return g_build_filename(g_get_user_config_dir(), "katana-hypervisor.conf", NULL);
+}
+
+static gboolean
+read_file(KhSettings *settings, GError **error)
+{
+    g_autofree char *path = settings->config_file != NULL ? g_strdup(settings->config_file)
+                                                          : default_file(settings->session);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) failure = NULL;
+
+    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure))
+        return apply_group(settings, file, path, error);
+    if (settings->config_file == NULL && g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read: %s", path,
+                failure->message);
+    return FALSE;
+}
+
+/* The options that are keys; their values are applied after the file's. */
+static GOptionEntry *
+build_entries(char **values)
+{
+    GOptionEntry *entries = g_new0(GOptionEntry, G_N_ELEMENTS(keys) + 1);
+
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        entries[i] = (GOptionEntry){
+            keys[i].key, 0, 0, G_OPTION_ARG_STRING, &values[i], keys[i].help, keys[i].placeholder};
+    return entries;
+}
+
+static gboolean
+parse_options(KhSettings *s, int argc, char **argv, char **values, GError **error)
+{
+    const GOptionEntry own[] = {
+        {"session", 0, 0, G_OPTION_ARG_NONE, &s->session, "Serve the session bus", NULL},
+        {"config", 0, 0, G_OPTION_ARG_FILENAME, &s->config_file, "Configuration file", "FILE"},
+        {"shim", 0, 0, G_OPTION_ARG_FILENAME, &s->shim, "The shim's binary", "FILE"},
+        {"verbose", 0, 0, G_OPTION_ARG_NONE, &s->verbose, "Say more", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &s->version, "Print the version", NULL},
+        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
+    };
+    g_autofree GOptionEntry *entries = build_entries(values);
+    g_autoptr(GOptionContext) context = g_option_context_new("- runs Katana in virtual machines");
+    g_auto(GStrv) copy = g_strdupv(argv);
+    g_autoptr(GError) failure = NULL;
+
+    g_option_context_add_main_entries(context, own, NULL);
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (g_option_context_parse_strv(context, &copy, &failure) && g_strv_length(copy) <= 1)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s; see --help",
+                failure != NULL ? failure->message : "There are arguments too many");
+    return FALSE;
+}
+
+static gboolean
+apply_options(KhSettings *settings, char **values, GError **error)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        if (values[i] != NULL && !keys[i].set(settings, values[i], error))
+            return FALSE;
+    return TRUE;
+}
+
+/* Without XDG_RUNTIME_DIR it is in the state folder, which may be set last. */
+static void
+finish(KhSettings *settings)
+{
+    if (settings->runtime_dir == NULL)
+        settings->runtime_dir = g_build_filename(settings->state_dir, "run", NULL);
+}
+
+KhSettings *
+kh_settings_read(int argc, char **argv, GError **error)
+{
+    g_autoptr(KhSettings) settings = g_new0(KhSettings, 1);
+    char *values[G_N_ELEMENTS(keys)] = {NULL};
+    gboolean read = parse_options(settings, argc, argv, values, error);
+
+    if (read) {
+        set_defaults(settings);
+        read = read_file(settings, error) && apply_options(settings, values, error);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        g_free(values[i]);
+    if (!read)
+        return NULL;
+    finish(settings);
+    return g_steal_pointer(&settings);
+}
