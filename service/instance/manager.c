@@ -404,7 +404,5 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config, gui
 KhInstance *
 kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error)
 {
-    g_autoptr(KhInstance) instance = g_task_propagate_pointer(G_TASK(result), error);
-
-    return instance;
+    return g_task_propagate_pointer(G_TASK(result), error);
 }

@@ -20,7 +20,7 @@ gboolean kh_manager_load(KhManager *self, GError **error);
 
 /*
  * Creates the instance @name for @owner_uid, pinned to today's boot components; finishes
- * with it (owned by the manager). A failure leaves nothing behind. Errors: those of
+ * with it (transfer full). A failure leaves nothing behind. Errors: those of
  * kh_name_check(), kh_config_new(), kh_store_insert(), the image store and the registries.
  */
 void kh_manager_create_async(KhManager *self, const char *name, GVariant *config, guint32 owner_uid,
