@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every verb gets: the global options, and the arguments that belong to it. Filled by
+ * main(), completed by kh_cli_parse() with the verb's own options.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+    const char *verb;
+    char **args; /* the program's name, then what is not the verb; up to "--" */
+    char **rest; /* after "--"; never NULL */
+
+    gboolean session;
+    gboolean system;
+    gboolean json;
+    gboolean verbose;
+    gboolean no_ask_password;
+    char *host; /* USER@HOST */
+
+    GDBusConnection *bus; /* once kh_client_connect() has been called */
+    gboolean agent_tried;
+} KhCli;
+
+/*
+ * Parses @cli->args by the global options and the verb's own @entries; what is left must be
+ * @min to @max arguments, described by @usage, and is returned. "--help" prints and exits.
+ * KH_ERROR_INVALID_ARGUMENT. Transfer full.
+ */
+char **kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint min,
+                    guint max, GError **error);
+
+/* Prints @error (taken) to stderr, as --json wants it; returns the exit code. */
+int kh_cli_fail(KhCli *cli, GError *error);
+
+/* The exit code of @error; the one table stands in cli.c. */
+int kh_cli_exit_code(const GError *error);
+
+/* Whether a person can be asked: stdin is a terminal and nobody has forbidden it. */
+gboolean kh_cli_may_ask(KhCli *cli);
+
+G_END_DECLS

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls of the service; see client.h. */
+#include "client.h"
+
+#include <string.h>
+
+#include "agent.h"
+#include "error.h"
+#include "names.h"
+
+/* A host that ssh could take for an option, or a bus address for a separator, is none. */
+static gboolean
+check_host(const char *host, GError **error)
+{
+    const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@:";
+
+    if (host[0] != '\0' && host[0] != '-' && host[0] != '@' &&
+        strspn(host, allowed) == strlen(host))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--host must be USER@HOST");
+    return FALSE;
+}
+
+/* The way of systemd's tools: a bus on the other side of ssh (systemd-stdio-bridge(1)). */
+static char *
+remote_address(KhCli *cli, gboolean session, GError **error)
+{
+    g_autofree char *escaped = NULL;
+
+    if (!check_host(cli->host, error))
+        return NULL;
+    escaped = g_dbus_address_escape_value(cli->host);
+    return g_strdup_printf("unixexec:path=ssh,argv1=-xT,argv2=--,argv3=%s,argv4=systemd-stdio-"
+                           "bridge%s",
+                           escaped, session ? ",argv5=--user" : "");
+}
+
+static gboolean
+wants_session(KhCli *cli, gboolean *session, GError **error)
+{
+    const char *choice = g_getenv("KATANA_HYPERVISOR_BUS");
+
+    *session = cli->session;
+    if (cli->session || cli->system || choice == NULL || choice[0] == '\0')
+        return TRUE;
+    *session = g_str_equal(choice, "session");
+    if (*session || g_str_equal(choice, "system"))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "KATANA_HYPERVISOR_BUS is \"%s\", it must be session or system", choice);
+    return FALSE;
+}
+
+gboolean
+kh_client_connect(KhCli *cli, GError **error)
+{
+    g_autofree char *address = NULL;
+    gboolean session;
+
+    if (cli->bus != NULL)
+        return TRUE;
+    if (!wants_session(cli, &session, error))
+        return FALSE;
+    address = cli->host != NULL
+                  ? remote_address(cli, session, error)
+                  : g_dbus_address_get_for_bus_sync(
+                        session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, error);
+    if (address == NULL)
+        return FALSE;
+    cli->bus =
+        g_dbus_connection_new_for_address_sync(address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, error);
+    g_prefix_error(error, "The bus cannot be reached: ");
+    return cli->bus != NULL;
+}
+
+static GVariant *
+call_once(KhCli *cli, const char *path, const char *interface, const char *method,
+          GVariant *parameters, GUnixFDList **fds, GError **error)
+{
+    GDBusCallFlags flags = kh_cli_may_ask(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION
+                                               : G_DBUS_CALL_FLAGS_NONE;
+
+    return g_dbus_connection_call_with_unix_fd_list_sync(cli->bus, KH_BUS_NAME, path, interface,
+                                                         method, parameters, NULL, flags, G_MAXINT,
+                                                         NULL, fds, NULL, error);
+}
+
+GVariant *
+kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
+               GVariant *parameters, GUnixFDList **fds, GError **error)
+{
+    g_autoptr(GVariant) held = g_variant_ref_sink(parameters);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GVariant) reply = NULL;
+
+    if (!kh_client_connect(cli, error))
+        return NULL;
+    reply = call_once(cli, path, interface, method, held, fds, &failure);
+    if (g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN) &&
+        kh_cli_may_ask(cli) && !cli->agent_tried) {
+        KhAgent *agent = kh_agent_start();
+
+        cli->agent_tried = TRUE;
+        g_clear_error(&failure);
+        reply = call_once(cli, path, interface, method, held, fds, &failure);
+        kh_agent_stop(agent);
+    }
+    if (reply == NULL)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return g_steal_pointer(&reply);
+}
+
+char *
+kh_client_find(KhCli *cli, const char *name_or_id, GError **error)
+{
+    g_autoptr(GVariant) reply =
+        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
+                       g_variant_new("(s)", name_or_id), NULL, error);
+    char *path = NULL;
+
+    if (reply != NULL)
+        g_variant_get(reply, "(o)", &path);
+    return path;
+}
+
+GVariant *
+kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **error)
+{
+    g_autoptr(GVariant) reply =
+        kh_client_call(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
+                       g_variant_new("(s)", interface), NULL, error);
+
+    return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls of the service. Every verb goes through here, so that bus choice, interactive
+ * authorization and the one retry with a text agent stand in one place.
+ */
+#pragma once
+
+#include <gio/gunixfdlist.h>
+
+#include "cli.h"
+
+G_BEGIN_DECLS
+
+/* Connects to the bus that the options and KATANA_HYPERVISOR_BUS name; once. */
+gboolean kh_client_connect(KhCli *cli, GError **error);
+
+/*
+ * Calls a method, waiting as long as it takes. @parameters is consumed. @fds may be NULL.
+ * On NotAuthorizedCanObtain pkttyagent is started, if a person can be asked, and the call
+ * is made once more. Transfer full.
+ */
+GVariant *kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
+                         GVariant *parameters, GUnixFDList **fds, GError **error);
+
+/* The object path of an instance by name, id or prefix; transfer full. */
+char *kh_client_find(KhCli *cli, const char *name_or_id, GError **error);
+
+/* All properties of an interface: a{sv}; transfer full. */
+GVariant *kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **error);
+
+G_END_DECLS

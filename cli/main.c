@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* katana-hypervisor: finds the verb, and lets it do the rest. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "build-config.h"
+#include "error.h"
+#include "names.h"
+#include "verbs.h"
+
+/* The one list of verbs. */
+static const struct {
+    const char *name;
+    int (*run)(KhCli *cli);
+    const char *help;
+} verbs[] = {
+    {"create", kh_verb_create, "Create an instance"},
+    {"list", kh_verb_list, "List instances, newest first"},
+    {"show", kh_verb_show, "Show an instance"},
+    {"start", kh_verb_start, "Start instances and wait for their RPC"},
+    {"stop", kh_verb_stop, "Stop instances"},
+    {"delete", kh_verb_delete, "Delete instances and their data"},
+    {"logs", kh_verb_logs, "Print the log of an instance"},
+    {"status", kh_verb_status, "Show the service"},
+};
+
+static void
+print_help(void)
+{
+    puts("Usage: katana-hypervisor [--session|--system] [--json] [-v] [-H USER@HOST] VERB ...\n");
+    puts("Runs Katana in virtual machines. Verbs:\n");
+    for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
+        printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+    puts("\nkatana-hypervisor VERB --help describes a verb.");
+}
+
+/* The place of the first argument that is neither an option nor the value of -H; 0: none. */
+static int
+find_verb(char **argv)
+{
+    for (int i = 1; argv[i] != NULL && !g_str_equal(argv[i], "--"); i++) {
+        if (g_str_equal(argv[i], "-H") || g_str_equal(argv[i], "--host")) {
+            if (argv[i + 1] == NULL)
+                return 0;
+            i++;
+        } else if (argv[i][0] != '-') {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* Everything but the verb up to "--" are its arguments, the rest is for it alone. */
+static void
+split(KhCli *cli, char **argv, int verb)
+{
+    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
+    int i;
+
+    for (i = 0; argv[i] != NULL && !g_str_equal(argv[i], "--"); i++)
+        if (i != verb)
+            g_strv_builder_add(args, argv[i]);
+    cli->args = g_strv_builder_end(args);
+    cli->rest = g_strdupv(argv[i] == NULL ? argv + i : argv + i + 1);
+    cli->verb = argv[verb];
+}
+
+static int
+refuse(KhCli *cli, const char *verb)
+{
+    const char *known[G_N_ELEMENTS(verbs) + 1] = {NULL};
+    const char *nearest;
+
+    for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
+        known[i] = verbs[i].name;
+    nearest = kh_nearest_word(verb, known);
+    if (nearest != NULL)
+        return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                                            "There is no verb \"%s\"; did you mean \"%s\"?", verb,
+                                            nearest));
+    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                                        "There is no verb \"%s\"; see --help", verb));
+}
+
+static int
+run(KhCli *cli, char **argv, int verb)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
+        if (g_str_equal(verbs[i].name, argv[verb])) {
+            split(cli, argv, verb);
+            return verbs[i].run(cli);
+        }
+    return refuse(cli, argv[verb]);
+}
+
+static int
+run_without_verb(KhCli *cli, char **argv)
+{
+    if (g_strv_contains((const char *const *)argv, "--version")) {
+        puts("katana-hypervisor " KH_VERSION);
+        return 0;
+    }
+    if (g_strv_contains((const char *const *)argv, "--help") ||
+        g_strv_contains((const char *const *)argv, "-h")) {
+        print_help();
+        return 0;
+    }
+    return kh_cli_fail(
+        cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "A verb is missing; see --help"));
+}
+
+int
+main(int argc, char **argv)
+{
+    KhCli cli = {.json = g_strv_contains((const char *const *)argv, "--json")};
+    int verb = find_verb(argv);
+    int code;
+
+    setlocale(LC_ALL, "");
+    signal(SIGPIPE, SIG_IGN);
+    code = verb == 0 ? run_without_verb(&cli, argv) : run(&cli, argv, verb);
+    g_clear_object(&cli.bus);
+    g_strfreev(cli.args);
+    g_strfreev(cli.rest);
+    g_free(cli.host);
+    return code;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables and JSON; see output.h. */
+#include "output.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "names.h"
+#include "sizes.h"
+
+#define TEXT_MAX 4096
+
+char *
+kh_output_key(const char *property)
+{
+    g_auto(GStrv) parts = g_strsplit(property, "USec", -1);
+    g_autofree char *plain = g_strjoinv("Usec", parts);
+    GString *key = g_string_new(NULL);
+
+    for (const char *c = plain; *c != '\0'; c++) {
+        if (g_ascii_isupper(*c) && c != plain)
+            g_string_append_c(key, '_');
+        g_string_append_c(key, g_ascii_tolower(*c));
+    }
+    return g_string_free(key, FALSE);
+}
+
+/* An array of structs of strings as objects with these names. */
+static JsonNode *
+objects_of(GVariant *rows, const char *const *names)
+{
+    g_autoptr(JsonArray) array = json_array_new();
+    JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+
+    for (gsize i = 0; i < g_variant_n_children(rows); i++) {
+        g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
+        JsonObject *object = json_object_new();
+
+        for (gsize j = 0; j < g_variant_n_children(row); j++) {
+            g_autoptr(GVariant) field = g_variant_get_child_value(row, j);
+
+            json_object_set_member(object, names[j], json_gvariant_serialize(field));
+        }
+        json_array_add_object_element(array, object);
+    }
+    json_node_set_array(node, array);
+    return node;
+}
+
+/* {"name":…,"message":…}, or null where there is no error. */
+static JsonNode *
+error_node(GVariant *pair)
+{
+    JsonNode *node;
+    g_autoptr(JsonObject) object = NULL;
+    const char *name, *message;
+
+    g_variant_get(pair, "(&s&s)", &name, &message);
+    if (name[0] == '\0')
+        return json_node_new(JSON_NODE_NULL);
+    object = json_object_new();
+    json_object_set_string_member(object, "name", name);
+    json_object_set_string_member(object, "message", message);
+    node = json_node_new(JSON_NODE_OBJECT);
+    json_node_set_object(node, object);
+    return node;
+}
+
+static JsonNode *
+value_node(const char *property, GVariant *value)
+{
+    static const char *const component[] = {"part", "path", "sha256"};
+
+    if (g_str_equal(property, "LastError"))
+        return error_node(value);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE("a(sss)")))
+        return objects_of(value, component);
+    return json_gvariant_serialize(value);
+}
+
+JsonNode *
+kh_output_properties(GVariant *properties)
+{
+    g_autoptr(JsonObject) object = json_object_new();
+    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+    GVariantIter iter;
+    const char *name;
+    GVariant *item;
+
+    g_variant_iter_init(&iter, properties);
+    while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
+        g_autoptr(GVariant) value = item;
+        g_autofree char *key = kh_output_key(name);
+
+        json_object_set_member(object, key, value_node(name, value));
+    }
+    json_node_set_object(node, object);
+    return node;
+}
+
+void
+kh_output_json(JsonNode *node)
+{
+    g_autofree char *text = json_to_string(node, isatty(STDOUT_FILENO));
+
+    puts(text);
+    fflush(stdout);
+}
+
+void
+kh_output_table(GPtrArray *rows)
+{
+    char **heading = rows->pdata[0];
+    guint n = g_strv_length(heading);
+    g_autofree glong *widths = g_new0(glong, n);
+
+    for (guint i = 0; i < rows->len; i++)
+        for (guint j = 0; j < n; j++)
+            widths[j] = MAX(widths[j], g_utf8_strlen(((char **)rows->pdata[i])[j], -1));
+    for (guint i = 0; i < rows->len; i++) {
+        char **row = rows->pdata[i];
+
+        for (guint j = 0; j + 1 < n; j++)
+            printf("%s%*s  ", row[j], (int)(widths[j] - g_utf8_strlen(row[j], -1)), "");
+        printf("%s\n", row[n - 1]);
+    }
+    fflush(stdout);
+}
+
+static char *
+time_text(guint64 usec)
+{
+    g_autoptr(GDateTime) utc = NULL;
+    g_autoptr(GDateTime) local = NULL;
+
+    if (usec == 0)
+        return g_strdup("never");
+    utc = g_date_time_new_from_unix_local((gint64)(usec / G_USEC_PER_SEC));
+    return utc == NULL ? g_strdup("?") : g_date_time_format(utc, "%F %T %Z");
+}
+
+/* A value as a person wants it. */
+static char *
+value_text(const char *property, GVariant *value)
+{
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+        return kh_text_sanitize(g_variant_get_string(value, NULL), TEXT_MAX);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
+        return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");
+    if (g_str_equal(property, "BootTimeUSec"))
+        return g_strdup_printf("%.2f s", (double)g_variant_get_uint64(value) / G_USEC_PER_SEC);
+    if (g_str_has_suffix(property, "USec"))
+        return time_text(g_variant_get_uint64(value));
+    if (g_str_has_suffix(property, "Bytes"))
+        return kh_size_format(g_variant_get_uint64(value));
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE("(ss)"))) {
+        g_autofree char *text = NULL;
+
+        g_variant_get_child(value, 1, "s", &text);
+        return kh_text_sanitize(text, TEXT_MAX);
+    }
+    return g_variant_print(value, FALSE);
+}
+
+static void
+print_components(GVariant *components)
+{
+    GVariantIter iter;
+    const char *part, *path, *sha256;
+
+    g_variant_iter_init(&iter, components);
+    while (g_variant_iter_next(&iter, "(&s&s&s)", &part, &path, &sha256)) {
+        g_autofree char *shown = kh_text_sanitize(path, TEXT_MAX);
+
+        printf("%-16s %s sha256:%s\n", "boot_component", shown, sha256);
+    }
+}
+
+void
+kh_output_fields(GVariant *properties)
+{
+    GVariantIter iter;
+    const char *name;
+    GVariant *item;
+
+    g_variant_iter_init(&iter, properties);
+    while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
+        g_autoptr(GVariant) value = item;
+        g_autofree char *key = kh_output_key(name);
+        g_autofree char *text = NULL;
+
+        if (g_variant_is_of_type(value, G_VARIANT_TYPE("a(sss)"))) {
+            print_components(value);
+            continue;
+        }
+        text = value_text(name, value);
+        printf("%-16s %s\n", key, text);
+    }
+    fflush(stdout);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What goes to stdout: tables and JSON, the same keys for every verb. Strings come from
+ * elsewhere and are made harmless for a terminal.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+G_BEGIN_DECLS
+
+/* "RpcPort" -> "rpc_port", "CreatedUSec" -> "created_usec"; transfer full. */
+char *kh_output_key(const char *property);
+
+/* The properties (a{sv}) of an object as a JSON object; transfer full. */
+JsonNode *kh_output_properties(GVariant *properties);
+
+/* One JSON document and a line feed. */
+void kh_output_json(JsonNode *node);
+
+/* Rows of equal length, the first one the heading, as aligned columns. */
+void kh_output_table(GPtrArray *rows);
+
+/* "KEY: VALUE" lines, aligned, for people. */
+void kh_output_fields(GVariant *properties);
+
+G_END_DECLS

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * katana-hypervisor create: its options are the list of configuration keys in
+ * dbus-interfaces/config-keys.c, besides the few that are no keys.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "config-keys.h"
+#include "error.h"
+#include "names.h"
+#include "output.h"
+#include "sizes.h"
+#include "verbs.h"
+
+#define KEYS_MAX 64
+#define ARGS_FILE_MAX (64 * 4096 + 64)
+
+/* What the command line said about each key, by its place in the list. */
+typedef struct {
+    char *texts[KEYS_MAX];
+    gboolean flags[KEYS_MAX];
+    char **labels;
+    char *args_file;
+    gboolean auto_start;
+} Options;
+
+static void
+options_clear(Options *options)
+{
+    for (guint i = 0; i < KEYS_MAX; i++)
+        g_free(options->texts[i]);
+    g_strfreev(options->labels);
+    g_free(options->args_file);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
+static GOptionEntry
+entry_of(const KhConfigKey *key, Options *options, guint place)
+{
+    GOptionEntry entry = {
+        key->option,     0, 0, G_OPTION_ARG_STRING, &options->texts[place], key->help,
+        key->placeholder};
+
+    if (key->form == KH_CONFIG_FLAG) {
+        entry.arg = G_OPTION_ARG_NONE;
+        entry.arg_data = &options->flags[place];
+    } else if (key->form == KH_CONFIG_LABELS) {
+        entry.arg = G_OPTION_ARG_STRING_ARRAY;
+        entry.arg_data = &options->labels;
+    }
+    return entry;
+}
+
+static GOptionEntry *
+build_entries(Options *options)
+{
+    const GOptionEntry own[] = {
+        {"katana-args-file", 0, 0, G_OPTION_ARG_FILENAME, &options->args_file,
+         "Further arguments of Katana, one per line; - for stdin", "FILE"},
+        {"auto-start", 0, 0, G_OPTION_ARG_NONE, &options->auto_start, "Start it as well", NULL},
+    };
+    GOptionEntry *entries = g_new0(GOptionEntry, KEYS_MAX + G_N_ELEMENTS(own) + 1);
+    const KhConfigKey *keys = kh_config_keys();
+    guint n = 0;
+
+    for (guint i = 0; keys[i].key != NULL && i < KEYS_MAX; i++)
+        if (keys[i].option != NULL)
+            entries[n++] = entry_of(&keys[i], options, i);
+    for (guint i = 0; i < G_N_ELEMENTS(own); i++)
+        entries[n++] = own[i];
+    return entries;
+}
+
+static GVariant *
+number_value(const KhConfigKey *key, guint64 number)
+{
+    switch (key->type[0]) {
+    case 'q':
+        return g_variant_new_uint16((guint16)number);
+    case 'u':
+        return g_variant_new_uint32((guint32)number);
+    default:
+        return g_variant_new_uint64(number);
+    }
+}
+
+static gboolean
+add_text(GVariantDict *dict, const KhConfigKey *key, const char *text, GError **error)
+{
+    g_autofree char *what = g_strconcat("--", key->option, NULL);
+    guint64 number = 0;
+
+    if (key->form == KH_CONFIG_TEXT) {
+        if (!g_utf8_validate(text, -1, NULL)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not UTF-8", what);
+            return FALSE;
+        }
+        g_variant_dict_insert(dict, key->key, "s", text);
+        return TRUE;
+    }
+    if (key->form == KH_CONFIG_SIZE && !kh_size_parse(text, &number, error)) {
+        g_prefix_error(error, "%s: ", what);
+        return FALSE;
+    }
+    if (key->form == KH_CONFIG_NUMBER &&
+        !kh_number_parse(text, what, key->min, key->max, &number, error))
+        return FALSE;
+    g_variant_dict_insert_value(dict, key->key, number_value(key, number));
+    return TRUE;
+}
+
+static gboolean
+add_labels(GVariantDict *dict, char **labels, GError **error)
+{
+    g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{ss}"));
+
+    for (; labels != NULL && *labels != NULL; labels++) {
+        g_auto(GStrv) parts = g_strsplit(*labels, "=", 2);
+
+        if (g_strv_length(parts) != 2 || !g_utf8_validate(*labels, -1, NULL)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--label must be KEY=VALUE");
+            return FALSE;
+        }
+        g_variant_builder_add(&builder, "{ss}", parts[0], parts[1]);
+    }
+    g_variant_dict_insert_value(dict, "labels", g_variant_builder_end(&builder));
+    return TRUE;
+}
+
+/* Bounded: the file may be a device. */
+static char *
+read_args_file(const char *path, GError **error)
+{
+    g_autofree char *text = g_malloc0(ARGS_FILE_MAX + 2);
+    FILE *file = g_str_equal(path, "-") ? stdin : fopen(path, "re");
+    gsize n;
+
+    if (file == NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read", path);
+        return NULL;
+    }
+    n = fread(text, 1, ARGS_FILE_MAX + 1, file);
+    if (file != stdin)
+        fclose(file);
+    if (n > ARGS_FILE_MAX || !g_utf8_validate(text, (gssize)n, NULL)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s is not UTF-8 text of at most 64 lines of 4096 bytes", path);
+        return NULL;
+    }
+    return g_steal_pointer(&text);
+}
+
+/* The file's lines, then what follows "--". */
+static gboolean
+add_katana_args(GVariantDict *dict, const Options *options, char **rest, GError **error)
+{
+    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
+    g_auto(GStrv) all = NULL;
+
+    if (options->args_file != NULL) {
+        g_autofree char *text = read_args_file(options->args_file, error);
+        g_auto(GStrv) lines = text == NULL ? NULL : g_strsplit(text, "\n", -1);
+
+        if (lines == NULL)
+            return FALSE;
+        for (guint i = 0; lines[i] != NULL; i++)
+            if (g_strstrip(lines[i])[0] != '\0')
+                g_strv_builder_add(args, lines[i]);
+    }
+    for (; *rest != NULL; rest++)
+        g_strv_builder_add(args, *rest);
+    all = g_strv_builder_end(args);
+    for (guint i = 0; all[i] != NULL; i++)
+        if (!g_utf8_validate(all[i], -1, NULL)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                        "Katana argument %u is not UTF-8", i + 1);
+            return FALSE;
+        }
+    g_variant_dict_insert(dict, "katana-args", "^as", all);
+    return TRUE;
+}
+
+static GVariant *
+build_config(const Options *options, char **rest, GError **error)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+    const KhConfigKey *keys = kh_config_keys();
+
+    for (guint i = 0; keys[i].key != NULL; i++) {
+        if (options->texts[i] != NULL && !add_text(&dict, &keys[i], options->texts[i], error))
+            return NULL;
+        if (options->flags[i])
+            g_variant_dict_insert(&dict, keys[i].key, "b", TRUE);
+    }
+    if (!add_labels(&dict, options->labels, error) || !add_katana_args(&dict, options, rest, error))
+        return NULL;
+    return g_variant_ref_sink(g_variant_dict_end(&dict));
+}
+
+static char *
+create(KhCli *cli, const char *name, GVariant *config, GError **error)
+{
+    g_autoptr(GVariant) reply =
+        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CreateInstance",
+                       g_variant_new("(s@a{sv}a{sv})", name, config, NULL), NULL, error);
+    char *path = NULL;
+
+    if (reply != NULL)
+        g_variant_get(reply, "(o)", &path);
+    return path;
+}
+
+static gboolean
+start(KhCli *cli, const char *path, GError **error)
+{
+    g_autoptr(GVariant) reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, "Start",
+                                               g_variant_new("(a{sv})", NULL), NULL, error);
+
+    return reply != NULL;
+}
+
+static gboolean
+print(KhCli *cli, const char *path, GError **error)
+{
+    g_autoptr(GVariant) properties = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+    const char *name = "", *url = "", *state = "";
+
+    if (properties == NULL)
+        return FALSE;
+    if (cli->json) {
+        g_autoptr(JsonNode) node = kh_output_properties(properties);
+
+        kh_output_json(node);
+        return TRUE;
+    }
+    g_variant_lookup(properties, "Name", "&s", &name);
+    g_variant_lookup(properties, "RpcUrl", "&s", &url);
+    g_variant_lookup(properties, "State", "&s", &state);
+    printf("%s %s %s\n", name, state, url);
+    return TRUE;
+}
+
+int
+kh_verb_create(KhCli *cli)
+{
+    g_auto(Options) options = {.args_file = NULL};
+    g_autofree GOptionEntry *entries = build_entries(&options);
+    GError *error = NULL;
+    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME [-- KATANA-ARGS...]", 1, 1, &error);
+    g_autoptr(GVariant) config = NULL;
+    g_autofree char *path = NULL;
+
+    if (names != NULL)
+        config = build_config(&options, cli->rest, &error);
+    if (config != NULL)
+        path = create(cli, names[0], config, &error);
+    if (path == NULL || (options.auto_start && !start(cli, path, &error)) ||
+        !print(cli, path, &error))
+        return kh_cli_fail(cli, error);
+    return 0;
+}

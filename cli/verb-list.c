@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* katana-hypervisor list */
+#include "client.h"
+#include "names.h"
+#include "output.h"
+#include "sizes.h"
+#include "verbs.h"
+
+static const char *const table_properties[] = {"Name",    "State",   "Vcpus",       "MemoryBytes",
+                                               "RpcPort", "MainPid", "CreatedUSec", NULL};
+
+static int
+newest_first(gconstpointer a, gconstpointer b)
+{
+    guint64 first = 0, second = 0;
+
+    g_variant_lookup(*(GVariant *const *)a, "CreatedUSec", "t", &first);
+    g_variant_lookup(*(GVariant *const *)b, "CreatedUSec", "t", &second);
+    return first == second ? 0 : first < second ? 1 : -1;
+}
+
+static GPtrArray *
+fetch(KhCli *cli, const char *const *properties, GError **error)
+{
+    g_autoptr(GPtrArray) instances =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+    g_autoptr(GVariant) reply =
+        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
+                       g_variant_new("(^asa{sv})", properties, NULL), NULL, error);
+    g_autoptr(GVariantIter) iter = NULL;
+    GVariant *one;
+
+    if (reply == NULL)
+        return NULL;
+    g_variant_get(reply, "(a{oa{sv}})", &iter);
+    while (g_variant_iter_next(iter, "{o@a{sv}}", NULL, &one))
+        g_ptr_array_add(instances, one);
+    g_ptr_array_sort(instances, newest_first);
+    return g_steal_pointer(&instances);
+}
+
+static char **
+row_of(GVariant *one)
+{
+    const char *name = "", *state = "";
+    guint32 vcpus = 0, pid = 0;
+    guint64 memory = 0;
+    guint16 port = 0;
+    char **row = g_new0(char *, 7);
+
+    g_variant_lookup(one, "Name", "&s", &name);
+    g_variant_lookup(one, "State", "&s", &state);
+    g_variant_lookup(one, "Vcpus", "u", &vcpus);
+    g_variant_lookup(one, "MemoryBytes", "t", &memory);
+    g_variant_lookup(one, "RpcPort", "q", &port);
+    g_variant_lookup(one, "MainPid", "u", &pid);
+    row[0] = kh_text_sanitize(name, KH_NAME_MAX);
+    row[1] = kh_text_sanitize(state, KH_NAME_MAX);
+    row[2] = g_strdup_printf("%u", vcpus);
+    row[3] = kh_size_format(memory);
+    row[4] = g_strdup_printf("%u", port);
+    row[5] = pid == 0 ? g_strdup("-") : g_strdup_printf("%u", pid);
+    return row;
+}
+
+static void
+print_table(GPtrArray *instances)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+
+    g_ptr_array_add(rows, g_strsplit("NAME STATE VCPUS MEMORY PORT PID", " ", -1));
+    for (guint i = 0; i < instances->len; i++)
+        g_ptr_array_add(rows, row_of(instances->pdata[i]));
+    kh_output_table(rows);
+}
+
+static void
+print_json(GPtrArray *instances)
+{
+    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_ARRAY);
+    g_autoptr(JsonArray) array = json_array_new();
+
+    for (guint i = 0; i < instances->len; i++)
+        json_array_add_element(array, kh_output_properties(instances->pdata[i]));
+    json_node_set_array(root, array);
+    kh_output_json(root);
+}
+
+int
+kh_verb_list(KhCli *cli)
+{
+    static const char *const everything[] = {NULL};
+    GError *error = NULL;
+    g_auto(GStrv) none = kh_cli_parse(cli, NULL, "", 0, 0, &error);
+    g_autoptr(GPtrArray) instances = NULL;
+
+    if (none != NULL)
+        instances = fetch(cli, cli->json ? everything : table_properties, &error);
+    if (instances == NULL)
+        return kh_cli_fail(cli, error);
+    if (cli->json)
+        print_json(instances);
+    else
+        print_table(instances);
+    return 0;
+}

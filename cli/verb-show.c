@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* katana-hypervisor show */
+#include <stdio.h>
+
+#include "client.h"
+#include "names.h"
+#include "output.h"
+#include "verbs.h"
+
+static void
+print(KhCli *cli, GVariant *properties)
+{
+    g_autoptr(JsonNode) node = NULL;
+
+    if (!cli->json) {
+        kh_output_fields(properties);
+        return;
+    }
+    node = kh_output_properties(properties);
+    kh_output_json(node);
+}
+
+static GVariant *
+get_configuration(KhCli *cli, const char *path, gboolean qemu_args, GError **error)
+{
+    g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+    g_autoptr(GVariant) reply = NULL;
+
+    if (qemu_args)
+        g_variant_dict_insert(&options, "qemu-args", "b", TRUE);
+    reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
+                           g_variant_new("(@a{sv})", g_variant_dict_end(&options)), NULL, error);
+    return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
+}
+
+/* One command that a shell can run. */
+static void
+print_command(KhCli *cli, GVariant *configuration)
+{
+    g_autoptr(GVariant) args =
+        g_variant_lookup_value(configuration, "qemu-args", G_VARIANT_TYPE_STRING_ARRAY);
+    g_autoptr(GString) line = g_string_new(NULL);
+    g_autofree const char **words = NULL;
+
+    if (args == NULL)
+        return;
+    if (cli->json) {
+        g_autoptr(JsonNode) node = json_gvariant_serialize(args);
+
+        kh_output_json(node);
+        return;
+    }
+    words = g_variant_get_strv(args, NULL);
+    for (guint i = 0; words[i] != NULL; i++) {
+        g_autofree char *quoted = g_shell_quote(words[i]);
+
+        g_string_append_printf(line, "%s%s", i > 0 ? " " : "", quoted);
+    }
+    puts(line->str);
+}
+
+int
+kh_verb_show(KhCli *cli)
+{
+    gboolean config = FALSE, qemu_args = FALSE;
+    const GOptionEntry entries[] = {
+        {"config", 0, 0, G_OPTION_ARG_NONE, &config, "The configuration, with Katana's arguments",
+         NULL},
+        {"qemu-args", 0, 0, G_OPTION_ARG_NONE, &qemu_args, "An equivalent QEMU command", NULL},
+        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
+    };
+    GError *error = NULL;
+    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME", 1, 1, &error);
+    g_autofree char *path = names == NULL ? NULL : kh_client_find(cli, names[0], &error);
+    g_autoptr(GVariant) result = NULL;
+
+    if (path != NULL && (config || qemu_args))
+        result = get_configuration(cli, path, qemu_args, &error);
+    else if (path != NULL)
+        result = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, &error);
+    if (result == NULL)
+        return kh_cli_fail(cli, error);
+    if (qemu_args)
+        print_command(cli, result);
+    else
+        print(cli, result);
+    return 0;
+}
