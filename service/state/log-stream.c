@@ -81,6 +81,14 @@ open_segments(Stream *stream)
     }
 }
 
+static void
+drop_first(Stream *stream, guint n)
+{
+    for (guint i = 0; i < n; i++)
+        close(g_array_index(stream->segments, int, i));
+    g_array_remove_range(stream->segments, 0, n);
+}
+
 /*
  * The offset at which the last @lines lines of @fd begin; what is still missing is left in
  * @lines. A last line without its end counts.
@@ -119,9 +127,7 @@ skip_to_last(Stream *stream, guint lines)
 
         if (lines > 0)
             continue;
-        for (guint gone = 0; gone < i; gone++)
-            close(g_array_index(stream->segments, int, gone));
-        g_array_remove_range(stream->segments, 0, i);
+        drop_first(stream, i);
         stream->offset = offset;
         return;
     }
@@ -137,61 +143,56 @@ same_file(int a, int b)
 }
 
 /*
- * After a rotation: replaces the one segment, sent whole, by those that came after it.
- * When it is not among them any more (rotated away, or moved with its boot), by all.
+ * Looks for what came after the segment that is held, which has been sent whole. When that
+ * is not among the files any more (rotated away, or moved with its boot), all of them did.
  */
-static void
+static gboolean
 find_successors(Stream *stream)
 {
-    int held = g_array_index(stream->segments, int, 0);
-    g_autoptr(GArray) before = g_steal_pointer(&stream->segments);
-    guint first = 0;
+    g_autoptr(GArray) held = g_steal_pointer(&stream->segments);
+    guint known = 0;
 
     stream->segments = g_array_new(FALSE, FALSE, sizeof(int));
     open_segments(stream);
-    for (guint i = 0; i < stream->segments->len; i++)
-        if (same_file(g_array_index(stream->segments, int, i), held))
-            first = i + 1;
-    if (first == stream->segments->len) {
-        /* It is the newest still, or nothing is there yet: keep it, and wait. */
-        for (guint i = 0; i < stream->segments->len; i++)
-            close(g_array_index(stream->segments, int, i));
-        g_array_set_size(stream->segments, 0);
-        g_array_append_val(stream->segments, held);
-        return;
+    for (guint i = 0; held->len > 0 && i < stream->segments->len; i++)
+        if (same_file(g_array_index(stream->segments, int, i), g_array_index(held, int, 0)))
+            known = i + 1;
+    drop_first(stream, known);
+    if (stream->segments->len == 0 && held->len > 0) {
+        g_array_append_vals(stream->segments, held->data, held->len);
+        return FALSE;
     }
-    for (guint i = 0; i < first; i++)
-        close(g_array_index(stream->segments, int, i));
-    g_array_remove_range(stream->segments, 0, first);
-    close(held);
+    for (guint i = 0; i < held->len; i++)
+        close(g_array_index(held, int, i));
     stream->offset = 0;
+    return stream->segments->len > 0;
 }
 
 /* Fills the chunk; FALSE when there is nothing more for now. */
 static gboolean
 fill(Stream *stream)
 {
-    while (stream->segments->len > 0) {
-        int fd = g_array_index(stream->segments, int, 0);
-        ssize_t n = pread(fd, stream->chunk, CHUNK, stream->offset);
+    do {
+        while (stream->segments->len > 0) {
+            int fd = g_array_index(stream->segments, int, 0);
+            ssize_t n = pread(fd, stream->chunk, CHUNK, stream->offset);
 
-        if (n > 0) {
-            stream->offset += n;
-            stream->filled = (gsize)n;
-            stream->sent = 0;
-            return TRUE;
+            if (n > 0) {
+                stream->offset += n;
+                stream->filled = (gsize)n;
+                stream->sent = 0;
+                return TRUE;
+            }
+            if (stream->segments->len == 1)
+                break;
+            drop_first(stream, 1);
+            stream->offset = 0;
         }
-        if (stream->segments->len == 1)
-            return FALSE;
-        close(fd);
-        g_array_remove_index(stream->segments, 0);
-        stream->offset = 0;
-    }
+    } while (stream->follow && find_successors(stream));
     return FALSE;
 }
 
 static gboolean on_writable(int fd, GIOCondition condition, gpointer data);
-static gboolean on_news(int fd, GIOCondition condition, gpointer data);
 
 static void
 wait_for_reader(Stream *stream)
@@ -259,15 +260,6 @@ on_news(int fd, GIOCondition condition, gpointer data)
     while (read(fd, events, sizeof events) > 0)
         ;
     if (!send_some(stream) || folder_is_gone(stream)) {
-        stream->news = 0;
-        stream_free(stream);
-        return G_SOURCE_REMOVE;
-    }
-    if (stream->writable == 0 && stream->segments->len == 0)
-        open_segments(stream);
-    else if (stream->writable == 0 && stream->segments->len == 1)
-        find_successors(stream);
-    if (!send_some(stream)) {
         stream->news = 0;
         stream_free(stream);
         return G_SOURCE_REMOVE;

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of log streams and of what logs say about an end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "instance/ending.h"
+#include "state/instance-dir.h"
+#include "state/log-stream.h"
+
+typedef struct {
+    char *base;
+    int folder;
+    gboolean closed;
+} Fixture;
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    f->base = g_dir_make_tmp("kh-log-XXXXXX", NULL);
+    f->folder = open(f->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    close(f->folder);
+    kh_instance_dir_remove(-1, f->base, NULL, NULL);
+    g_free(f->base);
+}
+
+static void
+append(Fixture *f, const char *name, const char *text)
+{
+    int fd = openat(f->folder, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    g_assert_cmpint(write(fd, text, strlen(text)), ==, (int)strlen(text));
+    close(fd);
+}
+
+static void
+on_closed(gpointer data)
+{
+    ((Fixture *)data)->closed = TRUE;
+}
+
+static int
+open_log(Fixture *f, guint lines, gboolean follow, int boot, GError **error)
+{
+    const KhLogRequest request = {"serial.log", -1, lines, follow, boot};
+
+    f->closed = FALSE;
+    return kh_log_stream_open(f->folder, &request, on_closed, f, error);
+}
+
+/* Reads until there are @length bytes, or to the end for -1. */
+static char *
+drain(int fd, gssize length)
+{
+    GString *text = g_string_new(NULL);
+    char chunk[4096];
+
+    g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+    while (length < 0 || (gssize)text->len < length) {
+        ssize_t n = read(fd, chunk, sizeof chunk);
+
+        if (n == 0)
+            break;
+        if (n > 0)
+            g_string_append_len(text, chunk, n);
+        g_main_context_iteration(NULL, FALSE);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static char *
+read_lines(Fixture *f, guint lines, int boot)
+{
+    int fd = open_log(f, lines, FALSE, boot, NULL);
+    char *text = drain(fd, -1);
+
+    close(fd);
+    g_assert_true(f->closed);
+    return text;
+}
+
+static void
+last_lines(Fixture *f, gconstpointer data)
+{
+    g_autofree char *empty = read_lines(f, 0, 0);
+    g_autofree char *all = NULL, *three = NULL, *one = NULL, *many = NULL;
+
+    g_assert_cmpstr(empty, ==, "");
+    append(f, "serial.log.2", "1\n2\n");
+    append(f, "serial.log.1", "3\n4\n");
+    append(f, "serial.log", "5\n6");
+    all = read_lines(f, 0, 0);
+    g_assert_cmpstr(all, ==, "1\n2\n3\n4\n5\n6");
+    three = read_lines(f, 3, 0);
+    g_assert_cmpstr(three, ==, "4\n5\n6");
+    one = read_lines(f, 1, 0);
+    g_assert_cmpstr(one, ==, "6");
+    many = read_lines(f, 100, 0);
+    g_assert_cmpstr(many, ==, all);
+}
+
+static void
+long_lines(Fixture *f, gconstpointer data)
+{
+    g_autofree char *line = g_strnfill(300000, 'x');
+    g_autofree char *text = NULL;
+
+    append(f, "serial.log", "first\n");
+    append(f, "serial.log", line);
+    append(f, "serial.log", "\nlast\n");
+    text = read_lines(f, 2, 0);
+    g_assert_cmpuint(strlen(text), ==, 300000 + 6);
+}
+
+static void
+follows_through_rotation(Fixture *f, gconstpointer data)
+{
+    g_autofree char *first = NULL, *second = NULL, *third = NULL;
+    int fd;
+
+    append(f, "serial.log", "1\n");
+    fd = open_log(f, 0, TRUE, 0, NULL);
+    first = drain(fd, 2);
+    g_assert_cmpstr(first, ==, "1\n");
+    append(f, "serial.log", "2\n");
+    g_assert_cmpint(renameat(f->folder, "serial.log", f->folder, "serial.log.1"), ==, 0);
+    append(f, "serial.log", "3\n");
+    second = drain(fd, 4);
+    g_assert_cmpstr(second, ==, "2\n3\n");
+
+    /* A new boot: the old files go away, the new one begins. */
+    g_assert_cmpint(mkdirat(f->folder, "boot-1", 0700), ==, 0);
+    g_assert_cmpint(renameat(f->folder, "serial.log", f->folder, "boot-1/serial.log"), ==, 0);
+    g_assert_cmpint(renameat(f->folder, "serial.log.1", f->folder, "boot-1/serial.log.1"), ==, 0);
+    append(f, "serial.log", "4\n");
+    third = drain(fd, 2);
+    g_assert_cmpstr(third, ==, "4\n");
+    close(fd);
+    while (!f->closed)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static void
+follows_from_nothing(Fixture *f, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+    int fd = open_log(f, 10, TRUE, 0, NULL);
+
+    append(f, "serial.log", "hello\n");
+    text = drain(fd, 6);
+    g_assert_cmpstr(text, ==, "hello\n");
+    close(fd);
+    while (!f->closed)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static void
+boots(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *before = NULL, *oldest = NULL;
+
+    g_assert_cmpint(mkdirat(f->folder, "boot-9", 0700), ==, 0);
+    g_assert_cmpint(mkdirat(f->folder, "boot-10", 0700), ==, 0);
+    append(f, "boot-9/serial.log", "nine\n");
+    append(f, "boot-10/serial.log", "ten\n");
+    before = read_lines(f, 0, -1);
+    oldest = read_lines(f, 0, -2);
+    g_assert_cmpstr(before, ==, "ten\n");
+    g_assert_cmpstr(oldest, ==, "nine\n");
+    g_assert_cmpint(open_log(f, 0, FALSE, -3, &error), ==, -1);
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    g_assert_cmpint(open_log(f, 0, FALSE, 1, &error), ==, -1);
+    g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+}
+
+static void
+hostile_files(Fixture *f, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_cmpint(symlinkat("/etc/passwd", f->folder, "serial.log"), ==, 0);
+    g_assert_cmpint(mkfifoat(f->folder, "serial.log.1", 0600), ==, 0);
+    g_assert_cmpint(symlinkat("/etc", f->folder, "boot-1"), ==, 0);
+    text = read_lines(f, 0, 0);
+    g_assert_cmpstr(text, ==, "");
+    g_assert_cmpint(open_log(f, 0, FALSE, -1, NULL), ==, -1);
+}
+
+static void
+fatal_lines(void)
+{
+    g_autofree char *found =
+        kh_ending_find_fatal("ok\nFATAL: first\nFATAL:  no disk \033[0m\r\nnot FATAL: this\n");
+    g_autofree char *none = kh_ending_find_fatal("no FATAL: here\n");
+
+    g_assert_true(g_str_has_prefix(found, "no disk"));
+    g_assert_null(strchr(found, '\033'));
+    g_assert_null(none);
+}
+
+static void
+assert_end(Fixture *f, gboolean shim_first, int code, const char *says)
+{
+    g_autoptr(GError) error = kh_ending_describe(f->folder, -1, shim_first);
+
+    g_assert_error(error, KH_ERROR, code);
+    g_assert_nonnull(strstr(error->message, says));
+}
+
+static void
+endings(Fixture *f, gconstpointer data)
+{
+    assert_end(f, TRUE, KH_ERROR_FAILED, "shim was killed");
+    assert_end(f, FALSE, KH_ERROR_FAILED, "no exit status");
+    append(f, "exit-status", "exited 0\n");
+    assert_end(f, FALSE, KH_ERROR_GUEST_FAILED, "powered itself off");
+    append(f, "serial.log", "FATAL: Katana exited with code 3\n");
+    assert_end(f, FALSE, KH_ERROR_GUEST_FAILED, "Katana exited with code 3");
+    g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
+    append(f, "exit-status", "signaled 9\n");
+    assert_end(f, FALSE, KH_ERROR_FAILED, "signal 9");
+    g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
+    g_assert_cmpint(unlinkat(f->folder, "serial.log", 0), ==, 0);
+    append(f, "exit-status", "exited 1\n");
+    append(f, "qemu.log", "warning\nqemu: could not set up host forwarding rule\n");
+    assert_end(f, FALSE, KH_ERROR_LAUNCH_FAILED, "host forwarding");
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/log/last-lines", last_lines);
+    ADD("/log/long-lines", long_lines);
+    ADD("/log/rotation", follows_through_rotation);
+    ADD("/log/nothing-yet", follows_from_nothing);
+    ADD("/log/boots", boots);
+    ADD("/log/hostile", hostile_files);
+    g_test_add_func("/ending/fatal", fatal_lines);
+    ADD("/ending/describe", endings);
+    return g_test_run();
+}
