@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""A service on a bus of its own, for the integration tests.
+
+Everything lies below one temporary folder: bus socket, state, runtime folder, a copy of the
+fake QEMU and of the shim (QEMU's uid must be able to reach them). What was started is ended
+by its process id.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import tap
+
+BUILD = pathlib.Path(os.environ.get("KH_BUILD", "build")).resolve()
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+NAME = "org.katana.Hypervisor"
+MANAGER = "/org/katana/Hypervisor/Manager"
+
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>{kind}</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/>{default}</policy>{include}</busconfig>
+"""
+
+
+def as_root():
+    if os.geteuid() != 0:
+        raise tap.Skip("not root")
+
+
+class Failed(Exception):
+    """A bus error: .name without the prefix, and the message."""
+
+    def __init__(self, text):
+        found = re.search(r"GDBus\.Error:([\w.]+): (.*)", text, re.S)
+        self.name = found[1].removeprefix(NAME + ".Error.") if found else "?"
+        self.message = found[2].strip() if found else text
+        super().__init__(text)
+
+
+class World:
+    """One bus, one service, one client."""
+
+    def __init__(self, *options, session=True, fake=True, components=None, user=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kh-test-"))
+        self.folder.chmod(0o711)
+        self.session, self.user, self.options = session, user, list(options)
+        self.children = []
+        self.service = None
+        self.set_places()
+        self.make_components(components)
+        self.tools = self.copy_tools()
+        if fake:
+            self.options += ["--qemu", str(self.tools / "fake-qemu")]
+        self.start_bus()
+
+    def set_places(self):
+        self.state = self.folder / "data" / "hypervisor"
+        self.runtime = self.folder / "run"
+        for folder in (self.folder / "data", self.runtime, self.folder / "config"):
+            folder.mkdir()
+            if self.user is not None:
+                os.chown(folder, self.user, self.user)
+        self.env = dict(os.environ, XDG_DATA_HOME=str(self.folder / "data"),
+                        XDG_RUNTIME_DIR=str(self.runtime), LC_ALL="C.UTF-8",
+                        XDG_CONFIG_HOME=str(self.folder / "config"),
+                        G_DEBUG="fatal-criticals")
+
+    def make_components(self, components):
+        self.components = components or self.folder / "components"
+        if components is None:
+            self.components.mkdir()
+            for part in ("vmlinuz", "initrd.img"):
+                (self.components / part).write_bytes(part.encode() * 1000)
+
+    def copy_tools(self):
+        tools = self.folder / "tools"
+        tools.mkdir()
+        shutil.copy(SOURCE / "tests/integration/fake-qemu", tools)
+        shutil.copy(BUILD / "service/launch/katana-hypervisor-shim", tools)
+        for tool in tools.iterdir():
+            tool.chmod(0o755)
+        tools.chmod(0o755)
+        return tools
+
+    def start_bus(self):
+        path = self.folder / "bus"
+        config = self.folder / "bus.conf"
+        kind = "session" if self.session else "system"
+        include = "" if self.session else f"<include>{SOURCE}/data/{NAME}.conf</include>"
+        default = "<allow send_destination=\"*\" eavesdrop=\"true\"/>" if self.session else \
+            "<allow send_type=\"method_call\"/><allow send_type=\"signal\"/>" \
+            "<allow send_requested_reply=\"true\" send_type=\"method_return\"/>" \
+            "<allow send_requested_reply=\"true\" send_type=\"error\"/>" \
+            "<allow receive_type=\"method_call\"/><allow receive_type=\"method_return\"/>" \
+            "<allow receive_type=\"error\"/><allow receive_type=\"signal\"/>"
+        config.write_text(BUS_CONFIG.format(kind=kind, path=path, default=default,
+                                            include=include))
+        self.bus = self.spawn(["dbus-daemon", f"--config-file={config}", "--nofork",
+                               "--nopidfile", "--nosyslog"], user=None)
+        tap.eventually(path.exists, 10, "the bus socket")
+        path.chmod(0o777)
+        variable = "DBUS_SESSION_BUS_ADDRESS" if self.session else "DBUS_SYSTEM_BUS_ADDRESS"
+        self.env[variable] = f"unix:path={path}"
+        self.env["KATANA_HYPERVISOR_BUS"] = "session" if self.session else "system"
+
+    def spawn(self, command, user="service", **options):
+        uid = self.user if user == "service" else user
+        if uid is not None:
+            options.update(user=uid, group=uid, extra_groups=[])
+        child = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, **options)
+        self.children.append(child)
+        return child
+
+    def service_command(self, *more):
+        command = [str(BUILD / "service/katana-hypervisord"), "--shim",
+                   str(self.tools / "katana-hypervisor-shim"), "--boot-components",
+                   str(self.components), *self.options, *more]
+        if self.session:
+            return command + ["--session"]
+        return command + ["--state-dir", str(self.state)]
+
+    def start(self, *more):
+        self.log = open(self.folder / "service.log", "ab")
+        self.service = self.spawn(self.service_command(*more), stderr=self.log)
+        tap.eventually(self.is_served, 20, "the service; it said:\n" + self.journal())
+        return self
+
+    def is_served(self):
+        tap.check(self.service.poll() is None, "the service ended:\n" + self.journal())
+        return b"true" in subprocess.run(
+            ["gdbus", "call", *self.bus_option(), "--dest", "org.freedesktop.DBus",
+             "--object-path", "/", "--method", "org.freedesktop.DBus.NameHasOwner", NAME],
+            env=self.env, capture_output=True, timeout=20, check=False).stdout
+
+    def journal(self):
+        path = self.folder / "service.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def bus_option(self):
+        return ["--session"] if self.session else ["--system"]
+
+    def call(self, path, method, *arguments, user=None, timeout=90):
+        """gdbus call; its output. Raises Failed."""
+        options = {"user": user, "group": user, "extra_groups": []} if user else {}
+        done = subprocess.run(
+            ["gdbus", "call", *self.bus_option(), "--dest", NAME, "--object-path", path,
+             "--timeout", str(timeout), "--method", f"{NAME}.{method}", *arguments],
+            env=self.env, capture_output=True, text=True, timeout=timeout + 10, check=False,
+            **options)
+        if done.returncode != 0:
+            raise Failed(done.stderr)
+        return done.stdout.strip()
+
+    def create(self, name, config="{}", **options):
+        text = self.call(MANAGER, "Manager.CreateInstance", name, config, "{}", **options)
+        return re.search(r"'(/[^']+)'", text)[1]
+
+    def start_instance(self, path, options="{}"):
+        return self.call(path, "Instance.Start", options)
+
+    def stop_instance(self, path, options="{}"):
+        return self.call(path, "Instance.Stop", options)
+
+    def cli(self, *arguments, check=True, text=None, user=None):
+        options = {"user": user, "group": user, "extra_groups": []} if user else {}
+        done = subprocess.run([str(BUILD / "cli/katana-hypervisor"), *arguments], env=self.env,
+                              input=text, capture_output=True, text=True, timeout=180,
+                              check=False, **options)
+        if check:
+            tap.equal(done.returncode, 0, f"{arguments}: {done.stderr}")
+        return done
+
+    def show(self, name):
+        return json.loads(self.cli("--json", "show", name).stdout)
+
+    def list(self):
+        return json.loads(self.cli("--json", "list").stdout)
+
+    def wait_state(self, name, state, seconds=20):
+        def now():
+            found = self.show(name)
+            return found if found["state"] == state else None
+        return tap.eventually(now, seconds, f"{name} is {state}")
+
+    def instance_folder(self, name):
+        return pathlib.Path(self.show(name)["data_directory"])
+
+    def close(self):
+        """Ends the machines, then the service and the bus."""
+        if self.service is not None and self.service.poll() is None:
+            for one in self.list():
+                self.cli("delete", "--force", "-y", one["name"], check=False)
+            self.service.send_signal(signal.SIGTERM)
+            tap.equal(self.service.wait(20), 0, "the service's exit code: " + self.journal())
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.terminate()
+                child.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            print("# the service said:")
+            for line in self.journal().splitlines()[-30:]:
+                print("#   " + line)
+        self.close()
+
+
+def status_of(pid):
+    """/proc/PID/status as a dictionary of words."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line.split(":")[0]: line.split(":", 1)[1].split() for line in lines}
+
+
+def is_alive(pid):
+    try:
+        return status_of(pid)["State"][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_dead(pid, seconds=10):
+    tap.eventually(lambda: not is_alive(pid), seconds, f"process {pid} is dead")
+
+
+def now():
+    return time.monotonic()
