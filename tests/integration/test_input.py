@@ -1,0 +1,261 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Bad input over bus, command line, configuration file and files: a clear error, and
+nothing changed."""
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+
+import tap
+from harness import MANAGER, SOURCE, Failed, World
+
+
+def snapshot(world):
+    """What a refused call must not change."""
+    return (world.list(), sorted(os.listdir(world.state / "instances")),
+            sorted(os.listdir(world.state / "images")))
+
+
+def assert_cli(world, code, says, *arguments, text=None):
+    done = world.cli(*arguments, check=False, text=text)
+    tap.equal(done.returncode, code, f"{arguments}: {done.stderr}")
+    tap.check(says in done.stderr, f"{arguments}: no {says!r} in {done.stderr}")
+    tap.equal(done.stdout, "", f"{arguments}: stdout")
+
+
+def names():
+    """bad names are InvalidArgument, exit code 2"""
+    with World() as world:
+        world.start()
+        before = snapshot(world)
+        for name in ("", "..", "a/b", "a b", "x" * 200, "A", "a..b", "-", "é", "a\n"):
+            try:
+                world.create(name)
+                raise AssertionError(f"{name!r} was accepted")
+            except Failed as error:
+                tap.equal(error.name, "InvalidArgument", error.message)
+            assert_cli(world, 2, "", "create", "--", name)
+        assert_cli(world, 2, "", "create", "-x")
+        tap.equal(snapshot(world), before, "nothing has changed")
+
+
+def numbers():
+    """bad sizes, counts and ports on the command line are exit code 2"""
+    with World() as world:
+        world.start()
+        before = snapshot(world)
+        for option, values in (("--memory", ("0", "-1", "4X", "1e99", "1", "9999999G", "")),
+                               ("--storage", ("0", "-1", "4X", "1e99", "1K", "9T")),
+                               ("--vcpus", ("0", "4096", "-1", "1.5", "")),
+                               ("--port", ("0", "70000", "80", "-5", "x")),
+                               ("--block-time", ("-1", "x")), ("--accounts", ("x",)),
+                               ("--label", ("x", "=y")), ("--bind", ("localhost", "::1", "")),
+                               ("--accelerator", ("hvf",))):
+            for value in values:
+                assert_cli(world, 2, "", "create", "x", f"{option}={value}")
+        for arguments in (("--no-fee",), ("--accounts", "3"), ("--", "--db-dir=/x"),
+                          ("--", "--http.port", "1"), ("--", "--chain=x"), ("--", "a b"),
+                          ("--", *["x"] * 65), ("--", "x" * 4097)):
+            assert_cli(world, 2, "", "create", "x", *arguments)
+        tap.equal(snapshot(world), before, "nothing has changed")
+
+
+def ports():
+    """a port that is taken is exit code 4; the next free one is chosen by itself"""
+    with World("--port-range", "15050-15069") as world, \
+            socket.create_server(("127.0.0.1", 15050)):
+        world.start()
+        assert_cli(world, 4, "15050", "create", "x", "--port", "15050")
+        tap.equal(world.list(), [], "list")
+        world.create("first")
+        tap.equal(world.show("first")["rpc_port"], 15051, "the lowest free port")
+        assert_cli(world, 4, "15051", "create", "x", "--port", "15051")
+        assert_cli(world, 4, "first", "create", "first")
+
+
+def config_keys():
+    """unknown and ill-typed configuration keys and options are InvalidArgument"""
+    with World() as world:
+        world.start()
+        path = world.create("x")
+        before = snapshot(world)
+        for config, says in (("{'vcpu': <uint32 1>}", "vcpus"), ("{'vcpus': <1>}", "'u'"),
+                             ("{'tee': <true>}", "tee"), ("{'dev': <'yes'>}", "dev"),
+                             ("{'katana-args': <'x'>}", "katana-args"),
+                             ("{'memory-bytes': <uint64 18446744073709551615>}", "memory-bytes")):
+            for method, arguments in (("CreateInstance", ("y", config, "{}")),
+                                      ("ValidateConfig", ("y", config))):
+                try:
+                    world.call(MANAGER, f"Manager.{method}", *arguments)
+                    raise AssertionError(f"{config} was accepted")
+                except Failed as error:
+                    tap.equal(error.name, "InvalidArgument", error.message)
+                    tap.check(says in error.message, error.message)
+        for method, options in (("Start", "{'nowait': <true>}"), ("Stop", "{'mode': <'x'>}"),
+                                ("Stop", "{'timeout-usec': <uint64 1>}"),
+                                ("Delete", "{'force': <1>}"), ("OpenLog", "{'boot': <1>}"),
+                                ("OpenLog", "{'source': <'x'>}"), ("GetConfiguration", "{'x': <1>}")):
+            try:
+                world.call(path, f"Instance.{method}", options)
+                raise AssertionError(f"{method} {options} was accepted")
+            except Failed as error:
+                tap.equal(error.name, "InvalidArgument", error.message)
+        tap.equal(snapshot(world), before, "nothing has changed")
+
+
+def missing_qemu():
+    """a missing QEMU is told of at start"""
+    with World("--qemu", "/nowhere/qemu", fake=False) as world:
+        world.start()
+        world.create("x")
+        assert_cli(world, 1, "/nowhere/qemu", "start", "x")
+        tap.equal(world.show("x")["state"], "failed", "state")
+
+
+def assert_refused_start(world, code, says, *options):
+    done = subprocess.run(world.service_command(*options), env=world.env, capture_output=True,
+                          text=True, timeout=30, check=False)
+    tap.equal(done.returncode, code, done.stderr)
+    tap.check(says in done.stderr, f"no {says!r} in {done.stderr}")
+
+
+def settings():
+    """bad settings refuse the start, an unknown key is a warning with the nearest one"""
+    with World() as world:
+        for key, value in (("port-range", "80-90"), ("accelerator", "hvf"), ("log-size", "1"),
+                           ("max-instances", "0"), ("state-dir", "relative"),
+                           ("vm-uid-range", "0-5"), ("start-timeout", "-1")):
+            assert_refused_start(world, 2, key.split("-")[0], f"--{key}={value}")
+            file = world.folder / "bad.conf"
+            file.write_text(f"[hypervisor]\n{key}={value}\n")
+            assert_refused_start(world, 2, "bad.conf", "--config", str(file))
+        assert_refused_start(world, 2, "nowhere.conf", "--config", "/nowhere.conf")
+        assert_refused_start(world, 2, "help", "--nonsense")
+        assert_refused_start(world, 1, "quote", "--state-dir", str(world.folder / "it's"))
+        file = world.folder / "config" / "katana-hypervisor.conf"
+        file.write_text("[hypervisor]\nport-rnage=15100-15200\nlog-files=2\n")
+        world.start()
+        tap.check("port-range" in world.journal(), world.journal())
+
+
+def foreign_databases():
+    """a database of another program or of the future: refused, byte for byte unchanged"""
+    with World() as world:
+        world.state.mkdir(parents=True)
+        path = world.state / "state.db"
+        with sqlite3.connect(path) as db:
+            db.executescript(
+                "CREATE TABLE instances(id TEXT PRIMARY KEY, name TEXT UNIQUE, status TEXT,"
+                " config_json TEXT, vm_pid INTEGER, qmp_socket TEXT, serial_log TEXT, tee_mode"
+                " INTEGER, expected_measurement TEXT, created_at TEXT, updated_at TEXT);"
+                "CREATE TABLE ports(port INTEGER PRIMARY KEY, instance_id TEXT, port_type TEXT);"
+                "CREATE TABLE boot_components(instance_id TEXT, component_type TEXT,"
+                " file_path TEXT, sha256_hash TEXT);")
+        db.close()
+        before = path.read_bytes()
+        assert_refused_start(world, 1, str(path))
+        tap.equal(path.read_bytes(), before, "the foreign database")
+        path.unlink()
+        world.start()
+        world.service.terminate()
+        world.service.wait(10)
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version=77")
+        db.close()
+        before = path.read_bytes()
+        assert_refused_start(world, 1, "77")
+        tap.equal(path.read_bytes(), before, "the database of the future")
+
+
+def exit_codes():
+    """exit codes 2, 3, 4, 6, 7 and the JSON error"""
+    with World() as world:
+        world.start()
+        assert_cli(world, 3, "nope", "show", "nope")
+        assert_cli(world, 3, "nope", "stop", "nope")
+        assert_cli(world, 3, "nope", "delete", "nope")
+        assert_cli(world, 2, "list", "lits")
+        assert_cli(world, 2, "", "show")
+        assert_cli(world, 2, "", "show", "a", "b")
+        assert_cli(world, 2, "", "--session", "--system", "list")
+        world.cli("create", "x", "--", "--fake.never-ready")
+        assert_cli(world, 6, "log", "start", "x", "--timeout", "1")
+        assert_cli(world, 4, "stop it first", "delete", "x")
+        identifier = world.show("x")["id"]
+        tap.equal(world.show(identifier[:6])["name"], "x", "found by prefix")
+        assert_cli(world, 3, "whole name", "delete", "--force", identifier[:6])
+        done = world.cli("--json", "show", "nope", check=False)
+        error = json.loads(done.stderr)["error"]
+        tap.equal(error["name"], "org.katana.Hypervisor.Error.NotFound", "JSON error")
+        world.cli("stop", "x", "--force")
+    with World() as world:
+        assert_cli(world, 7, "", "list")
+
+
+def options_anywhere():
+    """global options go before and after the verb, -- ends options"""
+    with World() as world:
+        world.start()
+        for arguments in (("--json", "list"), ("list", "--json"), ("list", "--json", "-v")):
+            tap.equal(json.loads(world.cli(*arguments).stdout), [], str(arguments))
+        file = world.folder / "katana.args"
+        file.write_text("--from-file\n\n--two\n")
+        world.cli("create", "x", "--katana-args-file", str(file), "--label", "a=b=c", "--memory",
+                  "512M", "--", "--json", "--verbose")
+        shown = json.loads(world.cli("show", "x", "--config", "--json").stdout)
+        tap.equal(shown["katana-args"], ["--from-file", "--two", "--json", "--verbose"], "args")
+        tap.equal(shown["memory-bytes"], 1 << 29, "memory")
+        tap.equal(world.show("x")["labels"], {"a": "b=c"}, "labels")
+        tap.equal(world.cli("--version").stdout.split()[0], "katana-hypervisor", "version")
+        tap.check("create" in world.cli("--help").stdout, "help")
+        tap.check("--memory" in world.cli("create", "--help").stdout, "help of create")
+
+
+def secrets():
+    """a key among Katana's arguments is in no process list, journal, property or error"""
+    secret = "--signer.key=0x5ec2e7"
+    with World() as world:
+        world.start()
+        path = world.create("x", "{'katana-args': <['%s']>}" % secret)
+        world.start_instance(path)
+        shown = json.dumps(world.list()) + world.journal() + json.dumps(world.show("x"))
+        for process in os.listdir("/proc"):
+            try:
+                shown += open(f"/proc/{process}/cmdline", encoding="latin-1").read()
+            except (OSError, NotADirectoryError):
+                continue
+        tap.check("5ec2e7" not in shown, "the key is to be seen")
+        stored = world.instance_folder("x") / "args"
+        tap.check("5ec2e7" in stored.read_text(), "Katana gets it")
+        tap.equal(stored.stat().st_mode & 0o777, 0o600, "mode of args")
+
+
+def portable_command():
+    """show --qemu-args prints one command with absolute paths and no descriptor"""
+    with World() as world:
+        world.start()
+        world.create("x")
+        line = world.cli("show", "x", "--qemu-args").stdout
+        tap.equal(len(line.splitlines()), 1, "lines")
+        tap.check("/vmlinuz" in line and "fd=" not in line and "restrict=on" in line, line)
+
+
+def schema():
+    """every configuration key that the service knows is an option of create"""
+    with World() as world:
+        world.start()
+        effective = world.call(MANAGER, "Manager.ValidateConfig", "", "{}")
+        help_text = world.cli("create", "--help").stdout
+        text = (SOURCE / "dbus-interfaces/config-keys.c").read_text()
+        for option in __import__("re").findall(r'"([a-z-]+)", (?:"[A-Z=]+"|NULL),\s*"', text):
+            tap.check(f"--{option}" in help_text, option)
+        tap.check("'vcpus'" in effective, effective)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run([names, numbers, ports, config_keys, missing_qemu, settings,
+                      foreign_databases, exit_codes, options_anywhere, secrets, portable_command,
+                      schema]))
