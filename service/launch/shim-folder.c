@@ -70,6 +70,22 @@ remove_contents(int folder, unsigned depth, unsigned *budget)
     closedir(entries);
 }
 
+/* A folder may have lost its mode's bits; giving them back must not follow a link either. */
+static int
+open_removable(int folder, const char *name)
+{
+    char path[40];
+    int place = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place < 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+    int child = chmod(path, 0700) < 0
+                    ? -1
+                    : openat(place, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    close(place);
+    return child;
+}
+
 static bool
 remove_entry(int folder, const char *name, unsigned depth, unsigned *budget)
 {
@@ -80,13 +96,9 @@ remove_entry(int folder, const char *name, unsigned depth, unsigned *budget)
         return true;
     if (depth == 0 || (errno != EISDIR && errno != EPERM))
         return false;
-    /* The owner may have taken its own rights on it away. */
-    int child = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (child < 0 && errno == EACCES && fchmodat(folder, name, 0700, 0) == 0)
-        child = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int child = open_removable(folder, name);
     if (child < 0)
         return false;
-    fchmod(child, 0700);
     remove_contents(child, depth - 1, budget);
     close(child);
     return unlinkat(folder, name, AT_REMOVEDIR) == 0;
