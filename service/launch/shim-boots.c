@@ -175,6 +175,8 @@ shrink_boot(int folder, unsigned long number, uint64_t bound)
 {
     static const char *const logs[] = {KH_FILE_QEMU_LOG, KH_FILE_SERIAL_LOG};
     char name[BOOT_NAME_SIZE];
+    if (boot_size(folder, number) <= bound)
+        return;
     boot_name(number, name);
     int boot = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     for (unsigned file = 99; boot >= 0 && file > 0; file--)
