@@ -24,9 +24,22 @@ MANAGER = "/org/katana/Hypervisor/Manager"
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>{kind}</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/>{default}</policy>{include}</busconfig>
+<busconfig><type>{kind}</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>{policy}
+</busconfig>
 """
+SESSION_POLICY = """<policy context="default"><allow send_destination="*" eavesdrop="true"/>
+<allow eavesdrop="true"/><allow own="*"/></policy>"""
+# The rules of a distribution's system bus, with the policy files of service and polkit.
+SYSTEM_POLICY = f"""<policy context="default"><allow user="*"/><deny own="*"/>
+<deny send_type="method_call"/><allow send_type="signal"/>
+<allow send_requested_reply="true" send_type="method_return"/>
+<allow send_requested_reply="true" send_type="error"/>
+<allow receive_type="method_call"/><allow receive_type="method_return"/>
+<allow receive_type="error"/><allow receive_type="signal"/>
+<allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+</policy>
+<includedir>/usr/share/dbus-1/system.d</includedir>
+<include>{SOURCE}/data/{NAME}.conf</include>"""
 
 
 def as_root():
@@ -93,17 +106,11 @@ class World:
         path = self.folder / "bus"
         config = self.folder / "bus.conf"
         kind = "session" if self.session else "system"
-        include = "" if self.session else f"<include>{SOURCE}/data/{NAME}.conf</include>"
-        default = "<allow send_destination=\"*\" eavesdrop=\"true\"/>" if self.session else \
-            "<allow send_type=\"method_call\"/><allow send_type=\"signal\"/>" \
-            "<allow send_requested_reply=\"true\" send_type=\"method_return\"/>" \
-            "<allow send_requested_reply=\"true\" send_type=\"error\"/>" \
-            "<allow receive_type=\"method_call\"/><allow receive_type=\"method_return\"/>" \
-            "<allow receive_type=\"error\"/><allow receive_type=\"signal\"/>"
-        config.write_text(BUS_CONFIG.format(kind=kind, path=path, default=default,
-                                            include=include))
+        policy = SESSION_POLICY if self.session else SYSTEM_POLICY
+        config.write_text(BUS_CONFIG.format(kind=kind, path=path, policy=policy))
         self.bus = self.spawn(["dbus-daemon", f"--config-file={config}", "--nofork",
-                               "--nopidfile", "--nosyslog"], user=None)
+                               "--nopidfile", "--nosyslog"], user=None,
+                              stderr=subprocess.DEVNULL)
         tap.eventually(path.exists, 10, "the bus socket")
         path.chmod(0o777)
         variable = "DBUS_SESSION_BUS_ADDRESS" if self.session else "DBUS_SYSTEM_BUS_ADDRESS"
@@ -192,11 +199,15 @@ class World:
     def instance_folder(self, name):
         return pathlib.Path(self.show(name)["data_directory"])
 
+    def delete_all(self):
+        names = self.cli("--json", "list", check=False).stdout or "[]"
+        for one in json.loads(names):
+            self.cli("delete", "--force", "-y", one["name"], check=False)
+
     def close(self):
         """Ends the machines, then the service and the bus."""
         if self.service is not None and self.service.poll() is None:
-            for one in self.list():
-                self.cli("delete", "--force", "-y", one["name"], check=False)
+            self.delete_all()
             self.service.send_signal(signal.SIGTERM)
             tap.equal(self.service.wait(20), 0, "the service's exit code: " + self.journal())
         for child in reversed(self.children):
