@@ -59,6 +59,8 @@ kh_client_connect(KhCli *cli, GError **error)
 
     if (cli->bus != NULL)
         return TRUE;
+    /* Makes the service's errors known to GDBus before the first of them comes. */
+    kh_error_quark();
     if (!wants_session(cli, &session, error))
         return FALSE;
     address = cli->host != NULL

@@ -74,16 +74,13 @@ of_exit_code(int folder, gint64 uid, int code)
 }
 
 GError *
-kh_ending_describe(int folder, gint64 uid, gboolean shim_ended_first)
+kh_ending_describe(int folder, gint64 uid)
 {
     g_autofree char *log = read_tail(folder, KH_FILE_SERIAL_LOG, uid);
     g_autofree char *fatal = log == NULL ? NULL : kh_ending_find_fatal(log);
     g_autofree char *status = NULL;
     int number;
 
-    if (shim_ended_first)
-        return g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                           "The machine's shim was killed, and QEMU with it");
     status = kh_instance_dir_read(folder, KH_FILE_EXIT_STATUS, uid, 64, NULL);
     if (status != NULL && sscanf(status, "signaled %d", &number) == 1)
         return g_error_new(KH_ERROR, KH_ERROR_FAILED, "QEMU was killed by signal %d (%s)", number,
@@ -92,6 +89,7 @@ kh_ending_describe(int folder, gint64 uid, gboolean shim_ended_first)
         return g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest gave up: %s", fatal);
     if (status != NULL && sscanf(status, "exited %d", &number) == 1)
         return of_exit_code(folder, uid, number);
-    return g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                       "QEMU has ended, and its shim has left no exit status");
+    return g_error_new(
+        KH_ERROR, KH_ERROR_FAILED,
+        "The machine's shim was killed, and QEMU with it: it has left no exit status");
 }

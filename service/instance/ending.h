@@ -15,7 +15,7 @@ G_BEGIN_DECLS
  * gave up, LAUNCH_FAILED where QEMU refused to run, FAILED where something was killed.
  * @folder is the instance's folder, @uid its owner (-1: the service's own).
  */
-GError *kh_ending_describe(int folder, gint64 uid, gboolean shim_ended_first);
+GError *kh_ending_describe(int folder, gint64 uid);
 
 /* The text after the last "FATAL:" at the start of a line; NULL for none. Transfer full. */
 char *kh_ending_find_fatal(const char *log);

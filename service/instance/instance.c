@@ -155,14 +155,13 @@ static void begin_deletion(KhInstance *self);
 static GError *
 describe_end(KhInstance *self)
 {
-    gboolean shim_first = self->run != NULL && kh_vm_shim_ended_first(kh_run_get_vm(self->run));
     g_autoptr(GError) missing = NULL;
     int folder = kh_instance_open_folder(self, &missing);
     GError *error;
 
     if (folder < 0)
         return g_steal_pointer(&missing);
-    error = kh_ending_describe(folder, self->record->vm_uid, shim_first);
+    error = kh_ending_describe(folder, self->record->vm_uid);
     close(folder);
     return error;
 }

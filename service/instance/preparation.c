@@ -146,8 +146,8 @@ check_claims(const KhHost *host, const KhRecord *record, GError **error)
     }
     if (access(host->qemu, X_OK) != 0) {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu",
-                    host->qemu, g_strerror(errno));
+                    "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu", host->qemu,
+                    g_strerror(errno));
         return FALSE;
     }
     if (record->vm_uid < 0 && geteuid() == 0) {

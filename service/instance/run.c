@@ -263,12 +263,6 @@ kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
     return self;
 }
 
-KhVm *
-kh_run_get_vm(KhRun *self)
-{
-    return self->vm;
-}
-
 KhStopStep
 kh_run_get_stop_step(KhRun *self)
 {

@@ -36,8 +36,6 @@ typedef enum {
  */
 KhRun *kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm);
 
-KhVm *kh_run_get_vm(KhRun *self);
-
 /*
  * Stops the guest over the control channel, then by QMP quit, then by kill. @timeout_ms
  * bounds the first step; the second has 5 s. Asked again, it may only get shorter.

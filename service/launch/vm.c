@@ -11,7 +11,6 @@ struct _KhVm {
     GObject parent_instance;
     KhProcessHandle *shim;
     KhProcessHandle *qemu;
-    gboolean shim_first;
     guint grace;
 };
 
@@ -65,7 +64,6 @@ on_process_ended(KhProcessHandle *handle, KhVm *self)
     gboolean qemu_ended = kh_process_handle_has_ended(self->qemu);
 
     if (handle == self->shim && !qemu_ended) {
-        self->shim_first = TRUE;
         /* PR_SET_PDEATHSIG has done it; this is for a kernel that has not. */
         kh_process_handle_signal(self->qemu, SIGKILL);
     } else if (!kh_process_handle_has_ended(self->shim)) {
@@ -102,12 +100,6 @@ const KhProcess *
 kh_vm_get_qemu(KhVm *self)
 {
     return kh_process_handle_get_process(self->qemu);
-}
-
-gboolean
-kh_vm_shim_ended_first(KhVm *self)
-{
-    return self->shim_first;
 }
 
 void

@@ -24,9 +24,6 @@ KhVm *kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error);
 const KhProcess *kh_vm_get_shim(KhVm *self);
 const KhProcess *kh_vm_get_qemu(KhVm *self);
 
-/* Whether the shim ended before QEMU: then it was killed, and took QEMU with it. */
-gboolean kh_vm_shim_ended_first(KhVm *self);
-
 /* A power cut: SIGKILL to QEMU; the shim notes it and ends. */
 void kh_vm_kill(KhVm *self);
 
