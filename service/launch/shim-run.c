@@ -27,6 +27,7 @@ typedef struct {
     int console_listener;
     int control_listener;
     int control_peer; /* the shim's end */
+    bool bound;       /* the sockets are ours to remove */
     KhShimSpawn spawn;
     KhShimLoop loop;
 } Run;
@@ -93,6 +94,7 @@ static bool
 bind_sockets(Run *run, KhShimError *error)
 {
     int *qmp = child_fd(run, KH_SHIM_FD_QMP);
+    run->bound = true;
     if ((*qmp = kh_shim_listen(run->runtime, KH_SOCKET_QMP, error)) < 0 ||
         (run->control_listener = kh_shim_listen(run->runtime, KH_SOCKET_CONTROL, error)) < 0 ||
         (run->console_listener = kh_shim_listen(run->runtime, KH_SOCKET_CONSOLE, error)) < 0)
@@ -193,7 +195,7 @@ kh_shim_run(const KhShimOptions *options)
     };
     if (!start(&run, &error)) {
         kh_shim_report_error(options->ready_fd, error.text);
-        if (run.runtime >= 0)
+        if (run.bound)
             remove_sockets(&run);
         return KH_SHIM_EXIT_FAILED;
     }

@@ -63,7 +63,11 @@ kh_shim_format(const KhShimOptions *options)
     KhShimError error;
     KhShimChild child;
     int output[2];
+    sigset_t none;
     /* SIGTERM ends the shim and, with it, the command. */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     if (!enter_state(options, &error))
