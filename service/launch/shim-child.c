@@ -84,7 +84,7 @@ make_arguments(const KhShimSpawn *spawn)
 static void
 run_child(const KhShimSpawn *spawn, char *const *arguments, pid_t shim, int report)
 {
-    static char path[] = "PATH=" SEARCH_PATH, lang[] = "LANG=C";
+    char path[] = "PATH=" SEARCH_PATH, lang[] = "LANG=C";
     char *const environment[] = {path, lang, NULL};
     if (become_child(spawn, shim, &report)) {
         /* execvpe() seeks in the PATH of the shim. */

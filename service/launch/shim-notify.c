@@ -1,31 +1,70 @@
 /* SPDX-License-Identifier: MIT */
-/* Tells systemd; see shim-notify.h. The shim is too small for libsystemd. */
+/* The ready pipe and systemd's notify socket. */
 #include "shim-notify.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-void
-kh_shim_notify_ready(void)
+#include "shim-protocol.h"
+
+int
+kh_shim_notify_open(void)
 {
-    static const char message[] = "READY=1";
-    const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || (path[0] != '/' && path[0] != '@') ||
-        strlen(path) >= sizeof address.sun_path)
-        return;
-    size_t length = strlen(path);
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t length = path == NULL ? 0 : strlen(path);
+    if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+        return -1;
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
         address.sun_path[0] = '\0';
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address,
+                           offsetof(struct sockaddr_un, sun_path) + length) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void
+kh_shim_notify_send(int notify, const char *text)
+{
+    if (notify >= 0 && send(notify, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        perror("katana-hypervisor-shim: cannot notify the service manager");
+}
+
+/* Short enough for a pipe to take it whole. */
+static void
+write_line(int ready_fd, const char *line)
+{
+    if (ready_fd < 0)
         return;
-    sendto(fd, message, sizeof message - 1, MSG_NOSIGNAL, (struct sockaddr *)&address,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(fd);
+    if (write(ready_fd, line, strlen(line)) < 0)
+        perror("katana-hypervisor-shim: cannot write to the ready pipe");
+    close(ready_fd);
+}
+
+void
+kh_shim_report_ready(int ready_fd, int notify, pid_t qemu)
+{
+    char line[KH_SHIM_LINE_MAX];
+    snprintf(line, sizeof line, KH_READY_PREFIX "%d %d\n", getpid(), qemu);
+    write_line(ready_fd, line);
+    snprintf(line, sizeof line, "READY=1\nMAINPID=%d\n", getpid());
+    kh_shim_notify_send(notify, line);
+}
+
+void
+kh_shim_report_error(int ready_fd, const char *text)
+{
+    char line[KH_SHIM_LINE_MAX];
+    snprintf(line, sizeof line, KH_ERROR_PREFIX "%s\n", text);
+    write_line(ready_fd, line);
+    fprintf(stderr, "katana-hypervisor-shim: %s\n", text);
 }

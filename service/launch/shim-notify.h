@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Tells systemd that the machine runs, when the shim is a unit. Called by shim-run.c. */
+/*
+ * How the shim tells its starter of success and failure: the ready pipe of the service and
+ * systemd's notify socket. Called by shim.c, shim-run.c and shim-loop.c.
+ */
 #pragma once
 
-/* READY=1 as one datagram to $NOTIFY_SOCKET (sd_notify(3)); nothing without that. */
-void kh_shim_notify_ready(void);
+#include <sys/types.h>
+
+/* A datagram socket connected to $NOTIFY_SOCKET (abstract names too), -1 without one. */
+int kh_shim_notify_open(void);
+
+/* Sends text such as "STOPPING=1"; does nothing for -1. */
+void kh_shim_notify_send(int notify, const char *text);
+
+/* Writes the ready line, closes the pipe (-1: none), sends READY=1 and MAINPID. */
+void kh_shim_report_ready(int ready_fd, int notify, pid_t qemu);
+
+/* Writes the error line, closes the pipe, and says it on stderr. */
+void kh_shim_report_error(int ready_fd, const char *text);

@@ -28,6 +28,7 @@
 #define KH_FILE_DATA "data.raw"
 #define KH_FILE_ARGS "args"
 #define KH_FILE_EXIT_STATUS "exit-status"
+#define KH_FILE_EXIT_STATUS_NEW "exit-status.new" /* becomes the one above by a rename */
 
 /*
  * The ready pipe carries one line, then is closed:
@@ -35,8 +36,10 @@
  *   "error TEXT\n"               nothing runs; TEXT is one sentence
  * The exit-status file holds one line, written to a temporary name and renamed:
  *   "exited CODE\n" or "signaled NUMBER\n"
- * The shim itself exits with QEMU's code, or 128 + signal.
+ * The shim itself exits with QEMU's code, or 128 + signal; with KH_SHIM_EXIT_FAILED where
+ * QEMU (or mkfs) was not started, the reason being on the ready pipe and on stderr.
  */
+#define KH_SHIM_EXIT_FAILED 125
 #define KH_READY_PREFIX "ready "
 #define KH_ERROR_PREFIX "error "
 #define KH_SHIM_LINE_MAX 512

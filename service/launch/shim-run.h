@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The shim's main job: one QEMU from its start to its end. Called by shim.c.
- */
+/* The mode --run: one virtual machine from its start to its end. Called by shim.c. */
 #pragma once
 
 #include "shim-options.h"
 
 /*
- * Runs QEMU until it ends; returns the shim's exit code. What keeps QEMU from starting is
- * said on the ready descriptor and on stderr.
+ * Returns the code to exit with. The ready descriptor of the options is used up: the ready
+ * line has been written, or the error line and the same on stderr.
  */
 int kh_shim_run(const KhShimOptions *options);

@@ -1,34 +1,60 @@
 /* SPDX-License-Identifier: MIT */
-/* The small jobs of the shim; see shim-tools.h. */
+/* The modes --format and --probe-kvm. */
 #include "shim-tools.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "shim-child.h"
 #include "shim-folder.h"
+#include "shim-notify.h"
 #include "shim-privileges.h"
 
+#define OUTPUT_MAX (64 * 1024)
+
 static int
-fail(const KhShimError *error)
+fail(const KhShimOptions *options, const KhShimError *error)
 {
-    fprintf(stderr, "katana-hypervisor-shim: %s\n", error->text);
-    return 1;
+    kh_shim_report_error(options->ready_fd, error->text);
+    return KH_SHIM_EXIT_FAILED;
 }
 
 static bool
-enter_folder(const KhShimOptions *options, int folder, KhShimError *error)
+enter_state(const KhShimOptions *options, KhShimError *error)
 {
+    int folder = kh_shim_folder_open(options->state_dir);
+    if (!kh_shim_drop_privileges(options, error) || !kh_shim_refuse_root(error))
+        return false;
     if (folder < 0)
         folder = kh_shim_folder_open(options->state_dir);
     if (folder < 0)
-        return kh_shim_fail_errno(error, "cannot open %s", options->state_dir);
-    return kh_shim_folder_check(folder, options->state_dir, error) &&
-           (fchdir(folder) == 0 ||
-            kh_shim_fail_errno(error, "cannot enter %s", options->state_dir));
+        return kh_shim_fail_errno(error, "cannot open the folder %s", options->state_dir);
+    if (!kh_shim_folder_check(folder, options->state_dir, error))
+        return false;
+    if (fchdir(folder) < 0)
+        return kh_shim_fail_errno(error, "cannot enter %s", options->state_dir);
+    close(folder);
+    return true;
+}
+
+/* Reads to the end, so that the command never blocks on it, and shows the beginning. */
+static void
+copy_output(int from)
+{
+    char chunk[4096];
+    size_t shown = 0;
+    for (;;) {
+        ssize_t n = read(from, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        if (shown < OUTPUT_MAX && write(2, chunk, n) < 0)
+            shown = OUTPUT_MAX;
+        shown += n;
+    }
 }
 
 int
@@ -36,14 +62,28 @@ kh_shim_format(const KhShimOptions *options)
 {
     KhShimError error;
     KhShimChild child;
-    int folder = kh_shim_folder_open(options->state_dir);
-    KhShimSpawn spawn = {.program = options->arguments[0],
-                         .arguments = options->arguments + 1,
-                         .output = STDERR_FILENO,
-                         .fds = {-1, -1, -1, -1, -1, -1}};
-    if (!kh_shim_drop_privileges(options, &error) || !kh_shim_refuse_root(&error) ||
-        !enter_folder(options, folder, &error) || !kh_shim_child_spawn(&child, &spawn, &error))
-        return fail(&error);
+    int output[2];
+    sigset_t none;
+    /* SIGTERM ends the shim and, with it, the command. */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    if (!enter_state(options, &error))
+        return fail(options, &error);
+    if (pipe2(output, O_CLOEXEC) < 0) {
+        kh_shim_fail_errno(&error, "cannot make a pipe");
+        return fail(options, &error);
+    }
+    const KhShimSpawn spawn = {.program = options->arguments[0],
+                               .arguments = options->arguments + 1,
+                               .output = output[1],
+                               .fds = {-1, -1, -1, -1, -1, -1}};
+    if (!kh_shim_child_spawn(&child, &spawn, &error))
+        return fail(options, &error);
+    close(output[1]);
+    copy_output(output[0]);
     return kh_shim_child_exit_code(kh_shim_child_reap(&child));
 }
 
@@ -52,7 +92,13 @@ kh_shim_probe_kvm(const KhShimOptions *options)
 {
     KhShimError error;
     if (!kh_shim_drop_privileges(options, &error))
-        return fail(&error);
+        return fail(options, &error);
     int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    return fd >= 0 ? 0 : 1;
+    if (fd >= 0) {
+        close(fd);
+        return 0;
+    }
+    kh_shim_fail_errno(&error, "uid %u cannot open /dev/kvm", getuid());
+    kh_shim_report_error(-1, error.text);
+    return 1;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What else must run under the VM's uid: mkfs, and a look at /dev/kvm. Called by shim.c. */
+/* The modes that do one small thing under the VM's user. Called by shim.c. */
 #pragma once
 
 #include "shim-options.h"
 
-/* Runs the arguments (mkfs and its own) in the state folder; returns its exit code. */
+/*
+ * --format: runs the command in the state folder. Its output goes to stderr, the first
+ * 64 KiB of it. Returns its exit code, 128 + signal, or KH_SHIM_EXIT_FAILED.
+ */
 int kh_shim_format(const KhShimOptions *options);
 
-/* 0 when /dev/kvm opens for reading and writing, else 1. */
+/* --probe-kvm: 0 when /dev/kvm opens for reading and writing as that user, else 1. */
 int kh_shim_probe_kvm(const KhShimOptions *options);

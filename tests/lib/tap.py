@@ -30,24 +30,38 @@ def eventually(probe, seconds, what):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
-def run(tests):
-    """tests: functions, named by their docstring; the program's arguments choose some by
-    function name. Returns the exit code."""
-    chosen = [test for test in tests if test.__name__ in sys.argv[1:]]
-    tests = chosen or tests
-    failed = 0
+def skip(reason):
+    raise Skip(reason)
+
+
+def note(text):
+    for line in str(text).splitlines():
+        print("# " + line, flush=True)
+
+
+def run_one(number, test):
+    """True unless the test failed."""
+    name = (test.__doc__ or test.__name__).strip().splitlines()[0]
+    try:
+        test()
+    except Skip as missing:
+        print(f"ok {number} - {name} # SKIP {missing}", flush=True)
+    except Exception:  # pylint: disable=broad-except
+        note(traceback.format_exc())
+        print(f"not ok {number} - {name}", flush=True)
+        return False
+    else:
+        print(f"ok {number} - {name}", flush=True)
+    return True
+
+
+def run(tests=None):
+    """Runs the functions, named by their docstring, and returns the exit code. Without a
+    list: every test_* of the main module. The program's arguments choose some by name."""
+    if tests is None:
+        found = vars(sys.modules["__main__"]).items()
+        tests = [one for name, one in found if name.startswith("test_") and callable(one)]
+    tests = [test for test in tests if test.__name__ in sys.argv[1:]] or tests
     print(f"1..{len(tests)}", flush=True)
-    for number, test in enumerate(tests, 1):
-        name = test.__doc__.strip().splitlines()[0]
-        try:
-            test()
-            print(f"ok {number} - {name}", flush=True)
-        except Skip as missing:
-            print(f"ok {number} - {name} # SKIP {missing}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            for line in traceback.format_exc().splitlines():
-                print("# " + line)
-            print(f"not ok {number} - {name}", flush=True)
-    sys.stdout.flush()
-    return 1 if failed else 0
+    results = [run_one(number, test) for number, test in enumerate(tests, 1)]
+    return 0 if all(results) else 1
