@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "build-config.h"
 #include "shim-notify.h"
 #include "shim-privileges.h"
 #include "shim-run.h"
