@@ -5,6 +5,7 @@ Everything lies below one temporary folder: bus socket, state, runtime folder, a
 fake QEMU and of the shim (QEMU's uid must be able to reach them). What was started is ended
 by its process id.
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -45,6 +46,17 @@ SYSTEM_POLICY = f"""<policy context="default"><allow user="*"/><deny own="*"/>
 def as_root():
     if os.geteuid() != 0:
         raise tap.Skip("not root")
+
+
+def components():
+    """The boot components with the stand-in, built once."""
+    output = BUILD / "boot-components"
+    with open(BUILD / "boot-components.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (output / "build-info.txt").exists():
+            subprocess.run([str(SOURCE / "boot-components/build.sh"), "--output", str(output)],
+                           check=True, timeout=900, stdout=subprocess.DEVNULL)
+    return output
 
 
 class Failed(Exception):
