@@ -28,7 +28,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 <busconfig><type>{kind}</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>{policy}
 </busconfig>
 """
-SESSION_POLICY = """<policy context="default"><allow send_destination="*" eavesdrop="true"/>
+SESSION_POLICY = """<policy context="default"><allow user="*"/><allow send_destination="*" eavesdrop="true"/>
 <allow eavesdrop="true"/><allow own="*"/></policy>"""
 # The rules of a distribution's system bus, with the policy files of service and polkit.
 SYSTEM_POLICY = f"""<policy context="default"><allow user="*"/><deny own="*"/>
