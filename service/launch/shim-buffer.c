@@ -62,11 +62,11 @@ kh_shim_buffer_read(KhShimBuffer *buffer, int fd, size_t limit)
 }
 
 KhShimIo
-kh_shim_buffer_write(KhShimBuffer *buffer, int fd)
+kh_shim_buffer_write(KhShimBuffer *buffer, int fd, size_t length)
 {
-    if (buffer->length == 0)
+    if (length == 0)
         return KH_SHIM_IO_LATER;
-    ssize_t n = write(fd, buffer->data, buffer->length);
+    ssize_t n = write(fd, buffer->data, length);
     KhShimIo result = outcome(n);
     if (n > 0) {
         buffer->length -= n;

@@ -29,8 +29,8 @@ void kh_shim_buffer_append(KhShimBuffer *buffer, const char *data, size_t length
 /* Reads once, until the buffer holds `limit` bytes (at most its capacity). */
 KhShimIo kh_shim_buffer_read(KhShimBuffer *buffer, int fd, size_t limit);
 
-/* Writes once. */
-KhShimIo kh_shim_buffer_write(KhShimBuffer *buffer, int fd);
+/* Writes once, the first `length` bytes at most. */
+KhShimIo kh_shim_buffer_write(KhShimBuffer *buffer, int fd, size_t length);
 
 /* Reads once into `data`; `*length` is room and then the number of bytes. */
 KhShimIo kh_shim_read(int fd, char *data, size_t *length);

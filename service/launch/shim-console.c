@@ -60,9 +60,10 @@ static void
 handle_client(KhShimConsole *console, int i, short events)
 {
     int fd = console->clients[i].fd;
+    KhShimBuffer *output = &console->clients[i].output;
     KhShimIo result = KH_SHIM_IO_LATER;
     if ((events & POLLOUT) != 0)
-        result = kh_shim_buffer_write(&console->clients[i].output, fd);
+        result = kh_shim_buffer_write(output, fd, output->length);
     if (result != KH_SHIM_IO_ENDED && (events & POLLIN) != 0)
         result = kh_shim_buffer_read(&console->to_guest, fd, console->to_guest.capacity);
     else if ((events & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
@@ -93,9 +94,10 @@ void
 kh_shim_console_close(KhShimConsole *console)
 {
     for (int i = 0; i < KH_SHIM_CONSOLE_CLIENTS; i++) {
+        KhShimBuffer *output = &console->clients[i].output;
         if (console->clients[i].fd < 0)
             continue;
-        kh_shim_buffer_write(&console->clients[i].output, console->clients[i].fd);
+        kh_shim_buffer_write(output, console->clients[i].fd, output->length);
         close_client(console, i);
     }
     close(console->listener);

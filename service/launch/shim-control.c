@@ -7,10 +7,12 @@
 
 #include "shim-folder.h"
 
+static const char stop_command[] = "stop\n";
+
 #define COMMANDS_SIZE 4096
 #define REPLIES_SIZE (16 * 1024)
-/* Kept free of a client's bytes: the newlines and the "stop" that the shim adds. */
-#define RESERVE 16
+/* Kept free of a client's bytes for what the shim says itself. */
+#define RESERVE sizeof stop_command
 
 enum { SLOT_LISTENER, SLOT_GUEST, SLOT_CLIENT };
 
@@ -22,7 +24,6 @@ kh_shim_control_init(KhShimControl *control, int listener, int guest, uid_t serv
                                .guest = guest,
                                .client = -1,
                                .service_uid = service_uid,
-                               .last_to_guest = '\n',
                                .last_from_guest = '\n'};
     return (kh_shim_buffer_init(&control->to_guest, COMMANDS_SIZE + RESERVE) &&
             kh_shim_buffer_init(&control->to_client, REPLIES_SIZE)) ||
@@ -32,7 +33,7 @@ kh_shim_control_init(KhShimControl *control, int listener, int guest, uid_t serv
 void
 kh_shim_control_prepare(const KhShimControl *control, struct pollfd *slots)
 {
-    short guest = control->to_guest.length > 0 ? POLLOUT : 0;
+    short guest = control->whole > 0 ? POLLOUT : 0;
     short client = POLLRDHUP | (control->to_client.length > 0 ? POLLOUT : 0);
     if (control->to_client.length < control->to_client.capacity)
         guest |= POLLIN;
@@ -45,20 +46,6 @@ kh_shim_control_prepare(const KhShimControl *control, struct pollfd *slots)
 }
 
 static void
-queue(KhShimControl *control, const char *text)
-{
-    kh_shim_buffer_append(&control->to_guest, text, strlen(text));
-    control->last_to_guest = text[strlen(text) - 1];
-}
-
-static void
-end_command(KhShimControl *control)
-{
-    if (control->last_to_guest != '\n')
-        queue(control, "\n");
-}
-
-static void
 drop_client(KhShimControl *control)
 {
     if (control->client < 0)
@@ -66,7 +53,7 @@ drop_client(KhShimControl *control)
     close(control->client);
     control->client = -1;
     control->to_client.length = 0;
-    end_command(control);
+    control->to_guest.length = control->whole;
 }
 
 static void
@@ -74,7 +61,7 @@ drop_guest(KhShimControl *control)
 {
     close(control->guest);
     control->guest = -1;
-    control->to_guest.length = 0;
+    control->to_guest.length = control->whole = 0;
 }
 
 static void
@@ -120,12 +107,21 @@ read_guest(KhShimControl *control)
     return result;
 }
 
+static KhShimIo
+write_guest(KhShimControl *control)
+{
+    size_t before = control->to_guest.length;
+    KhShimIo result = kh_shim_buffer_write(&control->to_guest, control->guest, control->whole);
+    control->whole -= before - control->to_guest.length;
+    return result;
+}
+
 static void
 handle_guest(KhShimControl *control, short events)
 {
     KhShimIo result = KH_SHIM_IO_LATER;
     if ((events & POLLOUT) != 0)
-        result = kh_shim_buffer_write(&control->to_guest, control->guest);
+        result = write_guest(control);
     if (result != KH_SHIM_IO_ENDED && (events & POLLIN) != 0)
         result = read_guest(control);
     else if ((events & (POLLHUP | POLLERR)) != 0)
@@ -137,12 +133,14 @@ handle_guest(KhShimControl *control, short events)
 static KhShimIo
 read_client(KhShimControl *control)
 {
-    KhShimIo result = kh_shim_buffer_read(&control->to_guest, control->client, COMMANDS_SIZE);
-    if (result == KH_SHIM_IO_SOME)
-        control->last_to_guest = control->to_guest.data[control->to_guest.length - 1];
+    KhShimBuffer *commands = &control->to_guest;
+    KhShimIo result = kh_shim_buffer_read(commands, control->client, COMMANDS_SIZE);
     if (control->guest < 0)
-        control->to_guest.length = 0;
-    return result;
+        commands->length = 0;
+    const char *newline =
+        commands->length > 0 ? memrchr(commands->data, '\n', commands->length) : NULL;
+    control->whole = newline != NULL ? (size_t)(newline - commands->data) + 1 : 0;
+    return control->whole == 0 && commands->length >= COMMANDS_SIZE ? KH_SHIM_IO_ENDED : result;
 }
 
 static void
@@ -150,7 +148,8 @@ handle_client(KhShimControl *control, short events)
 {
     KhShimIo result = KH_SHIM_IO_LATER;
     if ((events & POLLOUT) != 0)
-        result = kh_shim_buffer_write(&control->to_client, control->client);
+        result =
+            kh_shim_buffer_write(&control->to_client, control->client, control->to_client.length);
     if (result != KH_SHIM_IO_ENDED && (events & POLLIN) != 0)
         result = read_client(control);
     else if ((events & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
@@ -173,8 +172,14 @@ kh_shim_control_handle(KhShimControl *control, const struct pollfd *slots)
 void
 kh_shim_control_stop(KhShimControl *control)
 {
-    end_command(control);
-    queue(control, "stop\n");
+    /* Before the beginning of a line that its client has not ended. */
+    const size_t length = strlen(stop_command);
+    KhShimBuffer *commands = &control->to_guest;
+    char *place = commands->data + control->whole;
+    memmove(place + length, place, commands->length - control->whole);
+    memcpy(place, stop_command, length);
+    commands->length += length;
+    control->whole += length;
 }
 
 void
@@ -185,7 +190,7 @@ kh_shim_control_close(KhShimControl *control)
         drop_guest(control);
     }
     if (control->client >= 0)
-        kh_shim_buffer_write(&control->to_client, control->client);
+        kh_shim_buffer_write(&control->to_client, control->client, control->to_client.length);
     drop_client(control);
     close(control->listener);
     kh_shim_buffer_clear(&control->to_guest);

@@ -3,8 +3,9 @@
  * The control relay: one client, the service, talks to the guest's virtio-serial port
  * org.katana.control.0 through the shim; the newest client replaces the one before. The
  * shim holds the port open when there is no client and can ask the guest to stop itself.
- * Lines are kept apart: neither half a command of a client that is gone nor half a reply
- * meant for it reaches the next. Called by shim-run.c.
+ * The guest gets whole lines only, so that half a command of a client that is gone is
+ * lost with it, and the rest of a half reply to it is kept from the next. A client whose
+ * line is longer than 4 KiB is dropped. Called by shim-run.c.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ typedef struct {
     uid_t service_uid;
     KhShimBuffer to_guest;
     KhShimBuffer to_client;
-    char last_to_guest;   /* the last byte queued for the guest */
+    size_t whole;         /* bytes of to_guest that are whole lines */
     char last_from_guest; /* the last byte it sent */
     bool skip_line;       /* the rest of the current reply is not for this client */
 } KhShimControl;

@@ -108,16 +108,17 @@ read_errors(KhShimLoop *loop)
 static void
 handle_serial(KhShimLoop *loop, short events)
 {
+    KhShimBuffer *input = &loop->console.to_guest;
     KhShimIo result = KH_SHIM_IO_LATER;
     if ((events & POLLOUT) != 0)
-        result = kh_shim_buffer_write(&loop->console.to_guest, loop->serial);
+        result = kh_shim_buffer_write(input, loop->serial, input->length);
     if (result != KH_SHIM_IO_ENDED && (events & (POLLIN | POLLHUP | POLLERR)) != 0)
         result = read_serial(loop);
     if (result != KH_SHIM_IO_ENDED)
         return;
     close(loop->serial);
     loop->serial = -1;
-    loop->console.to_guest.length = 0;
+    input->length = 0;
 }
 
 static void

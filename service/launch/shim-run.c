@@ -82,8 +82,9 @@ static bool
 prepare_state(Run *run, KhShimError *error)
 {
     const KhShimOptions *options = run->options;
-    return kh_shim_status_reserve(run->state, &run->reserved_status, error) &&
-           kh_shim_boots_archive(run->state, error) &&
+    /* In the order of importance where the disk is full: room first, the status, the logs. */
+    return kh_shim_boots_archive(run->state, error) &&
+           kh_shim_status_reserve(run->state, &run->reserved_status, error) &&
            kh_shim_log_open(&run->loop.serial_log, run->state, KH_FILE_SERIAL_LOG,
                             options->log_size, options->log_files, error) &&
            kh_shim_log_open(&run->loop.qemu_log, run->state, KH_FILE_QEMU_LOG, options->log_size,
