@@ -19,6 +19,9 @@ import time
 import traceback
 import xml.etree.ElementTree as tree
 
+import polkit
+import tap
+
 PREFIX = "org.katana.Hypervisor."
 SYSTEM_FILES = {
     "lib/systemd/system/katana-hypervisord.service",
@@ -37,10 +40,6 @@ GROUP_MAY = {"create", "operate", "delete", "read-logs"}
 SECURITY_SERVICE, SECURITY_DIRECT = 28, 34
 
 
-class Skip(Exception):
-    """Why a test cannot run here."""
-
-
 def run(*command, **options):
     """A command that must succeed; its standard output."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
@@ -51,7 +50,7 @@ def run(*command, **options):
 def needs(program):
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not path:
-        raise Skip(f"{program} is not installed")
+        raise tap.Skip(f"{program} is not installed")
     return path
 
 
@@ -243,7 +242,7 @@ def test_groups_and_folders(context):
     """sysusers and tmpfiles, tried below an empty root."""
     sysusers, tmpfiles = needs("systemd-sysusers"), needs("systemd-tmpfiles")
     if os.geteuid() != 0:
-        raise Skip("not root")
+        raise tap.Skip("not root")
     root = context["work"] / "fresh"
     (root / "etc").mkdir(parents=True)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="utf-8")
@@ -261,20 +260,10 @@ def test_groups_and_folders(context):
 
 def test_polkit_answers(context):
     """Every action, for a member of the group katana, another user, and root."""
-    polkitd = "/usr/lib/polkit-1/polkitd"
-    if not os.path.exists(polkitd):
-        raise Skip("polkitd is not installed")
-    needs("dbus-daemon")
-    if os.geteuid() != 0:
-        raise Skip("not root")
-    unshare = needs("unshare")
-    if subprocess.run([unshare, "-m", "true"], stderr=subprocess.DEVNULL,
-                      check=False).returncode != 0:
-        raise Skip("no mount namespace can be made")
     actions = sorted(policy_actions(context["usr"]))
-    answers = json.loads(run(
-        unshare, "-m", "--propagation", "private", sys.executable, __file__, "--polkit",
-        polkitd, str(context["usr"].path("share/polkit-1")), str(context["work"]), *actions))
+    answers = json.loads(run(*polkit.enter(
+        sys.executable, __file__, "--polkit", str(context["usr"].path("share/polkit-1")),
+        str(context["work"]), *actions)))
     for action in actions:
         short = action.removeprefix(PREFIX)
         assert answers["member"][action] == (short in GROUP_MAY), (action, answers)
@@ -287,34 +276,10 @@ def test_polkit_answers(context):
 BUS = """<busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
 <allow receive_sender="*"/><allow send_type="method_call"/></policy></busconfig>"""
-USERS = {"root": 0, "member": 64001, "other": 64002}
-
-
-def mount_polkit_files(policy, work):
-    """Gives polkitd our files and two users, in this namespace only."""
-    empty = work / "empty"
-    empty.mkdir(mode=0o755)
-    run("mount", "--bind", str(policy / "actions"), "/usr/share/polkit-1/actions")
-    run("mount", "--bind", str(policy / "rules.d"), "/usr/share/polkit-1/rules.d")
-    if os.path.isdir("/etc/polkit-1/rules.d"):
-        run("mount", "--bind", str(empty), "/etc/polkit-1/rules.d")
-    passwd = pathlib.Path("/etc/passwd").read_text(encoding="utf-8")
-    group = re.sub(r"(?m)^katana:.*\n", "", pathlib.Path("/etc/group").read_text("utf-8"))
-    for name in ("member", "other"):
-        passwd += f"{name}:x:{USERS[name]}:{USERS[name]}::/:/bin/sh\n"
-        group += f"{name}:x:{USERS[name]}:\n"
-    group += "katana:x:64003:member\n"
-    for name, text in (("passwd", passwd), ("group", group)):
-        copy = work / name
-        copy.write_text(text, encoding="utf-8")
-        copy.chmod(0o644)
-        run("mount", "--bind", str(copy), f"/etc/{name}")
-
-
-def ask_polkit(polkitd, actions, processes):
+def ask_polkit(actions, processes):
     """Starts polkitd and asks it about a waiting process of each user."""
     from gi.repository import Gio, GLib
-    processes.append(subprocess.Popen([polkitd, "--no-debug"], stdout=subprocess.DEVNULL,
+    processes.append(subprocess.Popen([polkit.POLKITD, "--no-debug"], stdout=subprocess.DEVNULL,
                                       stderr=subprocess.DEVNULL))
     bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
     deadline = time.monotonic() + 30
@@ -325,7 +290,7 @@ def ask_polkit(polkitd, actions, processes):
         assert time.monotonic() < deadline, "polkitd has not taken its name within 30 s"
         time.sleep(0.05)
     answers = {}
-    for user, uid in USERS.items():
+    for user, uid in polkit.USERS.items():
         waiting = subprocess.Popen(["sleep", "300"], user=uid, group=uid, extra_groups=[])
         processes.append(waiting)
         stat = pathlib.Path(f"/proc/{waiting.pid}/stat").read_text(encoding="utf-8")
@@ -340,11 +305,11 @@ def ask_polkit(polkitd, actions, processes):
     return answers
 
 
-def polkit_part(polkitd, policy, work, *actions):
+def polkit_part(policy, work, *actions):
     work = pathlib.Path(work)
     # polkitd gives up root and must still reach the bus and our files.
     work.chmod(0o755)
-    mount_polkit_files(pathlib.Path(policy), work)
+    polkit.mount_files(pathlib.Path(policy), work)
     config, address = work / "bus.conf", work / "bus"
     config.write_text(BUS.format(address), encoding="utf-8")
     os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={address}"
@@ -355,7 +320,7 @@ def polkit_part(polkitd, policy, work, *actions):
         while not address.exists():
             assert time.monotonic() < deadline, "dbus-daemon does not listen"
             time.sleep(0.02)
-        print(json.dumps(ask_polkit(polkitd, actions, processes)))
+        print(json.dumps(ask_polkit(actions, processes)))
     finally:
         for process in reversed(processes):
             process.kill()
@@ -376,7 +341,7 @@ def main(source, meson, *interfaces):
             try:
                 function(context)
                 print(f"ok {number} - {name}", flush=True)
-            except Skip as why:
+            except tap.Skip as why:
                 print(f"ok {number} - {name} # SKIP {why}", flush=True)
             except Exception:
                 failed += 1

@@ -645,11 +645,15 @@ if os.fork() == 0:
             assert sum(map(len, logged(m, name))) <= 4 << 20
 
 
-def test_disk_full():
+def need_tmpfs():
     need_root()
     probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "t", "/mnt"], capture_output=True)
     if probe.returncode != 0:
         tap.skip("unshare -m or a tmpfs is not allowed here")
+
+
+def test_disk_full():
+    need_tmpfs()
     with Machine() as m:
         # The disk of 300 KiB is full long before the logs are; then room is made.
         code = """
@@ -684,7 +688,7 @@ sys.exit(3 if full == 0 and free > 0 else 4)
 
 
 def test_start_on_full_disk():
-    need_root()
+    need_tmpfs()
     script = 'd=$1; u=$2; shift 2; mount -t tmpfs -o size=16k,nr_inodes=4,mode=0700,uid=$u t "$d"; ' \
              'head -c 100000 /dev/zero >"$d/serial.log"; touch "$d/data.raw" "$d/args"; ' \
              'chown $u "$d"/*; "$@"; code=$?; ls "$d"; exit $code'

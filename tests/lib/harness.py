@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A service on a bus of its own, for the integration tests.
 
-Everything lies below one temporary folder: bus socket, state, runtime folder, a copy of the
-fake QEMU and of the shim (QEMU's uid must be able to reach them). What was started is ended
+Everything lies below one temporary folder: bus socket, state, runtime folder, copies of the
+programs (other users must be able to reach them). What was started is ended
 by its process id.
 """
 import fcntl
@@ -98,8 +98,12 @@ class World:
                         G_DEBUG="fatal-criticals")
 
     def make_components(self, components):
-        self.components = components or self.folder / "components"
-        if components is None:
+        self.components = self.folder / "components"
+        if components is not None and self.user is None:
+            self.components = components
+        elif components is not None:
+            shutil.copytree(components, self.components)
+        else:
             self.components.mkdir()
             for part in ("vmlinuz", "initrd.img"):
                 (self.components / part).write_bytes(part.encode() * 1000)
@@ -107,8 +111,9 @@ class World:
     def copy_tools(self):
         tools = self.folder / "tools"
         tools.mkdir()
-        shutil.copy(SOURCE / "tests/integration/fake-qemu", tools)
-        shutil.copy(BUILD / "service/launch/katana-hypervisor-shim", tools)
+        for tool in (SOURCE / "tests/integration/fake-qemu", BUILD / "service/launch/katana-hypervisor-shim",
+                     BUILD / "service/katana-hypervisord", BUILD / "cli/katana-hypervisor"):
+            shutil.copy(tool, tools)
         for tool in tools.iterdir():
             tool.chmod(0o755)
         tools.chmod(0o755)
@@ -138,7 +143,7 @@ class World:
         return child
 
     def service_command(self, *more):
-        command = [str(BUILD / "service/katana-hypervisord"), "--shim",
+        command = [str(self.tools / "katana-hypervisord"), "--shim",
                    str(self.tools / "katana-hypervisor-shim"), "--boot-components",
                    str(self.components), *self.options, *more]
         if self.session:
@@ -189,7 +194,7 @@ class World:
 
     def cli(self, *arguments, check=True, text=None, user=None):
         options = {"user": user, "group": user, "extra_groups": []} if user else {}
-        done = subprocess.run([str(BUILD / "cli/katana-hypervisor"), *arguments], env=self.env,
+        done = subprocess.run([str(self.tools / "katana-hypervisor"), *arguments], env=self.env,
                               input=text, capture_output=True, text=True, timeout=180,
                               check=False, **options)
         if check:

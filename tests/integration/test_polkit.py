@@ -1,0 +1,275 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Who may do what on the system bus, with a real polkitd.
+
+The program runs itself again in a mount namespace where polkitd finds our actions, our rule
+and two users. QEMU is the fake one.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+import polkit
+import tap
+from harness import MANAGER, NAME, SOURCE, Failed, World
+
+MEMBER, OTHER = polkit.USERS["member"], polkit.USERS["other"]
+CLIENT = """
+import json, sys
+from gi.repository import Gio, GLib
+bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+count, path, method, options = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+loop, names, kept, interface = GLib.MainLoop(), [], [], method.rpartition('.')[0]
+def done(_, result):
+    try:
+        kept.append(bus.call_with_unix_fd_list_finish(result))
+        names.append('')
+    except GLib.Error as error:
+        names.append(Gio.DBusError.get_remote_error(error) or error.message)
+    print(names[-1], flush=True)
+    if len(names) == count: loop.quit()
+for n in range(count):
+    bus.call_with_unix_fd_list('org.katana.Hypervisor', path, interface,
+        method.rpartition('.')[2], GLib.Variant.parse(None, options), None, 0, 60000, None, None,
+        done)
+loop.run()
+"""
+
+
+class Guarded(World):
+    """A service on a system bus where polkitd answers."""
+
+    def __init__(self, *options, polkitd=True):
+        super().__init__(*options, session=False)
+        self.polkitd = None
+        if polkitd:
+            self.start_polkitd()
+        self.start()
+
+    def start_polkitd(self):
+        self.polkitd = self.spawn([polkit.POLKITD, "--no-debug"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        tap.eventually(self.has_polkit, 30, "polkitd on the bus")
+
+    def has_polkit(self):
+        tap.check(self.polkitd.poll() is None, "polkitd has ended")
+        return b"true" in subprocess.run(
+            ["gdbus", "call", "--system", "--dest", "org.freedesktop.DBus", "--object-path", "/",
+             "--method", "org.freedesktop.DBus.NameHasOwner", "org.freedesktop.PolicyKit1"],
+            env=self.env, capture_output=True, timeout=20, check=False).stdout
+
+    def many(self, count, path, method, arguments, user=MEMBER):
+        """A client that makes many calls at once on one connection."""
+        return subprocess.Popen(
+            ["/usr/bin/python3", "-c", CLIENT, str(count), path, f"{NAME}.{method}", arguments],
+            env=self.env, stdout=subprocess.PIPE, text=True, user=user, group=user,
+            extra_groups=[])
+
+
+def refused(action, *names):
+    try:
+        found = action()
+    except Failed as error:
+        tap.check(error.name in (names or ("NotAuthorized", "NotAuthorizedCanObtain")),
+                  f"{error.name}: {error.message}")
+        return error.message
+    raise AssertionError(f"was served: {found}")
+
+
+def snapshot(world):
+    """All that a refused call must leave as it is."""
+    files = sorted((str(path.relative_to(world.state)), path.lstat().st_size)
+                   for path in (world.state / "instances").rglob("*"))
+    return world.list(), files, sorted(os.listdir(world.state / "images"))
+
+
+def calls(path):
+    """Every method that needs an action, and arguments with which root would be served."""
+    return ((MANAGER, "Manager.CreateInstance", "new", "{}", "{}"),
+            (path, "Instance.Start", "{}"), (path, "Instance.Stop", "{}"),
+            (path, "Instance.OpenLog", "{}"), (path, "Instance.GetConfiguration", "{}"),
+            (path, "Instance.Delete", "{'force': <true>}"))
+
+
+def stranger_is_refused():
+    """a user without the group is refused every method with an action; nothing has changed"""
+    with Guarded() as world:
+        path = world.create("x")
+        known = set(re.findall(r'method name="(\w+)"(?:(?!</method>).)*Action" value="(?!free)',
+                               "".join(file.read_text() for file in
+                                       (SOURCE / "dbus-interfaces").glob("*.xml")), re.S))
+        tap.equal({one[1].split(".")[1] for one in calls(path)}, known, "methods that are tried")
+        for running in (False, True):
+            before = snapshot(world)
+            for one in calls(path):
+                message = refused(lambda one=one: world.call(*one, user=OTHER))
+                tap.check(f"{NAME}." in message, f"names the action: {message}")
+            tap.equal(snapshot(world), before, "what there is")
+            if not running:
+                world.start_instance(path)
+
+
+def reading_is_free():
+    """a user without the group reads lists and properties, and checks a configuration"""
+    with Guarded() as world:
+        path = world.create("x", "{'katana-args': <['--a.key=0x5ec2e7']>}")
+        found = world.call(MANAGER, "Manager.ListInstances", "[]", "{}", user=OTHER)
+        tap.check(path in found and "5ec2e7" not in found, found)
+        world.call(MANAGER, "Manager.FindInstance", "x", user=OTHER)
+        world.call(MANAGER, "Manager.ValidateConfig", "y", "{}", user=OTHER)
+        tap.equal(json.loads(world.cli("--json", "show", "x", user=OTHER).stdout)["name"], "x",
+                  "show")
+
+
+def properties_are_read_only():
+    """Set is refused, to root as well"""
+    with Guarded() as world:
+        path = world.create("x")
+        for user in (None, MEMBER, OTHER):
+            done = subprocess.run(
+                ["gdbus", "call", "--system", "--dest", NAME, "--object-path", path, "--method",
+                 "org.freedesktop.DBus.Properties.Set", f"{NAME}.Instance", "State",
+                 "<'running'>"], env=world.env, capture_output=True, text=True, timeout=20,
+                check=False, **({"user": user, "group": user, "extra_groups": []} if user else {}))
+            tap.check(done.returncode != 0 and "rror" in done.stderr, done.stdout + done.stderr)
+        tap.equal(world.show("x")["state"], "created", "state")
+
+
+def member_is_served():
+    """a member of katana creates, starts, stops, reads logs, deletes; secrets and exposure not"""
+    with Guarded() as world:
+        path = world.create("x", "{'katana-args': <['--a.key=0x5ec2e7']>}", user=MEMBER)
+        tap.equal(world.show("x")["owner_uid"], MEMBER, "owner_uid")
+        world.call(path, "Instance.Start", "{}", user=MEMBER)
+        world.cli("logs", "x", user=MEMBER)
+        refused(lambda: world.call(path, "Instance.GetConfiguration", "{}", user=MEMBER))
+        for exposed in ("{'outbound': <true>}", "{'rpc-address': <'0.0.0.0'>}"):
+            refused(lambda text=exposed: world.create("y", text, user=MEMBER))
+        tap.equal([one["name"] for one in world.list()], ["x"], "instances")
+        world.call(path, "Instance.Stop", "{}", user=MEMBER)
+        world.call(path, "Instance.Delete", "{}", user=MEMBER)
+        tap.equal(world.list(), [], "instances")
+
+
+def root_is_served():
+    """root is served everything, exposure included"""
+    with Guarded() as world:
+        world.create("y", "{'outbound': <true>, 'rpc-address': <'0.0.0.0'>}")
+        path = world.create("x", "{'katana-args': <['--a.key=1']>}")
+        tap.check("--a.key=1" in world.call(path, "Instance.GetConfiguration", "{}"), "arguments")
+        world.start_instance(path)
+
+
+def without_polkitd():
+    """without polkitd root is served and nobody else"""
+    with Guarded(polkitd=False) as world:
+        path = world.create("x")
+        world.start_instance(path)
+        for one in calls(path):
+            refused(lambda one=one: world.call(*one, user=MEMBER), "NotAuthorized")
+        tap.equal(world.show("x")["state"], "running", "state")
+
+
+def polkitd_dies():
+    """a polkitd that dies while it is asked is a refusal, and the next one is asked again"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.polkitd.send_signal(signal.SIGSTOP)
+        client = world.many(1, path, "Instance.Start", "(@a{sv} {},)")
+        try:
+            client.wait(1)
+        except subprocess.TimeoutExpired:
+            pass
+        world.polkitd.kill()
+        world.polkitd.wait(10)
+        tap.equal(client.communicate(timeout=60)[0].strip(), f"{NAME}.Error.NotAuthorized",
+                  "the answer")
+        tap.equal(world.show("x")["state"], "created", "state")
+        world.start_polkitd()
+        world.call(path, "Instance.Start", "{}", user=MEMBER)
+
+
+def state_checked_again():
+    """what polkit's answer was awaited for is gone: NotFound, not a served call"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.polkitd.send_signal(signal.SIGSTOP)
+        client = world.many(1, path, "Instance.Start", "(@a{sv} {},)")
+        try:
+            client.wait(1)
+        except subprocess.TimeoutExpired:
+            pass
+        world.call(path, "Instance.Delete", "{}")
+        world.polkitd.send_signal(signal.SIGCONT)
+        tap.equal(client.communicate(timeout=60)[0].strip(), f"{NAME}.Error.NotFound",
+                  "the answer")
+
+
+def prompts_are_limited():
+    """16 calls of one sender wait for polkit, the others are refused at once"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.polkitd.send_signal(signal.SIGSTOP)
+        client = world.many(20, path, "Instance.Start", "(@a{sv} {},)")
+        early = [client.stdout.readline().strip() for _ in range(4)]
+        tap.equal(early, [f"{NAME}.Error.LimitExceeded"] * 4, "the calls above the limit")
+        world.create("y")
+        world.polkitd.send_signal(signal.SIGCONT)
+        tap.equal(client.communicate(timeout=60)[0].split("\n"), [""] * 17, "the others")
+
+
+def streams_are_limited():
+    """64 open logs of one sender, and as many again once it has gone"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.start_instance(path)
+        for _ in range(2):
+            client = world.many(70, path, "Instance.OpenLog", "(@a{sv} {'follow': <true>},)",
+                                user=0)
+            found = client.communicate(timeout=60)[0].split("\n")[:-1]
+            tap.equal((found.count(""), found.count(f"{NAME}.Error.LimitExceeded")), (64, 6),
+                      "served and refused")
+
+
+def command_line_says_it():
+    """the CLI's exit code is 5, its JSON error names the error and how to get the right"""
+    with Guarded() as world:
+        world.create("x")
+        done = world.cli("--json", "start", "x", user=OTHER, check=False)
+        tap.equal(done.returncode, 5, done.stderr)
+        error = json.loads(done.stderr)["error"]
+        tap.check(error["name"].startswith(f"{NAME}.Error.NotAuthorized"), str(error))
+        tap.check("katana" in error["message"], f"says what to do: {error['message']}")
+
+
+def inside():
+    """The tests, in the mount namespace."""
+    with tempfile.TemporaryDirectory(prefix="kh-polkit-") as work:
+        work = pathlib.Path(work)
+        work.chmod(0o755)
+        polkit.mount_files(polkit.copy_policy(SOURCE, work), work)
+        return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
+                        member_is_served, root_is_served, without_polkitd, polkitd_dies,
+                        state_checked_again, prompts_are_limited, streams_are_limited,
+                        command_line_says_it])
+
+
+def main():
+    if os.environ.get("KH_POLKIT_INSIDE"):
+        return inside()
+    try:
+        command = polkit.enter("/usr/bin/python3", *sys.argv)
+    except tap.Skip as missing:
+        print(f"1..0 # SKIP {missing}")
+        return 0
+    return subprocess.run(command, env=dict(os.environ, KH_POLKIT_INSIDE="1"), timeout=600,
+                          check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
