@@ -1,0 +1,219 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""What a machine's user can do to the service by its two folders, and who owns what.
+
+The traps are laid by the test with root's rights in the names that the VM's user may
+replace; QEMU is the fake one.
+"""
+import os
+import pathlib
+import stat
+import sys
+
+import tap
+from harness import World, as_root, status_of
+
+SECRET = "the-secret-of-another-program"
+
+
+class Outside:
+    """A file of somebody else, to be left as it is."""
+
+    def __init__(self, world):
+        self.path = world.folder / "secret"
+        self.path.write_text(SECRET)
+        self.path.chmod(0o600)
+        self.before = self.look()
+
+    def look(self):
+        found = self.path.stat()
+        return found.st_uid, found.st_mode, found.st_size, found.st_mtime_ns
+
+    def check(self, what):
+        tap.equal(self.look(), self.before, f"{what}: the file outside")
+        tap.equal(self.path.read_text(), SECRET, f"{what}: its text")
+
+
+def symlink(path, outside, _uid):
+    path.symlink_to(outside.path)
+
+
+def folder_symlink(path, outside, _uid):
+    path.symlink_to(outside.path.parent)
+
+
+def hard_link(path, outside, _uid):
+    os.link(outside.path, path)
+
+
+def fifo(path, _outside, uid):
+    os.mkfifo(path, 0o600)
+    os.chown(path, uid, uid)
+
+
+def full_folder(path, _outside, uid):
+    path.mkdir()
+    os.chown(path, uid, uid)
+    (path / "more").mkdir()
+    (path / "more" / "file").write_text("x")
+
+
+def own_socket(path, _outside, uid):
+    import socket
+    listener = socket.socket(socket.AF_UNIX)
+    here = os.open(path.parent, os.O_PATH)
+    listener.bind(f"/proc/self/fd/{here}/{path.name}")
+    os.close(here)
+    os.chown(path, uid, uid)
+
+
+TRAPS = (symlink, folder_symlink, hard_link, fifo, full_folder, own_socket)
+STATE_NAMES = ("serial.log", "qemu.log", "data.raw", "args", "exit-status", "boot-1")
+
+
+def lay(trap, folder, names, outside, uid):
+    for name in names:
+        path = folder / name
+        if path.is_symlink() or path.exists():
+            path.rename(folder / (name + ".moved"))
+        trap(path, outside, uid)
+
+
+def use(world, outside, what):
+    """Everything that a client can ask for; each answers, in whatever way, within a bound."""
+    for words in (("show",), ("logs",), ("logs", "--source", "qemu"), ("logs", "--boot", "-1"),
+                  ("stop", "--timeout", "20"), ("start", "--timeout", "20"), ("logs",)):
+        done = world.cli(words[0], *words[1:], "x", check=False)
+        tap.check(SECRET not in done.stdout + done.stderr, f"{what}: {words} reads outside")
+        tap.check("root:" not in done.stdout, f"{what}: {words} reads outside")
+    outside.check(what)
+
+
+def traps_of(running):
+    as_root()
+    for trap in TRAPS:
+        for where in ("state", "runtime"):
+            what = f"{trap.__name__} in the {where} folder"
+            with World("--stop-timeout", "1", "--start-timeout", "5") as world:
+                world.start()
+                outside = Outside(world)
+                path = world.create("x")
+                world.start_instance(path)
+                shown = world.show("x")
+                state = pathlib.Path(shown["data_directory"])
+                uid = state.stat().st_uid
+                runtime = world.runtime / "katana-hypervisor" / shown["id"]
+                if not running:
+                    world.stop_instance(path)
+                names = STATE_NAMES if where == "state" else os.listdir(runtime)
+                lay(trap, state if where == "state" else runtime, names, outside, uid)
+                use(world, outside, what)
+                world.cli("delete", "--force", "-y", "x")
+                outside.check(what)
+                tap.check(not state.exists() and not runtime.exists(), f"{what}: deleted")
+
+
+def traps_while_running():
+    """links, FIFOs, folders and sockets planted in a running machine's folders"""
+    traps_of(True)
+
+
+def traps_while_stopped():
+    """the same in a stopped machine's folders"""
+    traps_of(False)
+
+
+def traps_over_a_restart():
+    """the service comes up again over folders full of traps"""
+    as_root()
+    for trap in TRAPS:
+        with World() as world:
+            world.start()
+            outside = Outside(world)
+            world.start_instance(world.create("x"))
+            shown = world.show("x")
+            state = pathlib.Path(shown["data_directory"])
+            world.service.kill()
+            world.service.wait(10)
+            runtime = world.runtime / "katana-hypervisor" / shown["id"]
+            lay(trap, state, STATE_NAMES, outside, state.stat().st_uid)
+            lay(trap, runtime, os.listdir(runtime), outside, state.stat().st_uid)
+            world.start()
+            use(world, outside, trap.__name__)
+            world.cli("delete", "--force", "-y", "x")
+            outside.check(trap.__name__)
+
+
+def planted_by_the_machine():
+    """what the machine's own user plants while it runs, with the rights that QEMU has"""
+    as_root()
+    with World("--start-timeout", "5", "--stop-timeout", "1") as world:
+        world.start()
+        outside = Outside(world)
+        world.create("x", "{'katana-args': <['--fake.plant', '.']>}")
+        world.cli("start", "x", check=False)
+        use(world, outside, "planted")
+        passwd = os.stat("/etc/passwd")
+        world.cli("delete", "--force", "-y", "x")
+        tap.equal(os.stat("/etc/passwd"), passwd, "/etc/passwd")
+
+
+def uids_are_never_shared():
+    """two services on one machine, one on each bus, never give two machines one uid"""
+    as_root()
+    with World() as one, World(session=False) as two:
+        one.start()
+        two.start()
+        uids = []
+        for number in range(5):
+            for world in (one, two):
+                path = world.create(f"n{number}")
+                world.start_instance(path)
+                shown = world.show(f"n{number}")
+                uid = int(status_of(shown["main_pid"])["Uid"][0])
+                tap.equal(pathlib.Path(shown["data_directory"]).stat().st_uid, uid, "owner")
+                uids.append(uid)
+        tap.check(0 not in uids and len(set(uids)) == 10, f"uids {uids}")
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def check_modes(world, shown, uid, runtime):
+    me = world.user if world.user is not None else os.geteuid()
+    folder = pathlib.Path(shown["data_directory"])
+    image = pathlib.Path(shown["boot_components"][0]["path"]).parent
+    wanted = [(world.state, 0o711, me), (world.state / "state.db", 0o600, me),
+              (world.state / "lock", 0o600, me), (world.state / "instances", 0o711, me),
+              (world.state / "images", 0o711, me), (image, 0o755, me), (folder, 0o700, uid),
+              (runtime, 0o700, uid)]
+    wanted += [(file, 0o444, me) for file in image.iterdir()]
+    wanted += [(file, 0o600, uid) for file in folder.iterdir()]
+    for path, mode, owner in wanted:
+        tap.equal((oct(mode_of(path)), path.lstat().st_uid), (oct(mode), owner), str(path))
+
+
+def modes():
+    """modes and owners are those of the contract: root on either bus, an ordinary user"""
+    for options in ({"session": True}, {"session": False}, {"session": True, "user": 65534}):
+        if os.geteuid() != 0 and options != {"session": True}:
+            continue
+        with World(**options) as world:
+            world.start()
+            user = options.get("user")
+            world.cli("create", "x", "--auto-start", user=user)
+            import json
+            shown = json.loads(world.cli("--json", "show", "x", user=user).stdout)
+            uid = int(status_of(shown["main_pid"])["Uid"][0])
+            if user is not None or os.geteuid() != 0:
+                tap.equal(uid, user or os.geteuid(), "QEMU's user")
+            runtime = world.runtime / "katana-hypervisor" if world.session else \
+                pathlib.Path("/run/katana-hypervisor")
+            check_modes(world, shown, uid, runtime / shown["id"])
+            world.cli("delete", "--force", "-y", "x", user=user)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
+                      planted_by_the_machine, uids_are_never_shared, modes]))
