@@ -144,7 +144,8 @@ time_text(guint64 usec)
 static char *
 value_text(const char *property, GVariant *value)
 {
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ||
+        g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
         return kh_text_sanitize(g_variant_get_string(value, NULL), TEXT_MAX);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
         return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");

@@ -222,6 +222,19 @@ start(KhCli *cli, const char *path, GError **error)
     return reply != NULL;
 }
 
+/* More vCPUs than processors are allowed and slow. */
+static void
+warn_of_vcpus(KhCli *cli, GVariant *properties)
+{
+    guint32 vcpus = 0;
+
+    g_variant_lookup(properties, "Vcpus", "u", &vcpus);
+    if (cli->host == NULL && vcpus > g_get_num_processors())
+        g_printerr("katana-hypervisor: warning: %u vCPUs are more than the %u processors of this "
+                   "machine\n",
+                   vcpus, g_get_num_processors());
+}
+
 static gboolean
 print(KhCli *cli, const char *path, GError **error)
 {
@@ -230,6 +243,7 @@ print(KhCli *cli, const char *path, GError **error)
 
     if (properties == NULL)
         return FALSE;
+    warn_of_vcpus(cli, properties);
     if (cli->json) {
         g_autoptr(JsonNode) node = kh_output_properties(properties);
 

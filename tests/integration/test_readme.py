@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""README's tour and the seed's Quick Start commands, as a newcomer would paste them.
+
+The tour names build/, so it is run where the build folder is that one.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import tap
+from harness import BUILD, SOURCE, World, components
+
+QUICK_START = """
+set -ex
+katana-hypervisor create dev1
+katana-hypervisor delete -y dev1
+katana-hypervisor create dev1 \\
+  --vcpus 4 \\
+  --memory 8G \\
+  --storage 20G \\
+  --port 5050
+katana-hypervisor list
+katana-hypervisor start dev1
+katana-hypervisor logs dev1
+timeout 2 katana-hypervisor logs dev1 -f || test $? = 124
+curl http://localhost:5050/
+curl -X POST http://localhost:5050 \\
+  -H "Content-Type: application/json" \\
+  -d '{"jsonrpc":"2.0","method":"starknet_chainId","params":[],"id":1}'
+katana-hypervisor stop dev1
+katana-hypervisor delete dev1
+katana-hypervisor create dev1 --auto-start
+katana-hypervisor stop dev1
+katana-hypervisor delete dev1
+"""
+
+
+def tour():
+    """The shell blocks of "Five minutes" but the one that starts the shell, and the outputs."""
+    text = (SOURCE / "README.md").read_text(encoding="utf-8")
+    part = re.search(r"## Five minutes\n(.*?)\n## ", text, re.S)[1]
+    blocks = re.findall(r"```sh\n(.*?)```", part, re.S)
+    outputs = [line.strip() for line in re.findall(r"(?m)^    (.+)$", part)]
+    return blocks, outputs
+
+
+def free_port_5050():
+    import socket
+    try:
+        socket.create_server(("127.0.0.1", 5050)).close()
+    except OSError:
+        tap.skip("port 5050 is in use")
+
+
+def readme_tour():
+    """README's tour, pasted line by line, prints what README says"""
+    if BUILD != SOURCE / "build":
+        tap.skip(f"the tour names build/, this build is in {BUILD}")
+    free_port_5050()
+    components()
+    blocks, outputs = tour()
+    tap.equal(blocks[0].strip(), "dbus-run-session -- bash", "the first command")
+    # Root's own home is closed to others as well.
+    home = tempfile.mkdtemp(prefix="kh-readme-")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    try:
+        done = subprocess.run(["dbus-run-session", "--", "bash", "-e"], env=dict(env, HOME=home),
+                              input="".join(blocks[1:]), cwd=SOURCE, capture_output=True,
+                              text=True, timeout=180, check=False)
+    finally:
+        shutil.rmtree(home)
+    tap.equal(done.returncode, 0, done.stdout + done.stderr)
+    printed = re.sub(r" +", " ", done.stdout)
+    for line in outputs:
+        # Process ids differ.
+        line = re.sub(r" +", " ", re.sub(r" \d+$", "", line))
+        tap.check(line in printed, f"{line!r} is not in:\n{done.stdout}")
+
+
+def quick_start():
+    """the commands of the project's first Quick Start work as written"""
+    free_port_5050()
+    with World(fake=True, components=components()) as world:
+        world.start()
+        env = dict(world.env, PATH=f"{world.tools}:{os.environ['PATH']}")
+        done = subprocess.run(["bash", "-c", QUICK_START], env=env, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=120, check=False)
+        tap.equal(done.returncode, 0, done.stdout + done.stderr)
+        tap.check('{"health":true}' in done.stdout.replace(" ", ""), done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run([readme_tour, quick_start]))
