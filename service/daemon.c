@@ -267,14 +267,15 @@ gboolean
 kh_daemon_run(const KhSettings *settings, GError **error)
 {
     g_autoptr(Daemon) self = g_new0(Daemon, 1);
+    g_autoptr(KhLimits) limits = kh_limits_new();
     g_autoptr(KhAuthority) authority = kh_authority_new(
-        settings->session || geteuid() != 0 ? KH_AUTHORITY_OWNER : KH_AUTHORITY_POLKIT);
+        settings->session || geteuid() != 0 ? KH_AUTHORITY_OWNER : KH_AUTHORITY_POLKIT, limits);
 
     self->settings = settings;
     if (!set_up(self, error))
         return FALSE;
     self->loop = g_main_loop_new(NULL, FALSE);
-    self->gate = kh_gate_new(authority);
+    self->gate = kh_gate_new(authority, limits);
     g_unix_signal_add(SIGTERM, on_signal, self);
     g_unix_signal_add(SIGINT, on_signal, self);
     connect_later(self, 0);

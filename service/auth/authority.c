@@ -11,6 +11,7 @@
 struct _KhAuthority {
     GObject parent_instance;
     KhAuthorityKind kind;
+    KhLimits *limits;
     PolkitAuthority *polkit; /* once it has answered */
 };
 
@@ -19,7 +20,10 @@ G_DEFINE_FINAL_TYPE(KhAuthority, kh_authority, G_TYPE_OBJECT)
 static void
 kh_authority_finalize(GObject *object)
 {
-    g_clear_object(&KH_AUTHORITY(object)->polkit);
+    KhAuthority *self = KH_AUTHORITY(object);
+
+    g_clear_object(&self->polkit);
+    g_clear_pointer(&self->limits, kh_limits_unref);
     G_OBJECT_CLASS(kh_authority_parent_class)->finalize(object);
 }
 
@@ -35,11 +39,12 @@ kh_authority_init(KhAuthority *self)
 }
 
 KhAuthority *
-kh_authority_new(KhAuthorityKind kind)
+kh_authority_new(KhAuthorityKind kind, KhLimits *limits)
 {
     KhAuthority *self = g_object_new(KH_TYPE_AUTHORITY, NULL);
 
     self->kind = kind;
+    self->limits = kh_limits_ref(limits);
     return self;
 }
 
@@ -49,6 +54,7 @@ typedef struct {
     PolkitDetails *details;
     gboolean interactive;
     guint32 uid;
+    KhLimits *prompting; /* while it counts as a prompt */
 } Check;
 
 static void
@@ -56,6 +62,10 @@ check_free(gpointer data)
 {
     Check *check = data;
 
+    if (check->prompting != NULL) {
+        kh_limits_leave(check->prompting, check->sender, KH_LIMIT_PROMPTS);
+        kh_limits_unref(check->prompting);
+    }
     g_free(check->sender);
     g_free(check->action);
     g_object_unref(check->details);
@@ -123,22 +133,23 @@ on_polkit_found(GObject *source, GAsyncResult *result, gpointer data)
     ask_polkit(self, g_steal_pointer(&task));
 }
 
+/* Takes @task. */
 static void
-decide(KhAuthority *self, GTask *task)
+prompt(KhAuthority *self, GTask *task)
 {
     Check *check = g_task_get_task_data(task);
+    GError *error = NULL;
 
-    if (check->uid == 0 || (self->kind == KH_AUTHORITY_OWNER && check->uid == geteuid())) {
-        g_task_return_boolean(task, TRUE);
+    if (!kh_limits_enter(self->limits, check->sender, KH_LIMIT_PROMPTS, &error)) {
+        g_task_return_error(task, error);
         g_object_unref(task);
-    } else if (self->kind == KH_AUTHORITY_OWNER) {
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "only the service's own user may");
-        g_object_unref(task);
-    } else if (self->polkit != NULL) {
-        ask_polkit(self, task);
-    } else {
-        polkit_authority_get_async(NULL, on_polkit_found, task);
+        return;
     }
+    check->prompting = kh_limits_ref(self->limits);
+    if (self->polkit != NULL)
+        ask_polkit(self, task);
+    else
+        polkit_authority_get_async(NULL, on_polkit_found, task);
 }
 
 static void
@@ -155,7 +166,12 @@ on_uid_found(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_variant_get(reply, "(u)", &check->uid);
-    decide(self, g_steal_pointer(&task));
+    if (check->uid == 0 || (self->kind == KH_AUTHORITY_OWNER && check->uid == geteuid()))
+        g_task_return_boolean(task, TRUE);
+    else if (self->kind == KH_AUTHORITY_OWNER)
+        deny(task, KH_ERROR_NOT_AUTHORIZED, "only the service's own user may");
+    else
+        prompt(self, g_steal_pointer(&task));
 }
 
 static PolkitDetails *

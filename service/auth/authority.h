@@ -7,6 +7,8 @@
 
 #include <gio/gio.h>
 
+#include "limits.h"
+
 G_BEGIN_DECLS
 
 /**
@@ -22,13 +24,15 @@ typedef enum {
 #define KH_TYPE_AUTHORITY (kh_authority_get_type())
 G_DECLARE_FINAL_TYPE(KhAuthority, kh_authority, KH, AUTHORITY, GObject)
 
-KhAuthority *kh_authority_new(KhAuthorityKind kind);
+/* Questions to polkit count as KH_LIMIT_PROMPTS of @limits. */
+KhAuthority *kh_authority_new(KhAuthorityKind kind, KhLimits *limits);
 
 /*
  * Asks whether @sender, a unique name on @connection, may do the polkit action
  * KH_ACTION_PREFIX + @action. @details (names to texts, may be NULL) are for polkit's rules
  * and messages. With @interactive a person may be asked. Errors: KH_ERROR_NOT_AUTHORIZED,
- * _CAN_OBTAIN, _DISMISSED; whatever goes wrong is the first of them.
+ * _CAN_OBTAIN, _DISMISSED, and KH_ERROR_LIMIT_EXCEEDED; whatever else goes wrong is the first
+ * of them.
  */
 void kh_authority_check_async(KhAuthority *self, GDBusConnection *connection, const char *sender,
                               const char *action, GHashTable *details, gboolean interactive,

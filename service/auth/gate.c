@@ -30,9 +30,14 @@ typedef struct {
     const GDBusInterfaceVTable *generated;
 } Tables;
 
-static G_DEFINE_QUARK(kh - gate - tables, tables)
+static GQuark
+tables_quark(void)
+{
+    return g_quark_from_static_string("kh-gate-tables");
+}
 
-    static void kh_gate_finalize(GObject *object)
+static void
+kh_gate_finalize(GObject *object)
 {
     KhGate *self = KH_GATE(object);
 
@@ -50,15 +55,15 @@ kh_gate_class_init(KhGateClass *class)
 static void
 kh_gate_init(KhGate *self)
 {
-    self->limits = kh_limits_new();
 }
 
 KhGate *
-kh_gate_new(KhAuthority *authority)
+kh_gate_new(KhAuthority *authority, KhLimits *limits)
 {
     KhGate *self = g_object_new(KH_TYPE_GATE, NULL);
 
     self->authority = g_object_ref(authority);
+    self->limits = kh_limits_ref(limits);
     return self;
 }
 
@@ -148,7 +153,6 @@ on_decided(GObject *source, GAsyncResult *result, gpointer data)
     guint32 uid;
 
     if (!kh_authority_check_finish(KH_AUTHORITY(source), result, &uid, &error)) {
-        kh_limits_leave(call->gate->limits, call->sender, KH_LIMIT_PROMPTS);
         log_denial(call, error);
         g_dbus_method_invocation_return_gerror(call->invocation, error);
         return;
@@ -159,7 +163,6 @@ on_decided(GObject *source, GAsyncResult *result, gpointer data)
         ask(g_steal_pointer(&call), ACTION_EXPOSE);
         return;
     }
-    kh_limits_leave(call->gate->limits, call->sender, KH_LIMIT_PROMPTS);
     pass_on(call);
 }
 
@@ -237,9 +240,7 @@ enter(Call *call, const char *method, GVariant *parameters)
     g_autoptr(Call) owned = call;
     g_autoptr(GError) error = NULL;
 
-    if (!count_call(call, &error) ||
-        (!g_str_equal(call->action, ACTION_FREE) &&
-         !kh_limits_enter(call->gate->limits, call->sender, KH_LIMIT_PROMPTS, &error))) {
+    if (!count_call(call, &error)) {
         g_dbus_method_invocation_return_gerror(call->invocation, error);
         return;
     }

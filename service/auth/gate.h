@@ -15,7 +15,8 @@ G_BEGIN_DECLS
 #define KH_TYPE_GATE (kh_gate_get_type())
 G_DECLARE_FINAL_TYPE(KhGate, kh_gate, KH, GATE, GObject)
 
-KhGate *kh_gate_new(KhAuthority *authority);
+/* Calls count as KH_LIMIT_CALLS of @limits. */
+KhGate *kh_gate_new(KhAuthority *authority, KhLimits *limits);
 
 /* The limits it counts against; owned by the gate. */
 KhLimits *kh_gate_get_limits(KhGate *self);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much one sender may have under way at once. Used by the gate for calls, and by
- * OpenLog for streams; a limit that is reached is KH_ERROR_LIMIT_EXCEEDED.
+ * How much one sender may have under way at once. Used by the gate for calls, by the
+ * authority for questions to polkit, and by OpenLog for streams; a limit that is reached is
+ * KH_ERROR_LIMIT_EXCEEDED.
  */
 #pragma once
 
@@ -11,7 +12,7 @@ G_BEGIN_DECLS
 
 /**
  * KhLimit:
- * @KH_LIMIT_PROMPTS: calls that wait for authorization
+ * @KH_LIMIT_PROMPTS: questions that polkit has not answered
  * @KH_LIMIT_CALLS: calls without a reply yet
  * @KH_LIMIT_STREAMS: open log streams
  */
