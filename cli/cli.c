@@ -8,6 +8,7 @@
 #include "error.h"
 #include "names.h"
 
+#define LINES_MAX 64
 #define MESSAGE_MAX 4096
 
 /* Exit codes of the service's errors (design: "Command line"); all others are 1. */
@@ -85,6 +86,21 @@ print_json_error(const GError *error, const char *message)
     g_printerr("%s\n", text);
 }
 
+/* Some errors end with lines of a log. */
+static char *
+sanitize_lines(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", LINES_MAX);
+
+    for (guint i = 0; lines[i] != NULL; i++) {
+        char *line = kh_text_sanitize(lines[i], MESSAGE_MAX);
+
+        g_free(lines[i]);
+        lines[i] = line;
+    }
+    return g_strjoinv("\n", lines);
+}
+
 int
 kh_cli_fail(KhCli *cli, GError *failure)
 {
@@ -92,7 +108,7 @@ kh_cli_fail(KhCli *cli, GError *failure)
     g_autofree char *message = NULL;
 
     g_dbus_error_strip_remote_error(error);
-    message = kh_text_sanitize(error->message, MESSAGE_MAX);
+    message = sanitize_lines(error->message);
     if (cli->json)
         print_json_error(error, message);
     else

@@ -210,16 +210,18 @@ count_call(Call *call, GError **error)
     return TRUE;
 }
 
-static void
-describe(Call *call, const char *method, GVariant *parameters)
+/* Transfer full. */
+static GHashTable *
+describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *parameters)
 {
+    GHashTable *details = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     KhGateDescribe function =
-        (KhGateDescribe)(void (*)(void))g_object_get_data(G_OBJECT(call->skeleton), DATA_DESCRIBE);
+        (KhGateDescribe)(void (*)(void))g_object_get_data(G_OBJECT(skeleton), DATA_DESCRIBE);
 
-    call->details = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g_hash_table_insert(call->details, g_strdup("operation"), g_strdup(method));
+    g_hash_table_insert(details, g_strdup("operation"), g_strdup(method));
     if (function != NULL)
-        function(call->skeleton, method, parameters, call->details);
+        function(skeleton, method, parameters, details);
+    return details;
 }
 
 static gboolean
@@ -248,7 +250,7 @@ enter(Call *call, const char *method, GVariant *parameters)
         pass_on(call);
         return;
     }
-    describe(call, method, parameters);
+    call->details = describe(call->skeleton, method, parameters);
     ask(g_steal_pointer(&owned), call->action);
 }
 
@@ -305,4 +307,35 @@ kh_gate_attach(KhGate *self, GDBusInterfaceSkeleton *skeleton, KhGateDescribe fu
 {
     g_object_set_data_full(G_OBJECT(skeleton), DATA_GATE, g_object_ref(self), g_object_unref);
     g_object_set_data(G_OBJECT(skeleton), DATA_DESCRIBE, (gpointer)(void (*)(void))function);
+}
+
+static void
+on_answered(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    guint32 uid;
+
+    g_task_return_boolean(task,
+                          kh_authority_check_finish(KH_AUTHORITY(source), result, &uid, NULL));
+}
+
+void
+kh_gate_ask_async(KhGate *self, GDBusInterfaceSkeleton *skeleton, GDBusMethodInvocation *invocation,
+                  const char *action, GAsyncReadyCallback callback, gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    g_autoptr(GHashTable) details =
+        describe(skeleton, g_dbus_method_invocation_get_method_name(invocation),
+                 g_dbus_method_invocation_get_parameters(invocation));
+
+    g_task_set_source_tag(task, kh_gate_ask_async);
+    kh_authority_check_async(self->authority, g_dbus_method_invocation_get_connection(invocation),
+                             g_dbus_method_invocation_get_sender(invocation), action, details,
+                             FALSE, on_answered, task);
+}
+
+gboolean
+kh_gate_ask_finish(KhGate *self, GAsyncResult *result)
+{
+    return g_task_propagate_boolean(G_TASK(result), NULL);
 }

@@ -34,6 +34,17 @@ typedef void (*KhGateDescribe)(GDBusInterfaceSkeleton *skeleton, const char *met
 /* Gives @skeleton, of a guarded class, its gate. */
 void kh_gate_attach(KhGate *self, GDBusInterfaceSkeleton *skeleton, KhGateDescribe describe);
 
+/*
+ * Asks, without a prompt, whether the caller of @invocation, a call on @skeleton, may do
+ * @action as well.
+ */
+void kh_gate_ask_async(KhGate *self, GDBusInterfaceSkeleton *skeleton,
+                       GDBusMethodInvocation *invocation, const char *action,
+                       GAsyncReadyCallback callback, gpointer user_data);
+
+/* Whether he may; a question that failed is a no. */
+gboolean kh_gate_ask_finish(KhGate *self, GAsyncResult *result);
+
 /* The uid of the caller of @invocation, which came through a gate. */
 guint32 kh_gate_get_caller_uid(GDBusMethodInvocation *invocation);
 

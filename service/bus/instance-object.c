@@ -8,6 +8,7 @@
 #include "error.h"
 #include "instance/preparation.h"
 #include "launch/shim-protocol.h"
+#include "log-excerpt.h"
 #include "options.h"
 #include "state/log-stream.h"
 
@@ -150,22 +151,47 @@ on_operation_done(GObject *source, GAsyncResult *result, gpointer data)
         return_error(invocation, error);
 }
 
+/* A start on its way; the skeleton is held for what the log's excerpt needs. */
+typedef struct {
+    KhInstanceObject *object;
+    GDBusMethodInvocation *invocation;
+} Start;
+
+static void
+on_started(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autofree Start *start = data;
+    g_autoptr(KhInstanceObject) object = start->object;
+    GError *error = NULL;
+
+    if (kh_instance_operation_finish(KH_INSTANCE(source), result, &error))
+        g_dbus_method_invocation_return_value(start->invocation, NULL);
+    else
+        kh_log_excerpt_answer(KH_INSTANCE(source), object->gate, G_DBUS_INTERFACE_SKELETON(object),
+                              start->invocation,
+                              kh_error_import(error, KH_ERROR_FAILED, "The service"));
+}
+
 static gboolean
 on_start(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
 {
     static const KhOption known[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
     GError *error = NULL;
     gint64 timeout;
+    Start *start;
 
     if (!kh_options_check(options, known, &error) ||
         !kh_options_get_timeout(options, &timeout, &error)) {
         return_error(invocation, error);
         return TRUE;
     }
+    start = g_new0(Start, 1);
+    start->object = g_object_ref(self);
+    start->invocation = invocation;
     if (timeout == 0)
         timeout = (gint64)self->host->start_timeout * G_USEC_PER_SEC;
     kh_instance_start_async(self->instance, !kh_options_get_boolean(options, "no-wait"), timeout,
-                            on_operation_done, invocation);
+                            on_started, start);
     return TRUE;
 }
 

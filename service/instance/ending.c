@@ -49,28 +49,13 @@ read_tail(int folder, const char *name, gint64 uid)
     return n < 0 ? NULL : g_steal_pointer(&text);
 }
 
-static char *
-last_line(int folder, const char *name, gint64 uid)
-{
-    g_autofree char *text = read_tail(folder, name, uid);
-    char *feed;
-
-    if (text == NULL)
-        return g_strdup("it said nothing");
-    g_strchomp(text);
-    feed = strrchr(text, '\n');
-    return kh_text_sanitize(feed != NULL ? feed + 1 : text, SENTENCE_MAX);
-}
-
 static GError *
-of_exit_code(int folder, gint64 uid, int code)
+of_exit_code(int code)
 {
-    g_autofree char *line = NULL;
-
     if (code == 0)
         return g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest has powered itself off");
-    line = last_line(folder, KH_FILE_QEMU_LOG, uid);
-    return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED, "QEMU ended with code %d: %s", code, line);
+    return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                       "QEMU ended with code %d; its log, source \"qemu\", says why", code);
 }
 
 GError *
@@ -88,7 +73,7 @@ kh_ending_describe(int folder, gint64 uid)
     if (fatal != NULL)
         return g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest gave up: %s", fatal);
     if (status != NULL && sscanf(status, "exited %d", &number) == 1)
-        return of_exit_code(folder, uid, number);
+        return of_exit_code(number);
     return g_error_new(
         KH_ERROR, KH_ERROR_FAILED,
         "The machine's shim was killed, and QEMU with it: it has left no exit status");

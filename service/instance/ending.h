@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why a machine has ended: from the shim's exit-status file, the guest's FATAL line and
- * QEMU's last words, all of them hostile. Used by the instance when a machine ends that
- * nobody stopped.
+ * Why a machine has ended: from the shim's exit-status file and the guest's FATAL line,
+ * both hostile. Used by the instance when a machine ends that nobody stopped. What it says
+ * becomes a property that everyone may read: no other line of a log is in it.
  */
 #pragma once
 

@@ -212,7 +212,11 @@ def start_times_out():
     with World() as world:
         world.start()
         path = world.create("x", args("--fake.never-ready"))
-        refused("TimedOut", lambda: world.start_instance(path, "{'timeout-usec': <uint64 1000000>}"))
+        late = refused("TimedOut",
+                       lambda: world.start_instance(path, "{'timeout-usec': <uint64 1000000>}"))
+        log = (world.instance_folder("x") / "serial.log").read_text()
+        tap.equal([line.strip() for line in late.split("; its log ends:\n")[1].split("\n")],
+                  [line.strip() for line in log.strip().split("\n")[-20:]], "the log's last lines")
         shown = world.show("x")
         tap.equal(shown["state"], "starting", "state")
         tap.check(is_alive(shown["main_pid"]), "QEMU lives")

@@ -18,7 +18,14 @@ import polkit
 import tap
 from harness import MANAGER, NAME, SOURCE, Failed, World
 
-MEMBER, OTHER = polkit.USERS["member"], polkit.USERS["other"]
+MEMBER, OTHER, OPERATOR = (polkit.USERS[name] for name in ("member", "other", "operator"))
+# An administrator's own: one who may start and stop, and read no log.
+OPERATOR_RULE = """
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.katana.Hypervisor.operate" && subject.user == "operator")
+        return polkit.Result.YES;
+});
+"""
 CLIENT = """
 import json, sys
 from gi.repository import Gio, GLib
@@ -194,6 +201,22 @@ def polkitd_dies():
         world.call(path, "Instance.Start", "{}", user=MEMBER)
 
 
+def errors_without_the_log():
+    """lines of the log are in an error for one who may read it, and in no property"""
+    with Guarded() as world:
+        for words, name, says in ((("--fake.exit", "3"), "LaunchFailed", "could not set up"),
+                                  (("--fake.fatal", "disk_lost"), "GuestFailed", "FATAL:")):
+            path = world.create("x", "{'katana-args': <" + str(list(words)) + ">}")
+            message = refused(lambda path=path: world.call(path, "Instance.Start", "{}",
+                                                           user=OPERATOR), name)
+            tap.check(says not in message, f"an operator's error: {message}")
+            message = refused(lambda path=path: world.call(path, "Instance.Start", "{}",
+                                                           user=MEMBER), name)
+            tap.check(says in message, f"a member's error: {message}")
+            tap.check(says not in json.dumps(world.show("x")), "a property")
+            world.call(path, "Instance.Delete", "{}")
+
+
 def state_checked_again():
     """what polkit's answer was awaited for is gone: NotFound, not a served call"""
     with Guarded() as world:
@@ -254,10 +277,12 @@ def inside():
     with tempfile.TemporaryDirectory(prefix="kh-polkit-") as work:
         work = pathlib.Path(work)
         work.chmod(0o755)
-        polkit.mount_files(polkit.copy_policy(SOURCE, work), work)
+        policy = polkit.copy_policy(SOURCE, work)
+        (policy / "rules.d" / "10-operator.rules").write_text(OPERATOR_RULE)
+        polkit.mount_files(policy, work)
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
                         member_is_served, root_is_served, without_polkitd, polkitd_dies,
-                        state_checked_again, prompts_are_limited, streams_are_limited,
+                        errors_without_the_log, state_checked_again, prompts_are_limited, streams_are_limited,
                         command_line_says_it])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real polkitd with this project's actions and rules, and two users to ask about.
+"""A real polkitd with this project's actions and rules, and users to ask about.
 
 The files are bound over the machine's own in a mount namespace of the caller, who makes it
 with enter(). Used by test_install.py and test_polkit.py.
@@ -13,8 +13,8 @@ import subprocess
 import tap
 
 POLKITD = "/usr/lib/polkit-1/polkitd"
-# member is in the group katana, other is not.
-USERS = {"root": 0, "member": 64001, "other": 64002}
+# member is in the group katana, other and operator are not.
+USERS = {"root": 0, "member": 64001, "other": 64002, "operator": 64004}
 
 
 def enter(*command):
@@ -40,7 +40,7 @@ def bind_file(work, name, text):
 
 
 def mount_files(policy, work):
-    """Gives polkitd the folder's actions/ and rules.d/ and two users, in this namespace only."""
+    """Gives polkitd the folder's actions/ and rules.d/ and the users, in this namespace only."""
     empty = work / "empty"
     empty.mkdir(mode=0o755)
     for name in ("actions", "rules.d"):
@@ -49,7 +49,7 @@ def mount_files(policy, work):
         bind(empty, "/etc/polkit-1/rules.d")
     passwd = pathlib.Path("/etc/passwd").read_text(encoding="utf-8")
     group = re.sub(r"(?m)^katana:.*\n", "", pathlib.Path("/etc/group").read_text("utf-8"))
-    for name in ("member", "other"):
+    for name in ("member", "other", "operator"):
         passwd += f"{name}:x:{USERS[name]}:{USERS[name]}::/:/bin/sh\n"
         group += f"{name}:x:{USERS[name]}:\n"
     bind_file(work, "passwd", passwd)

@@ -233,8 +233,8 @@ endings(Fixture *f, gconstpointer data)
     g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
     g_assert_cmpint(unlinkat(f->folder, "serial.log", 0), ==, 0);
     append(f, "exit-status", "exited 1\n");
-    append(f, "qemu.log", "warning\nqemu: could not set up host forwarding rule\n");
-    assert_end(f, KH_ERROR_LAUNCH_FAILED, "host forwarding");
+    append(f, "qemu.log", "qemu: secret\n");
+    assert_end(f, KH_ERROR_LAUNCH_FAILED, "QEMU ended with code 1; its log");
 }
 
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* The last lines of a log in an error; see log-excerpt.h. */
+#include "log-excerpt.h"
+
+#include <gio/gunixinputstream.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "launch/shim-protocol.h"
+#include "state/log-stream.h"
+
+#define ACTION_READ_LOGS "read-logs"
+#define LINES 20
+#define LINE_MAX_BYTES 240
+#define READ_MAX 65536 /* of the lines together; longer ones are cut off at the end */
+
+typedef struct {
+    KhInstance *instance;
+    GDBusMethodInvocation *invocation; /* until it is answered */
+    GError *error;
+    char *text;
+} Answer;
+
+static void
+answer_free(Answer *answer)
+{
+    g_object_unref(answer->instance);
+    g_error_free(answer->error);
+    g_free(answer->text);
+    g_free(answer);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Answer, answer_free)
+
+static void
+send(Answer *answer)
+{
+    g_dbus_method_invocation_return_gerror(g_steal_pointer(&answer->invocation), answer->error);
+}
+
+static void
+append_lines(Answer *answer)
+{
+    g_autoptr(GString) message = g_string_new(answer->error->message);
+    g_auto(GStrv) lines = g_strsplit(g_strchomp(answer->text), "\n", LINES);
+
+    g_string_append(message, "; its log ends:");
+    for (guint i = 0; lines[i] != NULL; i++) {
+        g_autofree char *line = kh_text_sanitize(g_strchomp(lines[i]), LINE_MAX_BYTES);
+
+        g_string_append_printf(message, "\n  %s", line);
+    }
+    g_free(answer->error->message);
+    answer->error->message = g_string_free(g_steal_pointer(&message), FALSE);
+}
+
+static void
+on_read(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(Answer) answer = data;
+    gsize n = 0;
+
+    g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, &n, NULL);
+    for (gsize i = 0; i < n; i++)
+        if (answer->text[i] == '\0')
+            answer->text[i] = ' ';
+    if (n > 0)
+        append_lines(answer);
+    send(answer);
+}
+
+/* The read end of a pipe with the lines; -1 when there is no log. */
+static int
+open_log(Answer *answer)
+{
+    const KhLogRequest request = {.name = answer->error->code == KH_ERROR_LAUNCH_FAILED
+                                              ? KH_FILE_QEMU_LOG
+                                              : KH_FILE_SERIAL_LOG,
+                                  .uid = kh_instance_get_record(answer->instance)->vm_uid,
+                                  .lines = LINES};
+    int folder = kh_instance_open_folder(answer->instance, NULL);
+    int fd = folder < 0 ? -1 : kh_log_stream_open(folder, &request, NULL, NULL, NULL);
+
+    if (folder >= 0)
+        close(folder);
+    return fd;
+}
+
+static void
+on_asked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(Answer) answer = data;
+    g_autoptr(GInputStream) stream = NULL;
+    int fd = -1;
+
+    if (kh_gate_ask_finish(KH_GATE(source), result))
+        fd = open_log(answer);
+    if (fd < 0) {
+        send(answer);
+        return;
+    }
+    stream = g_unix_input_stream_new(fd, TRUE);
+    answer->text = g_malloc0(READ_MAX + 1);
+    g_input_stream_read_all_async(stream, answer->text, READ_MAX, G_PRIORITY_DEFAULT, NULL, on_read,
+                                  answer);
+    g_steal_pointer(&answer);
+}
+
+void
+kh_log_excerpt_answer(KhInstance *instance, KhGate *gate, GDBusInterfaceSkeleton *skeleton,
+                      GDBusMethodInvocation *invocation, GError *error)
+{
+    Answer *answer;
+
+    if (!g_error_matches(error, KH_ERROR, KH_ERROR_TIMED_OUT) &&
+        !g_error_matches(error, KH_ERROR, KH_ERROR_GUEST_FAILED) &&
+        !g_error_matches(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED)) {
+        g_dbus_method_invocation_take_error(invocation, error);
+        return;
+    }
+    answer = g_new0(Answer, 1);
+    answer->instance = g_object_ref(instance);
+    answer->invocation = invocation;
+    answer->error = error;
+    kh_gate_ask_async(gate, skeleton, invocation, ACTION_READ_LOGS, on_asked, answer);
+}
