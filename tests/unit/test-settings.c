@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the service's settings: file, options, their order and what is refused. */
+#include "settings.h"
+
+#include <glib/gstdio.h>
+
+#include "error.h"
+
+typedef struct {
+    char *folder, *file;
+} Fixture;
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    f->folder = g_dir_make_tmp("kh-settings-XXXXXX", NULL);
+    f->file = g_build_filename(f->folder, "test.conf", NULL);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_unlink(f->file);
+    g_rmdir(f->folder);
+    g_free(f->file);
+    g_free(f->folder);
+}
+
+/* Reads @text as the file, then @option; NULL for none. */
+static KhSettings *
+settings_of(Fixture *f, const char *text, const char *option, GError **error)
+{
+    g_autofree char *config = g_strconcat("--config=", f->file, NULL);
+    char *argv[] = {(char *)"katana-hypervisord", config, (char *)option, NULL};
+
+    g_assert_true(g_file_set_contents(f->file, text, -1, NULL));
+    return kh_settings_read(option == NULL ? 2 : 3, argv, error);
+}
+
+static void
+defaults(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s = settings_of(f, "", NULL, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(s->runtime_dir, ==, "/run/katana-hypervisor");
+    g_assert_cmpstr(s->accelerator, ==, "auto");
+    g_assert_cmpuint(s->ports.first, ==, 5050);
+    g_assert_cmpuint(s->ports.last, ==, 6049);
+    g_assert_cmpuint(s->start_timeout, ==, 120);
+    g_assert_cmpuint(s->stop_timeout, ==, 30);
+    g_assert_cmpuint(s->uids.first, ==, 1879113728);
+}
+
+static void
+option_over_file(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s = settings_of(
+        f, "[hypervisor]\nstart-timeout=7\nstop-timeout=8\nport-range=6000-6001\nlog-size = 1M\n",
+        "--start-timeout=9", &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(s->start_timeout, ==, 9);
+    g_assert_cmpuint(s->stop_timeout, ==, 8);
+    g_assert_cmpuint(s->ports.first, ==, 6000);
+    g_assert_cmpuint(s->log_size, ==, 1 << 20);
+}
+
+static void
+unknown_key(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s = NULL;
+
+    g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING,
+                          "*unknown key \"stop-timeuot\"; did you mean \"stop-timeout\"?");
+    s = settings_of(f, "[hypervisor]\nstop-timeuot=8\n", NULL, &error);
+    g_test_assert_expected_messages();
+    g_assert_no_error(error);
+    g_assert_cmpuint(s->stop_timeout, ==, 30);
+}
+
+/* Each names its key, from the file and from the command line alike. */
+static void
+bad_values(Fixture *f, gconstpointer data)
+{
+    static const struct {
+        const char *key, *value;
+    } cases[] = {
+        {"state-dir", "relative"},    {"boot-components", "x"},  {"accelerator", "xen"},
+        {"vm-uid-range", "5-9"},      {"vm-uid-range", "70000"}, {"vm-uid-range", "9000-8000"},
+        {"port-range", "1-2"},        {"port-range", "5050"},    {"port-range", "6000-5000"},
+        {"port-range", "5050-70000"}, {"max-instances", "0"},    {"log-size", "1K"},
+        {"log-size", "2G"},           {"log-size", "many"},      {"log-files", "17"},
+        {"start-timeout", "0"},       {"start-timeout", "3601"}, {"stop-timeout", "1e3"},
+        {"stop-timeout", "-1"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text =
+            g_strdup_printf("[hypervisor]\n%s=%s\n", cases[i].key, cases[i].value);
+        g_autofree char *option = g_strdup_printf("--%s=%s", cases[i].key, cases[i].value);
+        g_autoptr(GError) in_file = NULL;
+        g_autoptr(GError) in_option = NULL;
+
+        g_assert_null(settings_of(f, text, NULL, &in_file));
+        g_assert_error(in_file, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_nonnull(g_strrstr(in_file->message, cases[i].key));
+        g_assert_nonnull(g_strrstr(in_file->message, f->file));
+        g_assert_null(settings_of(f, "", option, &in_option));
+        g_assert_error(in_option, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_nonnull(g_strrstr(in_option->message, cases[i].key));
+    }
+}
+
+static void
+bad_files(Fixture *f, gconstpointer data)
+{
+    char *absent[] = {(char *)"katana-hypervisord", (char *)"--config=/nonexistent/x.conf", NULL};
+    g_autoptr(GError) missing = NULL;
+    g_autoptr(GError) broken = NULL;
+    g_autoptr(GError) surplus = NULL;
+
+    g_assert_null(kh_settings_read(2, absent, &missing));
+    g_assert_error(missing, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+    g_assert_null(settings_of(f, "no group\n", NULL, &broken));
+    g_assert_error(broken, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+    g_assert_null(settings_of(f, "", "surplus", &surplus));
+    g_assert_error(surplus, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+}
+
+static void
+session_places(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s = settings_of(f, "", "--session", &error);
+    g_autofree char *state = g_build_filename(g_get_user_data_dir(), "hypervisor", NULL);
+
+    g_assert_no_error(error);
+    g_assert_true(s->session);
+    g_assert_cmpstr(s->state_dir, ==, state);
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/settings/defaults", defaults);
+    ADD("/settings/option-over-file", option_over_file);
+    ADD("/settings/unknown-key", unknown_key);
+    ADD("/settings/bad-values", bad_values);
+    ADD("/settings/bad-files", bad_files);
+    ADD("/settings/session", session_places);
+    return g_test_run();
+}
