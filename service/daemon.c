@@ -10,6 +10,7 @@
 #include "bus/exporter.h"
 #include "error.h"
 #include "instance/manager.h"
+#include "launch/direct-launcher.h"
 #include "names.h"
 
 #define RECONNECT_MS 1000
@@ -72,7 +73,7 @@ choose_accelerator(Daemon *self, GError **error)
 {
     const char *wanted = self->settings->accelerator;
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
-    gboolean opens = kh_direct_launcher_probe_kvm(self->host.launcher, uid);
+    gboolean opens = kh_launcher_probe_kvm(self->host.launcher, uid);
     gboolean virtualizes = processor_virtualizes();
 
     self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));

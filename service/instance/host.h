@@ -7,7 +7,7 @@
 
 #include "image/image-store.h"
 #include "instance/config.h"
-#include "launch/direct-launcher.h"
+#include "launch/launcher.h"
 #include "launch/uid-pool.h"
 #include "port/registry.h"
 #include "state/state-dir.h"
@@ -19,7 +19,7 @@ typedef struct {
     KhStateDir *state_dir;
     KhStore *store;
     KhImageStore *images;
-    KhDirectLauncher *launcher;
+    KhLauncher *launcher;
     KhUidPool *uids; /* NULL when the service is not root */
     KhConfigLimits limits;
     KhPortRange ports;

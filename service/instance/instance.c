@@ -273,7 +273,7 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *boot_id = read_boot_id();
     GError *error = NULL;
     g_autoptr(KhVm) vm =
-        kh_direct_launcher_launch_finish(KH_DIRECT_LAUNCHER(source), result, &error);
+        kh_launcher_launch_finish(KH_LAUNCHER(source), result, &error);
 
     if (vm == NULL && g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND)) {
         /* It lived, and is dead already: its log says why. */
@@ -322,7 +322,7 @@ launch(KhInstance *self)
                               .log_files = host->log_files,
                               .stop_timeout = host->stop_timeout};
 
-    kh_direct_launcher_launch_async(host->launcher, &request, on_launched, g_object_ref(self));
+    kh_launcher_launch_async(host->launcher, &request, on_launched, g_object_ref(self));
 }
 
 static void

@@ -87,7 +87,7 @@ on_formatted(GObject *source, GAsyncResult *result, gpointer data)
     Preparation *p = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (!kh_direct_launcher_format_finish(KH_DIRECT_LAUNCHER(source), result, &error)) {
+    if (!kh_launcher_format_finish(KH_LAUNCHER(source), result, &error)) {
         g_task_return_error(task, error);
         return;
     }
@@ -112,7 +112,7 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     folder = kh_preparation_state_folder(p->host, p->record);
-    kh_direct_launcher_format_async(p->host->launcher, folder, KH_FILE_DATA, p->uid, on_formatted,
+    kh_launcher_format_async(p->host->launcher, folder, KH_FILE_DATA, p->uid, on_formatted,
                                     g_object_ref(task));
 }
 

@@ -5,25 +5,26 @@
 #include <fcntl.h>
 #include <gio/gunixinputstream.h>
 #include <glib-unix.h>
-#include <grp.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "error.h"
-#include "names.h"
+#include "shim-finder.h"
 #include "shim-protocol.h"
 
 /* Between the shim's start and QEMU's exec there is little to do. */
 #define READY_TIMEOUT_MS 20000
-#define TOOL_OUTPUT_MAX 4096
 
 struct _KhDirectLauncher {
     GObject parent_instance;
     char *shim;
 };
 
-G_DEFINE_FINAL_TYPE(KhDirectLauncher, kh_direct_launcher, G_TYPE_OBJECT)
+static void kh_direct_launcher_iface_init(KhLauncherInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE(KhDirectLauncher, kh_direct_launcher, G_TYPE_OBJECT,
+                              G_IMPLEMENT_INTERFACE(KH_TYPE_LAUNCHER,
+                                                    kh_direct_launcher_iface_init))
 
 static void
 kh_direct_launcher_finalize(GObject *object)
@@ -43,58 +44,30 @@ kh_direct_launcher_init(KhDirectLauncher *self)
 {
 }
 
-KhDirectLauncher *
+KhLauncher *
 kh_direct_launcher_new(const char *shim)
 {
     KhDirectLauncher *self = g_object_new(KH_TYPE_DIRECT_LAUNCHER, NULL);
 
     self->shim = g_strdup(shim);
-    return self;
+    return KH_LAUNCHER(self);
 }
 
-static void
-add(GStrvBuilder *args, const char *option, char *value)
+static gboolean
+enforces_limits(KhLauncher *launcher)
 {
-    g_strv_builder_add(args, option);
-    g_strv_builder_add(args, value);
-    g_free(value);
+    return FALSE;
 }
 
-/* The machine's group has the number of its user; neither has an entry anywhere. */
-static void
-add_uid(GStrvBuilder *args, gint64 uid, gboolean kvm)
-{
-    struct group *group = kvm ? getgrnam("kvm") : NULL;
-
-    if (uid < 0)
-        return;
-    add(args, "--uid", g_strdup_printf("%" G_GINT64_FORMAT, uid));
-    add(args, "--gid", g_strdup_printf("%" G_GINT64_FORMAT, uid));
-    if (group != NULL)
-        add(args, "--group", g_strdup_printf("%u", group->gr_gid));
-}
-
+/* The shim's own path before its arguments. */
 static char **
-build_run_args(KhDirectLauncher *self, const KhLaunch *launch)
+build_command(KhDirectLauncher *self, const char *const *args)
 {
-    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
+    g_autoptr(GStrvBuilder) command = g_strv_builder_new();
 
-    g_strv_builder_add_many(args, self->shim, "--run", NULL);
-    add(args, "--instance", g_strdup(launch->id));
-    add(args, "--state-dir", g_strdup(launch->state_folder));
-    add(args, "--runtime-dir", g_strdup(launch->runtime_folder));
-    add_uid(args, launch->uid, launch->kvm);
-    add(args, "--kernel", g_strdup(launch->kernel));
-    add(args, "--initrd", g_strdup(launch->initrd));
-    add(args, "--qemu", g_strdup(launch->qemu));
-    add(args, "--service-uid", g_strdup_printf("%u", geteuid()));
-    add(args, "--log-size", g_strdup_printf("%" G_GUINT64_FORMAT, launch->log_size));
-    add(args, "--log-files", g_strdup_printf("%u", launch->log_files));
-    add(args, "--stop-timeout", g_strdup_printf("%u", launch->stop_timeout));
-    add(args, "--ready-fd", g_strdup_printf("%d", KH_SHIM_FD_READY));
-    g_strv_builder_add(args, "--");
-    g_strv_builder_addv(args, (const char **)launch->qemu_args);
-    return g_strv_builder_end(args);
+    g_strv_builder_add(command, self->shim);
+    g_strv_builder_addv(command, (const char **)args);
+    return g_strv_builder_end(command);
 }
 
 /* A ^C on the service's terminal is not for the machines. */
@@ -136,50 +109,20 @@ on_ready_timeout(gpointer data)
 }
 
 static void
-set_ready_error(Waiting *waiting, GError **error)
-{
-    char *line = waiting->line;
-
-    g_strchomp(line);
-    if (waiting->timed_out) {
-        g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT,
-                    "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
-    } else if (g_str_has_prefix(line, KH_ERROR_PREFIX)) {
-        g_autofree char *text = kh_text_sanitize(line + strlen(KH_ERROR_PREFIX), KH_SHIM_LINE_MAX);
-
-        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED, "%s", text);
-    } else {
-        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "The shim ended before it had started QEMU; the journal may say why");
-    }
-}
-
-static KhVm *
-read_ready_line(Waiting *waiting, GError **error)
-{
-    KhProcess shim = {0}, qemu = {0};
-
-    if (sscanf(waiting->line, KH_READY_PREFIX "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT, &shim.pid,
-               &qemu.pid) != 2) {
-        set_ready_error(waiting, error);
-        return NULL;
-    }
-    shim.start_time = kh_process_start_time(shim.pid);
-    qemu.start_time = kh_process_start_time(qemu.pid);
-    return kh_vm_new(&shim, &qemu, error);
-}
-
-static void
 on_ready(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     Waiting *waiting = g_task_get_task_data(task);
     GError *error = NULL;
-    KhVm *vm;
+    KhVm *vm = NULL;
 
     g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, NULL, NULL);
     g_clear_handle_id(&waiting->timer, g_source_remove);
-    vm = read_ready_line(waiting, &error);
+    if (waiting->timed_out)
+        error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
+                            "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
+    else
+        vm = kh_launcher_read_ready_line(waiting->line, &error);
     if (vm != NULL)
         g_task_return_pointer(task, vm, g_object_unref);
     else
@@ -215,17 +158,19 @@ spawn_shim(char **args, GError **error)
     return pipe[0];
 }
 
-void
-kh_direct_launcher_launch_async(KhDirectLauncher *self, const KhLaunch *launch,
-                                GAsyncReadyCallback callback, gpointer user_data)
+static void
+launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback callback,
+             gpointer user_data)
 {
+    KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
-    g_auto(GStrv) args = build_run_args(self, launch);
+    g_auto(GStrv) args = kh_launcher_build_run_args(launch, KH_SHIM_FD_READY);
+    g_auto(GStrv) command = build_command(self, (const char *const *)args);
     Waiting *waiting = g_new0(Waiting, 1);
     GError *error = NULL;
-    int fd = spawn_shim(args, &error);
+    int fd = spawn_shim(command, &error);
 
-    g_task_set_source_tag(task, kh_direct_launcher_launch_async);
+    g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, waiting, waiting_free);
     if (fd < 0) {
         g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, self->shim));
@@ -239,95 +184,103 @@ kh_direct_launcher_launch_async(KhDirectLauncher *self, const KhLaunch *launch,
                                   g_object_ref(task));
 }
 
-KhVm *
-kh_direct_launcher_launch_finish(KhDirectLauncher *self, GAsyncResult *result, GError **error)
+/* Of launch and recover. */
+static KhVm *
+vm_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
 }
 
-/* The last line of what a tool has said, for an error. */
-static char *
-last_line(const char *output)
+static void
+recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+              gpointer user_data)
 {
-    g_autofree char *bounded = g_strndup(output != NULL ? output : "", TOOL_OUTPUT_MAX);
-    char *feed;
+    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
+    GError *error = NULL;
+    KhVm *vm = kh_shim_finder_find(traces, &error);
 
-    g_strstrip(bounded);
-    feed = strrchr(bounded, '\n');
-    return kh_text_sanitize(feed != NULL ? feed + 1 : bounded, KH_SHIM_LINE_MAX);
+    g_task_set_source_tag(task, recover_async);
+    if (vm != NULL)
+        g_task_return_pointer(task, vm, g_object_unref);
+    else
+        g_task_return_error(task, error);
 }
 
 static void
-on_formatted(GObject *source, GAsyncResult *result, gpointer data)
+release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+              gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, release_async);
+    g_task_return_boolean(task, FALSE);
+}
+
+static gboolean
+release_finish(KhLauncher *launcher, GAsyncResult *result)
+{
+    return g_task_propagate_boolean(G_TASK(result), NULL);
+}
+
+static void
+set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
+{
+}
+
+static void
+on_tool_ended(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     GSubprocess *process = G_SUBPROCESS(source);
-    g_autofree char *output = NULL, *line = NULL;
+    g_autofree char *output = NULL;
     GError *error = NULL;
 
-    if (!g_subprocess_communicate_utf8_finish(process, result, NULL, &output, &error)) {
-        g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, "mkfs.ext4"));
-        return;
-    }
-    if (g_subprocess_get_if_exited(process) && g_subprocess_get_exit_status(process) == 0) {
+    if (!g_subprocess_communicate_utf8_finish(process, result, NULL, &output, &error))
+        g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, "The shim"));
+    else if (g_subprocess_get_if_exited(process) && g_subprocess_get_exit_status(process) == 0)
         g_task_return_boolean(task, TRUE);
-        return;
-    }
-    line = last_line(output);
-    g_task_return_new_error(task, KH_ERROR,
-                            strstr(line, "No space") != NULL ? KH_ERROR_RESOURCE_UNAVAILABLE
-                                                             : KH_ERROR_LAUNCH_FAILED,
-                            "The data disk got no file system: %s", line);
+    else
+        g_task_return_error(task, kh_launcher_tool_error(output));
 }
 
-static char **
-build_format_args(KhDirectLauncher *self, const char *state_folder, const char *file, gint64 uid)
+static void
+run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallback callback,
+               gpointer user_data)
 {
-    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
-
-    g_strv_builder_add_many(args, self->shim, "--format", NULL);
-    add(args, "--state-dir", g_strdup(state_folder));
-    add_uid(args, uid, FALSE);
-    g_strv_builder_add_many(args, "--", "mkfs.ext4", "-q", "-F", "-E",
-                            "lazy_itable_init=1,lazy_journal_init=1,nodiscard", file, NULL);
-    return g_strv_builder_end(args);
-}
-
-void
-kh_direct_launcher_format_async(KhDirectLauncher *self, const char *state_folder, const char *file,
-                                gint64 uid, GAsyncReadyCallback callback, gpointer user_data)
-{
+    KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
-    g_auto(GStrv) args = build_format_args(self, state_folder, file, uid);
+    g_auto(GStrv) command = build_command(self, args);
     g_autoptr(GSubprocess) process = NULL;
     GError *error = NULL;
 
-    g_task_set_source_tag(task, kh_direct_launcher_format_async);
-    process = g_subprocess_newv((const char *const *)args, G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+    g_task_set_source_tag(task, run_tool_async);
+    process =
+        g_subprocess_newv((const char *const *)command, G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
     if (process == NULL) {
         g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, self->shim));
         return;
     }
-    g_subprocess_communicate_utf8_async(process, NULL, NULL, on_formatted, g_object_ref(task));
+    g_subprocess_communicate_utf8_async(process, NULL, NULL, on_tool_ended, g_object_ref(task));
 }
 
-gboolean
-kh_direct_launcher_format_finish(KhDirectLauncher *self, GAsyncResult *result, GError **error)
+static gboolean
+run_tool_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
 {
     return g_task_propagate_boolean(G_TASK(result), error);
 }
 
-gboolean
-kh_direct_launcher_probe_kvm(KhDirectLauncher *self, gint64 uid)
+static void
+kh_direct_launcher_iface_init(KhLauncherInterface *iface)
 {
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    g_auto(GStrv) args = NULL;
-    int status = -1;
-
-    g_strv_builder_add_many(builder, self->shim, "--probe-kvm", NULL);
-    add_uid(builder, uid, TRUE);
-    args = g_strv_builder_end(builder);
-    return g_spawn_sync(NULL, args, NULL, G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
-                        NULL, NULL, NULL, NULL, &status, NULL) &&
-           g_spawn_check_wait_status(status, NULL);
+    iface->name = "direct";
+    iface->enforces_limits = enforces_limits;
+    iface->launch_async = launch_async;
+    iface->launch_finish = vm_finish;
+    iface->recover_async = recover_async;
+    iface->recover_finish = vm_finish;
+    iface->release_async = release_async;
+    iface->release_finish = release_finish;
+    iface->set_cpu_quota = set_cpu_quota;
+    iface->run_tool_async = run_tool_async;
+    iface->run_tool_finish = run_tool_finish;
 }

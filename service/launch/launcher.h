@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a machine's shim comes to life: the interface of the two launchers, and what they
+ * share. Both start the same shim; a machine's processes are followed by pidfd under
+ * either (vm.h). Chosen by the daemon, used by the instance.
+ *
+ * A launcher keeps nothing about a machine but what the system keeps for it (a transient
+ * unit, a control group), so that a service that was killed finds it again by the id.
+ */
+#pragma once
+
+#include "vm.h"
+
+G_BEGIN_DECLS
+
+/* What one start needs. Nothing here is secret: it is visible in the process list. */
+typedef struct {
+    const char *id;
+    const char *name;
+    const char *state_folder;   /* the instance's own */
+    const char *runtime_folder; /* the instance's own */
+    gint64 uid;                 /* -1: the service's own */
+    gboolean kvm;               /* the group kvm is needed */
+    const char *kernel;
+    const char *initrd;
+    const char *qemu;
+    char **qemu_args;
+    guint64 log_size;   /* bytes per file */
+    guint log_files;    /* files per log */
+    guint stop_timeout; /* seconds, for a stop without the service */
+    guint64 memory_max; /* bytes that shim and QEMU may have together */
+    guint cpu_quota;    /* percent of one processor, 0 = no limit */
+} KhLaunch;
+
+/* Where traces of a machine are to be found. */
+typedef struct {
+    const char *id;
+    int runtime_fd; /* the folder that holds the instance's runtime folder */
+    gint64 uid;     /* -1: the service's own */
+} KhTraces;
+
+#define KH_TYPE_LAUNCHER (kh_launcher_get_type())
+G_DECLARE_INTERFACE(KhLauncher, kh_launcher, KH, LAUNCHER, GObject)
+
+struct _KhLauncherInterface {
+    GTypeInterface parent;
+    const char *name;
+    gboolean (*enforces_limits)(KhLauncher *self);
+    void (*launch_async)(KhLauncher *self, const KhLaunch *launch, GAsyncReadyCallback callback,
+                         gpointer user_data);
+    KhVm *(*launch_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
+    void (*recover_async)(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
+                          gpointer user_data);
+    KhVm *(*recover_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
+    void (*release_async)(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
+                          gpointer user_data);
+    gboolean (*release_finish)(KhLauncher *self, GAsyncResult *result);
+    void (*set_cpu_quota)(KhLauncher *self, const char *id, guint percent);
+    void (*run_tool_async)(KhLauncher *self, const char *const *args, GAsyncReadyCallback callback,
+                           gpointer user_data);
+    gboolean (*run_tool_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
+};
+
+/* "direct" or "systemd". */
+const char *kh_launcher_get_name(KhLauncher *self);
+
+/* Whether the kernel holds machines to their memory and CPU limits. */
+gboolean kh_launcher_enforces_limits(KhLauncher *self);
+
+/*
+ * Starts the machine; finishes with its processes when QEMU's exec has succeeded, transfer
+ * full. Errors: KH_ERROR_LAUNCH_FAILED with the shim's sentence, KH_ERROR_TIMED_OUT,
+ * KH_ERROR_NOT_FOUND when the machine lived and is dead already.
+ */
+void kh_launcher_launch_async(KhLauncher *self, const KhLaunch *launch,
+                              GAsyncReadyCallback callback, gpointer user_data);
+KhVm *kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError **error);
+
+/*
+ * Looks for a machine that an earlier service was starting when it was killed. Finishes with
+ * its processes, transfer full; KH_ERROR_NOT_FOUND when there is none.
+ */
+void kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces,
+                               GAsyncReadyCallback callback, gpointer user_data);
+KhVm *kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **error);
+
+/*
+ * Lets go of what the system keeps for the machine @id, which is dead. TRUE when the kernel
+ * killed it for want of memory. An unknown id is no error.
+ */
+void kh_launcher_release_async(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
+                               gpointer user_data);
+gboolean kh_launcher_release_finish(KhLauncher *self, GAsyncResult *result);
+
+/* Changes the limit of a living machine; failures are logged. 0 = no limit. */
+void kh_launcher_set_cpu_quota(KhLauncher *self, const char *id, guint percent);
+
+/*
+ * Makes an ext4 file system on @file in @state_folder under @uid, without writing its
+ * tables now: of 10 GiB, some 4 MB are allocated. KH_ERROR_RESOURCE_UNAVAILABLE for a full
+ * disk, else KH_ERROR_LAUNCH_FAILED with the last line of mkfs.
+ */
+void kh_launcher_format_async(KhLauncher *self, const char *state_folder, const char *file,
+                              gint64 uid, GAsyncReadyCallback callback, gpointer user_data);
+gboolean kh_launcher_format_finish(KhLauncher *self, GAsyncResult *result, GError **error);
+
+/* Whether /dev/kvm opens for @uid with the group kvm. Blocks: for start-up only. */
+gboolean kh_launcher_probe_kvm(KhLauncher *self, gint64 uid);
+
+/*
+ * The shim's arguments for @launch, without its own path; @ready_fd -1 for none. Transfer
+ * full. For the launchers.
+ */
+char **kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd);
+
+/*
+ * Reads the line "ready SHIM QEMU" (shim-protocol.h) and follows both; an "error TEXT" line
+ * becomes KH_ERROR_LAUNCH_FAILED. Transfer full. For the launchers.
+ */
+KhVm *kh_launcher_read_ready_line(const char *line, GError **error);
+
+/* The error of a tool that has ended badly and said @output. For the launchers. */
+GError *kh_launcher_tool_error(const char *output);
+
+G_END_DECLS
