@@ -30,8 +30,19 @@ static const KhConfigKey keys[] = {
      "A label; may be given several times"},
     {"outbound", "b", "false", KH_CONFIG_FLAG, 0, 0, "outbound", NULL,
      "Let the guest open connections"},
+    {"image", "s", "'default'", KH_CONFIG_TEXT, 0, 0, "image", "ID",
+     "Boot components: an image's id, or default for today's"},
+    {"start-at-boot", "b", "false", KH_CONFIG_FLAG, 0, 0, "start-at-boot", NULL,
+     "Start it with the service"},
+    {"restart-policy", "s", "'no'", KH_CONFIG_TEXT, 0, 0, "restart", "POLICY",
+     "When it ends by itself: no, on-failure or always"},
+    {"cpu-quota-percent", "u", "0", KH_CONFIG_NUMBER, 1, 25500, "cpu-quota-percent", "N",
+     "Processor time, in percent of one processor (default: no limit)"},
     {NULL, NULL, NULL, KH_CONFIG_TEXT, 0, 0, NULL, NULL, NULL},
 };
+
+static const char *const live_keys[] = {"labels", "start-at-boot", "restart-policy",
+                                        "cpu-quota-percent", NULL};
 
 const KhConfigKey *
 kh_config_keys(void)
@@ -46,6 +57,12 @@ kh_config_key_find(const char *key)
         if (g_str_equal(known->key, key))
             return known;
     return NULL;
+}
+
+gboolean
+kh_config_key_is_live(const char *key)
+{
+    return g_strv_contains(live_keys, key);
 }
 
 const char *

@@ -6,9 +6,9 @@
 
 static const char *const state_names[KH_N_STATES] = {
     [KH_STATE_CREATED] = "created",   [KH_STATE_STARTING] = "starting",
-    [KH_STATE_RUNNING] = "running",   [KH_STATE_STOPPING] = "stopping",
-    [KH_STATE_STOPPED] = "stopped",   [KH_STATE_FAILED] = "failed",
-    [KH_STATE_DELETING] = "deleting",
+    [KH_STATE_RUNNING] = "running",   [KH_STATE_PAUSED] = "paused",
+    [KH_STATE_STOPPING] = "stopping", [KH_STATE_STOPPED] = "stopped",
+    [KH_STATE_FAILED] = "failed",     [KH_STATE_DELETING] = "deleting",
 };
 
 const char *
@@ -77,6 +77,12 @@ kh_path_of_image(const char *id)
     if (!id || !*id)
         return g_strdup("/");
     return g_strconcat(KH_PATH_IMAGES "/", id, NULL);
+}
+
+char *
+kh_path_of_job(guint number)
+{
+    return g_strdup_printf(KH_PATH_JOBS "/%u", number);
 }
 
 char *

@@ -15,9 +15,11 @@ G_BEGIN_DECLS
 #define KH_PATH_MANAGER KH_PATH_ROOT "/Manager"
 #define KH_PATH_INSTANCES KH_PATH_ROOT "/instances"
 #define KH_PATH_IMAGES KH_PATH_ROOT "/images"
+#define KH_PATH_JOBS KH_PATH_ROOT "/jobs"
 #define KH_INTERFACE_MANAGER "org.katana.Hypervisor.Manager"
 #define KH_INTERFACE_INSTANCE "org.katana.Hypervisor.Instance"
 #define KH_INTERFACE_IMAGE "org.katana.Hypervisor.Image"
+#define KH_INTERFACE_JOB "org.katana.Hypervisor.Job"
 #define KH_ACTION_PREFIX "org.katana.Hypervisor."
 
 #define KH_NAME_MAX 63
@@ -27,6 +29,7 @@ typedef enum {
     KH_STATE_CREATED,
     KH_STATE_STARTING,
     KH_STATE_RUNNING,
+    KH_STATE_PAUSED,
     KH_STATE_STOPPING,
     KH_STATE_STOPPED,
     KH_STATE_FAILED,
@@ -52,6 +55,9 @@ char *kh_path_of_instance(const char *id);
 
 /* The object path of the image with the SHA-256 @id; "/" for NULL or "". Transfer full. */
 char *kh_path_of_image(const char *id);
+
+/* The object path of the job @number. Transfer full. */
+char *kh_path_of_job(guint number);
 
 /*
  * @text made harmless for a terminal or the journal: valid UTF-8, control characters
