@@ -9,7 +9,7 @@
 
 #include "bus/exporter.h"
 #include "error.h"
-#include "instance/manager.h"
+#include "instance/fleet.h"
 #include "launch/direct-launcher.h"
 #include "names.h"
 
@@ -20,12 +20,14 @@ typedef struct {
     GMainLoop *loop;
     KhHost host;
     KhManager *manager;
+    KhJobs *jobs;
     KhGate *gate;
     GDBusConnection *connection;
     KhExporter *exporter;
     guint name;
     guint reconnect;
     gboolean ready;
+    gboolean ending;
     GError *error; /* why it ends */
 } Daemon;
 
@@ -45,12 +47,14 @@ daemon_free(Daemon *self)
     g_clear_handle_id(&self->reconnect, g_source_remove);
     disconnect(self);
     g_clear_object(&self->gate);
+    g_clear_object(&self->jobs);
     g_clear_object(&self->manager);
     g_clear_object(&self->host.launcher);
     g_clear_object(&self->host.images);
     g_clear_object(&self->host.uids);
     g_clear_object(&self->host.store);
     g_clear_object(&self->host.state_dir);
+    g_free(self->host.boot_id);
     g_clear_pointer(&self->loop, g_main_loop_unref);
     g_clear_error(&self->error);
     g_free(self);
@@ -140,15 +144,25 @@ open_stores(Daemon *self, GError **error)
 }
 
 static gboolean
+read_boot_id(KhHost *host, GError **error)
+{
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &host->boot_id, NULL, error))
+        return FALSE;
+    g_strstrip(host->boot_id);
+    return TRUE;
+}
+
+static gboolean
 set_up(Daemon *self, GError **error)
 {
-    if (!open_stores(self, error))
+    if (!open_stores(self, error) || !read_boot_id(&self->host, error))
         return FALSE;
     copy_settings(self);
     set_limits(&self->host);
     self->host.launcher = kh_direct_launcher_new(self->settings->shim);
     if (!choose_accelerator(self, error))
         return FALSE;
+    self->jobs = kh_jobs_new();
     self->manager = kh_manager_new(&self->host);
     return kh_manager_load(self->manager, error);
 }
@@ -169,9 +183,11 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
     g_message("Serving %s from %s with %u instances, accelerator %s", name,
               self->settings->state_dir, kh_manager_list(self->manager)->len,
               self->host.accelerator);
-    if (!self->ready)
-        sd_notify(0, "READY=1");
+    if (self->ready)
+        return;
     self->ready = TRUE;
+    sd_notify(0, "READY=1");
+    kh_fleet_start(self->manager, &self->host);
 }
 
 static void
@@ -206,7 +222,8 @@ serve(Daemon *self, GDBusConnection *connection)
     self->connection = connection;
     g_dbus_connection_set_exit_on_close(connection, FALSE);
     g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
-    self->exporter = kh_exporter_new(self->manager, &self->host, self->gate, connection);
+    self->exporter =
+        kh_exporter_new(self->manager, self->jobs, &self->host, self->gate, connection);
     self->name =
         g_bus_own_name_on_connection(connection, KH_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
                                      on_name_acquired, on_name_lost, self, NULL);
@@ -254,13 +271,28 @@ connect_later(Daemon *self, guint delay_ms)
     self->reconnect = g_timeout_add(delay_ms, on_connect_timer, self);
 }
 
+static void
+on_all_stopped(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Daemon *self = data;
+
+    kh_fleet_stop_finish(KH_MANAGER(source), result);
+    g_main_loop_quit(self->loop);
+}
+
+/* The first signal ends what is to end with the service; a second one waits for nothing. */
 static gboolean
 on_signal(gpointer data)
 {
     Daemon *self = data;
+    gboolean again = self->ending;
 
+    self->ending = TRUE;
     sd_notify(0, "STOPPING=1");
-    g_main_loop_quit(self->loop);
+    if (self->settings->stop_all && !again)
+        kh_fleet_stop_async(self->manager, on_all_stopped, self);
+    else
+        g_main_loop_quit(self->loop);
     return G_SOURCE_CONTINUE;
 }
 

@@ -88,6 +88,17 @@ set_number(guint *field, const char *key, const char *value, guint64 min, guint6
 }
 
 static gboolean
+set_on_service_stop(KhSettings *settings, const char *value, GError **error)
+{
+    settings->stop_all = g_str_equal(value, "stop-all");
+    if (settings->stop_all || g_str_equal(value, "keep"))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "on-service-stop is \"%s\", it must be keep or stop-all", value);
+    return FALSE;
+}
+
+static gboolean
 set_max_instances(KhSettings *settings, const char *value, GError **error)
 {
     return set_number(&settings->max_instances, "max-instances", value, 1, 10000, error);
@@ -141,6 +152,7 @@ static const struct {
     {"accelerator", set_accelerator, "NAME", "auto, kvm or tcg"},
     {"vm-uid-range", set_uids, "FIRST-LAST", "Uids of the machines, when run as root"},
     {"port-range", set_ports, "FIRST-LAST", "Ports that are given out"},
+    {"on-service-stop", set_on_service_stop, "WHAT", "Instances then: keep or stop-all"},
     {"max-instances", set_max_instances, "N", "How many instances there may be"},
     {"log-size", set_log_size, "SIZE", "Of one file of a log"},
     {"log-files", set_log_files, "N", "Files of a log"},

@@ -26,6 +26,7 @@ typedef struct {
     char *accelerator; /* "auto", "kvm" or "tcg" */
     KhUidRange uids;
     KhPortRange ports;
+    gboolean stop_all; /* instances stop with the service */
     guint max_instances;
     guint64 log_size; /* bytes */
     guint log_files;

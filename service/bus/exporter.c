@@ -4,11 +4,13 @@
 
 #include "image-object.h"
 #include "instance-object.h"
+#include "job-object.h"
 #include "manager-object.h"
 
 struct _KhExporter {
     GObject parent_instance;
     KhManager *manager;
+    KhJobs *jobs;
     const KhHost *host;
     KhGate *gate;
     GDBusObjectManagerServer *objects;
@@ -23,12 +25,14 @@ kh_exporter_dispose(GObject *object)
 
     if (self->manager != NULL) {
         g_signal_handlers_disconnect_by_data(self->manager, self);
+        g_signal_handlers_disconnect_by_data(self->jobs, self);
         g_signal_handlers_disconnect_by_data(self->host->images, self);
     }
     if (self->objects != NULL)
         g_dbus_object_manager_server_set_connection(self->objects, NULL);
     g_clear_object(&self->objects);
     g_clear_object(&self->manager);
+    g_clear_object(&self->jobs);
     g_clear_object(&self->gate);
     G_OBJECT_CLASS(kh_exporter_parent_class)->dispose(object);
 }
@@ -68,10 +72,11 @@ on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
 {
     const KhRecord *record = kh_instance_get_record(instance);
     g_autofree char *path = kh_path_of_instance(record->id);
-    g_autoptr(KhInstanceObject) object = kh_instance_object_new(instance, self->host, self->gate);
+    g_autoptr(KhInstanceObject) object =
+        kh_instance_object_new(instance, self->manager, self->jobs, self->host, self->gate);
 
     export(self, path, G_DBUS_INTERFACE_SKELETON(object));
-    update_image(self, record->image);
+    update_image(self, record->config->image);
 }
 
 static void
@@ -81,7 +86,34 @@ on_instance_removed(KhManager *manager, KhInstance *instance, KhExporter *self)
     g_autofree char *path = kh_path_of_instance(record->id);
 
     g_dbus_object_manager_server_unexport(self->objects, path);
-    update_image(self, record->image);
+    update_image(self, record->config->image);
+}
+
+/* Which images are in use may change with a configuration. */
+static void
+on_manager_changed(KhManager *manager, KhExporter *self)
+{
+    g_autoptr(GPtrArray) images = kh_image_store_list(self->host->images);
+
+    for (guint i = 0; i < images->len; i++)
+        update_image(self, images->pdata[i]);
+}
+
+static void
+on_job_added(KhJobs *jobs, KhJob *job, KhExporter *self)
+{
+    g_autofree char *path = kh_path_of_job(kh_job_get_number(job));
+    g_autoptr(KhJobObject) object = kh_job_object_new(job, self->gate);
+
+    export(self, path, G_DBUS_INTERFACE_SKELETON(object));
+}
+
+static void
+on_job_removed(KhJobs *jobs, KhJob *job, KhExporter *self)
+{
+    g_autofree char *path = kh_path_of_job(kh_job_get_number(job));
+
+    g_dbus_object_manager_server_unexport(self->objects, path);
 }
 
 static void
@@ -113,15 +145,19 @@ export_what_is_there(KhExporter *self)
         on_image_added(self->host->images, images->pdata[i], self);
     for (guint i = 0; i < instances->len; i++)
         on_instance_added(self->manager, instances->pdata[i], self);
+    for (guint i = 0; i < kh_jobs_list(self->jobs)->len; i++)
+        on_job_added(self->jobs, kh_jobs_list(self->jobs)->pdata[i], self);
 }
 
 KhExporter *
-kh_exporter_new(KhManager *manager, const KhHost *host, KhGate *gate, GDBusConnection *connection)
+kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhHost *host, KhGate *gate,
+                GDBusConnection *connection)
 {
     KhExporter *self = g_object_new(KH_TYPE_EXPORTER, NULL);
     g_autoptr(KhManagerObject) object = NULL;
 
     self->manager = g_object_ref(manager);
+    self->jobs = g_object_ref(jobs);
     self->host = host;
     self->gate = g_object_ref(gate);
     self->objects = g_dbus_object_manager_server_new(KH_PATH_ROOT);
@@ -130,6 +166,9 @@ kh_exporter_new(KhManager *manager, const KhHost *host, KhGate *gate, GDBusConne
     export_what_is_there(self);
     g_signal_connect(manager, "added", G_CALLBACK(on_instance_added), self);
     g_signal_connect(manager, "removed", G_CALLBACK(on_instance_removed), self);
+    g_signal_connect(manager, "changed", G_CALLBACK(on_manager_changed), self);
+    g_signal_connect(jobs, "added", G_CALLBACK(on_job_added), self);
+    g_signal_connect(jobs, "removed", G_CALLBACK(on_job_removed), self);
     g_signal_connect(host->images, "added", G_CALLBACK(on_image_added), self);
     g_signal_connect(host->images, "removed", G_CALLBACK(on_image_removed), self);
     g_dbus_object_manager_server_set_connection(self->objects, connection);

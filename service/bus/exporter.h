@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything the service has, as objects under an ObjectManager: exports what the manager
- * and the image store add, takes back what they remove. Made by the daemon.
+ * Everything the service has, as objects under an ObjectManager: exports what manager,
+ * jobs and image store add, takes back what they remove. Made by the daemon.
  */
 #pragma once
 
 #include "auth/gate.h"
+#include "instance/job.h"
 #include "instance/manager.h"
 
 G_BEGIN_DECLS
@@ -14,7 +15,7 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhExporter, kh_exporter, KH, EXPORTER, GObject)
 
 /* Exports all on @connection at once. */
-KhExporter *kh_exporter_new(KhManager *manager, const KhHost *host, KhGate *gate,
+KhExporter *kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhHost *host, KhGate *gate,
                             GDBusConnection *connection);
 
 G_END_DECLS

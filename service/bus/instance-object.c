@@ -8,7 +8,7 @@
 #include "error.h"
 #include "instance/preparation.h"
 #include "launch/shim-protocol.h"
-#include "log-excerpt.h"
+#include "operations.h"
 #include "options.h"
 #include "state/log-stream.h"
 
@@ -17,6 +17,7 @@
 struct _KhInstanceObject {
     KhDbusInstanceSkeleton parent_instance;
     KhInstance *instance;
+    KhManager *manager;
     const KhHost *host;
     KhGate *gate;
 };
@@ -31,6 +32,7 @@ kh_instance_object_dispose(GObject *object)
     if (self->instance != NULL)
         g_signal_handlers_disconnect_by_data(self->instance, self);
     g_clear_object(&self->instance);
+    g_clear_object(&self->manager);
     g_clear_object(&self->gate);
     G_OBJECT_CLASS(kh_instance_object_parent_class)->dispose(object);
 }
@@ -77,16 +79,27 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_rpc_port(bus, config->rpc_port);
     kh_dbus_instance_set_rpc_url(bus, url);
     kh_dbus_instance_set_outbound(bus, config->outbound);
+    kh_dbus_instance_set_start_at_boot(bus, config->start_at_boot);
+    kh_dbus_instance_set_restart_policy(bus, config->restart_policy);
+    kh_dbus_instance_set_cpu_quota_percent(bus, config->cpu_quota);
+    kh_dbus_instance_set_memory_limit_bytes(bus, kh_instance_get_memory_limit(self->instance));
+    kh_dbus_instance_set_limits_enforced(bus, kh_launcher_enforces_limits(self->host->launcher));
     kh_dbus_instance_set_labels(bus, labels);
+}
+
+static char **
+pending_keys(const KhRecord *record)
+{
+    return kh_config_differences(record->config, kh_record_get_wanted(record));
 }
 
 static void
 mirror_image(KhInstanceObject *self)
 {
-    const KhRecord *record = kh_instance_get_record(self->instance);
-    const KhImage *image = kh_image_store_find(self->host->images, record->image);
-    g_autofree char *path = kh_path_of_image(record->image);
-    g_autofree char *folder = kh_image_store_folder(self->host->images, record->image);
+    const char *id = kh_instance_get_record(self->instance)->config->image;
+    const KhImage *image = kh_image_store_find(self->host->images, id);
+    g_autofree char *path = kh_path_of_image(id);
+    g_autofree char *folder = kh_image_store_folder(self->host->images, id);
     g_auto(GVariantBuilder) parts = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sss)"));
 
     for (guint i = 0; image != NULL && i < image->parts->len; i++) {
@@ -104,6 +117,7 @@ mirror_state(KhInstanceObject *self)
 {
     const KhRecord *record = kh_instance_get_record(self->instance);
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
+    g_auto(GStrv) pending = pending_keys(record);
     g_autofree char *error_name = record->error_name[0] == '\0'
                                       ? g_strdup("")
                                       : g_strconcat(KH_ERROR_PREFIX_DBUS, record->error_name, NULL);
@@ -116,6 +130,9 @@ mirror_state(KhInstanceObject *self)
     kh_dbus_instance_set_started_usec(bus, (guint64)record->started_usec);
     kh_dbus_instance_set_ready_usec(bus, (guint64)record->ready_usec);
     kh_dbus_instance_set_boot_time_usec(bus, (guint64)record->boot_time_usec);
+    kh_dbus_instance_set_restart_count(bus, record->restart_count);
+    kh_dbus_instance_set_stop_result(bus, record->stop_result);
+    kh_dbus_instance_set_pending_changes(bus, (const char *const *)pending);
     kh_dbus_instance_set_last_error(bus, g_variant_new("(ss)", error_name, record->error_message));
 }
 
@@ -139,105 +156,43 @@ return_error(GDBusMethodInvocation *invocation, GError *error)
                                         kh_error_import(error, KH_ERROR_FAILED, "The service"));
 }
 
-static void
-on_operation_done(GObject *source, GAsyncResult *result, gpointer data)
-{
-    GDBusMethodInvocation *invocation = data;
-    GError *error = NULL;
-
-    if (kh_instance_operation_finish(KH_INSTANCE(source), result, &error))
-        g_dbus_method_invocation_return_value(invocation, NULL);
-    else
-        return_error(invocation, error);
-}
-
-/* A start on its way; the skeleton is held for what the log's excerpt needs. */
+/* A change on its way; the skeleton is held for its reply. */
 typedef struct {
     KhInstanceObject *object;
     GDBusMethodInvocation *invocation;
-} Start;
+} Change;
 
 static void
-on_started(GObject *source, GAsyncResult *result, gpointer data)
+on_configured(GObject *source, GAsyncResult *result, gpointer data)
 {
-    g_autofree Start *start = data;
-    g_autoptr(KhInstanceObject) object = start->object;
+    g_autofree Change *change = data;
+    g_autoptr(KhInstanceObject) self = change->object;
+    g_auto(GStrv) pending = pending_keys(kh_instance_get_record(self->instance));
     GError *error = NULL;
 
-    if (kh_instance_operation_finish(KH_INSTANCE(source), result, &error))
-        g_dbus_method_invocation_return_value(start->invocation, NULL);
+    if (kh_manager_configure_finish(KH_MANAGER(source), result, &error))
+        kh_dbus_instance_complete_configure(KH_DBUS_INSTANCE(self), change->invocation,
+                                            (const char *const *)pending);
     else
-        kh_log_excerpt_answer(KH_INSTANCE(source), object->gate, G_DBUS_INTERFACE_SKELETON(object),
-                              start->invocation,
-                              kh_error_import(error, KH_ERROR_FAILED, "The service"));
+        return_error(change->invocation, error);
 }
 
 static gboolean
-on_start(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
+on_configure(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *changes,
+             GVariant *options)
 {
-    static const KhOption known[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
+    static const KhOption known[] = {{NULL, NULL}};
     GError *error = NULL;
-    gint64 timeout;
-    Start *start;
+    Change *change;
 
-    if (!kh_options_check(options, known, &error) ||
-        !kh_options_get_timeout(options, &timeout, &error)) {
+    if (!kh_options_check(options, known, &error)) {
         return_error(invocation, error);
         return TRUE;
     }
-    start = g_new0(Start, 1);
-    start->object = g_object_ref(self);
-    start->invocation = invocation;
-    if (timeout == 0)
-        timeout = (gint64)self->host->start_timeout * G_USEC_PER_SEC;
-    kh_instance_start_async(self->instance, !kh_options_get_boolean(options, "no-wait"), timeout,
-                            on_started, start);
-    return TRUE;
-}
-
-static gboolean
-read_stop_mode(GVariant *options, gboolean *kill, GError **error)
-{
-    const char *mode = "graceful";
-
-    g_variant_lookup(options, "mode", "&s", &mode);
-    *kill = g_str_equal(mode, "kill");
-    if (*kill || g_str_equal(mode, "graceful"))
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The option \"mode\" must be \"graceful\" or \"kill\"");
-    return FALSE;
-}
-
-static gboolean
-on_stop(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
-{
-    static const KhOption known[] = {{"timeout-usec", "t"}, {"mode", "s"}, {NULL, NULL}};
-    GError *error = NULL;
-    gboolean kill;
-    gint64 timeout;
-
-    if (!kh_options_check(options, known, &error) ||
-        !kh_options_get_timeout(options, &timeout, &error) ||
-        !read_stop_mode(options, &kill, &error))
-        return_error(invocation, error);
-    else
-        kh_instance_stop_async(self->instance, kill, timeout, on_operation_done, invocation);
-    return TRUE;
-}
-
-static gboolean
-on_delete(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
-{
-    static const KhOption known[] = {{"force", "b"}, {"keep-data", "b"}, {NULL, NULL}};
-    GError *error = NULL;
-
-    if (!kh_options_check(options, known, &error))
-        return_error(invocation, error);
-    else
-        kh_instance_delete_async(self->instance, kh_options_get_boolean(options, "force"),
-                                 kh_options_get_boolean(options, "keep-data"), on_operation_done,
-                                 invocation);
+    change = g_new0(Change, 1);
+    change->object = g_object_ref(self);
+    change->invocation = invocation;
+    kh_manager_configure_async(self->manager, self->instance, changes, on_configured, change);
     return TRUE;
 }
 
@@ -245,7 +200,7 @@ static gboolean
 on_get_configuration(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant *options)
 {
     static const KhOption known[] = {{"qemu-args", "b"}, {NULL, NULL}};
-    const KhConfig *config = kh_instance_get_record(self->instance)->config;
+    const KhConfig *config = kh_record_get_wanted(kh_instance_get_record(self->instance));
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(config->dict);
     GError *error = NULL;
 
@@ -344,25 +299,21 @@ on_open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, GUnixFDLi
     return TRUE;
 }
 
-/* What polkit's rules and messages may use. */
 static void
 describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *parameters,
          GHashTable *details)
 {
-    const KhRecord *record = kh_instance_get_record(KH_INSTANCE_OBJECT(skeleton)->instance);
-
-    g_hash_table_insert(details, g_strdup("instance"), g_strdup(record->name));
-    g_hash_table_insert(details, g_strdup("instance.id"), g_strdup(record->id));
-    g_hash_table_insert(details, g_strdup("instance.owner"),
-                        g_strdup_printf("%u", record->owner_uid));
+    kh_operations_describe(KH_INSTANCE_OBJECT(skeleton)->instance, details);
 }
 
 KhInstanceObject *
-kh_instance_object_new(KhInstance *instance, const KhHost *host, KhGate *gate)
+kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, const KhHost *host,
+                       KhGate *gate)
 {
     KhInstanceObject *self = g_object_new(KH_TYPE_INSTANCE_OBJECT, NULL);
 
     self->instance = g_object_ref(instance);
+    self->manager = g_object_ref(manager);
     self->host = host;
     self->gate = g_object_ref(gate);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
@@ -371,10 +322,9 @@ kh_instance_object_new(KhInstance *instance, const KhHost *host, KhGate *gate)
     mirror_image(self);
     mirror_state(self);
     g_signal_connect(instance, "changed", G_CALLBACK(on_changed), self);
-    g_signal_connect(self, "handle-start", G_CALLBACK(on_start), NULL);
-    g_signal_connect(self, "handle-stop", G_CALLBACK(on_stop), NULL);
-    g_signal_connect(self, "handle-delete", G_CALLBACK(on_delete), NULL);
+    g_signal_connect(self, "handle-configure", G_CALLBACK(on_configure), NULL);
     g_signal_connect(self, "handle-get-configuration", G_CALLBACK(on_get_configuration), NULL);
     g_signal_connect(self, "handle-open-log", G_CALLBACK(on_open_log), NULL);
+    kh_operations_serve(KH_DBUS_INSTANCE(self), instance, jobs, host, gate);
     return self;
 }

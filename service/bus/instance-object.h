@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * org.katana.Hypervisor.Instance of one instance: mirrors its record as properties and
- * turns method calls, which the gate has let in, into operations. Made by the exporter.
+ * serves its configuration and its logs; what changes its state is in operations.h. Made by
+ * the exporter.
  */
 #pragma once
 
 #include "auth/gate.h"
 #include "dbus-generated.h"
-#include "instance/instance.h"
+#include "instance/job.h"
+#include "instance/manager.h"
 
 G_BEGIN_DECLS
 
@@ -15,7 +17,8 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhInstanceObject, kh_instance_object, KH, INSTANCE_OBJECT,
                      KhDbusInstanceSkeleton)
 
-/* Over @instance, with @host's stores, behind @gate. */
-KhInstanceObject *kh_instance_object_new(KhInstance *instance, const KhHost *host, KhGate *gate);
+/* Over @instance of @manager, with @host's stores, behind @gate. */
+KhInstanceObject *kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs,
+                                         const KhHost *host, KhGate *gate);
 
 G_END_DECLS

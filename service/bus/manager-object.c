@@ -15,7 +15,9 @@ struct _KhManagerObject {
 G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
 
 /* Words that a client may look for, sorted; one is added with what it stands for. */
-static const char *const features[] = {"image", "instance", "log-stream", "outbound", NULL};
+static const char *const features[] = {"configure",      "image",         "instance", "job",
+                                       "log-stream",     "outbound",      "pause",    "reset",
+                                       "restart-policy", "start-at-boot", NULL};
 
 static const KhOption no_options[] = {{NULL, NULL}};
 
@@ -219,7 +221,8 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
     kh_dbus_manager_set_version(bus, KH_VERSION);
     kh_dbus_manager_set_features(bus, features);
     kh_dbus_manager_set_accelerator(bus, host->accelerator);
-    kh_dbus_manager_set_launcher(bus, "direct");
+    kh_dbus_manager_set_launcher(bus, kh_launcher_get_name(host->launcher));
+    kh_dbus_manager_set_limits_enforced(bus, kh_launcher_enforces_limits(host->launcher));
     kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(host->state_dir));
     on_changed(manager, self);
     g_signal_connect(manager, "changed", G_CALLBACK(on_changed), self);

@@ -22,6 +22,8 @@
 #define PART_MAX (G_GUINT64_CONSTANT(1) << 30)
 #define TEXT_MAX (64 * 1024)
 
+#define IMPORT_PREFIX ".import-"
+
 struct _KhImageStore {
     GObject parent_instance;
     int fd;
@@ -110,11 +112,11 @@ load_all(KhImageStore *self)
         g_autoptr(GError) error = NULL;
         KhImage *image;
 
-        if (!is_id(name)) {
-            /* What an import that was cut off has left. */
+        /* What an import that was cut off has left. */
+        if (g_str_has_prefix(name, IMPORT_PREFIX))
             kh_instance_dir_remove(self->fd, name, NULL, NULL);
+        if (!is_id(name))
             continue;
-        }
         image = load_image(self->fd, name, &error);
         if (image != NULL)
             g_hash_table_replace(self->images, image->id, image);
@@ -346,7 +348,7 @@ import_new(KhImageStore *self, const char *folder, GError **error)
     Import *import = g_new0(Import, 1);
 
     import->folder = g_strdup(folder);
-    import->temporary = g_strdup_printf(".import-%08x%08x", g_random_int(), g_random_int());
+    import->temporary = g_strdup_printf(IMPORT_PREFIX "%08x%08x", g_random_int(), g_random_int());
     import->images_fd = self->fd;
     import->target_fd = -1;
     import->image = kh_image_new();

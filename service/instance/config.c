@@ -19,6 +19,9 @@
 static const char *const reserved_args[] = {"--db-dir",    "--data-dir",  "--chain",
                                             "--http.addr", "--http.port", NULL};
 
+static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
+static const char *const policies[] = {"no", "on-failure", "always", NULL};
+
 static gboolean
 check_range(const KhConfigKey *key, guint64 number, GError **error)
 {
@@ -138,6 +141,10 @@ config_of_dict(GVariant *full)
     g_variant_lookup(config->dict, "katana-args", "^a&s", &config->katana_args);
     g_variant_lookup(config->dict, "accelerator", "&s", &config->accelerator);
     g_variant_lookup(config->dict, "outbound", "b", &config->outbound);
+    g_variant_lookup(config->dict, "image", "&s", &config->image);
+    g_variant_lookup(config->dict, "start-at-boot", "b", &config->start_at_boot);
+    g_variant_lookup(config->dict, "restart-policy", "&s", &config->restart_policy);
+    g_variant_lookup(config->dict, "cpu-quota-percent", "u", &config->cpu_quota);
     return config;
 }
 
@@ -196,6 +203,18 @@ has_blank_or_control(const char *text)
 }
 
 static gboolean
+check_choice(const char *key, const char *value, const char *const *choices, GError **error)
+{
+    g_autofree char *list = NULL;
+
+    if (g_strv_contains(choices, value))
+        return TRUE;
+    list = g_strjoinv(", ", (char **)choices);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s must be one of: %s", key, list);
+    return FALSE;
+}
+
+static gboolean
 check_words(const KhConfig *config, GError **error)
 {
     if (strlen(config->chain_id) > 31 || has_blank_or_control(config->chain_id) ||
@@ -205,13 +224,19 @@ check_words(const KhConfig *config, GError **error)
                     "start with '-'");
         return FALSE;
     }
-    if (!g_str_equal(config->accelerator, "auto") && !g_str_equal(config->accelerator, "kvm") &&
-        !g_str_equal(config->accelerator, "tcg")) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "accelerator must be \"auto\", \"kvm\" or \"tcg\"");
-        return FALSE;
-    }
-    return TRUE;
+    return check_choice("accelerator", config->accelerator, accelerators, error) &&
+           check_choice("restart-policy", config->restart_policy, policies, error);
+}
+
+static gboolean
+check_image(const KhConfig *config, GError **error)
+{
+    if (g_str_equal(config->image, KH_CONFIG_IMAGE_DEFAULT) ||
+        (strlen(config->image) == 64 && strspn(config->image, "0123456789abcdef") == 64))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "image must be \"default\" or the id of an image, 64 hexadecimal digits");
+    return FALSE;
 }
 
 static gboolean
@@ -311,8 +336,9 @@ static gboolean
 check_rules(const KhConfig *config, const KhConfigLimits *limits, GError **error)
 {
     return check_limits(config, limits, error) && check_address(config, error) &&
-           check_words(config, error) && check_katana_args(config, error) &&
-           check_dev_only(config, error) && check_labels(config, error);
+           check_words(config, error) && check_image(config, error) &&
+           check_katana_args(config, error) && check_dev_only(config, error) &&
+           check_labels(config, error);
 }
 
 KhConfig *
@@ -331,16 +357,71 @@ kh_config_new(GVariant *dict, const KhConfigLimits *limits, GError **error)
 }
 
 KhConfig *
-kh_config_with_port(const KhConfig *config, guint16 port)
+kh_config_with(const KhConfig *config, const char *key, GVariant *value)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(config->dict);
     g_autoptr(GVariant) changed = NULL;
     g_autoptr(GVariant) full = NULL;
 
-    g_variant_dict_insert(&dict, "rpc-port", "q", port);
+    g_variant_dict_insert_value(&dict, key, value);
     changed = g_variant_ref_sink(g_variant_dict_end(&dict));
     full = fill_defaults(changed);
     return config_of_dict(full);
+}
+
+/* A key given twice stays twice, so that it is refused. */
+GVariant *
+kh_config_merge(const KhConfig *config, GVariant *changes)
+{
+    g_auto(GVariantBuilder) merged = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+    GVariantIter iter;
+    const char *key;
+    GVariant *value;
+
+    g_variant_iter_init(&iter, config->dict);
+    while (g_variant_iter_loop(&iter, "{&sv}", &key, &value)) {
+        g_autoptr(GVariant) replaced = g_variant_lookup_value(changes, key, NULL);
+
+        if (replaced == NULL)
+            g_variant_builder_add(&merged, "{sv}", key, value);
+    }
+    g_variant_iter_init(&iter, changes);
+    while (g_variant_iter_loop(&iter, "{&sv}", &key, &value))
+        g_variant_builder_add(&merged, "{sv}", key, value);
+    return g_variant_ref_sink(g_variant_builder_end(&merged));
+}
+
+KhConfig *
+kh_config_with_live_keys(const KhConfig *config, const KhConfig *wanted)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(config->dict);
+    g_autoptr(GVariant) changed = NULL;
+    g_autoptr(GVariant) full = NULL;
+
+    for (const KhConfigKey *key = kh_config_keys(); key->key != NULL; key++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(wanted->dict, key->key, NULL);
+
+        if (kh_config_key_is_live(key->key))
+            g_variant_dict_insert_value(&dict, key->key, value);
+    }
+    changed = g_variant_ref_sink(g_variant_dict_end(&dict));
+    full = fill_defaults(changed);
+    return config_of_dict(full);
+}
+
+char **
+kh_config_differences(const KhConfig *a, const KhConfig *b)
+{
+    g_autoptr(GStrvBuilder) keys = g_strv_builder_new();
+
+    for (const KhConfigKey *key = kh_config_keys(); key->key != NULL; key++) {
+        g_autoptr(GVariant) first = g_variant_lookup_value(a->dict, key->key, NULL);
+        g_autoptr(GVariant) second = g_variant_lookup_value(b->dict, key->key, NULL);
+
+        if (!g_variant_equal(first, second))
+            g_strv_builder_add(keys, key->key);
+    }
+    return g_strv_builder_end(keys);
 }
 
 char *

@@ -24,7 +24,11 @@ typedef struct {
     const char **katana_args; /* may hold private keys: never logged, no property */
     const char *accelerator;  /* "auto", "kvm" or "tcg" */
     gboolean outbound;
-    GVariant *dict; /* a{sv}: every key; owns the strings above */
+    const char *image; /* id of the boot components; "default" in a request: today's */
+    gboolean start_at_boot;
+    const char *restart_policy; /* "no", "on-failure" or "always" */
+    guint32 cpu_quota;          /* percent of one processor, 0 = no limit */
+    GVariant *dict;             /* a{sv}: every key; owns the strings above */
 } KhConfig;
 
 /* Bounds that the host sets. */
@@ -39,8 +43,19 @@ typedef struct {
  */
 KhConfig *kh_config_new(GVariant *dict, const KhConfigLimits *limits, GError **error);
 
-/* @config with another port. Transfer full. */
-KhConfig *kh_config_with_port(const KhConfig *config, guint16 port);
+#define KH_CONFIG_IMAGE_DEFAULT "default"
+
+/* @config with another value (floating: taken) of one key. Transfer full. */
+KhConfig *kh_config_with(const KhConfig *config, const char *key, GVariant *value);
+
+/* All keys of @config with those of @changes (a{sv}, unchecked) over them. Transfer full. */
+GVariant *kh_config_merge(const KhConfig *config, GVariant *changes);
+
+/* @config with the values of @wanted for the keys that a running machine takes. Transfer full. */
+KhConfig *kh_config_with_live_keys(const KhConfig *config, const KhConfig *wanted);
+
+/* The keys in which the two differ, sorted as the list of keys. Transfer full. */
+char **kh_config_differences(const KhConfig *a, const KhConfig *b);
 
 /* Reads what kh_config_to_text() wrote; checks types, not the host's limits. */
 KhConfig *kh_config_from_text(const char *text, GError **error);

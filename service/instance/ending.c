@@ -49,32 +49,71 @@ read_tail(int folder, const char *name, gint64 uid)
     return n < 0 ? NULL : g_steal_pointer(&text);
 }
 
-static GError *
-of_exit_code(int code)
+/* The shim's line, "exited CODE" or "signaled NUMBER", with " stopped" where it was told to. */
+typedef struct {
+    gboolean known, signaled, stopped;
+    int number;
+} Status;
+
+static Status
+read_status(int folder, gint64 uid)
 {
-    if (code == 0)
-        return g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest has powered itself off");
-    return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                       "QEMU ended with code %d; its log, source \"qemu\", says why", code);
+    g_autofree char *line = kh_instance_dir_read(folder, KH_FILE_EXIT_STATUS, uid, 64, NULL);
+    Status status = {FALSE, FALSE, FALSE, 0};
+
+    if (line == NULL)
+        return status;
+    status.signaled = sscanf(line, "signaled %d", &status.number) == 1;
+    status.known = status.signaled || sscanf(line, "exited %d", &status.number) == 1;
+    status.stopped = g_str_has_suffix(g_strchomp(line), " stopped");
+    return status;
 }
 
-GError *
-kh_ending_describe(int folder, gint64 uid)
+static char *
+read_fatal(int folder, gint64 uid)
 {
     g_autofree char *log = read_tail(folder, KH_FILE_SERIAL_LOG, uid);
-    g_autofree char *fatal = log == NULL ? NULL : kh_ending_find_fatal(log);
-    g_autofree char *status = NULL;
-    int number;
 
-    status = kh_instance_dir_read(folder, KH_FILE_EXIT_STATUS, uid, 64, NULL);
-    if (status != NULL && sscanf(status, "signaled %d", &number) == 1)
-        return g_error_new(KH_ERROR, KH_ERROR_FAILED, "QEMU was killed by signal %d (%s)", number,
-                           g_strsignal(number));
-    if (fatal != NULL)
-        return g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest gave up: %s", fatal);
-    if (status != NULL && sscanf(status, "exited %d", &number) == 1)
-        return of_exit_code(number);
-    return g_error_new(
-        KH_ERROR, KH_ERROR_FAILED,
-        "The machine's shim was killed, and QEMU with it: it has left no exit status");
+    return log == NULL ? NULL : kh_ending_find_fatal(log);
+}
+
+static KhEnding
+of_stop(const Status *status, GError **reason)
+{
+    g_set_error(reason, KH_ERROR, KH_ERROR_CANCELLED,
+                "It was stopped from outside: its unit, its shim, or with the host");
+    return status->signaled ? KH_ENDING_FORCED : KH_ENDING_STOPPED;
+}
+
+static KhEnding
+of_exit_code(int code, GError **reason)
+{
+    if (code == 0) {
+        g_set_error(reason, KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest has powered itself off");
+        return KH_ENDING_POWERED_OFF;
+    }
+    g_set_error(reason, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                "QEMU ended with code %d; its log, source \"qemu\", says why", code);
+    return KH_ENDING_FAILED;
+}
+
+KhEnding
+kh_ending_describe(int folder, gint64 uid, GError **reason)
+{
+    const Status status = read_status(folder, uid);
+    g_autofree char *fatal = read_fatal(folder, uid);
+
+    if (status.known && status.stopped)
+        return of_stop(&status, reason);
+    if (status.known && !status.signaled && fatal == NULL)
+        return of_exit_code(status.number, reason);
+    if (status.signaled)
+        g_set_error(reason, KH_ERROR, KH_ERROR_FAILED, "QEMU was killed by signal %d (%s)",
+                    status.number, g_strsignal(status.number));
+    else if (fatal != NULL)
+        g_set_error(reason, KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest gave up: %s", fatal);
+    else
+        g_set_error(reason, KH_ERROR, KH_ERROR_FAILED,
+                    "The machine's shim was killed, and QEMU with it: it has left no exit status");
+    return status.known || fatal != NULL ? KH_ENDING_FAILED : KH_ENDING_UNKNOWN;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Why a machine has ended: from the shim's exit-status file and the guest's FATAL line,
- * both hostile. Used by the instance when a machine ends that nobody stopped. What it says
- * becomes a property that everyone may read: no other line of a log is in it.
+ * both hostile. Used by the instance when a machine ends that the service did not stop. What
+ * it says becomes a property that everyone may read: no other line of a log is in it.
  */
 #pragma once
 
@@ -10,12 +10,29 @@
 
 G_BEGIN_DECLS
 
-/*
- * The reason, as an error of the domain KH_ERROR, never NULL: GUEST_FAILED where the guest
- * gave up, LAUNCH_FAILED where QEMU refused to run, FAILED where something was killed.
- * @folder is the instance's folder, @uid its owner (-1: the service's own).
+/**
+ * KhEnding:
+ * @KH_ENDING_UNKNOWN: nobody has left a word: the shim was killed, or never came up
+ * @KH_ENDING_FAILED: something was killed or gave up
+ * @KH_ENDING_POWERED_OFF: the guest has powered itself off
+ * @KH_ENDING_STOPPED: its shim was told to stop it, and the guest did
+ * @KH_ENDING_FORCED: its shim was told to stop it, and had to kill QEMU
  */
-GError *kh_ending_describe(int folder, gint64 uid);
+typedef enum {
+    KH_ENDING_UNKNOWN,
+    KH_ENDING_FAILED,
+    KH_ENDING_POWERED_OFF,
+    KH_ENDING_STOPPED,
+    KH_ENDING_FORCED,
+} KhEnding;
+
+/*
+ * How it ended, and the reason as an error of the domain KH_ERROR, never NULL:
+ * GUEST_FAILED where the guest gave up, LAUNCH_FAILED where QEMU refused to run, FAILED
+ * where something was killed. @folder is the instance's folder, @uid its owner (-1: the
+ * service's own).
+ */
+KhEnding kh_ending_describe(int folder, gint64 uid, GError **reason);
 
 /* The text after the last "FATAL:" at the start of a line; NULL for none. Transfer full. */
 char *kh_ending_find_fatal(const char *log);

@@ -21,6 +21,7 @@ typedef struct {
     KhImageStore *images;
     KhLauncher *launcher;
     KhUidPool *uids; /* NULL when the service is not root */
+    char *boot_id;   /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
     KhPortRange ports;
     const char *boot_components; /* where new images come from */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "host.h"
+#include "state-table.h"
 #include "state/record.h"
 
 G_BEGIN_DECLS
@@ -15,8 +16,9 @@ G_DECLARE_FINAL_TYPE(KhInstance, kh_instance, KH, INSTANCE, GObject)
 
 /*
  * Takes @record. A machine that the record says is running is followed again if it still
- * lives; else the instance is "failed" or, where it was asked to stop, "stopped".
- * Signals: "changed" (record or pid differ), "gone" (deleted; the last one).
+ * lives; else what it left says how it ended.
+ * Signals: "changed" (record or pid differ), "step" (text, part of 1: how far an operation
+ * is), "gone" (deleted; the last one).
  */
 KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
 
@@ -29,6 +31,9 @@ guint32 kh_instance_get_main_pid(KhInstance *self);
 /* "kvm" or "tcg": what it runs with, or would. */
 const char *kh_instance_get_accelerator(KhInstance *self);
 
+/* What QEMU and its shim may use together, in bytes. */
+guint64 kh_instance_get_memory_limit(KhInstance *self);
+
 /* The equivalent command line of command-line.h; transfer full. */
 char **kh_instance_get_portable_command(KhInstance *self);
 
@@ -38,21 +43,41 @@ char **kh_instance_get_portable_command(KhInstance *self);
  */
 int kh_instance_open_folder(KhInstance *self, GError **error);
 
-/*
- * Starts it. With @wait the call finishes when RPC has answered, else once the state is
- * "starting". After @timeout_usec it fails with KH_ERROR_TIMED_OUT and the instance goes on
- * starting. Other errors: INVALID_STATE, BUSY, CANCELLED (stopped meanwhile), and whatever
- * made it fail.
- */
-void kh_instance_start_async(KhInstance *self, gboolean wait, gint64 timeout_usec,
-                             GAsyncReadyCallback callback, gpointer user_data);
+/* What the state table says of @operation now; @error when it is refused. */
+KhVerdict kh_instance_check(KhInstance *self, KhOperation operation, GError **error);
 
 /*
- * Stops it; finishes when QEMU has ended. @timeout_usec bounds the graceful part, 0 for the
- * default; with @kill QEMU is killed at once.
+ * Starts it; finishes when RPC has answered. After @timeout_usec it fails with
+ * KH_ERROR_TIMED_OUT and the instance goes on starting. Other errors: INVALID_STATE, BUSY,
+ * CANCELLED (stopped meanwhile), and whatever made it fail.
  */
-void kh_instance_stop_async(KhInstance *self, gboolean kill, gint64 timeout_usec,
-                            GAsyncReadyCallback callback, gpointer user_data);
+void kh_instance_start_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
+                             gpointer user_data);
+
+typedef struct {
+    gboolean kill;       /* QEMU is killed at once */
+    gint64 timeout_usec; /* of all steps together; 0 for the default */
+    gboolean by_service; /* not an operator's wish: it starts with the service again */
+} KhStop;
+
+/*
+ * Stops it; finishes when QEMU has ended. KH_ERROR_TIMED_OUT when QEMU outlives its kill;
+ * then it stays "stopping".
+ */
+void kh_instance_stop_async(KhInstance *self, const KhStop *how, GAsyncReadyCallback callback,
+                            gpointer user_data);
+
+/* Stops it as @how says, if it runs, and starts it; @timeout_usec is for the start. */
+void kh_instance_restart_async(KhInstance *self, const KhStop *how, gint64 timeout_usec,
+                               GAsyncReadyCallback callback, gpointer user_data);
+
+/* Resets the virtual machine; finishes when RPC has answered again. */
+void kh_instance_reset_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
+                             gpointer user_data);
+
+/* Halts the virtual processors, or lets them go on. BUSY while another command is under way. */
+void kh_instance_pause_async(KhInstance *self, GAsyncReadyCallback callback, gpointer user_data);
+void kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointer user_data);
 
 /*
  * Removes its files, row, port and uid; then "gone". With @force a living machine is
@@ -61,7 +86,14 @@ void kh_instance_stop_async(KhInstance *self, gboolean kill, gint64 timeout_usec
 void kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
                               GAsyncReadyCallback callback, gpointer user_data);
 
-/* Of each of the three. */
+/* Of each of these. */
 gboolean kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **error);
+
+/*
+ * Gives it the checked @config (taken), of which a living machine takes what it can; the
+ * rest waits in the record's "pending". On an error (PORT_UNAVAILABLE, FAILED) nothing has
+ * changed.
+ */
+gboolean kh_instance_configure(KhInstance *self, KhConfig *config, GError **error);
 
 G_END_DECLS

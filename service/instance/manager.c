@@ -3,9 +3,11 @@
 #include "manager.h"
 
 #include <string.h>
-#include <sys/random.h>
+#include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
+#include "leaks.h"
 #include "log.h"
 #include "state/instance-dir.h"
 
@@ -78,7 +80,7 @@ kh_manager_users_of_image(KhManager *self, const char *image)
     g_autoptr(GPtrArray) users = g_ptr_array_new();
 
     for (guint i = 0; i < self->instances->len; i++)
-        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->image, image))
+        if (kh_record_uses_image(kh_instance_get_record(self->instances->pdata[i]), image))
             g_ptr_array_add(users, self->instances->pdata[i]);
     return g_steal_pointer(&users);
 }
@@ -96,13 +98,26 @@ drop_unused_image(KhManager *self, const char *image)
     g_autoptr(GPtrArray) users = kh_manager_users_of_image(self, image);
     g_autofree char *fallback = kh_manager_get_default_image(self);
 
-    if (users->len == 0 && g_strcmp0(image, fallback) != 0)
+    if (users->len == 0 && g_strcmp0(image, fallback) != 0 &&
+        !kh_store_uses_image(self->host->store, image))
         kh_image_store_remove(self->host->images, image);
 }
 
 static void
+drop_unused_images(KhManager *self)
+{
+    g_autoptr(GPtrArray) images = kh_image_store_list(self->host->images);
+
+    for (guint i = 0; i < images->len; i++)
+        drop_unused_image(self, images->pdata[i]);
+}
+
+/* A machine that has ended may have been the last to use an image that was configured away. */
+static void
 on_instance_changed(KhInstance *instance, KhManager *self)
 {
+    if (kh_instance_get_record(instance)->state == KH_STATE_STOPPED)
+        drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -114,7 +129,7 @@ on_instance_gone(KhInstance *instance, KhManager *self)
     g_signal_handlers_disconnect_by_data(instance, self);
     g_ptr_array_remove(self->instances, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
-    drop_unused_image(self, kh_instance_get_record(instance)->image);
+    drop_unused_image(self, kh_instance_get_record(instance)->config->image);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -130,6 +145,32 @@ add(KhManager *self, KhRecord *record)
     return instance;
 }
 
+/* A create that was cut off has a row, and neither folder nor anybody who knows of it. */
+static gboolean
+is_half_made(KhManager *self, const KhRecord *record)
+{
+    int fd;
+
+    if (record->state != KH_STATE_CREATED)
+        return FALSE;
+    fd = kh_instance_dir_open(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
+}
+
+static void
+load_one(KhManager *self, KhRecord *record)
+{
+    if (!is_half_made(self, record)) {
+        add(self, record);
+        return;
+    }
+    kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
+    kh_store_remove(self->host->store, record->id, NULL);
+    kh_record_free(record);
+}
+
 gboolean
 kh_manager_load(KhManager *self, GError **error)
 {
@@ -139,7 +180,9 @@ kh_manager_load(KhManager *self, GError **error)
         return FALSE;
     g_ptr_array_set_free_func(records, NULL);
     for (guint i = 0; i < records->len; i++)
-        add(self, records->pdata[i]);
+        load_one(self, records->pdata[i]);
+    kh_leaks_drop(self->host);
+    drop_unused_images(self);
     return TRUE;
 }
 
@@ -187,7 +230,7 @@ find_by_prefix(KhManager *self, const char *prefix, GError **error)
         if (!g_str_has_prefix(record->id, prefix))
             continue;
         if (found != NULL) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+            g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
                         "\"%s\" begins the id of several instances; give more of it", prefix);
             return NULL;
         }
@@ -222,6 +265,32 @@ check_name_is_free(KhManager *self, const char *name, GError **error)
     return TRUE;
 }
 
+static gboolean
+check_count(KhManager *self, GError **error)
+{
+    if (self->instances->len < self->host->max_instances)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                "There are %u instances, as many as max-instances allows; delete one",
+                self->instances->len);
+    return FALSE;
+}
+
+static gboolean
+is_default_image(const KhConfig *config)
+{
+    return g_str_equal(config->image, KH_CONFIG_IMAGE_DEFAULT);
+}
+
+static gboolean
+check_image(KhManager *self, const KhConfig *config, GError **error)
+{
+    if (is_default_image(config) || kh_image_store_find(self->host->images, config->image) != NULL)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
+    return FALSE;
+}
+
 /* The configuration with its port; what create and validate have in common. */
 static KhConfig *
 check_request(KhManager *self, const char *name, GVariant *dict, GError **error)
@@ -229,19 +298,12 @@ check_request(KhManager *self, const char *name, GVariant *dict, GError **error)
     g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
     guint16 port;
 
-    if (config == NULL)
+    if (config == NULL || (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
+        !check_image(self, config, error) || !check_count(self, error))
         return NULL;
-    if (name[0] != '\0' && !check_name_is_free(self, name, error))
-        return NULL;
-    if (self->instances->len >= self->host->max_instances) {
-        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "There are %u instances, as many as max-instances allows; delete one",
-                    self->instances->len);
-        return NULL;
-    }
     port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,
                           config->rpc_port, error);
-    return port == 0 ? NULL : kh_config_with_port(config, port);
+    return port == 0 ? NULL : kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
 }
 
 GVariant *
@@ -255,21 +317,11 @@ kh_manager_validate(KhManager *self, const char *name, GVariant *dict, GError **
     return config == NULL ? NULL : g_variant_ref(config->dict);
 }
 
-/* Random, so that an id is never used again. */
-static char *
-new_id(void)
-{
-    guint64 number = 0;
-
-    while (getrandom(&number, sizeof number, 0) != sizeof number)
-        ;
-    return g_strdup_printf("%016" G_GINT64_MODIFIER "x", number);
-}
-
 typedef struct {
     char *name;
     GVariant *config;
     guint32 owner_uid;
+    gboolean wants_default; /* today's boot components */
 } Request;
 
 static void
@@ -291,10 +343,9 @@ new_record(KhManager *self, const Request *request, const char *image, GError **
     if (config == NULL)
         return NULL;
     record = kh_record_new();
-    record->id = new_id();
+    record->id = g_uuid_string_random(); /* never used again */
     record->name = g_strdup(request->name);
-    record->config = g_steal_pointer(&config);
-    record->image = g_strdup(image);
+    record->config = kh_config_with(config, "image", g_variant_new_string(image));
     record->owner_uid = request->owner_uid;
     record->created_usec = g_get_real_time();
     return record;
@@ -308,8 +359,11 @@ claim(KhManager *self, const KhRecord *record, GError **error)
 
     if (!kh_store_insert(self->host->store, record, error))
         return FALSE;
-    if (kh_instance_dir_create(instances, record->id, record->vm_uid, error))
+    kh_crash_point("create:row-inserted");
+    if (kh_instance_dir_create(instances, record->id, record->vm_uid, error)) {
+        kh_crash_point("create:folder-made");
         return TRUE;
+    }
     kh_store_remove(self->host->store, record->id, NULL);
     return FALSE;
 }
@@ -325,6 +379,7 @@ create_now(KhManager *self, const Request *request, const char *image, GError **
         return NULL;
     if (uids != NULL && (record->vm_uid = kh_uid_pool_claim(uids, error)) < 0)
         return NULL;
+    kh_crash_point("create:uid-claimed");
     if (!claim(self, record, error)) {
         if (uids != NULL)
             kh_uid_pool_release(uids, (guint32)record->vm_uid);
@@ -352,27 +407,35 @@ set_default_image(KhManager *self, const char *image)
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
+/* Creates the instance of @task's request, pinned to @image. */
+static void
+finish_creation(KhManager *self, GTask *task, const char *image)
+{
+    const Request *request = g_task_get_task_data(task);
+    GError *error = NULL;
+    KhInstance *instance = create_now(self, request, image, &error);
+
+    if (instance == NULL) {
+        drop_unused_image(self, image);
+        g_task_return_error(task, error);
+        return;
+    }
+    if (request->wants_default)
+        set_default_image(self, image);
+    g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
+}
+
 static void
 on_imported(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
-    KhManager *self = g_task_get_source_object(task);
     g_autofree char *image = NULL;
-    KhInstance *instance;
     GError *error = NULL;
 
     image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
-    if (image == NULL) {
-        g_task_return_error(task, error);
-        return;
-    }
-    instance = create_now(self, g_task_get_task_data(task), image, &error);
-    if (instance != NULL)
-        set_default_image(self, image);
-    else
-        drop_unused_image(self, image);
-    if (instance != NULL)
-        g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
+    kh_crash_point("create:image-imported");
+    if (image != NULL)
+        finish_creation(g_task_get_source_object(task), task, image);
     else
         g_task_return_error(task, error);
 }
@@ -397,12 +460,142 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config, gui
         g_task_return_error(task, error);
         return;
     }
-    kh_image_store_import_async(self->host->images, self->host->boot_components, NULL, on_imported,
-                                g_object_ref(task));
+    request->wants_default = is_default_image(checked);
+    if (request->wants_default)
+        kh_image_store_import_async(self->host->images, self->host->boot_components, NULL,
+                                    on_imported, g_object_ref(task));
+    else
+        finish_creation(self, task, checked->image);
 }
 
 KhInstance *
 kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
+}
+
+/* A change on its way; the instance may have been changed or deleted meanwhile. */
+typedef struct {
+    KhInstance *instance;
+    GVariant *changes;
+} Change;
+
+static void
+change_free(gpointer data)
+{
+    Change *change = data;
+
+    g_object_unref(change->instance);
+    g_variant_unref(change->changes);
+    g_free(change);
+}
+
+/* The port stays, or is chosen anew; @config is replaced. */
+static gboolean
+choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GError **error)
+{
+    KhConfig *before = *config;
+    guint16 port = before->rpc_port;
+
+    if (port == record->config->rpc_port || port == kh_record_get_wanted(record)->rpc_port)
+        return TRUE;
+    port = kh_port_choose(self->host->store, &self->host->ports, before->rpc_address, port, error);
+    if (port == 0)
+        return FALSE;
+    *config = kh_config_with(before, "rpc-port", g_variant_new_uint16(port));
+    kh_config_free(before);
+    return TRUE;
+}
+
+static gboolean
+check_storage(const KhRecord *record, const KhConfig *config, GError **error)
+{
+    if (!record->formatted || config->storage_bytes == record->config->storage_bytes)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                "The data disk of \"%s\" has its size since its first start; storage-bytes cannot "
+                "be changed any more",
+                record->name);
+    return FALSE;
+}
+
+/* The whole configuration that @change asks for. */
+static KhConfig *
+check_change(KhManager *self, const Change *change, GError **error)
+{
+    const KhRecord *record = kh_instance_get_record(change->instance);
+    g_autoptr(GVariant) merged = kh_config_merge(kh_record_get_wanted(record), change->changes);
+    g_autoptr(KhConfig) config = kh_config_new(merged, &self->host->limits, error);
+
+    if (config == NULL || !check_image(self, config, error) ||
+        !check_storage(record, config, error) || !choose_new_port(self, record, &config, error))
+        return NULL;
+    return g_steal_pointer(&config);
+}
+
+static void
+apply_change(KhManager *self, GTask *task, const char *image)
+{
+    const Change *change = g_task_get_task_data(task);
+    const KhRecord *record = kh_instance_get_record(change->instance);
+    g_autofree char *before = g_strdup(record->config->image);
+    GError *error = NULL;
+    g_autoptr(KhConfig) config = check_change(self, change, &error);
+    KhConfig *pinned;
+
+    if (config == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    pinned = kh_config_with(config, "image", g_variant_new_string(image));
+    if (kh_instance_configure(change->instance, pinned, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+    drop_unused_image(self, before);
+}
+
+static void
+on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
+    GError *error = NULL;
+    g_autofree char *image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
+
+    if (image == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    set_default_image(self, image);
+    apply_change(self, task, image);
+}
+
+void
+kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *changes,
+                           GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    Change *change = g_new0(Change, 1);
+    g_autoptr(KhConfig) config = NULL;
+    GError *error = NULL;
+
+    change->instance = g_object_ref(instance);
+    change->changes = g_variant_ref(changes);
+    g_task_set_source_tag(task, kh_manager_configure_async);
+    g_task_set_task_data(task, change, change_free);
+    if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_VERDICT_REFUSE ||
+        (config = check_change(self, change, &error)) == NULL)
+        g_task_return_error(task, error);
+    else if (is_default_image(config))
+        kh_image_store_import_async(self->host->images, self->host->boot_components, NULL,
+                                    on_image_for_change, g_object_ref(task));
+    else
+        apply_change(self, task, config->image);
+}
+
+gboolean
+kh_manager_configure_finish(KhManager *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
 }

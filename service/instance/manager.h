@@ -15,7 +15,10 @@ G_DECLARE_FINAL_TYPE(KhManager, kh_manager, KH, MANAGER, GObject)
 /* Signals: "added" and "removed" (KhInstance), "changed" (counts or default image). */
 KhManager *kh_manager_new(const KhHost *host);
 
-/* Makes an instance of every row of the store; once, before anything is exported. */
+/*
+ * Makes an instance of every row of the store, rolls back a create that was cut off, and
+ * drops what such a service has leaked; once, before anything is exported.
+ */
 gboolean kh_manager_load(KhManager *self, GError **error);
 
 /*
@@ -34,8 +37,17 @@ KhInstance *kh_manager_create_finish(KhManager *self, GAsyncResult *result, GErr
 GVariant *kh_manager_validate(KhManager *self, const char *name, GVariant *config, GError **error);
 
 /*
+ * Changes the configuration of @instance by @changes (a{sv}): all of them or nothing.
+ * Errors: those of create, KH_ERROR_NOT_FOUND (image), NOT_SUPPORTED (storage-bytes of a
+ * disk that has its file system).
+ */
+void kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *changes,
+                                GAsyncReadyCallback callback, gpointer user_data);
+gboolean kh_manager_configure_finish(KhManager *self, GAsyncResult *result, GError **error);
+
+/*
  * By exact name, else id, else a prefix of an id of at least 4 digits. KH_ERROR_NOT_FOUND;
- * INVALID_ARGUMENT where a prefix fits several. Owned by the manager.
+ * ALREADY_EXISTS where a prefix fits several. Owned by the manager.
  */
 KhInstance *kh_manager_find(KhManager *self, const char *name_or_id, GError **error);
 

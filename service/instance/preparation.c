@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
 #include "state/instance-dir.h"
@@ -87,6 +88,7 @@ on_formatted(GObject *source, GAsyncResult *result, gpointer data)
     Preparation *p = g_task_get_task_data(task);
     GError *error = NULL;
 
+    kh_crash_point("start:formatted");
     if (!kh_launcher_format_finish(KH_LAUNCHER(source), result, &error)) {
         g_task_return_error(task, error);
         return;
@@ -103,6 +105,7 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *folder = NULL;
     GError *error = NULL;
 
+    kh_crash_point("start:files-made");
     if (!g_task_propagate_boolean(G_TASK(result), &error)) {
         g_task_return_error(task, error);
         return;
@@ -113,7 +116,7 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
     }
     folder = kh_preparation_state_folder(p->host, p->record);
     kh_launcher_format_async(p->host->launcher, folder, KH_FILE_DATA, p->uid, on_formatted,
-                                    g_object_ref(task));
+                             g_object_ref(task));
 }
 
 static void
@@ -124,6 +127,7 @@ on_verified(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GTask) making = NULL;
     GError *error = NULL;
 
+    kh_crash_point("start:verified");
     if (!kh_image_store_verify_finish(KH_IMAGE_STORE(source), result, &error)) {
         g_task_return_error(task, error);
         return;
@@ -193,7 +197,8 @@ kh_preparation_run_async(const KhHost *host, KhRecord *record, GAsyncReadyCallba
         g_task_return_error(task, error);
         return;
     }
-    kh_image_store_verify_async(host->images, record->image, NULL, on_verified, g_object_ref(task));
+    kh_image_store_verify_async(host->images, record->config->image, NULL, on_verified,
+                                g_object_ref(task));
 }
 
 gboolean

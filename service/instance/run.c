@@ -16,7 +16,6 @@
 #define CONNECT_SLOW_MS 1000
 #define STATUS_INTERVAL_MS 2000
 #define PROBE_INTERVAL_MS 50
-#define QUIT_TIMEOUT_MS 5000
 
 struct _KhRun {
     GObject parent_instance;
@@ -30,13 +29,15 @@ struct _KhRun {
     guint step_timer;
     KhStopStep step;
     gint64 step_deadline; /* monotonic */
+    guint quit_ms;
+    gboolean paused;
     gboolean probed;
     gboolean ended;
 };
 
 G_DEFINE_FINAL_TYPE(KhRun, kh_run, G_TYPE_OBJECT)
 
-enum { SIGNAL_READY, SIGNAL_FAILING, SIGNAL_ENDED, N_SIGNALS };
+enum { SIGNAL_READY, SIGNAL_PAUSED, SIGNAL_RESUMED, SIGNAL_FAILING, SIGNAL_ENDED, N_SIGNALS };
 
 static guint signals[N_SIGNALS];
 
@@ -102,6 +103,10 @@ kh_run_class_init(KhRunClass *class)
     G_OBJECT_CLASS(class)->finalize = kh_run_finalize;
     signals[SIGNAL_READY] =
         g_signal_new("ready", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[SIGNAL_PAUSED] =
+        g_signal_new("paused", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[SIGNAL_RESUMED] =
+        g_signal_new("resumed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
     signals[SIGNAL_FAILING] = g_signal_new("failing", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                            G_TYPE_NONE, 1, G_TYPE_ERROR);
     signals[SIGNAL_ENDED] =
@@ -194,6 +199,36 @@ on_qmp_closed(KhQmpClient *qmp, const GError *error, KhRun *self)
     connect_later(self, CONNECT_SLOW_MS);
 }
 
+static void
+set_paused(KhRun *self, gboolean paused)
+{
+    if (self->paused == paused || self->ended)
+        return;
+    self->paused = paused;
+    g_signal_emit(self, signals[paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
+}
+
+static void
+on_qmp_event(KhQmpClient *qmp, const char *name, JsonObject *data, KhRun *self)
+{
+    if (g_str_equal(name, "STOP"))
+        set_paused(self, TRUE);
+    else if (g_str_equal(name, "RESUME"))
+        set_paused(self, FALSE);
+}
+
+/* Of a machine that is followed again, nobody knows yet whether it runs. */
+static void
+on_status(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(KhRun) self = data;
+    g_autoptr(JsonObject) status =
+        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
+
+    if (status != NULL && self->qmp == KH_QMP_CLIENT(source))
+        set_paused(self, !json_object_get_boolean_member_with_default(status, "running", TRUE));
+}
+
 static uid_t
 machine_uid(KhRun *self)
 {
@@ -210,6 +245,8 @@ connect_qmp(KhRun *self)
         return;
     self->qmp = kh_qmp_client_new(channel);
     g_signal_connect(self->qmp, "closed", G_CALLBACK(on_qmp_closed), self);
+    g_signal_connect(self->qmp, "event", G_CALLBACK(on_qmp_event), self);
+    kh_qmp_client_execute_async(self->qmp, "query-status", NULL, on_status, g_object_ref(self));
 }
 
 static void
@@ -278,18 +315,27 @@ on_step_timeout(gpointer data)
 
     self->step_timer = 0;
     if (self->step == KH_STOP_CONTROL && self->qmp != NULL)
-        enter_step(self, KH_STOP_QUIT, QUIT_TIMEOUT_MS);
+        enter_step(self, KH_STOP_QUIT, self->quit_ms);
     else
         enter_step(self, KH_STOP_KILL, 0);
     return G_SOURCE_REMOVE;
 }
 
-/* An answer to quit may never come; QEMU's end is the sign. */
+/* What comes of it is told by events, and by QEMU's end. */
 static void
-on_quit_answered(GObject *source, GAsyncResult *result, gpointer data)
+on_told(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(JsonObject) answer =
         kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
+}
+
+static void
+tell_guest_to_stop(KhRun *self)
+{
+    if (self->paused && self->qmp != NULL)
+        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
+    if (self->control != NULL)
+        kh_guest_control_stop(self->control);
 }
 
 static void
@@ -305,20 +351,22 @@ enter_step(KhRun *self, KhStopStep step, guint timeout_ms)
     self->step_deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     self->step_timer = g_timeout_add(timeout_ms, on_step_timeout, self);
     if (step == KH_STOP_QUIT)
-        kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_quit_answered, NULL);
-    else if (self->control != NULL)
-        kh_guest_control_stop(self->control);
+        kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_told, NULL);
+    else
+        tell_guest_to_stop(self);
 }
 
 void
-kh_run_stop(KhRun *self, guint timeout_ms)
+kh_run_stop(KhRun *self, guint control_ms, guint quit_ms)
 {
-    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    gint64 deadline = g_get_monotonic_time() + (gint64)control_ms * 1000;
 
     if (self->ended || self->step > KH_STOP_CONTROL)
         return;
-    if (self->step == KH_STOP_NONE || deadline < self->step_deadline)
-        enter_step(self, KH_STOP_CONTROL, timeout_ms);
+    if (self->step != KH_STOP_NONE && deadline >= self->step_deadline)
+        return;
+    self->quit_ms = quit_ms;
+    enter_step(self, KH_STOP_CONTROL, control_ms);
 }
 
 void
@@ -326,4 +374,110 @@ kh_run_kill(KhRun *self)
 {
     if (!self->ended)
         enter_step(self, KH_STOP_KILL, 0);
+}
+
+/* One command for QEMU, in one or more words of QMP. */
+typedef struct {
+    KhRunCommand command;
+    guint next; /* of its words */
+} Command;
+
+typedef struct {
+    const char *command, *argument, *value;
+} Words;
+
+/* -no-reboot makes a reset QEMU's end, hence the change of that action around it. */
+static const Words pause_words[] = {{"stop", NULL, NULL}, {NULL, NULL, NULL}};
+static const Words resume_words[] = {{"cont", NULL, NULL}, {NULL, NULL, NULL}};
+static const Words reset_words[] = {{"set-action", "reboot", "reset"},
+                                    {"system_reset", NULL, NULL},
+                                    {"set-action", "reboot", "shutdown"},
+                                    {"cont", NULL, NULL},
+                                    {NULL, NULL, NULL}};
+static const Words *const words_of[] = {
+    [KH_RUN_PAUSE] = pause_words, [KH_RUN_RESUME] = resume_words, [KH_RUN_RESET] = reset_words};
+
+static void say_next(GTask *task);
+
+/* The guest boots anew: Katana is to be started and asked again. */
+static void
+begin_again(KhRun *self)
+{
+    g_cancellable_cancel(self->probing);
+    g_clear_object(&self->probing);
+    self->probing = g_cancellable_new();
+    self->probed = FALSE;
+    drop_control(self);
+    connect_later(self, 0);
+}
+
+static void
+finish_command(GTask *task)
+{
+    KhRun *self = g_task_get_source_object(task);
+    const Command *command = g_task_get_task_data(task);
+
+    if (command->command == KH_RUN_RESET && !self->ended && self->step == KH_STOP_NONE)
+        begin_again(self);
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
+on_said(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    GError *error = NULL;
+    g_autoptr(JsonObject) answer =
+        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, &error);
+
+    if (answer == NULL)
+        g_task_return_error(task, error);
+    else
+        say_next(g_steal_pointer(&task));
+}
+
+/* Takes @task. */
+static void
+say_next(GTask *task)
+{
+    KhRun *self = g_task_get_source_object(task);
+    Command *command = g_task_get_task_data(task);
+    const Words *words = &words_of[command->command][command->next++];
+    g_autoptr(JsonObject) arguments = NULL;
+    g_autoptr(GTask) owned = task;
+
+    if (words->command == NULL) {
+        finish_command(task);
+        return;
+    }
+    if (self->qmp == NULL) {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_MONITOR_LOST,
+                                "QEMU's monitor is not connected; try again, or stop it");
+        return;
+    }
+    if (words->argument != NULL) {
+        arguments = json_object_new();
+        json_object_set_string_member(arguments, words->argument, words->value);
+    }
+    kh_qmp_client_execute_async(self->qmp, words->command, arguments, on_said,
+                                g_steal_pointer(&owned));
+}
+
+void
+kh_run_command_async(KhRun *self, KhRunCommand command, GAsyncReadyCallback callback,
+                     gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    Command *state = g_new0(Command, 1);
+
+    state->command = command;
+    g_task_set_source_tag(task, kh_run_command_async);
+    g_task_set_task_data(task, state, g_free);
+    say_next(task);
+}
+
+gboolean
+kh_run_command_finish(KhRun *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
 }

@@ -29,18 +29,44 @@ typedef enum {
     KH_STOP_KILL,
 } KhStopStep;
 
+/**
+ * KhRunCommand:
+ * @KH_RUN_PAUSE: halt the virtual processors
+ * @KH_RUN_RESUME: let them go on
+ * @KH_RUN_RESET: reset the machine; "ready" comes once more when RPC has answered
+ */
+typedef enum {
+    KH_RUN_PAUSE,
+    KH_RUN_RESUME,
+    KH_RUN_RESET,
+} KhRunCommand;
+
+/* What quit gets, where a stop has that much time, and what a kill may take. */
+#define KH_RUN_QUIT_MS 5000
+#define KH_RUN_KILL_MS 10000
+
 /*
- * Follows @vm (a reference is taken). Signals: "ready" (RPC has answered, once),
- * "failing" (GError: Katana has ended inside a living guest; it should be stopped),
- * "ended" (both processes are dead, once; the last signal).
+ * Follows @vm (a reference is taken). Signals: "ready" (RPC has answered, once, and once
+ * more after a reset), "paused" and "resumed" (QEMU's virtual processors; also told of a
+ * machine that is found so), "failing" (GError: Katana has ended inside a living guest; it
+ * should be stopped), "ended" (both processes are dead, once; the last signal).
  */
 KhRun *kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm);
 
 /*
- * Stops the guest over the control channel, then by QMP quit, then by kill. @timeout_ms
- * bounds the first step; the second has 5 s. Asked again, it may only get shorter.
+ * Does @command over QEMU's monitor. KH_ERROR_MONITOR_LOST when that is not connected or
+ * does not answer, KH_ERROR_FAILED with QEMU's words.
  */
-void kh_run_stop(KhRun *self, guint timeout_ms);
+void kh_run_command_async(KhRun *self, KhRunCommand command, GAsyncReadyCallback callback,
+                          gpointer user_data);
+gboolean kh_run_command_finish(KhRun *self, GAsyncResult *result, GError **error);
+
+/*
+ * Stops the guest over the control channel (a paused one is resumed for it), then by QMP
+ * quit, then by kill. @control_ms bounds the first step, @quit_ms the second. Asked again,
+ * it may only get shorter.
+ */
+void kh_run_stop(KhRun *self, guint control_ms, guint quit_ms);
 
 void kh_run_kill(KhRun *self);
 

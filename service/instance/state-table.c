@@ -11,22 +11,27 @@
 
 /* clang-format off */
 static const KhVerdict table[KH_N_STATES][KH_N_OPERATIONS] = {
-    /*                     start    stop     delete   delete --force */
-    [KH_STATE_CREATED]  = {ALLOW,   NOTHING, ALLOW,   ALLOW},
-    [KH_STATE_STARTING] = {JOIN,    ALLOW,   REFUSE,  ALLOW},
-    [KH_STATE_RUNNING]  = {NOTHING, ALLOW,   REFUSE,  ALLOW},
-    [KH_STATE_STOPPING] = {REFUSE,  ALLOW,   REFUSE,  ALLOW},
-    [KH_STATE_STOPPED]  = {ALLOW,   NOTHING, ALLOW,   ALLOW},
-    [KH_STATE_FAILED]   = {ALLOW,   NOTHING, ALLOW,   ALLOW},
-    [KH_STATE_DELETING] = {REFUSE,  REFUSE,  JOIN,    JOIN},
+    /*                     start    stop     kill     restart reset   pause    resume   configure delete  delete --force */
+    [KH_STATE_CREATED]  = {ALLOW,   NOTHING, NOTHING, ALLOW,  REFUSE, REFUSE,  REFUSE,  ALLOW,    ALLOW,  ALLOW},
+    [KH_STATE_STARTING] = {JOIN,    ALLOW,   ALLOW,   ALLOW,  REFUSE, REFUSE,  REFUSE,  ALLOW,    REFUSE, ALLOW},
+    [KH_STATE_RUNNING]  = {NOTHING, ALLOW,   ALLOW,   ALLOW,  ALLOW,  ALLOW,   NOTHING, ALLOW,    REFUSE, ALLOW},
+    [KH_STATE_PAUSED]   = {REFUSE,  ALLOW,   ALLOW,   ALLOW,  ALLOW,  NOTHING, ALLOW,   ALLOW,    REFUSE, ALLOW},
+    [KH_STATE_STOPPING] = {REFUSE,  JOIN,    ALLOW,   REFUSE, REFUSE, REFUSE,  REFUSE,  ALLOW,    REFUSE, ALLOW},
+    [KH_STATE_STOPPED]  = {ALLOW,   NOTHING, NOTHING, ALLOW,  REFUSE, REFUSE,  REFUSE,  ALLOW,    ALLOW,  ALLOW},
+    [KH_STATE_FAILED]   = {ALLOW,   NOTHING, NOTHING, ALLOW,  REFUSE, REFUSE,  REFUSE,  ALLOW,    ALLOW,  ALLOW},
+    [KH_STATE_DELETING] = {REFUSE,  REFUSE,  REFUSE,  REFUSE, REFUSE, REFUSE,  REFUSE,  REFUSE,   JOIN,   JOIN},
 };
 /* clang-format on */
 
 /* What to do instead, by state. */
 static const char *const way_out[KH_N_STATES] = {
-    [KH_STATE_STARTING] = "stop it first",
+    [KH_STATE_CREATED] = "start it first",
+    [KH_STATE_STARTING] = "wait until it runs, or stop it first",
     [KH_STATE_RUNNING] = "stop it first",
+    [KH_STATE_PAUSED] = "resume or stop it first",
     [KH_STATE_STOPPING] = "wait until it has stopped, or stop it by force",
+    [KH_STATE_STOPPED] = "start it first",
+    [KH_STATE_FAILED] = "start it first",
     [KH_STATE_DELETING] = "it will soon be gone",
 };
 
@@ -34,10 +39,11 @@ const char *
 kh_operation_name(KhOperation operation)
 {
     static const char *const names[KH_N_OPERATIONS] = {
-        [KH_OPERATION_START] = "start",
-        [KH_OPERATION_STOP] = "stop",
-        [KH_OPERATION_DELETE] = "delete",
-        [KH_OPERATION_FORCE_DELETE] = "delete",
+        [KH_OPERATION_START] = "start",   [KH_OPERATION_STOP] = "stop",
+        [KH_OPERATION_KILL] = "stop",     [KH_OPERATION_RESTART] = "restart",
+        [KH_OPERATION_RESET] = "reset",   [KH_OPERATION_PAUSE] = "pause",
+        [KH_OPERATION_RESUME] = "resume", [KH_OPERATION_CONFIGURE] = "configure",
+        [KH_OPERATION_DELETE] = "delete", [KH_OPERATION_FORCE_DELETE] = "delete",
     };
 
     return names[operation];
@@ -52,8 +58,9 @@ kh_state_table_verdict(KhState state, KhOperation operation)
 void
 kh_state_table_explain(const char *name, KhState state, KhOperation operation, GError **error)
 {
-    g_set_error(error, KH_ERROR,
-                state == KH_STATE_DELETING ? KH_ERROR_BUSY : KH_ERROR_INVALID_STATE,
+    gboolean passing = state == KH_STATE_DELETING || state == KH_STATE_STOPPING;
+
+    g_set_error(error, KH_ERROR, passing ? KH_ERROR_BUSY : KH_ERROR_INVALID_STATE,
                 "Cannot %s \"%s\": it is %s; %s", kh_operation_name(operation), name,
-                kh_state_name(state), way_out[state] != NULL ? way_out[state] : "try again");
+                kh_state_name(state), way_out[state]);
 }

@@ -14,6 +14,12 @@ G_BEGIN_DECLS
 typedef enum {
     KH_OPERATION_START,
     KH_OPERATION_STOP,
+    KH_OPERATION_KILL, /* a stop by force */
+    KH_OPERATION_RESTART,
+    KH_OPERATION_RESET,
+    KH_OPERATION_PAUSE,
+    KH_OPERATION_RESUME,
+    KH_OPERATION_CONFIGURE,
     KH_OPERATION_DELETE,
     KH_OPERATION_FORCE_DELETE,
 } KhOperation;
@@ -34,14 +40,14 @@ typedef enum {
     KH_VERDICT_NOTHING,
 } KhVerdict;
 
-/* "start", "stop", "delete"; static. */
+/* "start", "stop", "delete" …; static. */
 const char *kh_operation_name(KhOperation operation);
 
 KhVerdict kh_state_table_verdict(KhState state, KhOperation operation);
 
 /*
- * Sets KH_ERROR_INVALID_STATE (KH_ERROR_BUSY while deleting) for a refused pair: names
- * the instance, its state and the way out.
+ * Sets KH_ERROR_INVALID_STATE (KH_ERROR_BUSY while stopping or deleting) for a refused pair:
+ * names the instance, its state and the way out.
  */
 void kh_state_table_explain(const char *name, KhState state, KhOperation operation, GError **error);
 

@@ -13,7 +13,6 @@
 
 struct _KhProcessHandle {
     GObject parent_instance;
-    KhProcess process;
     int fd;
     guint watch;
     gboolean ended;
@@ -84,7 +83,6 @@ kh_process_handle_open(const KhProcess *process, GError **error)
 {
     g_autoptr(KhProcessHandle) self = g_object_new(KH_TYPE_PROCESS_HANDLE, NULL);
 
-    self->process = *process;
     self->fd = (int)syscall(SYS_pidfd_open, (pid_t)process->pid, 0);
     /* The descriptor came first, so a matching start time proves that it is the one. */
     if (self->fd < 0 || kh_process_start_time(process->pid) != process->start_time) {
@@ -94,12 +92,6 @@ kh_process_handle_open(const KhProcess *process, GError **error)
     }
     self->watch = g_unix_fd_add(self->fd, G_IO_IN, on_readable, self);
     return g_steal_pointer(&self);
-}
-
-const KhProcess *
-kh_process_handle_get_process(KhProcessHandle *self)
-{
-    return &self->process;
 }
 
 gboolean

@@ -23,8 +23,6 @@ G_DECLARE_FINAL_TYPE(KhProcessHandle, kh_process_handle, KH, PROCESS_HANDLE, GOb
  */
 KhProcessHandle *kh_process_handle_open(const KhProcess *process, GError **error);
 
-const KhProcess *kh_process_handle_get_process(KhProcessHandle *self);
-
 gboolean kh_process_handle_has_ended(KhProcessHandle *self);
 
 /* pidfd_send_signal(2); nothing happens to an ended process. */

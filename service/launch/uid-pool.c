@@ -274,3 +274,31 @@ kh_uid_pool_release(KhUidPool *self, guint32 uid)
     if (lock_is_ours(self, name))
         unlinkat(self->folder_fd, name, 0);
 }
+
+static void
+drop_if_leaked(KhUidPool *self, const char *name, GHashTable *in_use)
+{
+    guint64 uid;
+
+    if (!g_ascii_string_to_unsigned(name, 10, 0, UID_MAX, &uid, NULL) ||
+        g_hash_table_contains(in_use, GUINT_TO_POINTER((guint32)uid)) || !lock_is_ours(self, name))
+        return;
+    g_message("The claim of uid %s belongs to no instance, and is dropped", name);
+    unlinkat(self->folder_fd, name, 0);
+}
+
+void
+kh_uid_pool_drop_leaked(KhUidPool *self)
+{
+    g_autoptr(GHashTable) in_use = g_hash_table_new(NULL, NULL);
+    g_autoptr(GArray) rows = kh_store_uids(self->store, NULL);
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", self->folder_fd);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    for (guint i = 0; rows != NULL && i < rows->len; i++)
+        if (g_array_index(rows, KhUidRow, i).in_use)
+            g_hash_table_add(in_use, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
+    while (rows != NULL && dir != NULL && (name = g_dir_read_name(dir)) != NULL)
+        drop_if_leaked(self, name, in_use);
+}

@@ -51,4 +51,10 @@ gboolean kh_uid_pool_confirm(KhUidPool *self, guint32 uid, GError **error);
 
 void kh_uid_pool_release(KhUidPool *self, guint32 uid);
 
+/*
+ * Drops claims of ours that belong to no row: a service was killed between the two. At
+ * start-up, before any claim.
+ */
+void kh_uid_pool_drop_leaked(KhUidPool *self);
+
 G_END_DECLS

@@ -9,7 +9,8 @@
 
 struct _KhVm {
     GObject parent_instance;
-    KhProcessHandle *shim;
+    KhProcess shim_process, qemu_process;
+    KhProcessHandle *shim; /* NULL: it had ended before */
     KhProcessHandle *qemu;
     guint grace;
 };
@@ -58,20 +59,43 @@ on_grace_over(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+static gboolean
+has_ended(KhProcessHandle *handle)
+{
+    return handle == NULL || kh_process_handle_has_ended(handle);
+}
+
+/* Of two, one outlives the other: the shim only for its logs, QEMU not at all. */
+static void
+follow_up(KhVm *self)
+{
+    if (has_ended(self->shim)) {
+        /* PR_SET_PDEATHSIG has done it; this is for a kernel that has not. */
+        kh_process_handle_signal(self->qemu, SIGKILL);
+    } else {
+        self->grace = g_timeout_add(SHIM_GRACE_MS, on_grace_over, self);
+    }
+}
+
 static void
 on_process_ended(KhProcessHandle *handle, KhVm *self)
 {
-    gboolean qemu_ended = kh_process_handle_has_ended(self->qemu);
-
-    if (handle == self->shim && !qemu_ended) {
-        /* PR_SET_PDEATHSIG has done it; this is for a kernel that has not. */
-        kh_process_handle_signal(self->qemu, SIGKILL);
-    } else if (!kh_process_handle_has_ended(self->shim)) {
-        self->grace = g_timeout_add(SHIM_GRACE_MS, on_grace_over, self);
-    } else {
-        g_clear_handle_id(&self->grace, g_source_remove);
-        g_signal_emit(self, signals[SIGNAL_ENDED], 0);
+    if (!has_ended(self->shim) || !has_ended(self->qemu)) {
+        follow_up(self);
+        return;
     }
+    g_clear_handle_id(&self->grace, g_source_remove);
+    g_signal_emit(self, signals[SIGNAL_ENDED], 0);
+}
+
+static KhProcessHandle *
+open_process(KhVm *self, const KhProcess *process, GError **error)
+{
+    KhProcessHandle *handle = kh_process_handle_open(process, error);
+
+    if (handle != NULL)
+        g_signal_connect(handle, "ended", G_CALLBACK(on_process_ended), self);
+    return handle;
 }
 
 KhVm *
@@ -79,31 +103,32 @@ kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error)
 {
     g_autoptr(KhVm) self = g_object_new(KH_TYPE_VM, NULL);
 
-    self->shim = kh_process_handle_open(shim, error);
-    if (self->shim == NULL)
+    self->shim_process = *shim;
+    self->qemu_process = *qemu;
+    self->shim = open_process(self, shim, NULL);
+    self->qemu = open_process(self, qemu, self->shim == NULL ? error : NULL);
+    if (self->shim == NULL && self->qemu == NULL)
         return NULL;
-    self->qemu = kh_process_handle_open(qemu, error);
-    if (self->qemu == NULL)
-        return NULL;
-    g_signal_connect(self->shim, "ended", G_CALLBACK(on_process_ended), self);
-    g_signal_connect(self->qemu, "ended", G_CALLBACK(on_process_ended), self);
+    if (self->shim == NULL || self->qemu == NULL)
+        follow_up(self);
     return g_steal_pointer(&self);
 }
 
 const KhProcess *
 kh_vm_get_shim(KhVm *self)
 {
-    return kh_process_handle_get_process(self->shim);
+    return &self->shim_process;
 }
 
 const KhProcess *
 kh_vm_get_qemu(KhVm *self)
 {
-    return kh_process_handle_get_process(self->qemu);
+    return &self->qemu_process;
 }
 
 void
 kh_vm_kill(KhVm *self)
 {
-    kh_process_handle_signal(self->qemu, SIGKILL);
+    if (self->qemu != NULL)
+        kh_process_handle_signal(self->qemu, SIGKILL);
 }

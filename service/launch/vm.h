@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A virtual machine's two processes, the shim and its QEMU, under whichever launcher.
- * Made by a launcher (later also from the database, after a restart of the service);
- * owned by a KhRun.
+ * Made by a launcher, or from the database after a restart of the service; owned by a
+ * KhRun.
  */
 #pragma once
 
@@ -16,8 +16,8 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhVm, kh_vm, KH, VM, GObject)
 
 /*
- * Follows both. KH_ERROR_NOT_FOUND when one is gone already. Signal: "ended", once, when
- * both have. Transfer full.
+ * Follows both, or the one that is left. KH_ERROR_NOT_FOUND when both are gone already.
+ * Signal: "ended", once, when both have. Transfer full.
  */
 KhVm *kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error);
 

@@ -75,7 +75,7 @@ katana_is_stopped(KhGuestControl *self, const char *exit)
 
     if (end != exit && *end == '\0')
         g_signal_emit(self, signals[SIGNAL_EXITED], 0, (int)CLAMP(code, -1, 255));
-    else if (!self->started)
+    else
         kh_line_channel_send(self->channel, "start");
 }
 

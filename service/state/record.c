@@ -12,6 +12,8 @@ kh_record_new(void)
     record->error_name = g_strdup("");
     record->error_message = g_strdup("");
     record->boot_id = g_strdup("");
+    record->stop_result = g_strdup("");
+    record->stopped_in = g_strdup("");
     return record;
 }
 
@@ -23,10 +25,25 @@ kh_record_free(KhRecord *record)
     g_free(record->id);
     g_free(record->name);
     kh_config_free(record->config);
-    g_free(record->image);
+    kh_config_free(record->pending);
     g_free(record->reason);
     g_free(record->error_name);
     g_free(record->error_message);
     g_free(record->boot_id);
+    g_free(record->stop_result);
+    g_free(record->stopped_in);
     g_free(record);
+}
+
+const KhConfig *
+kh_record_get_wanted(const KhRecord *record)
+{
+    return record->pending != NULL ? record->pending : record->config;
+}
+
+gboolean
+kh_record_uses_image(const KhRecord *record, const char *image)
+{
+    return g_str_equal(record->config->image, image) ||
+           (record->pending != NULL && g_str_equal(record->pending->image, image));
 }

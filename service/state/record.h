@@ -19,8 +19,8 @@ typedef struct {
 typedef struct {
     char *id; /* 16 hex digits */
     char *name;
-    KhConfig *config;
-    char *image; /* SHA-256 of the boot components it is pinned to */
+    KhConfig *config;  /* what its machine runs with, or would */
+    KhConfig *pending; /* the next start's, where that differs; else NULL */
     guint32 owner_uid;
     gint64 vm_uid; /* the uid its QEMU runs as; -1: the service's own */
 
@@ -29,6 +29,11 @@ typedef struct {
     char *error_name;    /* never NULL; "" when there is none */
     char *error_message; /* never NULL */
     gboolean formatted;  /* the data disk has its file system */
+    gboolean keep_data;  /* a deletion that is under way spares data.raw */
+    char *stop_result;   /* "graceful", "forced" or "": of the last stop */
+    char *stopped_in;    /* boot of the host in which an operator stopped it; else "" */
+    guint restart_count; /* automatic restarts since an operator's start */
+    gint64 restart_usec; /* wall clock of an automatic restart that is due; 0 = none */
 
     gint64 created_usec; /* wall clock, microseconds since 1970; 0 = never */
     gint64 started_usec;
@@ -39,6 +44,12 @@ typedef struct {
     KhProcess shim;
     KhProcess qemu;
 } KhRecord;
+
+/* What was last configured: pending, where there is that, else config. Owned by @record. */
+const KhConfig *kh_record_get_wanted(const KhRecord *record);
+
+/* Whether it is pinned to @image, now or after its next start. */
+gboolean kh_record_uses_image(const KhRecord *record, const char *image);
 
 /* An empty record in the state "created"; text fields are "". Transfer full. */
 KhRecord *kh_record_new(void);

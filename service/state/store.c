@@ -32,6 +32,12 @@ static const char *const migrations[] = {
     "  instance_id TEXT REFERENCES instances(id) ON DELETE SET NULL"
     ") STRICT;"
     "CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    "ALTER TABLE instances ADD COLUMN pending TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE instances ADD COLUMN keep_data INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE instances ADD COLUMN stop_result TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE instances ADD COLUMN stopped_in TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE instances ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE instances ADD COLUMN restart_usec INTEGER NOT NULL DEFAULT 0",
     NULL,
 };
 
@@ -171,7 +177,8 @@ kh_store_open(const char *path, GError **error)
 #define COLUMNS                                                                                    \
     "i.id, i.name, i.config, i.image, i.owner_uid, i.state, i.reason, i.error_name, "              \
     "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
-    "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start"
+    "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
+    "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec"
 
 static char *
 text_at(sqlite3_stmt *row, int column)
@@ -193,11 +200,12 @@ read_texts(KhRecord *record, sqlite3_stmt *row)
 {
     take_text(&record->id, row, 0);
     take_text(&record->name, row, 1);
-    take_text(&record->image, row, 3);
     take_text(&record->reason, row, 6);
     take_text(&record->error_name, row, 7);
     take_text(&record->error_message, row, 8);
     take_text(&record->boot_id, row, 14);
+    take_text(&record->stop_result, row, 21);
+    take_text(&record->stopped_in, row, 22);
 }
 
 static void
@@ -213,21 +221,40 @@ read_numbers(KhRecord *record, sqlite3_stmt *row)
     record->shim.start_time = sqlite3_column_int64(row, 16);
     record->qemu.pid = sqlite3_column_int64(row, 17);
     record->qemu.start_time = sqlite3_column_int64(row, 18);
+    record->keep_data = sqlite3_column_int(row, 20) != 0;
+    record->restart_count = (guint)sqlite3_column_int64(row, 23);
+    record->restart_usec = sqlite3_column_int64(row, 24);
     record->vm_uid =
-        sqlite3_column_type(row, 19) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 19);
+        sqlite3_column_type(row, 25) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 25);
+}
+
+/* The column "image" is older than the key of that name, and holds what that is. */
+static gboolean
+read_configs(KhRecord *record, sqlite3_stmt *row, GError **error)
+{
+    g_autofree char *text = text_at(row, 2);
+    g_autofree char *image = text_at(row, 3);
+    g_autofree char *pending = text_at(row, 19);
+    g_autoptr(KhConfig) config = kh_config_from_text(text, error);
+
+    if (config == NULL)
+        return FALSE;
+    record->config = kh_config_with(config, "image", g_variant_new_string(image));
+    if (pending[0] == '\0')
+        return TRUE;
+    record->pending = kh_config_from_text(pending, error);
+    return record->pending != NULL;
 }
 
 static KhRecord *
 read_record(sqlite3_stmt *row, GError **error)
 {
     g_autoptr(KhRecord) record = kh_record_new();
-    g_autofree char *config = text_at(row, 2);
     g_autofree char *state = text_at(row, 5);
 
     read_texts(record, row);
     read_numbers(record, row);
-    record->config = kh_config_from_text(config, error);
-    if (record->config == NULL)
+    if (!read_configs(record, row, error))
         return NULL;
     if (!kh_state_from_name(state, &record->state)) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "unknown state \"%s\"", state);
@@ -266,24 +293,67 @@ kh_store_load(KhStore *self, GError **error)
     return g_steal_pointer(&records);
 }
 
+static char *
+pending_text(const KhRecord *record)
+{
+    return record->pending == NULL ? g_strdup("") : kh_config_to_text(record->pending);
+}
+
+/* What never changes; update_row() writes the rest. */
 static gboolean
 insert_row(KhStore *self, const KhRecord *r, GError **error)
 {
-    g_autofree char *config = kh_config_to_text(r->config);
-
-    return kh_sql_run(
-        self->db, error, "INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        "ssssissssiiiiisiiii", r->id, r->name, config, r->image, (gint64)r->owner_uid,
-        kh_state_name(r->state), r->reason, r->error_name, r->error_message, (gint64)r->formatted,
-        r->created_usec, r->started_usec, r->ready_usec, r->boot_time_usec, r->boot_id, r->shim.pid,
-        r->shim.start_time, r->qemu.pid, r->qemu.start_time);
+    return kh_sql_run(self->db, error,
+                      "INSERT INTO instances VALUES(?,?,'','',?,'','','','',0,?,0,0,0,'',0,0,0,0,"
+                      "'',0,'','',0,0)",
+                      "ssii", r->id, r->name, (gint64)r->owner_uid, r->created_usec);
 }
 
 static gboolean
-insert_port(KhStore *self, const KhRecord *record, GError **error)
+update_row(KhStore *self, const KhRecord *r, GError **error)
 {
-    return kh_sql_run(self->db, error, "INSERT INTO ports VALUES(?,'rpc',?)", "is",
-                      (gint64)record->config->rpc_port, record->id);
+    g_autofree char *config = kh_config_to_text(r->config);
+    g_autofree char *pending = pending_text(r);
+
+    return kh_sql_run(
+        self->db, error,
+        "UPDATE instances SET name=?, config=?, image=?, state=?, reason=?, error_name=?,"
+        " error_message=?, formatted=?, started_usec=?, ready_usec=?, boot_time_usec=?,"
+        " boot_id=?, shim_pid=?, shim_start=?, qemu_pid=?, qemu_start=?, pending=?, keep_data=?,"
+        " stop_result=?, stopped_in=?, restart_count=?, restart_usec=? WHERE id=?",
+        "sssssssiiiisiiiisissiis", r->name, config, r->config->image, kh_state_name(r->state),
+        r->reason, r->error_name, r->error_message, (gint64)r->formatted, r->started_usec,
+        r->ready_usec, r->boot_time_usec, r->boot_id, r->shim.pid, r->shim.start_time, r->qemu.pid,
+        r->qemu.start_time, pending, (gint64)r->keep_data, r->stop_result, r->stopped_in,
+        (gint64)r->restart_count, r->restart_usec, r->id);
+}
+
+static gboolean
+claim_port(KhStore *self, const KhRecord *record, guint16 port, GError **error)
+{
+    if (!kh_sql_run(self->db, error,
+                    "INSERT INTO ports VALUES(?,'rpc',?) ON CONFLICT(port) DO UPDATE SET "
+                    "purpose=purpose WHERE ports.instance_id=excluded.instance_id",
+                    "is", (gint64)port, record->id))
+        return FALSE;
+    if (sqlite3_changes(self->db) == 1)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                "Port %u belongs to another instance; choose another one", port);
+    return FALSE;
+}
+
+/* Those of both configurations, and no other. */
+static gboolean
+write_ports(KhStore *self, const KhRecord *record, GError **error)
+{
+    guint16 now = record->config->rpc_port;
+    guint16 next = kh_record_get_wanted(record)->rpc_port;
+
+    return kh_sql_run(self->db, error,
+                      "DELETE FROM ports WHERE instance_id=? AND port NOT IN (?,?)", "sii",
+                      record->id, (gint64)now, (gint64)next) &&
+           claim_port(self, record, now, error) && claim_port(self, record, next, error);
 }
 
 static gboolean
@@ -313,6 +383,19 @@ kh_store_has_port(KhStore *self, guint16 port)
     return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
 }
 
+gboolean
+kh_store_has_instance(KhStore *self, const char *id)
+{
+    return exists(self, "SELECT 1 FROM instances WHERE id=?", id, 0);
+}
+
+gboolean
+kh_store_uses_image(KhStore *self, const char *image)
+{
+    return exists(self, "SELECT 1 FROM instances WHERE image=?1 OR instr(pending, ?1) > 0", image,
+                  0);
+}
+
 static gboolean
 check_free(KhStore *self, const KhRecord *record, GError **error)
 {
@@ -338,8 +421,8 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
     done = check_free(self, record, error) && insert_row(self, record, error) &&
-           insert_port(self, record, error) && claim_uid(self, record, error) &&
-           kh_sql_run(self->db, error, "COMMIT", "");
+           update_row(self, record, error) && write_ports(self, record, error) &&
+           claim_uid(self, record, error) && kh_sql_run(self->db, error, "COMMIT", "");
     if (done)
         return TRUE;
     sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
@@ -350,19 +433,23 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
 }
 
 gboolean
-kh_store_update(KhStore *self, const KhRecord *r, GError **error)
+kh_store_update(KhStore *self, const KhRecord *record, GError **error)
 {
-    g_autofree char *config = kh_config_to_text(r->config);
+    return update_row(self, record, error);
+}
 
-    return kh_sql_run(
-        self->db, error,
-        "UPDATE instances SET name=?, config=?, image=?, state=?, reason=?, error_name=?,"
-        " error_message=?, formatted=?, started_usec=?, ready_usec=?, boot_time_usec=?,"
-        " boot_id=?, shim_pid=?, shim_start=?, qemu_pid=?, qemu_start=? WHERE id=?",
-        "sssssssiiiisiiiis", r->name, config, r->image, kh_state_name(r->state), r->reason,
-        r->error_name, r->error_message, (gint64)r->formatted, r->started_usec, r->ready_usec,
-        r->boot_time_usec, r->boot_id, r->shim.pid, r->shim.start_time, r->qemu.pid,
-        r->qemu.start_time, r->id);
+gboolean
+kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
+{
+    gboolean done;
+
+    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
+        return FALSE;
+    done = update_row(self, record, error) && write_ports(self, record, error) &&
+           kh_sql_run(self->db, error, "COMMIT", "");
+    if (!done)
+        sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
+    return done;
 }
 
 gboolean

@@ -40,6 +40,18 @@ gboolean kh_store_insert(KhStore *self, const KhRecord *record, GError **error);
 /* Writes everything that may change after creation. */
 gboolean kh_store_update(KhStore *self, const KhRecord *record, GError **error);
 
+/*
+ * The same, and its ports: those of config and pending, in one transaction.
+ * KH_ERROR_PORT_UNAVAILABLE when another instance has one; then nothing is changed.
+ */
+gboolean kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error);
+
+/* Whether there is a row @id, even one that could not be understood. */
+gboolean kh_store_has_instance(KhStore *self, const char *id);
+
+/* Whether a row, even one that could not be understood, names @image. */
+gboolean kh_store_uses_image(KhStore *self, const char *image);
+
 /* Removes the row and its port; its uid becomes free as of now. */
 gboolean kh_store_remove(KhStore *self, const char *id, GError **error);
 

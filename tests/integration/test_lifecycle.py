@@ -47,7 +47,9 @@ class Monitor:
                 self.ready.set()
 
     def states(self):
-        return re.findall(r"'State': <'(\w+)'>", self.text)
+        """Those of the instance; a job has states too."""
+        return re.findall(r"'State': <'(\w+)'>", "\n".join(
+            line for line in self.text.splitlines() if f"{NAME}.Job" not in line))
 
     def stop(self):
         self.process.terminate()
@@ -96,7 +98,9 @@ def introspection():
         world.start()
         path = world.create("demo")
         image = world.show("demo")["image"]
-        for where, interface in ((MANAGER, "Manager"), (path, "Instance"), (image, "Image")):
+        job = re.search(r"'(/[^']+)'", world.start_instance(path))[1]
+        for where, interface in ((MANAGER, "Manager"), (path, "Instance"), (image, "Image"),
+                                 (job, "Job")):
             live = subprocess.run(
                 ["gdbus", "introspect", "--session", "--dest", NAME, "--object-path", where,
                  "--xml"], env=world.env, capture_output=True, text=True, timeout=20,

@@ -103,7 +103,7 @@ text_round_trip(void)
 {
     g_autoptr(KhConfig) config =
         parse("{'katana-args': <['--a=\\'\"$(x)']>, 'labels': <{'k': 'v'}>}", NULL);
-    g_autoptr(KhConfig) moved = kh_config_with_port(config, 5099);
+    g_autoptr(KhConfig) moved = kh_config_with(config, "rpc-port", g_variant_new_uint16(5099));
     g_autofree char *text = kh_config_to_text(moved);
     g_autoptr(GError) error = NULL;
     g_autoptr(KhConfig) again = kh_config_from_text(text, &error);
@@ -113,6 +113,46 @@ text_round_trip(void)
     g_assert_cmpstr(again->katana_args[0], ==, "--a='\"$(x)");
     g_assert_true(g_variant_equal(again->dict, moved->dict));
     g_assert_null(kh_config_from_text("{'x'", NULL));
+}
+
+/* What a running machine takes at once, and what waits. */
+static void
+changes(void)
+{
+    g_autoptr(KhConfig) config = parse("{'vcpus': <uint32 2>, 'chain-id': <'A'>}", NULL);
+    g_autoptr(GVariant) wish = g_variant_ref_sink(
+        g_variant_new_parsed("{'vcpus': <uint32 3>, 'restart-policy': <'always'>}"));
+    g_autoptr(GVariant) merged = kh_config_merge(config, wish);
+    g_autofree char *text = g_variant_print(merged, TRUE);
+    g_autoptr(KhConfig) wanted = parse(text, NULL);
+    g_autoptr(KhConfig) now = kh_config_with_live_keys(config, wanted);
+    g_auto(GStrv) all = kh_config_differences(config, wanted);
+    g_auto(GStrv) later = kh_config_differences(now, wanted);
+    g_autofree char *both = g_strjoinv(" ", all), *rest = g_strjoinv(" ", later);
+
+    g_assert_cmpstr(wanted->chain_id, ==, "A");
+    g_assert_cmpuint(now->vcpus, ==, 2);
+    g_assert_cmpstr(now->restart_policy, ==, "always");
+    g_assert_cmpstr(both, ==, "vcpus restart-policy");
+    g_assert_cmpstr(rest, ==, "vcpus");
+}
+
+/* A key given twice in a change is refused, not taken once. */
+static void
+change_twice(void)
+{
+    g_autoptr(KhConfig) config = parse("@a{sv} {}", NULL);
+    g_auto(GVariantBuilder) twice = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+    g_autoptr(GVariant) wish = NULL;
+    g_autoptr(GVariant) merged = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_variant_builder_add(&twice, "{sv}", "vcpus", g_variant_new_uint32(2));
+    g_variant_builder_add(&twice, "{sv}", "vcpus", g_variant_new_uint32(3));
+    wish = g_variant_ref_sink(g_variant_builder_end(&twice));
+    merged = kh_config_merge(config, wish);
+    g_assert_null(kh_config_new(merged, &limits, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
 }
 
 static void
@@ -149,6 +189,8 @@ main(int argc, char **argv)
     g_test_add_func("/config/secrets", secrets_stay_out_of_errors);
     g_test_add_func("/config/guest-args", guest_args);
     g_test_add_func("/config/text", text_round_trip);
+    g_test_add_func("/config/changes", changes);
+    g_test_add_func("/config/change-twice", change_twice);
     g_test_add_func("/config/exposure", exposure);
     return g_test_run();
 }

@@ -211,10 +211,11 @@ fatal_lines(void)
 }
 
 static void
-assert_end(Fixture *f, int code, const char *says)
+assert_end(Fixture *f, KhEnding ending, int code, const char *says)
 {
-    g_autoptr(GError) error = kh_ending_describe(f->folder, -1);
+    g_autoptr(GError) error = NULL;
 
+    g_assert_cmpint(kh_ending_describe(f->folder, -1, &error), ==, ending);
     g_assert_error(error, KH_ERROR, code);
     g_assert_nonnull(strstr(error->message, says));
 }
@@ -222,19 +223,25 @@ assert_end(Fixture *f, int code, const char *says)
 static void
 endings(Fixture *f, gconstpointer data)
 {
-    assert_end(f, KH_ERROR_FAILED, "no exit status");
+    assert_end(f, KH_ENDING_UNKNOWN, KH_ERROR_FAILED, "no exit status");
     append(f, "exit-status", "exited 0\n");
-    assert_end(f, KH_ERROR_GUEST_FAILED, "powered itself off");
+    assert_end(f, KH_ENDING_POWERED_OFF, KH_ERROR_GUEST_FAILED, "powered itself off");
     append(f, "serial.log", "FATAL: Katana exited with code 3\n");
-    assert_end(f, KH_ERROR_GUEST_FAILED, "Katana exited with code 3");
+    assert_end(f, KH_ENDING_FAILED, KH_ERROR_GUEST_FAILED, "Katana exited with code 3");
     g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
     append(f, "exit-status", "signaled 9\n");
-    assert_end(f, KH_ERROR_FAILED, "signal 9");
+    assert_end(f, KH_ENDING_FAILED, KH_ERROR_FAILED, "signal 9");
     g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
     g_assert_cmpint(unlinkat(f->folder, "serial.log", 0), ==, 0);
     append(f, "exit-status", "exited 1\n");
     append(f, "qemu.log", "qemu: secret\n");
-    assert_end(f, KH_ERROR_LAUNCH_FAILED, "QEMU ended with code 1; its log");
+    assert_end(f, KH_ENDING_FAILED, KH_ERROR_LAUNCH_FAILED, "QEMU ended with code 1; its log");
+    g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
+    append(f, "exit-status", "exited 0 stopped\n");
+    assert_end(f, KH_ENDING_STOPPED, KH_ERROR_CANCELLED, "from outside");
+    g_assert_cmpint(unlinkat(f->folder, "exit-status", 0), ==, 0);
+    append(f, "exit-status", "signaled 9 stopped\n");
+    assert_end(f, KH_ENDING_FORCED, KH_ERROR_CANCELLED, "from outside");
 }
 
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)

@@ -43,8 +43,7 @@ insert(KhStore *store, const char *id, guint16 port, gint64 uid)
 
     record->id = g_strdup(id);
     record->name = g_strdup(id);
-    record->config = kh_config_with_port(config, port);
-    record->image = g_strdup("");
+    record->config = kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
     record->vm_uid = uid;
     g_assert_true(kh_store_insert(store, record, NULL));
     return record;

@@ -6,9 +6,16 @@
 
 #include "error.h"
 
-/* One letter per verdict: Allow, Refuse, Join, Nothing; start stop delete force. */
-static const char *const expected[KH_N_STATES] = {"ANAA", "JARA", "NARA", "RARA",
-                                                  "ANAA", "ANAA", "RRJJ"};
+/*
+ * One letter per verdict: Allow, Refuse, Join, Nothing; for start stop kill restart reset
+ * pause resume configure delete force-delete, by the order of KhState.
+ */
+static const char *const expected[KH_N_STATES] = {
+    [KH_STATE_CREATED] = "ANNARRRAAA",  [KH_STATE_STARTING] = "JAAARRRARA",
+    [KH_STATE_RUNNING] = "NAAAAANARA",  [KH_STATE_PAUSED] = "RAAAANAARA",
+    [KH_STATE_STOPPING] = "RJARRRRARA", [KH_STATE_STOPPED] = "ANNARRRAAA",
+    [KH_STATE_FAILED] = "ANNARRRAAA",   [KH_STATE_DELETING] = "RRRRRRRRJJ",
+};
 
 static void
 whole_table(void)

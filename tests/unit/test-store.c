@@ -46,8 +46,7 @@ record_of(const char *id, const char *name, guint16 port, gint64 uid)
 
     record->id = g_strdup(id);
     record->name = g_strdup(name);
-    record->config = kh_config_with_port(config, port);
-    record->image = g_strdup("abc");
+    record->config = kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
     record->vm_uid = uid;
     record->created_usec = 5;
     return record;

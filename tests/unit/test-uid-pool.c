@@ -87,8 +87,7 @@ insert(Fixture *f, guint service, const char *name, guint16 port, guint32 uid)
 
     record->id = g_strdup(name);
     record->name = g_strdup(name);
-    record->config = kh_config_with_port(config, port);
-    record->image = g_strdup("abc");
+    record->config = kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
     record->vm_uid = uid;
     g_assert_true(kh_store_insert(f->stores[service], record, &error));
 }

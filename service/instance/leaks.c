@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Drops what belongs to no row; see leaks.h. */
+#include "leaks.h"
+
+#include <string.h>
+
+#include "state/instance-dir.h"
+
+#define ID_MIN 16 /* the shortest id that this program has ever given out */
+
+static gboolean
+is_id(const char *name)
+{
+    return strlen(name) >= ID_MIN && strspn(name, "0123456789abcdef-") == strlen(name);
+}
+
+/* Folders of state are never touched here: one may be what "delete --keep-data" has left. */
+static void
+drop_runtime_folders(const KhHost *host)
+{
+    g_autoptr(GDir) dir = g_dir_open(kh_state_dir_get_runtime(host->state_dir), 0, NULL);
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        if (!is_id(name) || kh_store_has_instance(host->store, name))
+            continue;
+        g_message("The runtime folder %s belongs to no instance, and is removed", name);
+        kh_instance_dir_remove(kh_state_dir_runtime_fd(host->state_dir), name, NULL, NULL);
+    }
+}
+
+void
+kh_leaks_drop(const KhHost *host)
+{
+    if (host->uids != NULL)
+        kh_uid_pool_drop_leaked(host->uids);
+    drop_runtime_folders(host);
+}

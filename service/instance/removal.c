@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of an instance; see removal.h. */
+#include "removal.h"
+
+#include "crash-point.h"
+#include "launch/shim-protocol.h"
+#include "state/instance-dir.h"
+
+typedef struct {
+    const KhHost *host;
+    const KhRecord *record;
+} Removal;
+
+/* The record does not change while it is being deleted, so the thread may read it. */
+static void
+remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    const Removal *removal = data;
+    const KhRecord *record = removal->record;
+    KhStateDir *dir = removal->host->state_dir;
+    const char *keep = record->keep_data ? KH_FILE_DATA : NULL;
+    GError *error = NULL;
+    gboolean removed =
+        kh_instance_dir_remove(kh_state_dir_runtime_fd(dir), record->id, NULL, &error);
+
+    kh_crash_point("delete:runtime-removed");
+    if (removed && kh_instance_dir_remove(kh_state_dir_instances_fd(dir), record->id, keep, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+}
+
+static void
+on_removed(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    const Removal *removal = g_task_get_task_data(task);
+    const KhRecord *record = removal->record;
+    KhUidPool *uids = removal->host->uids;
+    GError *error = NULL;
+
+    kh_crash_point("delete:files-removed");
+    if (!g_task_propagate_boolean(G_TASK(result), &error) ||
+        !kh_store_remove(removal->host->store, record->id, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    kh_crash_point("delete:row-removed");
+    if (uids != NULL && record->vm_uid >= 0)
+        kh_uid_pool_release(uids, (guint32)record->vm_uid);
+    g_task_return_boolean(task, TRUE);
+}
+
+void
+kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,
+                     gpointer user_data)
+{
+    GTask *task = g_task_new(NULL, NULL, callback, user_data);
+    g_autoptr(GTask) removing = g_task_new(NULL, NULL, on_removed, task);
+    Removal *removal = g_new0(Removal, 1);
+
+    removal->host = host;
+    removal->record = record;
+    g_task_set_source_tag(task, kh_removal_run_async);
+    g_task_set_task_data(task, removal, g_free);
+    g_task_set_task_data(removing, removal, NULL);
+    g_task_run_in_thread(removing, remove_in_thread);
+}
+
+gboolean
+kh_removal_run_finish(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}

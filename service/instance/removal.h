@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of an instance: its folders, then its row with port and uid, in this order, so
+ * that a service that is killed in between finds the row and goes on. Called by the instance.
+ */
+#pragma once
+
+#include "host.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Removes what belongs to @record, whose machine is dead; data.raw stays when its
+ * "keep_data" is set. @record must stay, unchanged, until the end. KH_ERROR_FAILED.
+ */
+void kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,
+                          gpointer user_data);
+gboolean kh_removal_run_finish(GAsyncResult *result, GError **error);
+
+G_END_DECLS
