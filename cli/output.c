@@ -10,6 +10,7 @@
 #include "sizes.h"
 
 #define TEXT_MAX 4096
+#define KEY_WIDTH 18
 
 char *
 kh_output_key(const char *property)
@@ -140,9 +141,31 @@ time_text(guint64 usec)
     return utc == NULL ? g_strdup("?") : g_date_time_format(utc, "%F %T %Z");
 }
 
-/* A value as a person wants it. */
+/* Words and labels in one line; "-" for none. */
 static char *
-value_text(const char *property, GVariant *value)
+list_text(GVariant *list)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+    GVariantIter iter;
+    GVariant *item;
+
+    g_variant_iter_init(&iter, list);
+    while ((item = g_variant_iter_next_value(&iter)) != NULL) {
+        g_autoptr(GVariant) one = item;
+        const char *key, *value;
+
+        if (g_variant_is_of_type(one, G_VARIANT_TYPE_STRING)) {
+            g_string_append_printf(line, " %s", g_variant_get_string(one, NULL));
+        } else {
+            g_variant_get(one, "{&s&s}", &key, &value);
+            g_string_append_printf(line, " %s=%s", key, value);
+        }
+    }
+    return line->len == 0 ? g_strdup("-") : kh_text_sanitize(line->str + 1, TEXT_MAX);
+}
+
+char *
+kh_output_value(const char *property, GVariant *value)
 {
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ||
         g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
@@ -161,6 +184,9 @@ value_text(const char *property, GVariant *value)
         g_variant_get_child(value, 1, "s", &text);
         return kh_text_sanitize(text, TEXT_MAX);
     }
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY) ||
+        g_variant_is_of_type(value, G_VARIANT_TYPE("a{ss}")))
+        return list_text(value);
     return g_variant_print(value, FALSE);
 }
 
@@ -174,7 +200,7 @@ print_components(GVariant *components)
     while (g_variant_iter_next(&iter, "(&s&s&s)", &part, &path, &sha256)) {
         g_autofree char *shown = kh_text_sanitize(path, TEXT_MAX);
 
-        printf("%-16s %s sha256:%s\n", "boot_component", shown, sha256);
+        printf("%-*s %s sha256:%s\n", KEY_WIDTH, "boot_component", shown, sha256);
     }
 }
 
@@ -184,6 +210,7 @@ kh_output_fields(GVariant *properties)
     GVariantIter iter;
     const char *name;
     GVariant *item;
+    gboolean enforced;
 
     g_variant_iter_init(&iter, properties);
     while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
@@ -195,8 +222,10 @@ kh_output_fields(GVariant *properties)
             print_components(value);
             continue;
         }
-        text = value_text(name, value);
-        printf("%-16s %s\n", key, text);
+        text = kh_output_value(name, value);
+        printf("%-*s %s\n", KEY_WIDTH, key, text);
     }
+    if (g_variant_lookup(properties, "LimitsEnforced", "b", &enforced) && !enforced)
+        puts("limits are not enforced");
     fflush(stdout);
 }

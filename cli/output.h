@@ -21,7 +21,13 @@ void kh_output_json(JsonNode *node);
 /* Rows of equal length, the first one the heading, as aligned columns. */
 void kh_output_table(GPtrArray *rows);
 
-/* "KEY: VALUE" lines, aligned, for people. */
+/* The value of @property as a person wants it; transfer full. */
+char *kh_output_value(const char *property, GVariant *value);
+
+/*
+ * A line for each property, aligned, for people; another one where they say that limits are
+ * not enforced.
+ */
 void kh_output_fields(GVariant *properties);
 
 G_END_DECLS
