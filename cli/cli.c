@@ -11,6 +11,8 @@
 #define LINES_MAX 64
 #define MESSAGE_MAX 4096
 
+G_DEFINE_QUARK(kh - cli - conflict, kh_cli_conflict)
+
 /* Exit codes of the service's errors (design: "Command line"); all others are 1. */
 static const struct {
     KhError code;
@@ -52,6 +54,8 @@ kh_cli_exit_code(const GError *error)
     for (guint i = 0; error->domain == G_DBUS_ERROR && i < G_N_ELEMENTS(bus_exit_codes); i++)
         if ((int)bus_exit_codes[i].code == error->code)
             return bus_exit_codes[i].exit;
+    if (error->domain == KH_CLI_CONFLICT)
+        return 4;
     /* The connection itself; nothing else of the CLI's is let through in this domain. */
     return error->domain == G_IO_ERROR ? 7 : 1;
 }
@@ -59,7 +63,7 @@ kh_cli_exit_code(const GError *error)
 static const char *
 error_word(const GError *error)
 {
-    if (error->domain == KH_ERROR)
+    if (error->domain == KH_ERROR || error->domain == KH_CLI_CONFLICT)
         return kh_error_name(error->code);
     return kh_cli_exit_code(error) == 7 ? "ServiceUnavailable" : "Failed";
 }
@@ -116,6 +120,22 @@ kh_cli_fail(KhCli *cli, GError *failure)
     return kh_cli_exit_code(error);
 }
 
+void
+kh_cli_note(KhCli *cli, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *harmless = NULL;
+    va_list arguments;
+
+    if (cli->json)
+        return;
+    va_start(arguments, format);
+    text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    harmless = kh_text_sanitize(text, MESSAGE_MAX);
+    g_printerr("katana-hypervisor: %s\n", harmless);
+}
+
 gboolean
 kh_cli_may_ask(KhCli *cli)
 {
@@ -150,6 +170,18 @@ check_count(KhCli *cli, guint n, const char *usage, guint min, guint max, GError
     return FALSE;
 }
 
+/* What is left of @args, and what followed "--". */
+static char **
+positional(KhCli *cli, char **args)
+{
+    g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+
+    g_strv_builder_addv(all, (const char **)args + 1);
+    if (!cli->keeps_rest)
+        g_strv_builder_addv(all, (const char **)cli->rest);
+    return g_strv_builder_end(all);
+}
+
 char **
 kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint min, guint max,
              GError **error)
@@ -157,8 +189,11 @@ kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint m
     g_autofree char *parameters = g_strdup_printf("%s %s", cli->verb, usage);
     g_autoptr(GOptionContext) context = g_option_context_new(parameters);
     g_auto(GStrv) args = g_strdupv(cli->args);
+    g_auto(GStrv) left = NULL;
     g_autoptr(GError) failure = NULL;
 
+    g_option_context_set_summary(context, cli->help);
+    g_option_context_set_description(context, cli->details);
     if (entries != NULL)
         g_option_context_add_main_entries(context, entries, NULL);
     add_global_entries(cli, context);
@@ -172,7 +207,8 @@ kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint m
                     "--session and --system exclude each other");
         return NULL;
     }
-    if (!check_count(cli, g_strv_length(args) - 1, usage, min, max, error))
+    left = positional(cli, args);
+    if (!check_count(cli, g_strv_length(left), usage, min, max, error))
         return NULL;
-    return g_strdupv(args + 1);
+    return g_steal_pointer(&left);
 }

@@ -9,10 +9,18 @@
 
 G_BEGIN_DECLS
 
+/* The domain of "fits several instances", which is no usage error for people: exit code 4. */
+#define KH_CLI_CONFLICT (kh_cli_conflict_quark())
+
+GQuark kh_cli_conflict_quark(void);
+
 typedef struct {
     const char *verb;
-    char **args; /* the program's name, then what is not the verb; up to "--" */
-    char **rest; /* after "--"; never NULL */
+    const char *help;    /* one line about the verb */
+    char *details;       /* what --help says after the options; NULL: nothing */
+    char **args;         /* the program's name, then what is not the verb; up to "--" */
+    char **rest;         /* after "--"; never NULL */
+    gboolean keeps_rest; /* it is no argument of the verb: what follows "--" is for Katana */
 
     gboolean session;
     gboolean system;
@@ -23,11 +31,14 @@ typedef struct {
 
     GDBusConnection *bus; /* once kh_client_connect() has been called */
     gboolean agent_tried;
+    GCancellable *deadline; /* of every call; NULL: none */
+    gboolean interrupted;   /* by Ctrl-C, once */
 } KhCli;
 
 /*
  * Parses @cli->args by the global options and the verb's own @entries; what is left must be
- * @min to @max arguments, described by @usage, and is returned. "--help" prints and exits.
+ * @min to @max arguments, described by @usage, and is returned; what follows "--" counts
+ * among them, unless @cli->keeps_rest. "--help" prints and exits.
  * KH_ERROR_INVALID_ARGUMENT. Transfer full.
  */
 char **kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint min,
@@ -35,6 +46,9 @@ char **kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, 
 
 /* Prints @error (taken) to stderr, as --json wants it; returns the exit code. */
 int kh_cli_fail(KhCli *cli, GError *error);
+
+/* Says something on stderr that is no error; nothing with --json, whose document says it. */
+void kh_cli_note(KhCli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* The exit code of @error; the one table stands in cli.c. */
 int kh_cli_exit_code(const GError *error);

@@ -78,16 +78,32 @@ kh_client_connect(KhCli *cli, GError **error)
     return cli->bus != NULL;
 }
 
+GDBusCallFlags
+kh_client_flags(KhCli *cli)
+{
+    return kh_cli_may_ask(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION
+                               : G_DBUS_CALL_FLAGS_NONE;
+}
+
+static void
+on_reply(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+/* The service's own deadlines bound what takes long; none here cuts a longer one short. */
 static GVariant *
 call_once(KhCli *cli, const char *path, const char *interface, const char *method,
           GVariant *parameters, GUnixFDList **fds, GError **error)
 {
-    GDBusCallFlags flags = kh_cli_may_ask(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION
-                                               : G_DBUS_CALL_FLAGS_NONE;
+    g_autoptr(GAsyncResult) result = NULL;
 
-    return g_dbus_connection_call_with_unix_fd_list_sync(cli->bus, KH_BUS_NAME, path, interface,
-                                                         method, parameters, NULL, flags, G_MAXINT,
-                                                         NULL, fds, NULL, error);
+    g_dbus_connection_call_with_unix_fd_list(cli->bus, KH_BUS_NAME, path, interface, method,
+                                             parameters, NULL, kh_client_flags(cli), G_MAXINT, NULL,
+                                             cli->deadline, on_reply, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    return g_dbus_connection_call_with_unix_fd_list_finish(cli->bus, fds, result, error);
 }
 
 GVariant *
@@ -118,13 +134,18 @@ kh_client_call(KhCli *cli, const char *path, const char *interface, const char *
 char *
 kh_client_find(KhCli *cli, const char *name_or_id, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
     g_autoptr(GVariant) reply =
         kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
-                       g_variant_new("(s)", name_or_id), NULL, error);
+                       g_variant_new("(s)", name_or_id), NULL, &failure);
     char *path = NULL;
 
     if (reply != NULL)
         g_variant_get(reply, "(o)", &path);
+    else if (g_error_matches(failure, KH_ERROR, KH_ERROR_INVALID_ARGUMENT))
+        failure->domain = KH_CLI_CONFLICT;
+    if (failure != NULL)
+        g_propagate_error(error, g_steal_pointer(&failure));
     return path;
 }
 

@@ -15,14 +15,21 @@ G_BEGIN_DECLS
 gboolean kh_client_connect(KhCli *cli, GError **error);
 
 /*
- * Calls a method, waiting as long as it takes. @parameters is consumed. @fds may be NULL.
+ * Calls a method, waiting as long as it takes or until cli->deadline is cancelled, and serves
+ * the default main context meanwhile. @parameters is consumed. @fds may be NULL.
  * On NotAuthorizedCanObtain pkttyagent is started, if a person can be asked, and the call
  * is made once more. Transfer full.
  */
 GVariant *kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
                          GVariant *parameters, GUnixFDList **fds, GError **error);
 
-/* The object path of an instance by name, id or prefix; transfer full. */
+/* The flags of every call: whether the service may have a person asked. */
+GDBusCallFlags kh_client_flags(KhCli *cli);
+
+/*
+ * The object path of an instance by name, id or prefix; transfer full. KH_CLI_CONFLICT where
+ * the prefix fits several.
+ */
 char *kh_client_find(KhCli *cli, const char *name_or_id, GError **error);
 
 /* All properties of an interface: a{sv}; transfer full. */

@@ -21,6 +21,10 @@ static const struct {
     {"show", kh_verb_show, "Show an instance"},
     {"start", kh_verb_start, "Start instances and wait for their RPC"},
     {"stop", kh_verb_stop, "Stop instances"},
+    {"restart", kh_verb_restart, "Stop instances and start them again"},
+    {"reset", kh_verb_reset, "Reset the virtual machines, without telling the guests"},
+    {"pause", kh_verb_pause, "Halt the virtual processors"},
+    {"resume", kh_verb_resume, "Let paused instances go on"},
     {"delete", kh_verb_delete, "Delete instances and their data"},
     {"logs", kh_verb_logs, "Print the log of an instance"},
     {"status", kh_verb_status, "Show the service"},
@@ -90,6 +94,7 @@ run(KhCli *cli, char **argv, int verb)
     for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
         if (g_str_equal(verbs[i].name, argv[verb])) {
             split(cli, argv, verb);
+            cli->help = verbs[i].help;
             return verbs[i].run(cli);
         }
     return refuse(cli, argv[verb]);
@@ -121,9 +126,11 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
     code = verb == 0 ? run_without_verb(&cli, argv) : run(&cli, argv, verb);
+    g_clear_object(&cli.deadline);
     g_clear_object(&cli.bus);
     g_strfreev(cli.args);
     g_strfreev(cli.rest);
     g_free(cli.host);
+    g_free(cli.details);
     return code;
 }

@@ -4,18 +4,17 @@
  * dbus-interfaces/config-keys.c, besides the few that are no keys.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "client.h"
 #include "config-keys.h"
 #include "error.h"
 #include "names.h"
+#include "operation.h"
 #include "output.h"
-#include "sizes.h"
+#include "values.h"
 #include "verbs.h"
 
 #define KEYS_MAX 64
-#define ARGS_FILE_MAX (64 * 4096 + 64)
 
 /* What the command line said about each key, by its place in the list. */
 typedef struct {
@@ -74,42 +73,15 @@ build_entries(Options *options)
     return entries;
 }
 
-static GVariant *
-number_value(const KhConfigKey *key, guint64 number)
-{
-    switch (key->type[0]) {
-    case 'q':
-        return g_variant_new_uint16((guint16)number);
-    case 'u':
-        return g_variant_new_uint32((guint32)number);
-    default:
-        return g_variant_new_uint64(number);
-    }
-}
-
 static gboolean
 add_text(GVariantDict *dict, const KhConfigKey *key, const char *text, GError **error)
 {
     g_autofree char *what = g_strconcat("--", key->option, NULL);
-    guint64 number = 0;
+    g_autoptr(GVariant) value = kh_value_parse(key, what, text, error);
 
-    if (key->form == KH_CONFIG_TEXT) {
-        if (!g_utf8_validate(text, -1, NULL)) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not UTF-8", what);
-            return FALSE;
-        }
-        g_variant_dict_insert(dict, key->key, "s", text);
-        return TRUE;
-    }
-    if (key->form == KH_CONFIG_SIZE && !kh_size_parse(text, &number, error)) {
-        g_prefix_error(error, "%s: ", what);
-        return FALSE;
-    }
-    if (key->form == KH_CONFIG_NUMBER &&
-        !kh_number_parse(text, what, key->min, key->max, &number, error))
-        return FALSE;
-    g_variant_dict_insert_value(dict, key->key, number_value(key, number));
-    return TRUE;
+    if (value != NULL)
+        g_variant_dict_insert_value(dict, key->key, value);
+    return value != NULL;
 }
 
 static gboolean
@@ -130,64 +102,12 @@ add_labels(GVariantDict *dict, char **labels, GError **error)
     return TRUE;
 }
 
-/* Bounded: the file may be a device. */
-static char *
-read_args_file(const char *path, GError **error)
-{
-    g_autofree char *text = g_malloc0(ARGS_FILE_MAX + 2);
-    FILE *file = g_str_equal(path, "-") ? stdin : fopen(path, "re");
-    gsize n;
-
-    if (file == NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read", path);
-        return NULL;
-    }
-    n = fread(text, 1, ARGS_FILE_MAX + 1, file);
-    if (file != stdin)
-        fclose(file);
-    if (n > ARGS_FILE_MAX || !g_utf8_validate(text, (gssize)n, NULL)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is not UTF-8 text of at most 64 lines of 4096 bytes", path);
-        return NULL;
-    }
-    return g_steal_pointer(&text);
-}
-
-/* The file's lines, then what follows "--". */
-static gboolean
-add_katana_args(GVariantDict *dict, const Options *options, char **rest, GError **error)
-{
-    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
-    g_auto(GStrv) all = NULL;
-
-    if (options->args_file != NULL) {
-        g_autofree char *text = read_args_file(options->args_file, error);
-        g_auto(GStrv) lines = text == NULL ? NULL : g_strsplit(text, "\n", -1);
-
-        if (lines == NULL)
-            return FALSE;
-        for (guint i = 0; lines[i] != NULL; i++)
-            if (g_strstrip(lines[i])[0] != '\0')
-                g_strv_builder_add(args, lines[i]);
-    }
-    for (; *rest != NULL; rest++)
-        g_strv_builder_add(args, *rest);
-    all = g_strv_builder_end(args);
-    for (guint i = 0; all[i] != NULL; i++)
-        if (!g_utf8_validate(all[i], -1, NULL)) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "Katana argument %u is not UTF-8", i + 1);
-            return FALSE;
-        }
-    g_variant_dict_insert(dict, "katana-args", "^as", all);
-    return TRUE;
-}
-
 static GVariant *
 build_config(const Options *options, char **rest, GError **error)
 {
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
     const KhConfigKey *keys = kh_config_keys();
+    g_autoptr(GVariant) args = NULL;
 
     for (guint i = 0; keys[i].key != NULL; i++) {
         if (options->texts[i] != NULL && !add_text(&dict, &keys[i], options->texts[i], error))
@@ -195,8 +115,10 @@ build_config(const Options *options, char **rest, GError **error)
         if (options->flags[i])
             g_variant_dict_insert(&dict, keys[i].key, "b", TRUE);
     }
-    if (!add_labels(&dict, options->labels, error) || !add_katana_args(&dict, options, rest, error))
+    args = kh_value_katana_args(options->args_file, rest, error);
+    if (args == NULL || !add_labels(&dict, options->labels, error))
         return NULL;
+    g_variant_dict_insert_value(&dict, "katana-args", args);
     return g_variant_ref_sink(g_variant_dict_end(&dict));
 }
 
@@ -214,12 +136,12 @@ create(KhCli *cli, const char *name, GVariant *config, GError **error)
 }
 
 static gboolean
-start(KhCli *cli, const char *path, GError **error)
+start(KhCli *cli, const char *name, const char *path, GError **error)
 {
-    g_autoptr(GVariant) reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, "Start",
-                                               g_variant_new("(a{sv})", NULL), NULL, error);
+    g_autofree char *job = NULL;
 
-    return reply != NULL;
+    return kh_operation_run(cli, &kh_operation_start, name, path, g_variant_new("a{sv}", NULL),
+                            &job, error);
 }
 
 /* More vCPUs than processors are allowed and slow. */
@@ -263,15 +185,17 @@ kh_verb_create(KhCli *cli)
     g_auto(Options) options = {.args_file = NULL};
     g_autofree GOptionEntry *entries = build_entries(&options);
     GError *error = NULL;
-    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME [-- KATANA-ARGS...]", 1, 1, &error);
+    g_auto(GStrv) names = NULL;
     g_autoptr(GVariant) config = NULL;
     g_autofree char *path = NULL;
 
+    cli->keeps_rest = TRUE;
+    names = kh_cli_parse(cli, entries, "NAME [-- KATANA-ARGS...]", 1, 1, &error);
     if (names != NULL)
         config = build_config(&options, cli->rest, &error);
     if (config != NULL)
         path = create(cli, names[0], config, &error);
-    if (path == NULL || (options.auto_start && !start(cli, path, &error)) ||
+    if (path == NULL || (options.auto_start && !start(cli, names[0], path, &error)) ||
         !print(cli, path, &error))
         return kh_cli_fail(cli, error);
     return 0;

@@ -26,6 +26,8 @@ confirm(char **names, GError **error)
 int
 kh_verb_delete(KhCli *cli)
 {
+    const KhOperation operation = {
+        .method = "Delete", .job = "delete", .goes_on = "the deletion goes on", .exact = TRUE};
     gboolean force = FALSE, keep = FALSE, yes = FALSE;
     const GOptionEntry entries[] = {
         {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Also a running one", NULL},
@@ -43,5 +45,5 @@ kh_verb_delete(KhCli *cli)
         g_variant_dict_insert(&options, "force", "b", TRUE);
     if (keep)
         g_variant_dict_insert(&options, "keep-data", "b", TRUE);
-    return kh_verb_on_each(cli, names, TRUE, "Delete", g_variant_dict_end(&options));
+    return kh_verb_on_each(cli, names, &operation, g_variant_dict_end(&options));
 }

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* What start, stop and delete share; see verbs.h. */
-#include <string.h>
-
+/* What the verbs that operate on several instances share; see verbs.h. */
 #include "client.h"
 #include "error.h"
 #include "names.h"
-#include "sizes.h"
+#include "output.h"
 #include "verbs.h"
+
+typedef struct {
+    KhCli *cli;
+    const KhOperation *operation;
+    GVariant *options;
+    JsonArray *documents; /* with --json */
+} Each;
 
 /* A deletion takes what was named, never what happens to begin like it. */
 static gboolean
-check_exact(KhCli *cli, const char *path, const char *name, GError **error)
+check_exact(GVariant *properties, const char *name, GError **error)
 {
-    g_autoptr(GVariant) all = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
     const char *id = "", *real = "";
 
-    if (all == NULL)
-        return FALSE;
-    g_variant_lookup(all, "Id", "&s", &id);
-    g_variant_lookup(all, "Name", "&s", &real);
+    g_variant_lookup(properties, "Id", "&s", &id);
+    g_variant_lookup(properties, "Name", "&s", &real);
     if (g_str_equal(id, name) || g_str_equal(real, name))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
@@ -26,52 +28,163 @@ check_exact(KhCli *cli, const char *path, const char *name, GError **error)
     return FALSE;
 }
 
-static gboolean
-call_on(KhCli *cli, const char *name, gboolean exact, const char *method, GVariant *options,
-        GError **error)
+static const char *
+text_of(GVariant *properties, const char *property)
 {
-    g_autofree char *path = kh_client_find(cli, name, error);
-    g_autoptr(GVariant) reply = NULL;
+    const char *text = "";
 
-    if (path == NULL || (exact && !check_exact(cli, path, name, error)))
+    g_variant_lookup(properties, property, "&s", &text);
+    return text;
+}
+
+/* Before the call: a state that makes it pointless, or join what is under way. */
+static void
+note_before(Each *self, const char *name, GVariant *before)
+{
+    const KhOperation *operation = self->operation;
+    const char *state = text_of(before, "State");
+
+    if (operation->job == NULL && g_str_equal(state, operation->already))
+        kh_cli_note(self->cli, "%s is %s already", name, state);
+    else if (operation == &kh_operation_start && g_str_equal(state, "starting"))
+        kh_cli_note(self->cli, "%s is starting already", name);
+}
+
+static void
+note_nothing_done(Each *self, const char *name, GVariant *after)
+{
+    const char *state = text_of(after, "State");
+
+    if (g_str_equal(state, self->operation->already))
+        kh_cli_note(self->cli, "%s is %s already", name, state);
+    else
+        kh_cli_note(self->cli, "%s: there was nothing to do, it is %s", name, state);
+}
+
+/* Only of a machine that was there: the property keeps what an earlier stop has come to. */
+static void
+note_how_it_stopped(Each *self, const char *name, GVariant *before, GVariant *after)
+{
+    const char *result = text_of(after, "StopResult");
+    const char *mode = "";
+    guint32 pid = 0;
+
+    g_variant_lookup(before, "MainPid", "u", &pid);
+    g_variant_lookup(self->options, "mode", "&s", &mode);
+    if (pid == 0)
+        return;
+    if (g_str_equal(result, "forced") && !g_str_equal(mode, "kill"))
+        kh_cli_note(self->cli, "warning: %s did not stop by itself and was forced", name);
+    else if (self->cli->verbose && result[0] != '\0')
+        kh_cli_note(self->cli, "%s: the stop was %s", name, result);
+}
+
+static void
+report(Each *self, const char *name, const char *path, const char *job, GVariant *before)
+{
+    gboolean no_wait = FALSE;
+    /* Gone, after a deletion. */
+    g_autoptr(GVariant) after =
+        self->operation->exact ? NULL
+                               : kh_client_get_all(self->cli, path, KH_INTERFACE_INSTANCE, NULL);
+
+    g_variant_lookup(self->options, "no-wait", "b", &no_wait);
+    if (after != NULL && job != NULL && g_str_equal(job, "/"))
+        note_nothing_done(self, name, after);
+    else if (after != NULL && self->operation->stops && !no_wait)
+        note_how_it_stopped(self, name, before, after);
+    if (self->cli->json)
+        json_array_add_element(self->documents,
+                               kh_output_properties(after != NULL ? after : before));
+}
+
+static gboolean
+operate(Each *self, const char *name, GError **error)
+{
+    g_autofree char *path = kh_client_find(self->cli, name, error);
+    g_autofree char *job = NULL;
+    g_autoptr(GVariant) before = NULL;
+
+    if (path != NULL)
+        before = kh_client_get_all(self->cli, path, KH_INTERFACE_INSTANCE, error);
+    if (before == NULL || (self->operation->exact && !check_exact(before, name, error)))
         return FALSE;
-    reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, method,
-                           g_variant_new("(@a{sv})", options), NULL, error);
-    return reply != NULL;
+    note_before(self, name, before);
+    if (!kh_operation_run(self->cli, self->operation, name, path, self->options, &job, error))
+        return FALSE;
+    report(self, name, path, job, before);
+    return TRUE;
+}
+
+/* A Ctrl-C is meant for those that have not had their turn, too. */
+static gboolean
+check_interrupted(Each *self, char **names, GError **error)
+{
+    g_autofree char *left = NULL;
+
+    if (!self->cli->interrupted)
+        return TRUE;
+    left = g_strjoinv(", ", names);
+    g_set_error(error, KH_ERROR, KH_ERROR_CANCELLED, "Interrupted; nothing was done to %s", left);
+    return FALSE;
+}
+
+static void
+print_documents(Each *self)
+{
+    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_ARRAY);
+
+    json_node_set_array(root, self->documents);
+    kh_output_json(root);
 }
 
 int
-kh_verb_on_each(KhCli *cli, char **names, gboolean exact, const char *method, GVariant *options)
+kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options)
 {
     g_autoptr(GVariant) held = g_variant_ref_sink(options);
+    g_autoptr(JsonArray) documents = json_array_new();
+    Each each = {cli, operation, held, documents};
     int first = 0;
 
     for (; *names != NULL; names++) {
         GError *error = NULL;
+        gboolean goes_on = check_interrupted(&each, names, &error);
         int code;
 
-        if (call_on(cli, *names, exact, method, held, &error))
+        if (goes_on && operate(&each, *names, &error))
             continue;
         code = kh_cli_fail(cli, error);
         first = first != 0 ? first : code;
+        if (!goes_on)
+            break;
     }
+    if (cli->json && (first == 0 || json_array_get_length(documents) > 0))
+        print_documents(&each);
     return first;
 }
 
 gboolean
-kh_verb_add_timeout(GVariantDict *dict, const char *seconds, GError **error)
+kh_verb_parse_seconds(const char *text, double min, double max, double *seconds, GError **error)
 {
-    double value;
     char *end;
 
-    if (seconds == NULL)
+    *seconds = g_ascii_strtod(text, &end);
+    if (end != text && *end == '\0' && *seconds >= min && *seconds <= max)
         return TRUE;
-    value = g_ascii_strtod(seconds, &end);
-    if (end == seconds || *end != '\0' || !(value >= 1 && value <= 3600)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "--timeout is \"%s\", it must be from 1 to 3600 seconds", seconds);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "--timeout is \"%s\", it must be from %.0f to %.0f seconds", text, min, max);
+    return FALSE;
+}
+
+gboolean
+kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error)
+{
+    double seconds;
+
+    if (text == NULL)
+        return TRUE;
+    if (!kh_verb_parse_seconds(text, 1, 3600, &seconds, error))
         return FALSE;
-    }
-    g_variant_dict_insert(dict, "timeout-usec", "t", (guint64)(value * G_USEC_PER_SEC));
+    g_variant_dict_insert(dict, "timeout-usec", "t", (guint64)(seconds * G_USEC_PER_SEC));
     return TRUE;
 }

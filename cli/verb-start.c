@@ -20,5 +20,5 @@ kh_verb_start(KhCli *cli)
         return kh_cli_fail(cli, error);
     if (no_wait)
         g_variant_dict_insert(&options, "no-wait", "b", TRUE);
-    return kh_verb_on_each(cli, names, FALSE, "Start", g_variant_dict_end(&options));
+    return kh_verb_on_each(cli, names, &kh_operation_start, g_variant_dict_end(&options));
 }

@@ -5,6 +5,11 @@
 int
 kh_verb_stop(KhCli *cli)
 {
+    const KhOperation operation = {.method = "Stop",
+                                   .job = "stop",
+                                   .goes_on = "stopping goes on",
+                                   .already = "stopped",
+                                   .stops = TRUE};
     gboolean force = FALSE;
     g_autofree char *timeout = NULL;
     const GOptionEntry entries[] = {
@@ -20,5 +25,5 @@ kh_verb_stop(KhCli *cli)
         return kh_cli_fail(cli, error);
     if (force)
         g_variant_dict_insert(&options, "mode", "s", "kill");
-    return kh_verb_on_each(cli, names, FALSE, "Stop", g_variant_dict_end(&options));
+    return kh_verb_on_each(cli, names, &operation, g_variant_dict_end(&options));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cli.h"
+#include "operation.h"
 
 G_BEGIN_DECLS
 
@@ -11,20 +12,28 @@ int kh_verb_create(KhCli *cli);
 int kh_verb_delete(KhCli *cli);
 int kh_verb_list(KhCli *cli);
 int kh_verb_logs(KhCli *cli);
+int kh_verb_pause(KhCli *cli);
+int kh_verb_reset(KhCli *cli);
+int kh_verb_restart(KhCli *cli);
+int kh_verb_resume(KhCli *cli);
 int kh_verb_show(KhCli *cli);
 int kh_verb_start(KhCli *cli);
 int kh_verb_status(KhCli *cli);
 int kh_verb_stop(KhCli *cli);
 
 /*
- * What start, stop and delete share: calls @method with a copy of @options (a{sv}) on each of
- * @names, goes on after a failure, and returns the first failure's exit code. With
- * @exact a prefix of an id is refused.
+ * What start, stop, delete and their like share: @operation with @options (a{sv}) on each of
+ * @names, after a failure on the next one, and what there is to say about it. With --json
+ * prints the instances as they are then (a deleted one as it was). Returns the first failure's
+ * exit code.
  */
-int kh_verb_on_each(KhCli *cli, char **names, gboolean exact, const char *method,
-                    GVariant *options);
+int kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options);
 
-/* Reads seconds, 1 to 3600 with a fraction, into @dict as "timeout-usec". */
-gboolean kh_verb_add_timeout(GVariantDict *dict, const char *seconds, GError **error);
+/* Reads seconds, 1 to 3600 with a fraction, into @dict as "timeout-usec"; NULL is nothing. */
+gboolean kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error);
+
+/* Reads the seconds of --timeout, with a fraction. */
+gboolean kh_verb_parse_seconds(const char *text, double min, double max, double *seconds,
+                               GError **error);
 
 G_END_DECLS

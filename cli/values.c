@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* From text to values of the bus; see values.h. */
+#include "values.h"
+
+#include <stdio.h>
+
+#include "error.h"
+#include "sizes.h"
+
+#define ARGS_FILE_MAX (64 * 4096 + 64)
+
+static GVariant *
+number_value(const KhConfigKey *key, guint64 number)
+{
+    switch (key->type[0]) {
+    case 'q':
+        return g_variant_new_uint16((guint16)number);
+    case 'u':
+        return g_variant_new_uint32((guint32)number);
+    default:
+        return g_variant_new_uint64(number);
+    }
+}
+
+GVariant *
+kh_value_parse(const KhConfigKey *key, const char *what, const char *text, GError **error)
+{
+    guint64 number = 0;
+
+    if (key->form == KH_CONFIG_TEXT) {
+        if (g_utf8_validate(text, -1, NULL))
+            return g_variant_ref_sink(g_variant_new_string(text));
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not UTF-8", what);
+        return NULL;
+    }
+    if (key->form == KH_CONFIG_SIZE && !kh_size_parse(text, &number, error)) {
+        g_prefix_error(error, "%s: ", what);
+        return NULL;
+    }
+    if (key->form == KH_CONFIG_NUMBER &&
+        !kh_number_parse(text, what, key->min, key->max, &number, error))
+        return NULL;
+    return g_variant_ref_sink(number_value(key, number));
+}
+
+GVariant *
+kh_value_parse_change(const KhConfigKey *key, const char *text, GError **error)
+{
+    if (key->form == KH_CONFIG_FLAG) {
+        if (g_str_equal(text, "true") || g_str_equal(text, "false"))
+            return g_variant_ref_sink(g_variant_new_boolean(text[0] == 't'));
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s must be true or false",
+                    key->option);
+        return NULL;
+    }
+    if (key->form == KH_CONFIG_NUMBER && g_str_equal(text, "0") && g_str_equal(key->fallback, "0"))
+        return g_variant_ref_sink(number_value(key, 0));
+    return kh_value_parse(key, key->option, text, error);
+}
+
+/* Bounded: the file may be a device. */
+static char *
+read_args_file(const char *path, GError **error)
+{
+    g_autofree char *text = g_malloc0(ARGS_FILE_MAX + 2);
+    FILE *file = g_str_equal(path, "-") ? stdin : fopen(path, "re");
+    gsize n = file == NULL ? 0 : fread(text, 1, ARGS_FILE_MAX + 1, file);
+    gboolean failed = file == NULL || ferror(file);
+
+    if (file != NULL && file != stdin)
+        fclose(file);
+    if (failed) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read", path);
+        return NULL;
+    }
+    if (n > ARGS_FILE_MAX || !g_utf8_validate(text, (gssize)n, NULL)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s is not UTF-8 text of at most 64 lines of 4096 bytes", path);
+        return NULL;
+    }
+    return g_steal_pointer(&text);
+}
+
+static gboolean
+add_lines(GStrvBuilder *args, const char *file, GError **error)
+{
+    g_autofree char *text = read_args_file(file, error);
+    g_auto(GStrv) lines = text == NULL ? NULL : g_strsplit(text, "\n", -1);
+
+    for (guint i = 0; lines != NULL && lines[i] != NULL; i++)
+        if (g_strstrip(lines[i])[0] != '\0')
+            g_strv_builder_add(args, lines[i]);
+    return lines != NULL;
+}
+
+GVariant *
+kh_value_katana_args(const char *file, char **rest, GError **error)
+{
+    g_autoptr(GStrvBuilder) args = g_strv_builder_new();
+    g_auto(GStrv) all = NULL;
+
+    if (file != NULL && !add_lines(args, file, error))
+        return NULL;
+    if (rest != NULL)
+        g_strv_builder_addv(args, (const char **)rest);
+    all = g_strv_builder_end(args);
+    for (guint i = 0; all[i] != NULL; i++)
+        if (!g_utf8_validate(all[i], -1, NULL)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                        "Katana argument %u is not UTF-8", i + 1);
+            return NULL;
+        }
+    return g_variant_ref_sink(g_variant_new_strv((const char *const *)all, -1));
+}
