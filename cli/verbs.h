@@ -16,6 +16,7 @@ int kh_verb_pause(KhCli *cli);
 int kh_verb_reset(KhCli *cli);
 int kh_verb_restart(KhCli *cli);
 int kh_verb_resume(KhCli *cli);
+int kh_verb_set(KhCli *cli);
 int kh_verb_show(KhCli *cli);
 int kh_verb_start(KhCli *cli);
 int kh_verb_status(KhCli *cli);
