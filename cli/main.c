@@ -25,6 +25,7 @@ static const struct {
     {"reset", kh_verb_reset, "Reset the virtual machines, without telling the guests"},
     {"pause", kh_verb_pause, "Halt the virtual processors"},
     {"resume", kh_verb_resume, "Let paused instances go on"},
+    {"wait", kh_verb_wait, "Wait for a state of an instance"},
     {"set", kh_verb_set, "Change the configuration of an instance"},
     {"delete", kh_verb_delete, "Delete instances and their data"},
     {"logs", kh_verb_logs, "Print the log of an instance"},

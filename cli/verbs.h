@@ -21,6 +21,7 @@ int kh_verb_show(KhCli *cli);
 int kh_verb_start(KhCli *cli);
 int kh_verb_status(KhCli *cli);
 int kh_verb_stop(KhCli *cli);
+int kh_verb_wait(KhCli *cli);
 
 /*
  * What start, stop, delete and their like share: @operation with @options (a{sv}) on each of

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* katana-hypervisor wait: for a state, by its signals; it never polls. */
+#include "client.h"
+#include "error.h"
+#include "names.h"
+#include "output.h"
+#include "verbs.h"
+
+#define TIMEOUT_MAX (7 * 24 * 3600.0)
+#define DBUS "org.freedesktop.DBus"
+
+typedef struct {
+    KhCli *cli;
+    const char *name;
+    const char *wanted;
+    char *path;
+    char *state; /* as far as it is known */
+    gboolean reached;
+    gboolean deleted;
+    gboolean absent; /* the service */
+    gboolean look;   /* what it says now is not known */
+    gboolean timed_out;
+    guint timer;
+} Wait;
+
+static void
+wait_clear(Wait *self)
+{
+    g_free(self->path);
+    g_free(self->state);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Wait, wait_clear)
+
+static void
+take_state(Wait *self, GVariant *properties)
+{
+    const char *state;
+
+    if (!g_variant_lookup(properties, "State", "&s", &state))
+        return;
+    g_free(self->state);
+    self->state = g_strdup(state);
+    /* It may be another one a moment later; it has been reached. */
+    self->reached = self->reached || g_str_equal(state, self->wanted);
+}
+
+static void
+on_changed(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+           const char *signal, GVariant *parameters, gpointer data)
+{
+    g_autoptr(GVariant) properties = NULL;
+
+    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
+        return;
+    properties = g_variant_get_child_value(parameters, 1);
+    take_state(data, properties);
+}
+
+static void
+on_removed(GDBusConnection *bus, const char *sender, const char *root, const char *interface,
+           const char *signal, GVariant *parameters, gpointer data)
+{
+    Wait *self = data;
+    const char *path;
+
+    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(oas)")))
+        return;
+    g_variant_get(parameters, "(&oas)", &path, NULL);
+    if (g_str_equal(path, self->path))
+        self->deleted = TRUE;
+}
+
+static void
+on_owner(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+         const char *signal, GVariant *parameters, gpointer data)
+{
+    Wait *self = data;
+    const char *owner;
+
+    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sss)")))
+        return;
+    g_variant_get(parameters, "(&s&s&s)", NULL, NULL, &owner);
+    self->absent = owner[0] == '\0';
+    self->look = !self->absent;
+}
+
+static void
+on_closed(GDBusConnection *bus, gboolean by_peer, GError *error, gpointer data)
+{
+    g_main_context_wakeup(NULL);
+}
+
+static gboolean
+on_timeout(gpointer data)
+{
+    Wait *self = data;
+
+    self->timer = 0;
+    self->timed_out = TRUE;
+    g_cancellable_cancel(self->cli->deadline);
+    return G_SOURCE_REMOVE;
+}
+
+/* Before the first look, so that nothing falls between the two. */
+static void
+subscribe(Wait *self)
+{
+    GDBusConnection *bus = self->cli->bus;
+
+    g_signal_connect(bus, "closed", G_CALLBACK(on_closed), self);
+    g_dbus_connection_signal_subscribe(bus, DBUS, DBUS, "NameOwnerChanged", "/org/freedesktop/DBus",
+                                       KH_BUS_NAME, G_DBUS_SIGNAL_FLAGS_NONE, on_owner, self, NULL);
+    g_dbus_connection_signal_subscribe(bus, KH_BUS_NAME, DBUS ".ObjectManager", "InterfacesRemoved",
+                                       KH_PATH_ROOT, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_removed,
+                                       self, NULL);
+    g_dbus_connection_signal_subscribe(bus, KH_BUS_NAME, DBUS ".Properties", "PropertiesChanged",
+                                       self->path, KH_INTERFACE_INSTANCE, G_DBUS_SIGNAL_FLAGS_NONE,
+                                       on_changed, self, NULL);
+}
+
+static gboolean
+fail_timed_out(Wait *self, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "%s has not come to be %s in time; %s%s",
+                self->name, self->wanted,
+                self->absent || self->state == NULL ? "the service does not answer" : "it is ",
+                self->absent || self->state == NULL ? "" : self->state);
+    return FALSE;
+}
+
+/* Asks for the state; a service that has just gone again is waited for. */
+static gboolean
+look(Wait *self, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GVariant) properties = NULL;
+
+    self->look = FALSE;
+    properties = kh_client_get_all(self->cli, self->path, KH_INTERFACE_INSTANCE, &failure);
+    if (properties != NULL) {
+        take_state(self, properties);
+        return TRUE;
+    }
+    if (self->timed_out)
+        return TRUE;
+    if (kh_cli_exit_code(failure) == 3) {
+        self->deleted = TRUE;
+        return TRUE;
+    }
+    if (kh_cli_exit_code(failure) == 7 && !g_dbus_connection_is_closed(self->cli->bus)) {
+        self->absent = !self->look;
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+static gboolean
+wait_for_it(Wait *self, GError **error)
+{
+    while (!self->reached) {
+        if (self->timed_out)
+            return fail_timed_out(self, error);
+        if (self->deleted) {
+            g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "%s has been deleted", self->name);
+            return FALSE;
+        }
+        if (g_dbus_connection_is_closed(self->cli->bus)) {
+            g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED, "The bus has gone");
+            return FALSE;
+        }
+        if (!self->look)
+            g_main_context_iteration(NULL, TRUE);
+        else if (!look(self, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+run(Wait *self, GError **error)
+{
+    self->path = kh_client_find(self->cli, self->name, error);
+    if (self->path == NULL) {
+        if (!self->timed_out)
+            return FALSE;
+        g_clear_error(error);
+        return fail_timed_out(self, error);
+    }
+    subscribe(self);
+    self->look = TRUE;
+    return wait_for_it(self, error);
+}
+
+static gboolean
+check_state(const char *state, GError **error)
+{
+    const char *known[KH_N_STATES + 1] = {NULL};
+    const char *nearest;
+    KhState found;
+
+    if (state != NULL && kh_state_from_name(state, &found))
+        return TRUE;
+    for (int i = 0; i < KH_N_STATES; i++)
+        known[i] = kh_state_name((KhState)i);
+    nearest = state == NULL ? NULL : kh_nearest_word(state, known);
+    if (state == NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--for STATE is missing");
+    else if (nearest != NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "There is no state \"%s\"; did you mean \"%s\"?", state, nearest);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "There is no state \"%s\"; see wait --help", state);
+    return FALSE;
+}
+
+static gboolean
+set_timer(Wait *self, const char *timeout, GError **error)
+{
+    double seconds;
+
+    if (timeout == NULL)
+        return TRUE;
+    if (!kh_verb_parse_seconds(timeout, 1, TIMEOUT_MAX, &seconds, error))
+        return FALSE;
+    self->cli->deadline = g_cancellable_new();
+    self->timer = g_timeout_add((guint)(seconds * 1000), on_timeout, self);
+    return TRUE;
+}
+
+/* The timer is for the state, not for this. */
+static int
+print(KhCli *cli, Wait *self)
+{
+    GError *error = NULL;
+    g_autoptr(GVariant) properties = NULL;
+    g_autoptr(JsonNode) node = NULL;
+
+    g_clear_handle_id(&self->timer, g_source_remove);
+    g_clear_object(&cli->deadline);
+    if (!cli->json)
+        return 0;
+    properties = kh_client_get_all(cli, self->path, KH_INTERFACE_INSTANCE, &error);
+    if (properties == NULL)
+        return kh_cli_fail(cli, error);
+    node = kh_output_properties(properties);
+    kh_output_json(node);
+    return 0;
+}
+
+int
+kh_verb_wait(KhCli *cli)
+{
+    g_autofree char *state = NULL, *timeout = NULL;
+    const GOptionEntry entries[] = {
+        {"for", 0, 0, G_OPTION_ARG_STRING, &state,
+         "created, starting, running, paused, stopping, stopped, failed or deleting", "STATE"},
+        {"timeout", 0, 0, G_OPTION_ARG_STRING, &timeout, "How long (default: for ever)", "SECONDS"},
+        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
+    };
+    GError *error = NULL;
+    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME --for STATE", 1, 1, &error);
+    g_auto(Wait) wait = {.cli = cli, .name = names == NULL ? NULL : names[0], .wanted = state};
+
+    if (names == NULL || !check_state(state, &error) || !set_timer(&wait, timeout, &error) ||
+        !run(&wait, &error))
+        return kh_cli_fail(cli, error);
+    return print(cli, &wait);
+}
