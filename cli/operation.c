@@ -50,9 +50,10 @@ show_step(Waiting *self, const char *step)
     g_autofree char *shown =
         g_utf8_substring(harmless, 0, MIN(STEP_MAX, g_utf8_strlen(harmless, -1)));
 
-    clear_line(self);
-    if (!self->on_terminal || shown[0] == '\0')
+    if (!self->on_terminal || shown[0] == '\0') {
+        clear_line(self);
         return;
+    }
     fprintf(stderr, "\r\033[K%s: %s", self->name, shown);
     self->line_shown = TRUE;
 }

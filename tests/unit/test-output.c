@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of what the command line prints, and of its exit codes. */
+/* Tests of what the command line prints and reads, and of its exit codes. */
+#include <string.h>
+#include <unistd.h>
+
 #include "cli.h"
 #include "error.h"
 #include "output.h"
+#include "values.h"
+#include "verbs.h"
 
 static void
 keys(void)
@@ -15,6 +20,8 @@ keys(void)
         {"CreatedUSec", "created_usec"},
         {"BootTimeUSec", "boot_time_usec"},
         {"memory-bytes", "memory-bytes"},
+        {"MemoryLimitBytes", "memory_limit_bytes"},
+        {"StartAtBoot", "start_at_boot"},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -57,6 +64,160 @@ json(void)
 }
 
 static void
+values(void)
+{
+    static const struct {
+        const char *property, *value, *shown;
+    } cases[] = {
+        {"State", "'running'", "running"},
+        {"State", "'a\\u001b[2Jb'", "a\357\277\275[2Jb"},
+        {"LimitsEnforced", "false", "no"},
+        {"PendingChanges", "@as []", "-"},
+        {"PendingChanges", "['vcpus', 'dev']", "vcpus dev"},
+        {"Labels", "@a{ss} {}", "-"},
+        {"Labels", "{'a': 'b\\u001bc'}", "a=b\357\277\275c"},
+        {"MemoryLimitBytes", "uint64 1342177280", "1.2 GiB"},
+        {"BootTimeUSec", "uint64 1500000", "1.50 s"},
+        {"LastError", "('E', 'message')", "message"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GVariant) value =
+            g_variant_ref_sink(g_variant_parse(NULL, cases[i].value, NULL, NULL, NULL));
+        g_autofree char *shown = kh_output_value(cases[i].property, value);
+
+        g_assert_cmpstr(shown, ==, cases[i].shown);
+    }
+}
+
+static void
+changes(void)
+{
+    static const struct {
+        const char *key, *text, *value; /* NULL: refused */
+    } cases[] = {
+        {"vcpus", "2", "uint32 2"},
+        {"vcpus", "0", NULL},
+        {"vcpus", "-1", NULL},
+        {"vcpus", "2 ", NULL},
+        {"memory-bytes", "1.5G", "uint64 1610612736"},
+        {"memory-bytes", "", NULL},
+        {"rpc-port", "5050", "uint16 5050"},
+        {"rpc-port", "0", "uint16 0"},
+        {"rpc-port", "00", NULL},
+        {"cpu-quota-percent", "0", "uint32 0"},
+        {"cpu-quota-percent", "25501", NULL},
+        {"dev", "true", "true"},
+        {"dev", "false", "false"},
+        {"dev", "1", NULL},
+        {"dev", "", NULL},
+        {"restart-policy", "always", "'always'"},
+        {"image", "default", "'default'"},
+        {"chain-id", "", "''"},
+        {"chain-id", "\377", NULL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) value =
+            kh_value_parse_change(kh_config_key_find(cases[i].key), cases[i].text, &error);
+        g_autofree char *shown = value == NULL ? NULL : g_variant_print(value, TRUE);
+
+        g_assert_cmpstr(shown, ==, cases[i].value);
+        if (value == NULL)
+            g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+    }
+}
+
+static char *
+write_file(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    char *path = NULL;
+    int fd = g_file_open_tmp("kh-args-XXXXXX", &path, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpint(write(fd, text, strlen(text)), ==, (gssize)strlen(text));
+    close(fd);
+    return path;
+}
+
+static void
+katana_args(void)
+{
+    static const struct {
+        const char *text, *value; /* NULL: refused */
+    } cases[] = {
+        {"", "['--rest']"},
+        {"--a\n\n  --b=c  \n", "['--a', '--b=c', '--rest']"},
+        {"--a\377\n", NULL},
+    };
+    char *rest[] = {(char *)"--rest", NULL};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *path = write_file(cases[i].text);
+        g_autoptr(GVariant) value = kh_value_katana_args(path, rest, &error);
+        g_autofree char *shown = value == NULL ? NULL : g_variant_print(value, FALSE);
+
+        unlink(path);
+        g_assert_cmpstr(shown, ==, cases[i].value);
+        if (value == NULL)
+            g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+    }
+}
+
+static void
+seconds(void)
+{
+    static const struct {
+        const char *text;
+        guint64 usec; /* 0: refused */
+    } cases[] = {
+        {"1", 1000000}, {"2.5", 2500000}, {"3600", 3600000000}, {"0.9", 0}, {"3601", 0}, {"", 0},
+        {"x", 0},       {"5s", 0},        {"nan", 0},           {"inf", 0}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+        g_autoptr(GError) error = NULL;
+        guint64 usec = 0;
+
+        g_assert_cmpint(kh_verb_add_timeout(&dict, cases[i].text, &error), ==, cases[i].usec != 0);
+        g_variant_dict_lookup(&dict, "timeout-usec", "t", &usec);
+        g_assert_cmpuint(usec, ==, cases[i].usec);
+    }
+}
+
+/* "--" ends options; only create keeps what follows it for Katana. */
+static void
+rest(void)
+{
+    char *args[] = {(char *)"katana-hypervisor", (char *)"a", NULL};
+    char *after[] = {(char *)"b", NULL};
+    KhCli cli = {.verb = "x", .args = args, .rest = after};
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) all = kh_cli_parse(&cli, NULL, "NAME...", 1, 2, &error);
+    g_auto(GStrv) own = NULL;
+    g_autofree char *joined = NULL;
+
+    g_assert_no_error(error);
+    joined = g_strjoinv(" ", all);
+    g_assert_cmpstr(joined, ==, "a b");
+    cli.keeps_rest = TRUE;
+    own = kh_cli_parse(&cli, NULL, "NAME", 1, 1, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(g_strv_length(own), ==, 1);
+}
+
+static void
+conflict(void)
+{
+    g_autoptr(GError) error = g_error_new(KH_CLI_CONFLICT, KH_ERROR_INVALID_ARGUMENT, "x");
+
+    g_assert_cmpint(kh_cli_exit_code(error), ==, 4);
+}
+
+static void
 exit_codes(void)
 {
     static const struct {
@@ -91,6 +252,12 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/output/keys", keys);
     g_test_add_func("/output/json", json);
+    g_test_add_func("/output/values", values);
     g_test_add_func("/output/exit-codes", exit_codes);
+    g_test_add_func("/output/conflict", conflict);
+    g_test_add_func("/input/changes", changes);
+    g_test_add_func("/input/katana-args", katana_args);
+    g_test_add_func("/input/seconds", seconds);
+    g_test_add_func("/input/rest", rest);
     return g_test_run();
 }
