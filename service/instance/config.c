@@ -7,6 +7,7 @@
 
 #include "config-keys.h"
 #include "error.h"
+#include "names.h"
 #include "sizes.h"
 
 #define KATANA_ARGS_MAX 64
@@ -183,12 +184,15 @@ check_limits(const KhConfig *config, const KhConfigLimits *limits, GError **erro
 static gboolean
 check_address(const KhConfig *config, GError **error)
 {
+    g_autofree char *shown = kh_text_sanitize(config->rpc_address, 64);
     struct in_addr address;
 
     if (inet_pton(AF_INET, config->rpc_address, &address) == 1)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "rpc-address is not an IPv4 address in dotted form, such as 127.0.0.1");
+                "rpc-address is \"%s\", it must be an IPv4 address in dotted form, such as "
+                "127.0.0.1",
+                shown);
     return FALSE;
 }
 

@@ -105,14 +105,17 @@ replace(char **field, const char *text)
     *field = copy;
 }
 
-static void
-save(KhInstance *self)
+static gboolean
+save(KhInstance *self, GError **error)
 {
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) failure = NULL;
 
-    if (!kh_store_update(self->host->store, self->record, &error))
-        kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its state was not saved: %s",
-                        error->message);
+    if (kh_store_update(self->host->store, self->record, &failure))
+        return TRUE;
+    kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its state was not saved: %s",
+                    failure->message);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
 }
 
 static void
@@ -121,16 +124,26 @@ report(KhInstance *self, const char *step, double progress)
     g_signal_emit(self, signals[SIGNAL_STEP], 0, step, progress);
 }
 
-/* The one place where the state changes. */
-static void
-set_state(KhInstance *self, KhState state, const char *reason)
+/* The one place where the state changes; @error when the database does not know of it. */
+static gboolean
+enter_state(KhInstance *self, KhState state, const char *reason, GError **error)
 {
+    gboolean saved;
+
     self->record->state = state;
     replace(&self->record->reason, reason);
-    save(self);
+    saved = save(self, error);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "%s%s%s", kh_state_name(state),
                     reason[0] != '\0' ? ": " : "", reason);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
+    return saved;
+}
+
+/* For what has happened, which is so whether it can be written down or not. */
+static void
+set_state(KhInstance *self, KhState state, const char *reason)
+{
+    enter_state(self, state, reason, NULL);
 }
 
 static void
@@ -434,7 +447,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
 
     if (vm != NULL) {
         follow(self, vm);
-        save(self);
+        save(self, NULL);
         kh_crash_point("start:noted");
         g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
         report(self, "waiting for RPC", 0.7);
@@ -474,9 +487,20 @@ begin(KhInstance *self, gboolean automatic)
     record->ready_usec = record->boot_time_usec = 0;
     replace(&record->boot_id, self->host->boot_id);
     set_last_error(self, NULL);
-    set_state(self, KH_STATE_STARTING, "");
+    /* What is not written down is not begun: nobody would find the machine again. */
+    if (!enter_state(self, KH_STATE_STARTING, "", &self->failure)) {
+        release(self);
+        return;
+    }
     kh_crash_point("start:intended");
     kh_start_up_async(self->host, record, &how, on_started_up, g_object_ref(self));
+}
+
+static gboolean
+needs_configuration(KhOperation operation)
+{
+    return operation == KH_OPERATION_START || operation == KH_OPERATION_RESTART ||
+           operation == KH_OPERATION_CONFIGURE;
 }
 
 KhVerdict
@@ -493,8 +517,15 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
     if (self->restart_timer != 0 &&
         (operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL))
         return KH_VERDICT_ALLOW;
-    if (verdict == KH_VERDICT_REFUSE)
+    if (verdict == KH_VERDICT_REFUSE) {
         kh_state_table_explain(self->record->name, self->record->state, operation, error);
+    } else if (self->record->damage != NULL && needs_configuration(operation)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The database's row of \"%s\" is damaged (%s); it can only be stopped and "
+                    "deleted",
+                    self->record->name, self->record->damage);
+        return KH_VERDICT_REFUSE;
+    }
     return verdict;
 }
 
@@ -764,17 +795,23 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
                          GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    gboolean joins = self->record->state == KH_STATE_DELETING;
+    KhState before = self->record->state;
+    g_autoptr(GError) error = NULL;
 
     g_task_set_source_tag(task, kh_instance_delete_async);
     if (decided(self, force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, task))
         return;
     kh_waiters_add(self->deleters, task, 0, "");
-    if (joins)
+    if (before == KH_STATE_DELETING)
         return;
     forget_restart(self);
     self->record->keep_data = keep_data;
-    set_state(self, KH_STATE_DELETING, "");
+    if (!enter_state(self, KH_STATE_DELETING, "", &error)) {
+        self->record->keep_data = FALSE;
+        set_state(self, before, "");
+        kh_waiters_finish(self->deleters, error);
+        return;
+    }
     kh_crash_point("delete:intended");
     if (self->run != NULL)
         kh_run_kill(self->run);
@@ -855,7 +892,7 @@ static void
 adopt(KhInstance *self, KhVm *vm)
 {
     follow(self, vm);
-    save(self);
+    save(self, NULL);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
                     kh_instance_get_main_pid(self));
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);

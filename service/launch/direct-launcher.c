@@ -79,10 +79,12 @@ leave_session(gpointer data)
 
 /* One launch that waits for the ready line. */
 typedef struct {
+    GSubprocess *shim;
     GInputStream *pipe;
     GCancellable *cancellable;
     guint timer;
     gboolean timed_out;
+    GError *error; /* while a shim that came to nothing is being ended */
     char line[KH_SHIM_LINE_MAX + 1];
 } Waiting;
 
@@ -92,8 +94,10 @@ waiting_free(gpointer data)
     Waiting *waiting = data;
 
     g_clear_handle_id(&waiting->timer, g_source_remove);
+    g_clear_object(&waiting->shim);
     g_clear_object(&waiting->pipe);
     g_clear_object(&waiting->cancellable);
+    g_clear_error(&waiting->error);
     g_free(waiting);
 }
 
@@ -109,24 +113,43 @@ on_ready_timeout(gpointer data)
 }
 
 static void
+on_shim_gone(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Waiting *waiting = g_task_get_task_data(task);
+
+    g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
+    g_task_return_error(task, g_steal_pointer(&waiting->error));
+}
+
+/* Nothing may be left of a machine that is said not to run: QEMU ends with its shim. */
+static void
+end_shim(GTask *task)
+{
+    Waiting *waiting = g_task_get_task_data(task);
+
+    g_subprocess_force_exit(waiting->shim);
+    g_subprocess_wait_async(waiting->shim, NULL, on_shim_gone, g_object_ref(task));
+}
+
+static void
 on_ready(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     Waiting *waiting = g_task_get_task_data(task);
-    GError *error = NULL;
     KhVm *vm = NULL;
 
     g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, NULL, NULL);
     g_clear_handle_id(&waiting->timer, g_source_remove);
     if (waiting->timed_out)
-        error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
-                            "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
+        g_set_error(&waiting->error, KH_ERROR, KH_ERROR_TIMED_OUT,
+                    "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
     else
-        vm = kh_launcher_read_ready_line(waiting->line, &error);
+        vm = kh_launcher_read_ready_line(waiting->line, &waiting->error);
     if (vm != NULL)
         g_task_return_pointer(task, vm, g_object_unref);
     else
-        g_task_return_error(task, error);
+        end_shim(task);
 }
 
 /* Reaps the shim whenever it ends. */
@@ -136,16 +159,16 @@ on_shim_reaped(GObject *source, GAsyncResult *result, gpointer data)
     g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
 }
 
-/* Starts the shim; the read end of the ready pipe, or -1. */
-static int
-spawn_shim(char **args, GError **error)
+/* Starts the shim, transfer full; @ready is the read end of the ready pipe. */
+static GSubprocess *
+spawn_shim(char **args, int *ready, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
     g_autoptr(GSubprocess) shim = NULL;
     int pipe[2];
 
     if (!g_unix_open_pipe(pipe, FD_CLOEXEC, error))
-        return -1;
+        return NULL;
     g_subprocess_launcher_take_fd(launcher, pipe[1], KH_SHIM_FD_READY);
     /* systemd's socket is for the service's own notes. */
     g_subprocess_launcher_unsetenv(launcher, "NOTIFY_SOCKET");
@@ -154,10 +177,11 @@ spawn_shim(char **args, GError **error)
     g_subprocess_launcher_close(launcher);
     if (shim == NULL) {
         close(pipe[0]);
-        return -1;
+        return NULL;
     }
     g_subprocess_wait_async(shim, NULL, on_shim_reaped, NULL);
-    return pipe[0];
+    *ready = pipe[0];
+    return g_steal_pointer(&shim);
 }
 
 static void
@@ -170,15 +194,16 @@ launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback c
     g_auto(GStrv) command = build_command(self, (const char *const *)args);
     Waiting *waiting = g_new0(Waiting, 1);
     GError *error = NULL;
-    int fd = spawn_shim(command, &error);
+    int ready = -1;
 
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, waiting, waiting_free);
-    if (fd < 0) {
+    waiting->shim = spawn_shim(command, &ready, &error);
+    if (waiting->shim == NULL) {
         g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, self->shim));
         return;
     }
-    waiting->pipe = g_unix_input_stream_new(fd, TRUE);
+    waiting->pipe = g_unix_input_stream_new(ready, TRUE);
     waiting->cancellable = g_cancellable_new();
     waiting->timer = g_timeout_add(READY_TIMEOUT_MS, on_ready_timeout, waiting);
     g_input_stream_read_all_async(waiting->pipe, waiting->line, KH_SHIM_LINE_MAX,
