@@ -198,6 +198,28 @@ def endings():
             world.call(path, "Instance.Delete", "{}")
 
 
+def echoed_secret():
+    """what a guest repeats of Katana's arguments reaches no property, error or journal line"""
+    secret = "0xDEADBEEFCAFE1234"
+    with World() as world:
+        world.start()
+        path = world.create("x", args("--fake.fatal", secret))
+        message = refused("GuestFailed",
+                          lambda: world.call(path, "Instance.Start", "{}", timeout=30))
+        tap.check("[redacted]" in message.split("; its log ends")[0], message)
+        everything = json.dumps(world.show("x")) + world.journal()
+        tap.check(secret not in everything, everything)
+
+
+def stolen_port():
+    """a port that is taken just before QEMU wants it is told as such"""
+    with World() as world:
+        world.start()
+        path = world.create("x", args("--fake.port-in-use"))
+        message = refused("PortUnavailable", lambda: world.start_instance(path))
+        tap.check(str(world.show("x")["rpc_port"]) in message, message)
+
+
 def katana_ends():
     """Katana's end in a living guest: stopped first, then failed with the code"""
     with World("--stop-timeout", "1") as world:
@@ -402,7 +424,7 @@ def odd_state_folder():
 
 if __name__ == "__main__":
     sys.exit(tap.run([session_bus, system_bus, introspection, killed_qemu, killed_shim,
-                      killed_service, shim_without_service, endings, katana_ends,
+                      killed_service, shim_without_service, endings, echoed_secret, stolen_port, katana_ends,
                       start_times_out, stubborn_guest, stop_while_starting, joins, keep_data,
                       twenty_creates, failing_create, rebuilt_components, spam, lost_bus,
                       second_service, odd_state_folder]))
