@@ -173,7 +173,7 @@ def shim_without_service():
         os.kill(int(status_of(pid)["PPid"][0]), signal.SIGTERM)
         wait_dead(pid)
         tap.eventually((folder / "exit-status").exists, 5, "exit-status")
-        tap.equal((folder / "exit-status").read_text(), "exited 0\n", "exit status")
+        tap.equal((folder / "exit-status").read_text(), "exited 0 stopped\n", "exit status")
         tap.check("Teardown" in (folder / "serial.log").read_text(), "the guest was told")
         world.start()
         tap.equal(world.show("demo")["main_pid"], 0, "MainPid")
