@@ -106,6 +106,23 @@ def config_keys():
         tap.equal(snapshot(world), before, "nothing has changed")
 
 
+def listed_properties():
+    """ListInstances takes each property once: nobody makes an answer longer than the whole list"""
+    with World() as world:
+        world.start()
+        world.create("x")
+        found = world.call(MANAGER, "Manager.ListInstances", "['State', 'Name']", "{}")
+        tap.check("'created'" in found and "'x'" in found and "Id" not in found, found)
+        for asked, says in ((["State", "Name", "State"], "State"), (["State"] * 10000, "State"),
+                            (["Nonsense"], "Nonsense")):
+            try:
+                world.call(MANAGER, "Manager.ListInstances", str(asked), "{}")
+                raise AssertionError(f"{asked[:3]} was accepted")
+            except Failed as error:
+                tap.equal(error.name, "InvalidArgument", error.message)
+                tap.check(says in error.message, error.message)
+
+
 def missing_qemu():
     """a missing QEMU is told of at start"""
     with World("--qemu", "/nowhere/qemu", fake=False) as world:
@@ -256,6 +273,6 @@ def schema():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([names, numbers, ports, config_keys, missing_qemu, settings,
+    sys.exit(tap.run([names, numbers, ports, config_keys, listed_properties, missing_qemu, settings,
                       foreign_databases, exit_codes, options_anywhere, secrets, portable_command,
                       schema]))
