@@ -152,7 +152,8 @@ add_global_entries(KhCli *cli, GOptionContext *context)
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &cli->verbose, "Say more", NULL},
         {"no-ask-password", 0, 0, G_OPTION_ARG_NONE, &cli->no_ask_password,
          "Never ask for authentication", NULL},
-        {"host", 'H', 0, G_OPTION_ARG_STRING, &cli->host, "On another host, by ssh", "USER@HOST"},
+        {"host", 'H', 0, G_OPTION_ARG_STRING, &cli->host, "On another host by ssh, files included",
+         "USER@HOST"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
 

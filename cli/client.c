@@ -2,38 +2,9 @@
 /* Calls of the service; see client.h. */
 #include "client.h"
 
-#include <string.h>
-
 #include "agent.h"
 #include "error.h"
 #include "names.h"
-
-/* A host that ssh could take for an option, or a bus address for a separator, is none. */
-static gboolean
-check_host(const char *host, GError **error)
-{
-    const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@:";
-
-    if (host[0] != '\0' && host[0] != '-' && host[0] != '@' &&
-        strspn(host, allowed) == strlen(host))
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--host must be USER@HOST");
-    return FALSE;
-}
-
-/* The way of systemd's tools: a bus on the other side of ssh (systemd-stdio-bridge(1)). */
-static char *
-remote_address(KhCli *cli, gboolean session, GError **error)
-{
-    g_autofree char *escaped = NULL;
-
-    if (!check_host(cli->host, error))
-        return NULL;
-    escaped = g_dbus_address_escape_value(cli->host);
-    return g_strdup_printf("unixexec:path=ssh,argv1=-xT,argv2=--,argv3=%s,argv4=systemd-stdio-"
-                           "bridge%s",
-                           escaped, session ? ",argv5=--user" : "");
-}
 
 static gboolean
 wants_session(KhCli *cli, gboolean *session, GError **error)
@@ -61,12 +32,16 @@ kh_client_connect(KhCli *cli, GError **error)
         return TRUE;
     /* Makes the service's errors known to GDBus before the first of them comes. */
     kh_error_quark();
+    /* main() has taken it out, wherever it stood by itself. */
+    if (cli->host != NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "-H must be an argument of its own, -H USER@HOST");
+        return FALSE;
+    }
     if (!wants_session(cli, &session, error))
         return FALSE;
-    address = cli->host != NULL
-                  ? remote_address(cli, session, error)
-                  : g_dbus_address_get_for_bus_sync(
-                        session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, error);
+    address = g_dbus_address_get_for_bus_sync(session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM,
+                                              NULL, error);
     if (address == NULL)
         return FALSE;
     cli->bus =

@@ -8,6 +8,7 @@
 #include "build-config.h"
 #include "error.h"
 #include "names.h"
+#include "remote.h"
 #include "verbs.h"
 
 /* The one list of verbs. */
@@ -93,11 +94,13 @@ refuse(KhCli *cli, const char *verb)
 static int
 run(KhCli *cli, char **argv, int verb)
 {
+    int code;
+
     for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
         if (g_str_equal(verbs[i].name, argv[verb])) {
             split(cli, argv, verb);
             cli->help = verbs[i].help;
-            return verbs[i].run(cli);
+            return kh_remote_run(cli, argv, &code) ? code : verbs[i].run(cli);
         }
     return refuse(cli, argv[verb]);
 }

@@ -151,7 +151,7 @@ warn_of_vcpus(KhCli *cli, GVariant *properties)
     guint32 vcpus = 0;
 
     g_variant_lookup(properties, "Vcpus", "u", &vcpus);
-    if (cli->host == NULL && vcpus > g_get_num_processors())
+    if (vcpus > g_get_num_processors())
         g_printerr("katana-hypervisor: warning: %u vCPUs are more than the %u processors of this "
                    "machine\n",
                    vcpus, g_get_num_processors());

@@ -482,6 +482,82 @@ def test_conflict():
         tap.equal(world.show(twin[:10])["name"], "y", "a longer prefix")
 
 
+FAKE_SSH = """#!/bin/sh
+printf '%s\\n' "$@" >"$0.words"
+[ -z "$FAKE_SSH_CODE" ] || exit "$FAKE_SSH_CODE"
+exec sh -c "$4"
+"""
+
+
+def add_ssh(world):
+    """A fake ssh, which runs the command here; the file of its arguments."""
+    ssh = world.tools / "ssh"
+    ssh.write_text(FAKE_SSH)
+    ssh.chmod(0o755)
+    world.env["PATH"] = f"{world.tools}:{os.environ['PATH']}"
+    return world.tools / "ssh.words"
+
+
+def test_host():
+    """-H runs the same command by ssh, wherever it stands; words, stdin, exit codes pass"""
+    with World() as world:
+        world.start()
+        words = add_ssh(world)
+        label = "a=b  c'd\"$HOME;`id`*\n#"
+        world.cli("create", "x", "-H", "me@there", "--label", label, "--katana-args-file", "-",
+                  "--", "-H", "--host=no", text="--stdin\n")
+        found = words.read_text().splitlines()
+        tap.equal(found[:3], ["-T", "--", "me@there"], "arguments of ssh")
+        tap.check(found[3].startswith("katana-hypervisor 'create' 'x' '--label' "), found[3])
+        tap.equal(world.show("x")["labels"], {"a": label[2:]}, "a word that a shell could read")
+        tap.equal(configuration(world, "x")["katana-args"],
+                  ["--stdin", "-H", "--host=no"], "arguments")
+        for place in (("-Hthere", "--json", "list"), ("--host", "there", "--json", "list"),
+                      ("list", "--json", "--host=there")):
+            words.unlink()
+            done = world.cli(*place)
+            tap.equal(json.loads(done.stdout), world.list(), str(place))
+            tap.equal(words.read_text().splitlines()[2], "there", str(place))
+        assert_cli(world, 3, "nope", "-H", "there", "show", "nope")
+
+
+def test_host_fails():
+    """what ssh cannot reach or find is exit code 7; a bad host never comes to ssh"""
+    with World() as world:
+        words = add_ssh(world)
+        for host in ("-oProxyCommand=x", "", "@there", "a b", "a;b", "a/b"):
+            assert_cli(world, 2, "USER@HOST", f"--host={host}", "list")
+        assert_cli(world, 2, "verb", "-H", "there", "lits")
+        assert_cli(world, 2, "-H", "list", "-vHthere")
+        assert_cli(world, 2, "-H", "list", "-H")
+        tap.check(not words.exists(), "ssh was run")
+        for code, says in (("255", "ssh"), ("127", "there"), ("126", "there")):
+            world.env["FAKE_SSH_CODE"] = code
+            assert_cli(world, 7, says, "-H", "there", "list")
+        done = world.cli("--json", "-H", "there", "list", check=False)
+        tap.check(json.loads(done.stderr)["error"]["name"].endswith(".ServiceUnavailable"),
+                  done.stderr)
+        world.env["PATH"] = "/nowhere"
+        assert_cli(world, 7, "ssh", "-H", "there", "list")
+
+
+def test_host_terminal():
+    """-H has a terminal there only where all three descriptors here are one"""
+    with World() as world:
+        words = add_ssh(world)
+        world.env["FAKE_SSH_CODE"] = "0"
+        main, side = pty.openpty()
+        for streams in (("stdin", "stdout", "stderr"), ("stdin", "stdout"), ("stdin", "stderr")):
+            options = {name: side if name in streams else subprocess.DEVNULL
+                       for name in ("stdin", "stdout", "stderr")}
+            subprocess.run([str(world.tools / "katana-hypervisor"), "-H", "there", "list"],
+                           env=world.env, timeout=20, check=True, **options)
+            tap.equal(words.read_text().split()[0], "-t" if len(streams) == 3 else "-T",
+                      str(streams))
+        os.close(side)
+        os.close(main)
+
+
 def test_limits():
     """show and status say where limits are not enforced, and only there"""
     with World() as world:

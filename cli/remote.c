@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command on another host; see remote.h. The whole program runs there: the descriptors
+ * of logs and consoles cannot cross ssh, and GDBus has no transport over a program.
+ */
+#include "remote.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+
+/* ssh(1): its own errors; and what a shell says of a program that it does not find. */
+#define SSH_FAILED 255
+#define NOT_EXECUTABLE 126
+#define NOT_FOUND 127
+
+/* A host that ssh could take for an option is none. */
+static gboolean
+check_host(const char *host, GError **error)
+{
+    const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@:";
+
+    if (host[0] != '\0' && host[0] != '-' && host[0] != '@' &&
+        strspn(host, allowed) == strlen(host))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--host must be USER@HOST");
+    return FALSE;
+}
+
+/* The value of a host option at @argv, NULL if it is none; *n: how many words it takes. */
+static const char *
+host_option(char **argv, guint *n)
+{
+    *n = 1;
+    if (g_str_has_prefix(argv[0], "--host="))
+        return argv[0] + strlen("--host=");
+    if (g_str_has_prefix(argv[0], "-H") && argv[0][2] != '\0')
+        return argv[0] + strlen("-H");
+    if (!g_str_equal(argv[0], "-H") && !g_str_equal(argv[0], "--host"))
+        return NULL;
+    *n = argv[1] == NULL ? 1 : 2;
+    return argv[1];
+}
+
+/* What the other host's shell is to run: the words but the host's, each quoted. */
+static char *
+build_command(char **argv, const char **host)
+{
+    GString *command = g_string_new("katana-hypervisor");
+    gboolean options = TRUE;
+    guint n = 1;
+
+    *host = NULL;
+    for (char **word = argv + 1; *word != NULL; word += n) {
+        const char *named = options ? host_option(word, &n) : NULL;
+        g_autofree char *quoted = NULL;
+
+        options = options && !g_str_equal(*word, "--");
+        if (named != NULL) {
+            *host = named;
+            continue;
+        }
+        n = 1;
+        quoted = g_shell_quote(*word);
+        g_string_append_printf(command, " %s", quoted);
+    }
+    return g_string_free(command, FALSE);
+}
+
+/*
+ * A terminal there only where everything here is one: it would mix stderr into stdout, and
+ * change the ends of lines.
+ */
+static GSubprocess *
+spawn(const char *host, const char *command, GError **error)
+{
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_INHERIT);
+    gboolean terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+    const char *const words[] = {"ssh", terminal ? "-t" : "-T", "--", host, command, NULL};
+
+    return g_subprocess_launcher_spawnv(launcher, words, error);
+}
+
+static int
+exit_code_of(KhCli *cli, const char *host, GSubprocess *ssh)
+{
+    int code = g_subprocess_get_if_exited(ssh) ? g_subprocess_get_exit_status(ssh) : SSH_FAILED;
+
+    if (code == SSH_FAILED)
+        return kh_cli_fail(cli, g_error_new(G_IO_ERROR, G_IO_ERROR_FAILED,
+                                            "ssh has failed for %s; look at what it has said, and "
+                                            "try ssh %s",
+                                            host, host));
+    if (code == NOT_FOUND || code == NOT_EXECUTABLE)
+        return kh_cli_fail(cli, g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+                                            "%s has no katana-hypervisor in its PATH; install it "
+                                            "there",
+                                            host));
+    return code;
+}
+
+gboolean
+kh_remote_run(KhCli *cli, char **argv, int *code)
+{
+    const char *host;
+    g_autofree char *command = build_command(argv, &host);
+    g_autoptr(GSubprocess) ssh = NULL;
+    GError *error = NULL;
+
+    if (host == NULL)
+        return FALSE;
+    if (!check_host(host, &error)) {
+        *code = kh_cli_fail(cli, error);
+        return TRUE;
+    }
+    ssh = spawn(host, command, &error);
+    if (ssh == NULL || !g_subprocess_wait(ssh, NULL, &error)) {
+        g_prefix_error(&error, "ssh cannot be run: ");
+        /* Whatever its domain: no service has been reached. */
+        error->domain = G_IO_ERROR;
+        *code = kh_cli_fail(cli, error);
+    } else {
+        *code = exit_code_of(cli, host, ssh);
+    }
+    return TRUE;
+}
