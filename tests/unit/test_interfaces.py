@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The bus contract: every member documented, every method with an action, no writable
-property. Called by meson with the interface files."""
+property, every interface let through by the bus policy. Called by meson with the interface
+files."""
+import pathlib
 import re
 import sys
 import xml.etree.ElementTree as tree
@@ -11,10 +13,15 @@ ACTIONS = {"free", "create", "operate", "configure", "delete", "read-logs",
            "manage-images", "expose"}
 
 
+POLICY = pathlib.Path(__file__).resolve().parents[2] / "data/org.katana.Hypervisor.conf"
+
+
 def faults(path):
     text = open(path, encoding="utf-8").read()
     documented = dict(re.findall(r"<!--\s*([\w.]+):(.*?)-->", text, re.S))
     for interface in tree.fromstring(text).iter("interface"):
+        if f'send_interface="{interface.get("name")}"' not in POLICY.read_text():
+            yield f"{interface.get('name')} cannot be called by the bus policy"
         members = [interface] + [m for m in interface if m.tag != "annotation"]
         for member in members:
             name = member.get("name")
