@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Hex digits, little-endian numbers and bounded files; see bytes.h. */
+#include "bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+#define SHOWN_MAX 80
+
+char *
+kh_bytes_to_hex(const guint8 *data, gsize length)
+{
+    GString *hex = g_string_sized_new(2 * length + 1);
+
+    for (gsize i = 0; i < length; i++)
+        g_string_append_printf(hex, "%02x", data[i]);
+    return g_string_free(hex, FALSE);
+}
+
+gboolean
+kh_bytes_from_hex(const char *text, const char *what, guint8 *data, gsize length, GError **error)
+{
+    const char *digits = g_str_has_prefix(text, "0x") ? text + 2 : text;
+    gsize n = strnlen(digits, 2 * length + 1);
+
+    for (gsize i = 0; i < n && n == 2 * length; i++) {
+        if (!g_ascii_isxdigit(digits[i]))
+            n = 0;
+        else if (i % 2 == 1)
+            data[i / 2] = (guint8)(g_ascii_xdigit_value(digits[i - 1]) * 16 +
+                                   g_ascii_xdigit_value(digits[i]));
+    }
+    if (n == 2 * length)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "%s is \"%.*s\", it must be %" G_GSIZE_FORMAT " hex digits", what, SHOWN_MAX, text,
+                2 * length);
+    return FALSE;
+}
+
+gboolean
+kh_bytes_are_zero(const guint8 *data, gsize length)
+{
+    for (gsize i = 0; i < length; i++)
+        if (data[i] != 0)
+            return FALSE;
+    return TRUE;
+}
+
+guint32
+kh_bytes_read32(const guint8 *data)
+{
+    guint32 number;
+
+    memcpy(&number, data, sizeof number);
+    return GUINT32_FROM_LE(number);
+}
+
+guint64
+kh_bytes_read64(const guint8 *data)
+{
+    guint64 number;
+
+    memcpy(&number, data, sizeof number);
+    return GUINT64_FROM_LE(number);
+}
+
+static GBytes *
+read_all(int fd, gsize max, int *failure)
+{
+    g_autofree guint8 *data = g_malloc(max + 1);
+    gsize have = 0;
+    ssize_t n = 1;
+
+    while (have <= max && n != 0) {
+        n = read(fd, data + have, max + 1 - have);
+        if (n < 0 && errno != EINTR) {
+            *failure = errno;
+            return NULL;
+        }
+        have += n > 0 ? (gsize)n : 0;
+    }
+    return g_bytes_new_take(g_steal_pointer(&data), have);
+}
+
+/* Opened without waiting for a FIFO's writer. */
+static int
+open_file(const char *path, gboolean regular)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
+    struct stat info;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode) && (!regular || S_ISREG(info.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
+GBytes *
+kh_bytes_read_file(const char *path, gsize max, gboolean regular, GError **error)
+{
+    int fd = open_file(path, regular);
+    int failure = errno;
+    GBytes *bytes = NULL;
+
+    if (fd >= 0) {
+        bytes = read_all(fd, max, &failure);
+        close(fd);
+    }
+    if (bytes == NULL)
+        g_set_error(error, KH_ERROR, failure == ENOENT ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED,
+                    "%s cannot be read: %s", path,
+                    failure == EINVAL ? "it is no file" : g_strerror(failure));
+    return bytes;
+}
