@@ -76,17 +76,36 @@ list_issuers(const KhCertificates *certificates, const KhCertificate *below)
     return issuers;
 }
 
+/* Whether one of the trusted roots among them has signed it. */
+static gboolean
+is_below_root(const KhCertificate *certificate, const KhCertificates *certificates,
+              const KhAnchors *anchors)
+{
+    g_autoptr(GPtrArray) issuers = list_issuers(certificates, certificate);
+
+    for (guint i = 0; i < issuers->len; i++) {
+        const KhCertificate *root = issuers->pdata[i];
+
+        if (kh_anchors_trust(anchors, root->sha256) &&
+            kh_signature_verify_certificate(certificate->x509, root->x509, NULL))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 static guint
-rate_issuer(const KhCertificate *issuer, const KhCertificate *below, const KhAnchors *anchors)
+rate_issuer(const KhCertificate *issuer, const KhCertificate *below,
+            const KhCertificates *certificates, const KhAnchors *anchors)
 {
     gboolean known =
         kh_anchors_trust(anchors, issuer->sha256) || kh_anchors_know(anchors, issuer->sha256);
     gboolean signer = kh_signature_verify_certificate(below->x509, issuer->x509, NULL);
 
-    return (signer ? 2 : 0) + (known ? 1 : 0) + 1;
+    return (signer ? 8 : 0) + (known ? 4 : 0) +
+           (is_below_root(issuer, certificates, anchors) ? 2 : 0) + 1;
 }
 
-/* Of several the one that signed, and that is known. */
+/* Of several the one that signed, and that is known or stands below a root. */
 static const KhCertificate *
 choose_issuer(const KhCertificates *certificates, const KhCertificate *below,
               const KhAnchors *anchors)
@@ -96,7 +115,7 @@ choose_issuer(const KhCertificates *certificates, const KhCertificate *below,
     guint best_rate = 0;
 
     for (guint i = 0; issuers->len > 1 && i < issuers->len; i++) {
-        guint rate = rate_issuer(issuers->pdata[i], below, anchors);
+        guint rate = rate_issuer(issuers->pdata[i], below, certificates, anchors);
 
         if (rate > best_rate) {
             best = issuers->pdata[i];

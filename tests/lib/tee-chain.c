@@ -277,7 +277,7 @@ kh_test_crl_init(KhTestCrl *self, const KhTestKeys *keys, KhProduct product)
 }
 
 static void
-revoke(X509_CRL *crl, glong serial, const ASN1_TIME *time)
+add_revoked(X509_CRL *crl, glong serial, const ASN1_TIME *time)
 {
     g_autoptr(ASN1_INTEGER) number = ASN1_INTEGER_new();
     X509_REVOKED *revoked = X509_REVOKED_new();
@@ -304,7 +304,7 @@ kh_test_crl_make(const KhTestCrl *self)
     X509_CRL_set_issuer_name(crl, issuer);
     X509_CRL_set1_lastUpdate(crl, time);
     if (self->revoked != 0)
-        revoke(crl, self->revoked, time);
+        add_revoked(crl, self->revoked, time);
     if (self->next_update != 0) {
         ASN1_TIME_set(time, (time_t)self->next_update);
         X509_CRL_set1_nextUpdate(crl, time);
