@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "names.h"
 
 #define SHOWN_MAX 80
 
@@ -27,6 +28,7 @@ kh_bytes_from_hex(const char *text, const char *what, guint8 *data, gsize length
 {
     const char *digits = g_str_has_prefix(text, "0x") ? text + 2 : text;
     gsize n = strnlen(digits, 2 * length + 1);
+    g_autofree char *shown = NULL;
 
     for (gsize i = 0; i < n && n == 2 * length; i++) {
         if (!g_ascii_isxdigit(digits[i]))
@@ -37,9 +39,9 @@ kh_bytes_from_hex(const char *text, const char *what, guint8 *data, gsize length
     }
     if (n == 2 * length)
         return TRUE;
+    shown = kh_text_sanitize(text, SHOWN_MAX);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is \"%.*s\", it must be %" G_GSIZE_FORMAT " hex digits", what, SHOWN_MAX, text,
-                2 * length);
+                "%s is \"%s\", it must be %" G_GSIZE_FORMAT " hex digits", what, shown, 2 * length);
     return FALSE;
 }
 

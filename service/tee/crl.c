@@ -27,15 +27,15 @@ parse(GBytes *bytes, GError **error)
     const guint8 *end = data;
     g_autoptr(X509_CRL) crl = NULL;
 
-    if (length > KH_CRL_SIZE_MAX) {
-        fail(error, "the CRL has more than 1 MiB");
+    if (length == 0 || length > KH_CRL_SIZE_MAX) {
+        fail(error, length == 0 ? "the CRL is empty" : "the CRL has more than 1 MiB");
         return NULL;
     }
     if (g_strstr_len((const char *)data, (gssize)length, "-----BEGIN X509 CRL-----") != NULL) {
         g_autoptr(BIO) bio = BIO_new_mem_buf(data, (int)length);
 
         crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
-    } else if (length > 0) {
+    } else {
         crl = d2i_X509_CRL(NULL, &end, (long)length);
         if (crl != NULL && end != data + length)
             g_clear_pointer(&crl, X509_CRL_free);

@@ -413,7 +413,9 @@ apply(KhPolicy *policy, GKeyFile *file, const char *name, GError **error)
     if (key < 0)
         return refuse_key(name, error);
     if (value == NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s: %s", name, failure->message);
+        g_autofree char *shown = kh_text_sanitize(failure->message, 4 * SHOWN_MAX);
+
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s: %s", name, shown);
         return FALSE;
     }
     return kh_policy_set(policy, (KhPolicyKey)key, g_strstrip(value), KH_SOURCE_POLICY, error);
@@ -424,7 +426,7 @@ kh_policy_parse(KhPolicy *policy, const char *text, gsize length, GError **error
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) failure = NULL;
-    g_autofree char *copy = g_strndup(text, length);
+    g_autofree char *copy = g_strndup(length > 0 ? text : "", length);
     g_auto(GStrv) names = NULL;
     guint n_lines = 0;
     gsize n_keys = 0;
@@ -438,7 +440,9 @@ kh_policy_parse(KhPolicy *policy, const char *text, gsize length, GError **error
         return FALSE;
     /* Without the flag a "key[language]" would be left out without a word. */
     if (!g_key_file_load_from_data(file, copy, length, G_KEY_FILE_KEEP_TRANSLATIONS, &failure)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s", failure->message);
+        g_autofree char *shown = kh_text_sanitize(failure->message, 4 * SHOWN_MAX);
+
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s", shown);
         return FALSE;
     }
     if (!check_groups(file, error))
@@ -465,7 +469,7 @@ kh_policy_read(KhPolicy *policy, const char *path, GError **error)
     if (bytes == NULL)
         return FALSE;
     text = g_bytes_get_data(bytes, &length);
-    if (kh_policy_parse(policy, text != NULL ? text : "", length, error))
+    if (kh_policy_parse(policy, text, length, error))
         return TRUE;
     g_prefix_error(error, "The policy %s is refused: ", path);
     return FALSE;

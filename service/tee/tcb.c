@@ -3,7 +3,10 @@
 #include "tcb.h"
 
 #include "error.h"
+#include "names.h"
 #include "sizes.h"
+
+#define SHOWN_MAX 80
 
 static const char *const names[] = {"fmc", "bootloader", "tee", "snp", "microcode", NULL};
 
@@ -82,19 +85,20 @@ static gboolean
 parse_part(const char *item, const char *what, KhTcb *tcb, GError **error)
 {
     g_auto(GStrv) pair = g_strsplit(item, "=", 2);
+    g_autofree char *shown = kh_text_sanitize(item, SHOWN_MAX);
     guint64 number;
     int part;
 
     if (g_strv_length(pair) != 2) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has \"%s\", it must be PART=NUMBER, separated by commas", what, item);
+                    "%s has \"%s\", it must be PART=NUMBER, separated by commas", what, shown);
         return FALSE;
     }
     part = part_of_name(g_strstrip(pair[0]));
     if (part < 0 || tcb->part[part] != KH_TCB_NONE) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has the part \"%s\"%s: parts are fmc, bootloader, tee, snp and microcode",
-                    what, pair[0], part < 0 ? ", which is unknown" : " twice");
+                    "%s has \"%s\"%s: parts are fmc, bootloader, tee, snp and microcode", what,
+                    shown, part < 0 ? ", which is unknown" : " twice");
         return FALSE;
     }
     if (!kh_number_parse(g_strstrip(pair[1]), what, 0, 255, &number, error))

@@ -403,7 +403,7 @@ crl_garbage(World *w)
 static void
 crl_empty(World *w)
 {
-    w->other_crl = g_bytes_new_static("", 0);
+    w->other_crl = g_bytes_new(NULL, 0);
 }
 
 static void
