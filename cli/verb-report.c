@@ -244,6 +244,18 @@ check_show_options(const Options *options, GError **error)
     return refuse(error, "report show takes --product only; the other options are of verify");
 }
 
+/* For --help: the keys that a policy file may have. */
+static char *
+describe_policy(void)
+{
+    g_autoptr(GString) text =
+        g_string_new("FILE of --policy has one group, [" KH_POLICY_GROUP "], with any of:\n");
+
+    for (int i = 0; i < KH_N_POLICY_KEYS; i++)
+        g_string_append_printf(text, "  %s\n", kh_policy_key_name((KhPolicyKey)i));
+    return g_strdup(text->str);
+}
+
 int
 kh_verb_report(KhCli *cli)
 {
@@ -259,7 +271,10 @@ kh_verb_report(KhCli *cli)
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     GError *error = NULL;
-    g_auto(GStrv) words = kh_cli_parse(cli, entries, "show|verify FILE", 2, 2, &error);
+    g_auto(GStrv) words = NULL;
+
+    cli->details = describe_policy();
+    words = kh_cli_parse(cli, entries, "show|verify FILE", 2, 2, &error);
 
     if (words == NULL)
         return kh_cli_fail(cli, error);

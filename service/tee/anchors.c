@@ -29,17 +29,6 @@ struct _KhAnchors {
     gboolean simulated;
 };
 
-KhAnchors *
-kh_anchors_new_empty(gboolean simulated)
-{
-    KhAnchors *anchors = g_new0(KhAnchors, 1);
-
-    anchors->roots = g_byte_array_new();
-    anchors->intermediates = g_byte_array_new();
-    anchors->simulated = simulated;
-    return anchors;
-}
-
 static void
 add_hex(GByteArray *list, const char *hex)
 {
@@ -51,14 +40,25 @@ add_hex(GByteArray *list, const char *hex)
 }
 
 KhAnchors *
+kh_anchors_new_empty(gboolean simulated)
+{
+    KhAnchors *anchors = g_new0(KhAnchors, 1);
+
+    anchors->roots = g_byte_array_new();
+    anchors->intermediates = g_byte_array_new();
+    anchors->simulated = simulated;
+    for (guint i = 0; i < G_N_ELEMENTS(amd_intermediates); i++)
+        add_hex(anchors->intermediates, amd_intermediates[i]);
+    return anchors;
+}
+
+KhAnchors *
 kh_anchors_new_amd(void)
 {
     KhAnchors *anchors = kh_anchors_new_empty(FALSE);
 
     for (guint i = 0; i < G_N_ELEMENTS(amd_roots); i++)
         add_hex(anchors->roots, amd_roots[i]);
-    for (guint i = 0; i < G_N_ELEMENTS(amd_intermediates); i++)
-        add_hex(anchors->intermediates, amd_intermediates[i]);
     return anchors;
 }
 

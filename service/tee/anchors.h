@@ -14,12 +14,12 @@ G_BEGIN_DECLS
 
 typedef struct _KhAnchors KhAnchors;
 
-/* AMD's three roots, and the six intermediates of theirs that are known. */
+/* AMD's three roots, and the six intermediates of theirs that are known. Transfer full. */
 KhAnchors *kh_anchors_new_amd(void);
 
 /*
- * None at all, for kh_anchors_add_root(). @simulated: a chain that ends in them proves nothing
- * about a processor, and no verdict but SIMULATED comes of it.
+ * No root, for kh_anchors_add_root(); the intermediates are known as above. @simulated: a chain
+ * that ends in them proves nothing about a processor, and no verdict but SIMULATED comes of it.
  */
 KhAnchors *kh_anchors_new_empty(gboolean simulated);
 

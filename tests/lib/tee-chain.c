@@ -56,6 +56,7 @@ init(KhTestCertificate *self, char *common_name, char *issuer, EVP_PKEY *key, EV
         .not_after = KH_TEST_BEGIN + 10 * (gint64)KH_TEST_YEAR,
         .salt = 48,
         .hash = EVP_sha384(),
+        .mask = EVP_sha384(),
         .extensions = g_ptr_array_new_with_free_func(free_extension),
     };
 }
@@ -217,13 +218,13 @@ add_extensions(X509 *x509, const KhTestCertificate *self)
         const guint8 *data = g_bytes_get_data(one->value, &length);
 
         ASN1_OCTET_STRING_set(value, data, (int)length);
-        extension = X509_EXTENSION_create_by_OBJ(NULL, object, FALSE, value);
+        extension = X509_EXTENSION_create_by_OBJ(NULL, object, one->critical, value);
         X509_add_ext(x509, extension, -1);
     }
 }
 
 static EVP_MD_CTX *
-signing_context(EVP_PKEY *signer, const EVP_MD *hash, int salt, gboolean pkcs1)
+signing_context(EVP_PKEY *signer, const EVP_MD *hash, const EVP_MD *mask, int salt, gboolean pkcs1)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     EVP_PKEY_CTX *key_context = NULL;
@@ -231,6 +232,7 @@ signing_context(EVP_PKEY *signer, const EVP_MD *hash, int salt, gboolean pkcs1)
     EVP_DigestSignInit(context, &key_context, hash, NULL, signer);
     if (!pkcs1) {
         EVP_PKEY_CTX_set_rsa_padding(key_context, RSA_PKCS1_PSS_PADDING);
+        EVP_PKEY_CTX_set_rsa_mgf1_md(key_context, mask);
         EVP_PKEY_CTX_set_rsa_pss_saltlen(key_context, salt);
     }
     return context;
@@ -243,7 +245,7 @@ kh_test_certificate_make(const KhTestCertificate *self)
     g_autoptr(X509_NAME) subject = X509_NAME_new();
     g_autoptr(X509_NAME) issuer = X509_NAME_new();
     g_autoptr(EVP_MD_CTX) context =
-        signing_context(self->signer, self->hash, self->salt, self->pkcs1);
+        signing_context(self->signer, self->hash, self->mask, self->salt, self->pkcs1);
     guint8 *der = NULL;
     GBytes *bytes;
     int length;
@@ -293,7 +295,8 @@ kh_test_crl_make(const KhTestCrl *self)
 {
     g_autoptr(X509_CRL) crl = X509_CRL_new();
     g_autoptr(X509_NAME) issuer = X509_NAME_new();
-    g_autoptr(EVP_MD_CTX) context = signing_context(self->signer, EVP_sha384(), 48, FALSE);
+    g_autoptr(EVP_MD_CTX) context =
+        signing_context(self->signer, EVP_sha384(), EVP_sha384(), 48, FALSE);
     ASN1_TIME *time = ASN1_TIME_set(NULL, (time_t)self->last_update);
     guint8 *der = NULL;
     GBytes *bytes;
@@ -310,6 +313,12 @@ kh_test_crl_make(const KhTestCrl *self)
         X509_CRL_set1_nextUpdate(crl, time);
     }
     ASN1_TIME_free(time);
+    if (self->delta) {
+        g_autoptr(ASN1_INTEGER) base = ASN1_INTEGER_new();
+
+        ASN1_INTEGER_set(base, 1);
+        X509_CRL_add1_ext_i2d(crl, NID_delta_crl, base, TRUE, 0);
+    }
     g_assert_cmpint(X509_CRL_sign_ctx(crl, context), >, 0);
     length = i2d_X509_CRL(crl, &der);
     bytes = g_bytes_new(der, (gsize)length);

@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     char *oid;
     GBytes *value;
+    gboolean critical;
 } KhTestExtension;
 
 /* What a certificate is made of; every part may be changed before it is. */
@@ -36,9 +37,9 @@ typedef struct {
     gboolean authority; /* with what an authority's has */
     char *crl_address;  /* of an authority; NULL: none */
     int salt;
-    const EVP_MD *hash;
-    gboolean pkcs1;        /* signed in the old way */
-    GPtrArray *extensions; /* of KhTestExtension */
+    const EVP_MD *hash, *mask; /* of the signature, and of its MGF1 */
+    gboolean pkcs1;            /* signed in the old way */
+    GPtrArray *extensions;     /* of KhTestExtension */
 } KhTestCertificate;
 
 typedef struct {
@@ -46,6 +47,7 @@ typedef struct {
     EVP_PKEY *signer;
     gint64 last_update, next_update; /* 0: none */
     glong revoked;                   /* a serial number; 0: none */
+    gboolean delta;                  /* with the mark of a list of changes */
 } KhTestCrl;
 
 void kh_test_keys_make(KhTestKeys *keys);
@@ -69,6 +71,7 @@ void kh_test_extension_add(KhTestCertificate *self, const char *oid, gconstpoint
 GBytes *kh_test_certificate_make(const KhTestCertificate *self);
 
 void kh_test_crl_init(KhTestCrl *self, const KhTestKeys *keys, KhProduct product);
+/* DER; transfer full. */
 GBytes *kh_test_crl_make(const KhTestCrl *self);
 
 /*

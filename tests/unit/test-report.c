@@ -4,10 +4,12 @@
  * report-facts.json, where they are there (KH_TEE_DATA).
  */
 #include <json-glib/json-glib.h>
+#include <openssl/core_names.h>
 #include <string.h>
 
 #include "bytes.h"
 #include "error.h"
+#include "signature.h"
 #include "verifier.h"
 
 /* A day on which all certificates but the VLEK are valid; and one on which that is. */
@@ -457,6 +459,54 @@ one_folder(void)
     }
 }
 
+/* Of @point, on P-384. */
+static EVP_PKEY *
+key_of_point(const char *point)
+{
+    g_autoptr(EVP_PKEY_CTX) context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    guint8 data[97];
+    char group[] = "P-384";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group - 1),
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, data, sizeof data),
+        OSSL_PARAM_END,
+    };
+    EVP_PKEY *key = NULL;
+
+    g_assert_true(kh_bytes_from_hex(point, "key", data, sizeof data, NULL));
+    g_assert_cmpint(EVP_PKEY_fromdata_init(context), ==, 1);
+    g_assert_cmpint(EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params), ==, 1);
+    return key;
+}
+
+/* Quotes of Katana nodes, under the key that all quotes of their chip share. */
+static void
+katana(void)
+{
+    g_autofree char *path = data_path("katana/recovered_vcek_pubkeys.json");
+    g_autoptr(JsonParser) parser = json_parser_new();
+    g_autoptr(GBytes) quote = NULL;
+    g_autoptr(GBytes) other = NULL;
+    g_autoptr(EVP_PKEY) key = NULL;
+    g_autofree KhReport *report = NULL;
+    g_autofree KhReport *later = NULL;
+
+    if (path == NULL)
+        return;
+    g_assert_true(json_parser_load_from_file(parser, path, NULL));
+    key = key_of_point(json_object_get_string_member(
+        json_array_get_object_element(facts_of(parser), 0), "public_key_sec1"));
+    quote = read_data("katana/readme_quote.bin");
+    other = read_data("katana/block_0_report.bin");
+    report = kh_report_new(g_bytes_get_data(quote, NULL), g_bytes_get_size(quote), NULL);
+    later = kh_report_new(g_bytes_get_data(other, NULL), g_bytes_get_size(other), NULL);
+    g_assert_true(kh_signature_verify_report(report, key, NULL));
+    g_assert_true(kh_signature_verify_report(later, key, NULL));
+    g_assert_cmpuint(report->vmpl, ==, 1);
+    later->raw[0x050] ^= 1;
+    g_assert_false(kh_signature_verify_report(later, key, NULL));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -472,5 +522,6 @@ main(int argc, char **argv)
     g_test_add_func("/report/real/days", days);
     g_test_add_func("/report/real/each-byte", each_byte);
     g_test_add_func("/report/real/one-folder", one_folder);
+    g_test_add_func("/report/real/katana", katana);
     return g_test_run();
 }

@@ -3,6 +3,7 @@
  * Tests of the verifier with a processor of the test's own: one thing is made wrong at a time,
  * and the checks that must notice are named. Needs no data from elsewhere.
  */
+#include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ typedef struct {
     gint64 time;
     const char *policy;
     guint8 after[KH_REPORT_SIZE]; /* xored into the signed report */
+    GString *reasons;             /* of what failed, once it ran */
 } World;
 
 typedef void (*Change)(World *world);
@@ -42,6 +44,7 @@ world_init(World *w, const KhTestKeys *keys, guint32 version, KhProduct product,
     kh_test_report_init(w->report, version, product, vlek);
     w->signer = keys->chip;
     w->time = NOW;
+    w->reasons = g_string_new(NULL);
 }
 
 static void
@@ -52,6 +55,7 @@ world_clear(World *w)
     kh_test_certificate_clear(&w->leaf);
     g_free(w->crl.issuer);
     g_clear_pointer(&w->other_crl, g_bytes_unref);
+    g_string_free(w->reasons, TRUE);
 }
 
 static void
@@ -122,6 +126,9 @@ world_run(World *w)
         kh_policy_parse(policy, w->policy, strlen(w->policy), &error);
     g_assert_no_error(error);
     result = kh_verifier_run(w->report, KH_REPORT_SIZE, &input);
+    for (guint i = 0; i < kh_checks_get_length(result->checks); i++)
+        if (kh_checks_get(result->checks, i)->status == KH_CHECK_FAILED)
+            g_string_append_printf(w->reasons, "%s\n", kh_checks_get(result->checks, i)->reason);
     return outcome(result, NULL);
 }
 
@@ -222,6 +229,41 @@ static void
 leaf_sha256(World *w)
 {
     w->leaf.hash = EVP_sha256();
+}
+
+static void
+leaf_mask_sha256(World *w)
+{
+    w->leaf.mask = EVP_sha256();
+}
+
+static void
+leaf_sha512(World *w)
+{
+    w->leaf.hash = EVP_sha512();
+}
+
+static void
+leaf_critical_extension(World *w)
+{
+    KhTestExtension *last;
+
+    kh_test_extension_add(&w->leaf, "77", "x", 1);
+    last = w->leaf.extensions->pdata[w->leaf.extensions->len - 1];
+    last->critical = TRUE;
+}
+
+static void
+leaf_unknown_extension(World *w)
+{
+    kh_test_extension_add(&w->leaf, "77", "x", 1);
+}
+
+static void
+leaf_unknown_extension_twice(World *w)
+{
+    leaf_unknown_extension(w);
+    leaf_unknown_extension(w);
 }
 
 static void
@@ -392,6 +434,27 @@ static void
 crl_without_end(World *w)
 {
     w->crl.next_update = 0;
+}
+
+static void
+crl_of_changes(World *w)
+{
+    w->crl.delta = TRUE;
+}
+
+static void
+crl_in_pem(World *w)
+{
+    g_autoptr(GBytes) der = kh_test_crl_make(&w->crl);
+    const guint8 *data = g_bytes_get_data(der, NULL);
+    g_autoptr(X509_CRL) crl = d2i_X509_CRL(NULL, &data, (long)g_bytes_get_size(der));
+    g_autoptr(BIO) bio = BIO_new(BIO_s_mem());
+    char *text;
+    long length;
+
+    PEM_write_bio_X509_CRL(bio, crl);
+    length = BIO_get_mem_data(bio, &text);
+    w->other_crl = g_bytes_new(text, (gsize)length);
 }
 
 static void
@@ -719,6 +782,11 @@ static const struct {
     {"intermediate with salt 47", intermediate_salt, "FAILED C3"},
     {"leaf with salt 32", leaf_salt, "FAILED C3, C4"},
     {"leaf with SHA-256", leaf_sha256, "FAILED C3, C4"},
+    {"leaf with SHA-512", leaf_sha512, "FAILED C3, C4"},
+    {"leaf with MGF1 of SHA-256", leaf_mask_sha256, "FAILED C3, C4"},
+    {"leaf with a critical extension", leaf_critical_extension, "FAILED C5"},
+    {"leaf with an unknown extension", leaf_unknown_extension, "VERIFIED"},
+    {"leaf with an unknown extension twice", leaf_unknown_extension_twice, "FAILED C5"},
     {"leaf with PKCS#1", leaf_pkcs1, "FAILED C3, C4"},
     {"intermediate that may not sign", intermediate_not_authority, "FAILED C1"},
     {"intermediate without CRL address", intermediate_no_crl_address, "FAILED C1"},
@@ -746,6 +814,8 @@ static const struct {
     {"CRL out of date beyond grace", crl_outdated_beyond_grace, "FAILED C8"},
     {"CRL of the future", crl_of_the_future, "FAILED C8"},
     {"CRL without end", crl_without_end, "FAILED C8"},
+    {"CRL of changes", crl_of_changes, "FAILED C8"},
+    {"CRL in PEM", crl_in_pem, "VERIFIED"},
     {"CRL is garbage", crl_garbage, "FAILED C8"},
     {"CRL is empty", crl_empty, "FAILED C8"},
     {"CRL with a tail", crl_with_tail, "FAILED C8"},
@@ -854,10 +924,13 @@ empty_extension(World *w, const char *oid)
     kh_test_extension_set(&w->leaf, oid, "", 0);
 }
 
+/* What is wrong is named. */
 static void
 extensions(gconstpointer keys)
 {
     static const char *const needed[] = {"1", "2", "3.1", "3.2", "3.3", "3.8", "4"};
+    static const char *const names[] = {"structVersion", "productName1", "blSPL", "teeSPL",
+                                        "snpSPL",        "ucodeSPL",     "hwID"};
     static void (*const faults[])(World *, const char *) = {remove_extension, double_extension,
                                                             enlarge_extension, empty_extension};
 
@@ -870,6 +943,7 @@ extensions(gconstpointer keys)
             faults[j](&w, needed[i]);
             found = world_run(&w);
             g_assert_cmpstr(found, ==, "FAILED C5");
+            g_assert_nonnull(strstr(w.reasons->str, names[i]));
             world_clear(&w);
         }
 }
@@ -985,6 +1059,21 @@ revoked_genoa(gconstpointer keys)
     w.intermediate.serial = 0x20001;
     found = world_run(&w);
     g_assert_cmpstr(found, ==, "FAILED C8");
+    world_clear(&w);
+}
+
+/* Another curve than the report's is refused, whatever it signed. */
+static void
+other_curve(gconstpointer data)
+{
+    g_autoptr(EVP_PKEY) other = EVP_EC_gen("P-256");
+    World w;
+    g_autofree char *found = NULL;
+
+    world_init(&w, data, 3, KH_PRODUCT_MILAN, FALSE);
+    w.leaf.key = other;
+    found = world_run(&w);
+    g_assert_cmpstr(found, ==, "FAILED C4, B1");
     world_clear(&w);
 }
 
@@ -1285,6 +1374,7 @@ main(int argc, char **argv)
     ADD("/verifier/hardware-id", hardware_id);
     ADD("/verifier/vlek-against-vcek", vlek_against_vcek);
     ADD("/verifier/revoked-genoa", revoked_genoa);
+    ADD("/verifier/other-curve", other_curve);
     ADD("/verifier/small-key", small_key);
     ADD("/verifier/expectations", expectations);
     ADD("/verifier/provisional", provisional);
