@@ -36,7 +36,7 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
         return 2;
     }
-    g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
+    LLVMFuzzerInitialize(&argc, &argv);
     while ((name = g_dir_read_name(dir)) != NULL) {
         g_autofree char *path = g_build_filename(argv[1], name, NULL);
 
