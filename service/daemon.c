@@ -10,7 +10,7 @@
 #include "bus/exporter.h"
 #include "error.h"
 #include "instance/fleet.h"
-#include "launch/direct-launcher.h"
+#include "launch/choice.h"
 #include "names.h"
 
 #define RECONNECT_MS 1000
@@ -159,8 +159,8 @@ set_up(Daemon *self, GError **error)
         return FALSE;
     copy_settings(self);
     set_limits(&self->host);
-    self->host.launcher = kh_direct_launcher_new(self->settings->shim);
-    if (!choose_accelerator(self, error))
+    self->host.launcher = kh_launcher_choose(self->settings, error);
+    if (self->host.launcher == NULL || !choose_accelerator(self, error))
         return FALSE;
     self->jobs = kh_jobs_new();
     self->manager = kh_manager_new(&self->host);

@@ -48,19 +48,36 @@ set_qemu(KhSettings *settings, const char *value, GError **error)
     return TRUE;
 }
 
+/* One of three words. */
+static gboolean
+set_word(char **field, const char *key, const char *const known[4], const char *value,
+         GError **error)
+{
+    if (!g_strv_contains(known, value)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s is \"%s\", it must be %s, %s or %s", key, value, known[0], known[1],
+                    known[2]);
+        return FALSE;
+    }
+    g_free(*field);
+    *field = g_strdup(value);
+    return TRUE;
+}
+
+static gboolean
+set_launcher(KhSettings *settings, const char *value, GError **error)
+{
+    static const char *const known[] = {"auto", "systemd", "direct", NULL};
+
+    return set_word(&settings->launcher, "launcher", known, value, error);
+}
+
 static gboolean
 set_accelerator(KhSettings *settings, const char *value, GError **error)
 {
     static const char *const known[] = {"auto", "kvm", "tcg", NULL};
 
-    if (!g_strv_contains(known, value)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "accelerator is \"%s\", it must be auto, kvm or tcg", value);
-        return FALSE;
-    }
-    g_free(settings->accelerator);
-    settings->accelerator = g_strdup(value);
-    return TRUE;
+    return set_word(&settings->accelerator, "accelerator", known, value, error);
 }
 
 static gboolean
@@ -149,6 +166,7 @@ static const struct {
     {"state-dir", set_state_dir, "DIR", "Where state is kept"},
     {"boot-components", set_boot_components, "DIR", "Kernel and initrd for new instances"},
     {"qemu", set_qemu, "PROGRAM", "QEMU's binary"},
+    {"launcher", set_launcher, "NAME", "auto, systemd or direct"},
     {"accelerator", set_accelerator, "NAME", "auto, kvm or tcg"},
     {"vm-uid-range", set_uids, "FIRST-LAST", "Uids of the machines, when run as root"},
     {"port-range", set_ports, "FIRST-LAST", "Ports that are given out"},
@@ -169,6 +187,7 @@ kh_settings_free(KhSettings *settings)
     g_free(settings->runtime_dir);
     g_free(settings->boot_components);
     g_free(settings->qemu);
+    g_free(settings->launcher);
     g_free(settings->accelerator);
     g_free(settings);
 }
@@ -204,6 +223,7 @@ set_defaults(KhSettings *s)
     else
         set_system_places(s);
     set_qemu(s, "qemu-system-x86_64", NULL);
+    s->launcher = g_strdup("auto");
     s->accelerator = g_strdup("auto");
     kh_uid_range_parse(KH_UID_RANGE_DEFAULT, &s->uids, NULL);
     s->ports = (KhPortRange){5050, 6049};

@@ -23,6 +23,7 @@ typedef struct {
     char *runtime_dir;
     char *boot_components;
     char *qemu;
+    char *launcher;    /* "auto", "systemd" or "direct" */
     char *accelerator; /* "auto", "kvm" or "tcg" */
     KhUidRange uids;
     KhPortRange ports;

@@ -31,6 +31,7 @@ struct _KhRun {
     gint64 step_deadline; /* monotonic */
     guint quit_ms;
     gboolean paused;
+    gboolean was_reset; /* and is not ready yet */
     gboolean probed;
     gboolean ended;
 };
@@ -132,13 +133,35 @@ on_vm_ended(KhVm *vm, KhRun *self)
     g_signal_emit(self, signals[SIGNAL_ENDED], 0);
 }
 
+/* What comes of it is told by events, and by QEMU's end. */
+static void
+on_told(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(JsonObject) answer =
+        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
+}
+
+/* From now on a guest that reboots ends its machine again. */
+static void
+forbid_reboot(KhRun *self)
+{
+    g_autoptr(JsonObject) arguments = json_object_new();
+
+    json_object_set_string_member(arguments, "reboot", "shutdown");
+    if (self->was_reset && self->qmp != NULL)
+        kh_qmp_client_execute_async(self->qmp, "set-action", arguments, on_told, NULL);
+    self->was_reset = FALSE;
+}
+
 static void
 on_probed(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(KhRun) self = data;
 
-    if (kh_rpc_probe_finish(result, NULL) && !self->ended && self->step == KH_STOP_NONE)
-        g_signal_emit(self, signals[SIGNAL_READY], 0);
+    if (!kh_rpc_probe_finish(result, NULL) || self->ended || self->step != KH_STOP_NONE)
+        return;
+    forbid_reboot(self);
+    g_signal_emit(self, signals[SIGNAL_READY], 0);
 }
 
 static void
@@ -321,14 +344,6 @@ on_step_timeout(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* What comes of it is told by events, and by QEMU's end. */
-static void
-on_told(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(JsonObject) answer =
-        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
-}
-
 static void
 tell_guest_to_stop(KhRun *self)
 {
@@ -386,12 +401,14 @@ typedef struct {
     const char *command, *argument, *value;
 } Words;
 
-/* -no-reboot makes a reset QEMU's end, hence the change of that action around it. */
+/*
+ * -no-reboot makes a reset QEMU's end, hence the change of that action. It is changed back
+ * when RPC has answered, since SeaBIOS answers a reset with one of its own.
+ */
 static const Words pause_words[] = {{"stop", NULL, NULL}, {NULL, NULL, NULL}};
 static const Words resume_words[] = {{"cont", NULL, NULL}, {NULL, NULL, NULL}};
 static const Words reset_words[] = {{"set-action", "reboot", "reset"},
                                     {"system_reset", NULL, NULL},
-                                    {"set-action", "reboot", "shutdown"},
                                     {"cont", NULL, NULL},
                                     {NULL, NULL, NULL}};
 static const Words *const words_of[] = {
@@ -407,6 +424,7 @@ begin_again(KhRun *self)
     g_clear_object(&self->probing);
     self->probing = g_cancellable_new();
     self->probed = FALSE;
+    self->was_reset = TRUE;
     drop_control(self);
     connect_later(self, 0);
 }

@@ -147,6 +147,8 @@ spawn_shim(char **args, GError **error)
     if (!g_unix_open_pipe(pipe, FD_CLOEXEC, error))
         return -1;
     g_subprocess_launcher_take_fd(launcher, pipe[1], KH_SHIM_FD_READY);
+    /* systemd's socket is for the service's own notes. */
+    g_subprocess_launcher_unsetenv(launcher, "NOTIFY_SOCKET");
     g_subprocess_launcher_set_child_setup(launcher, leave_session, NULL, NULL);
     shim = g_subprocess_launcher_spawnv(launcher, (const char *const *)args, error);
     g_subprocess_launcher_close(launcher);
@@ -249,13 +251,15 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
 {
     KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    g_autoptr(GSubprocessLauncher) spawner =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_PIPE);
     g_auto(GStrv) command = build_command(self, args);
     g_autoptr(GSubprocess) process = NULL;
     GError *error = NULL;
 
     g_task_set_source_tag(task, run_tool_async);
-    process =
-        g_subprocess_newv((const char *const *)command, G_SUBPROCESS_FLAGS_STDERR_PIPE, &error);
+    g_subprocess_launcher_unsetenv(spawner, "NOTIFY_SOCKET");
+    process = g_subprocess_launcher_spawnv(spawner, (const char *const *)command, &error);
     if (process == NULL) {
         g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, self->shim));
         return;

@@ -224,7 +224,6 @@ on_probed(GObject *source, GAsyncResult *result, gpointer data)
 gboolean
 kh_launcher_probe_kvm(KhLauncher *self, gint64 uid)
 {
-    g_autoptr(GMainContext) context = g_main_context_new();
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     g_auto(GStrv) args = NULL;
     Probe probe = {FALSE, FALSE};
@@ -232,10 +231,9 @@ kh_launcher_probe_kvm(KhLauncher *self, gint64 uid)
     g_strv_builder_add(builder, "--probe-kvm");
     add_uid(builder, uid, TRUE);
     args = g_strv_builder_end(builder);
-    g_main_context_push_thread_default(context);
     KH_LAUNCHER_GET_IFACE(self)->run_tool_async(self, (const char *const *)args, on_probed, &probe);
+    /* Not in a context of its own: a connection that is made here is for later, too. */
     while (!probe.done)
-        g_main_context_iteration(context, TRUE);
-    g_main_context_pop_thread_default(context);
+        g_main_context_iteration(NULL, TRUE);
     return probe.opens;
 }

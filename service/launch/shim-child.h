@@ -9,7 +9,7 @@
 
 #include "shim-error.h"
 
-#define KH_SHIM_CHILD_FDS 6
+#define KH_SHIM_CHILD_FDS 7
 
 /* What the new process gets; every other descriptor is closed. */
 typedef struct {

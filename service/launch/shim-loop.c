@@ -21,6 +21,7 @@ enum {
     SLOT_CHILD,
     SLOT_SERIAL,
     SLOT_ERRORS,
+    SLOT_MONITOR,
     SLOT_CONTROL,
     SLOT_CONSOLE = SLOT_CONTROL + KH_SHIM_CONTROL_SLOTS,
     N_SLOTS = SLOT_CONSOLE + KH_SHIM_CONSOLE_SLOTS,
@@ -45,6 +46,8 @@ kh_shim_signals_open(void)
         signal(numbers[i], SIG_DFL);
         sigaddset(&set, numbers[i]);
     }
+    /* How systemd-machined powers a machine off. */
+    sigaddset(&set, SIGRTMIN + 4);
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
@@ -61,6 +64,7 @@ handle_signals(KhShimLoop *loop)
         return;
     loop->stop = KH_SHIM_STOP_ASKED;
     loop->stop_at = now_ms() + (int64_t)loop->stop_timeout * 1000;
+    kh_shim_monitor_resume(&loop->monitor);
     kh_shim_control_stop(&loop->control);
     kh_shim_notify_send(loop->notify, "STOPPING=1");
 }
@@ -138,6 +142,7 @@ prepare(const KhShimLoop *loop, struct pollfd *slots)
     slots[SLOT_CHILD] = (struct pollfd){.fd = loop->child.pidfd, .events = POLLIN};
     slots[SLOT_SERIAL] = (struct pollfd){.fd = loop->serial, .events = serial};
     slots[SLOT_ERRORS] = (struct pollfd){.fd = loop->errors, .events = POLLIN};
+    kh_shim_monitor_prepare(&loop->monitor, slots + SLOT_MONITOR);
     kh_shim_control_prepare(&loop->control, slots + SLOT_CONTROL);
     kh_shim_console_prepare(&loop->console, slots + SLOT_CONSOLE);
 }
@@ -145,8 +150,10 @@ prepare(const KhShimLoop *loop, struct pollfd *slots)
 static void
 handle(KhShimLoop *loop, const struct pollfd *slots)
 {
-    if (slots[SLOT_SIGNALS].revents != 0)
+    /* Who has ended already was not stopped: systemd stops what is left of a unit. */
+    if (slots[SLOT_SIGNALS].revents != 0 && slots[SLOT_CHILD].revents == 0)
         handle_signals(loop);
+    kh_shim_monitor_handle(&loop->monitor, slots + SLOT_MONITOR);
     kh_shim_control_handle(&loop->control, slots + SLOT_CONTROL);
     kh_shim_console_handle(&loop->console, slots + SLOT_CONSOLE);
     if (slots[SLOT_SERIAL].revents != 0)

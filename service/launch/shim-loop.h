@@ -10,6 +10,7 @@
 #include "shim-console.h"
 #include "shim-control.h"
 #include "shim-log.h"
+#include "shim-monitor.h"
 
 typedef enum {
     KH_SHIM_STOP_NONE,
@@ -24,6 +25,7 @@ typedef struct {
     KhShimLog qemu_log;
     KhShimConsole console;
     KhShimControl control;
+    KhShimMonitor monitor;
     int serial;            /* the shim's end of the serial port; -1 after its end */
     int errors;            /* read end of QEMU's stdout and stderr; -1 after its end */
     int signals;           /* signalfd of the signals that stop */
@@ -33,7 +35,7 @@ typedef struct {
     int64_t stop_at; /* ms; when the next step of a stop is due, -1: never */
 } KhShimLoop;
 
-/* Blocks SIGTERM, SIGINT and SIGHUP and returns a signalfd for them; -1 with errno. */
+/* Blocks the signals that stop a machine and returns a signalfd for them; -1 with errno. */
 int kh_shim_signals_open(void);
 
 /* Runs until QEMU has ended and its last output is logged. Returns waitpid()'s status. */

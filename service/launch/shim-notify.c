@@ -40,31 +40,49 @@ kh_shim_notify_send(int notify, const char *text)
 }
 
 /* Short enough for a pipe to take it whole. */
-static void
+static bool
 write_line(int ready_fd, const char *line)
 {
     if (ready_fd < 0)
-        return;
-    if (write(ready_fd, line, strlen(line)) < 0)
+        return true;
+    bool written = write(ready_fd, line, strlen(line)) >= 0;
+    if (!written)
         perror("katana-hypervisor-shim: cannot write to the ready pipe");
     close(ready_fd);
+    return written;
 }
 
-void
+bool
 kh_shim_report_ready(int ready_fd, int notify, pid_t qemu)
 {
-    char line[KH_SHIM_LINE_MAX];
+    char line[KH_SHIM_LINE_MAX], message[KH_SHIM_LINE_MAX + 64];
     snprintf(line, sizeof line, KH_READY_PREFIX "%d %d\n", getpid(), qemu);
-    write_line(ready_fd, line);
-    snprintf(line, sizeof line, "READY=1\nMAINPID=%d\n", getpid());
-    kh_shim_notify_send(notify, line);
+    snprintf(message, sizeof message, "READY=1\nMAINPID=%d\nSTATUS=%s", getpid(), line);
+    kh_shim_notify_send(notify, message);
+    return write_line(ready_fd, line);
+}
+
+/* At any point of the shim's life, hence a socket of its own. systemd drops bad UTF-8. */
+void
+kh_shim_report_status(const KhShimError *error)
+{
+    char message[KH_SHIM_LINE_MAX + 16];
+    int notify = kh_shim_notify_open();
+    snprintf(message, sizeof message, "STATUS=" KH_ERROR_PREFIX "%s\n", error->text);
+    for (char *c = message; *c != '\0'; c++)
+        if ((unsigned char)*c > 0x7e)
+            *c = '?';
+    kh_shim_notify_send(notify, message);
+    if (notify >= 0)
+        close(notify);
 }
 
 void
-kh_shim_report_error(int ready_fd, const char *text)
+kh_shim_report_error(int ready_fd, const KhShimError *error)
 {
     char line[KH_SHIM_LINE_MAX];
-    snprintf(line, sizeof line, KH_ERROR_PREFIX "%s\n", text);
+    snprintf(line, sizeof line, KH_ERROR_PREFIX "%s\n", error->text);
     write_line(ready_fd, line);
-    fprintf(stderr, "katana-hypervisor-shim: %s\n", text);
+    kh_shim_report_status(error);
+    fprintf(stderr, "katana-hypervisor-shim: %s\n", error->text);
 }

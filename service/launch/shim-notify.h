@@ -7,14 +7,22 @@
 
 #include <sys/types.h>
 
+#include "shim-error.h"
+
 /* A datagram socket connected to $NOTIFY_SOCKET (abstract names too), -1 without one. */
 int kh_shim_notify_open(void);
 
 /* Sends text such as "STOPPING=1"; does nothing for -1. */
 void kh_shim_notify_send(int notify, const char *text);
 
-/* Writes the ready line, closes the pipe (-1: none), sends READY=1 and MAINPID. */
-void kh_shim_report_ready(int ready_fd, int notify, pid_t qemu);
+/*
+ * Writes the ready line, closes the pipe (-1: none), sends READY=1 and the line as STATUS=.
+ * False when nobody reads the pipe any more.
+ */
+bool kh_shim_report_ready(int ready_fd, int notify, pid_t qemu);
 
-/* Writes the error line, closes the pipe, and says it on stderr. */
-void kh_shim_report_error(int ready_fd, const char *text);
+/* Sends STATUS= with the error line, for a failure that was said on stderr already. */
+void kh_shim_report_status(const KhShimError *error);
+
+/* Writes the error line, closes the pipe, sends it as STATUS=, and says it on stderr. */
+void kh_shim_report_error(int ready_fd, const KhShimError *error);

@@ -13,6 +13,7 @@
 #define KH_SHIM_FD_SERIAL 13   /* socketpair: the guest's first serial port */
 #define KH_SHIM_FD_CONTROL 14  /* socketpair: virtio-serial org.katana.control.0 */
 #define KH_SHIM_FD_QMP 15      /* listening socket of QMP */
+#define KH_SHIM_FD_MONITOR 16  /* socketpair: a second QMP monitor, the shim's own */
 
 /* Descriptor on which the service waits for the ready line, as --ready-fd. */
 #define KH_SHIM_FD_READY 3
@@ -34,8 +35,13 @@
  * The ready pipe carries one line, then is closed:
  *   "ready SHIM_PID QEMU_PID\n"  QEMU's exec has succeeded
  *   "error TEXT\n"               nothing runs; TEXT is one sentence
+ * Nobody reading it any more is an order to end: the service died while it started the
+ * machine. systemd gets the same line as STATUS=, without its end, where it starts the
+ * shim (sd_notify(3)); that of a tool has the last line of the command in it.
  * The exit-status file holds one line, written to a temporary name and renamed:
- *   "exited CODE\n" or "signaled NUMBER\n"
+ *   "exited CODE\n" or "signaled NUMBER\n", with " stopped" before the end of the line
+ *   where the shim was asked by a signal to stop the machine (systemctl stop, a shutdown
+ *   of the host), so that a service which was not asked does not take it for a failure
  * The shim itself exits with QEMU's code, or 128 + signal; with KH_SHIM_EXIT_FAILED where
  * QEMU (or mkfs) was not started, the reason being on the ready pipe and on stderr.
  */

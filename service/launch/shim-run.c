@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -109,16 +110,20 @@ bind_sockets(Run *run, KhShimError *error)
 static bool
 connect_child(Run *run, KhShimError *error)
 {
-    int serial[2], control[2], output[2];
+    int serial[2], control[2], monitor[2], output[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) < 0 ||
         pipe2(output, O_CLOEXEC) < 0 || fcntl(serial[0], F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(control[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(output[0], F_SETFL, O_NONBLOCK) < 0)
+        fcntl(control[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(monitor[0], F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(output[0], F_SETFL, O_NONBLOCK) < 0)
         return kh_shim_fail_errno(error, "cannot make the channels to QEMU");
     run->loop.serial = serial[0];
     *child_fd(run, KH_SHIM_FD_SERIAL) = serial[1];
     run->control_peer = control[0];
     *child_fd(run, KH_SHIM_FD_CONTROL) = control[1];
+    run->loop.monitor.fd = monitor[0];
+    *child_fd(run, KH_SHIM_FD_MONITOR) = monitor[1];
     run->loop.errors = output[0];
     run->spawn.output = output[1];
     return true;
@@ -175,8 +180,9 @@ finish(Run *run, int status)
     kh_shim_log_close(&run->loop.serial_log);
     kh_shim_log_close(&run->loop.qemu_log);
     remove_sockets(run);
-    if (!kh_shim_status_write(run->state, run->reserved_status, status, &error))
-        kh_shim_report_error(-1, error.text);
+    if (!kh_shim_status_write(run->state, run->reserved_status, status,
+                              run->loop.stop != KH_SHIM_STOP_NONE, &error))
+        kh_shim_report_error(-1, &error);
     return kh_shim_child_exit_code(status);
 }
 
@@ -191,15 +197,17 @@ kh_shim_run(const KhShimOptions *options)
         .reserved_status = -1,
         .spawn = {.program = options->qemu,
                   .arguments = options->arguments,
-                  .fds = {-1, -1, -1, -1, -1, -1}},
+                  .fds = {-1, -1, -1, -1, -1, -1, -1}},
         .loop = {.stop_timeout = options->stop_timeout, .notify = -1},
     };
     if (!start(&run, &error)) {
-        kh_shim_report_error(options->ready_fd, error.text);
+        kh_shim_report_error(options->ready_fd, &error);
         if (run.bound)
             remove_sockets(&run);
         return KH_SHIM_EXIT_FAILED;
     }
-    kh_shim_report_ready(options->ready_fd, run.loop.notify, run.loop.child.pid);
+    /* Whoever has died while it started the machine knows nothing of it. */
+    if (!kh_shim_report_ready(options->ready_fd, run.loop.notify, run.loop.child.pid))
+        kh_shim_child_signal(&run.loop.child, SIGKILL);
     return finish(&run, kh_shim_loop_run(&run.loop));
 }

@@ -13,5 +13,8 @@
  */
 bool kh_shim_status_reserve(int folder, int *reserved, KhShimError *error);
 
-/* Writes a status of waitpid() and gives the file its name. Closes `reserved`. */
-bool kh_shim_status_write(int folder, int reserved, int status, KhShimError *error);
+/*
+ * Writes a status of waitpid(), and whether the shim was asked to stop the machine, and
+ * gives the file its name. Closes `reserved`.
+ */
+bool kh_shim_status_write(int folder, int reserved, int status, bool stopped, KhShimError *error);

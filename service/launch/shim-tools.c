@@ -17,7 +17,7 @@
 static int
 fail(const KhShimOptions *options, const KhShimError *error)
 {
-    kh_shim_report_error(options->ready_fd, error->text);
+    kh_shim_report_error(options->ready_fd, error);
     return KH_SHIM_EXIT_FAILED;
 }
 
@@ -39,9 +39,32 @@ enter_state(const KhShimOptions *options, KhShimError *error)
     return true;
 }
 
+/* The last line that is not empty, as much of it as there is room for. */
+typedef struct {
+    char text[256];
+    size_t length;
+    bool ended;
+} Line;
+
+static void
+line_feed(Line *line, const char *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] == '\n' || data[i] == '\r') {
+            line->ended = true;
+            continue;
+        }
+        if (line->ended)
+            line->length = 0;
+        line->ended = false;
+        if (line->length < sizeof line->text)
+            line->text[line->length++] = data[i];
+    }
+}
+
 /* Reads to the end, so that the command never blocks on it, and shows the beginning. */
 static void
-copy_output(int from)
+copy_output(int from, Line *last)
 {
     char chunk[4096];
     size_t shown = 0;
@@ -51,6 +74,7 @@ copy_output(int from)
             continue;
         if (n <= 0)
             return;
+        line_feed(last, chunk, n);
         if (shown < OUTPUT_MAX && write(2, chunk, n) < 0)
             shown = OUTPUT_MAX;
         shown += n;
@@ -62,6 +86,7 @@ kh_shim_format(const KhShimOptions *options)
 {
     KhShimError error;
     KhShimChild child;
+    Line last = {.length = 0};
     int output[2];
     sigset_t none;
     /* SIGTERM ends the shim and, with it, the command. */
@@ -79,12 +104,17 @@ kh_shim_format(const KhShimOptions *options)
     const KhShimSpawn spawn = {.program = options->arguments[0],
                                .arguments = options->arguments + 1,
                                .output = output[1],
-                               .fds = {-1, -1, -1, -1, -1, -1}};
+                               .fds = {-1, -1, -1, -1, -1, -1, -1}};
     if (!kh_shim_child_spawn(&child, &spawn, &error))
         return fail(options, &error);
     close(output[1]);
-    copy_output(output[0]);
-    return kh_shim_child_exit_code(kh_shim_child_reap(&child));
+    copy_output(output[0], &last);
+    int code = kh_shim_child_exit_code(kh_shim_child_reap(&child));
+    if (code != 0) {
+        kh_shim_fail(&error, "%.*s", (int)last.length, last.text);
+        kh_shim_report_status(&error);
+    }
+    return code;
 }
 
 int
@@ -99,6 +129,6 @@ kh_shim_probe_kvm(const KhShimOptions *options)
         return 0;
     }
     kh_shim_fail_errno(&error, "uid %u cannot open /dev/kvm", getuid());
-    kh_shim_report_error(-1, error.text);
+    kh_shim_report_error(-1, &error);
     return 1;
 }

@@ -30,7 +30,7 @@ main(int argc, char **argv)
     if (!kh_shim_options_parse(&options, argc, argv, &error) ||
         (options.mode != KH_SHIM_MODE_VERSION &&
          !kh_shim_close_descriptors(options.ready_fd, &error))) {
-        kh_shim_report_error(options.ready_fd, error.text);
+        kh_shim_report_error(options.ready_fd, &error);
         return KH_SHIM_EXIT_FAILED;
     }
     switch (options.mode) {

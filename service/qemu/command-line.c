@@ -102,6 +102,8 @@ add_channels(Builder *b)
         add(b, "-chardev", g_strdup_printf("socket,id=control0,fd=%d", KH_SHIM_FD_CONTROL));
         add(b, "-chardev",
             g_strdup_printf("socket,id=qmp0,fd=%d,server=on,wait=off", KH_SHIM_FD_QMP));
+        add(b, "-chardev", g_strdup_printf("socket,id=qmp1,fd=%d", KH_SHIM_FD_MONITOR));
+        add(b, "-mon", g_strdup("chardev=qmp1,mode=control"));
     }
     add(b, "-serial", g_strdup("chardev:serial0"));
     add(b, "-device", g_strdup("virtio-serial-pci,id=virtio-serial0"));

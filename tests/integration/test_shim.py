@@ -145,7 +145,7 @@ put('found', {'fds': fds, 'env': dict(os.environ), 'cwd': os.getcwd(),
         before = ["/bin/sh", "-c", 'exec 9</etc/passwd; exec "$@"', "sh"]
         assert m.run(code, before=before, firmware=firmware) == 0, m.read("qemu.log")
         found = json.loads(m.read("found"))
-        assert set(found["fds"]) == {"0", "1", "2", "10", "11", "12", "13", "14", "15"}, found
+        assert set(found["fds"]) == {"0", "1", "2", "10", "11", "12", "13", "14", "15", "16"}, found
         assert found["fds"]["0"] == "/dev/null" and found["fds"]["1"] == found["fds"]["2"]
         assert (found["kernel"], found["initrd"], found["firmware"]) == \
             ("vmlinuz", "initrd.img", "ovmf.fd")
@@ -516,13 +516,14 @@ def test_control_without_client():
 
 
 def test_stop_is_graceful():
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    # The last is how systemd-machined powers off.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGRTMIN + 4):
         with Machine() as m:
             m.start("assert command() == 'stop'; say('Teardown: poweroff\\n'); sys.exit(0)")
             os.kill(m.shim, number)
             assert m.wait() == 0
             assert m.read("serial.log") == b"Teardown: poweroff\n"
-            assert m.read("exit-status") == b"exited 0\n"
+            assert m.read("exit-status") == b"exited 0 stopped\n"
 
 
 def test_stop_ends_half_a_command():
@@ -577,7 +578,52 @@ def test_stop_kills_in_the_end():
             time.sleep(0.2)
         assert m.wait() == 137
         assert time.monotonic() - began >= 6.9, "a second SIGTERM has hastened the stop"
+        assert m.read("exit-status") == b"signaled 9 stopped\n"
+
+
+MONITOR = """
+monitor = socket.socket(fileno=16)
+commands, monitor, said = monitor.makefile("r"), monitor.makefile("w"), []
+def answer(text):
+    said.append(json.loads(commands.readline())["execute"])
+    monitor.write('{"return": ' + text + '}\\r\\n')
+    monitor.flush()
+monitor.write('{"QMP": {"version": {}, "capabilities": []}}\\r\\n')
+monitor.flush()
+put('up', 1)
+answer("{}")
+monitor.write('{"event": "' + 'X' * 3000 + '"}')
+answer('{"status": "STATE", "singlestep": false, "running": RUNNING}')
+"""
+
+
+def test_stop_resumes_a_paused_guest():
+    """By the shim's own monitor, and only a paused one."""
+    for state, running, more, wanted in (("paused", "false", "answer('{}')\n", ["cont"]),
+                                         ("running", "true", "", [])):
+        with Machine() as m:
+            m.start(MONITOR.replace("STATE", state).replace("RUNNING", running) + more +
+                    "assert command() == 'stop'; put('said', said)")
+            wait_for(lambda: os.path.exists(m.path("up")), "the child's start")
+            os.kill(m.shim, signal.SIGTERM)
+            assert m.wait() == 0, m.read("qemu.log")
+            assert json.loads(m.read("said")) == ["qmp_capabilities", "query-status"] + wanted
+
+
+def test_no_machine_without_its_starter():
+    """A service that died while it waited for the ready line leaves no orphan."""
+    with Machine() as m:
+        read_end, write_end = os.pipe()
+        os.set_inheritable(write_end, True)
+        os.close(read_end)
+        # Its starter's end may come at any time, so QEMU may have begun to run.
+        command = m.command("put('pid', os.getpid()); sleep()", ready_fd=write_end)
+        done = subprocess.run(command, pass_fds=[write_end], timeout=LIMIT, check=False,
+                              capture_output=True, text=True)
+        os.close(write_end)
+        assert done.returncode == 137 and "Broken pipe" in done.stderr, done
         assert m.read("exit-status") == b"signaled 9\n"
+        assert os.listdir(m.runtime) == []
 
 
 def test_child_dies_with_the_shim():
@@ -610,7 +656,8 @@ def check_notify(name, address):
             os.chmod(address, 0o777)
         listener.settimeout(LIMIT)
         m.start("command(); put('found', dict(os.environ))", env={"NOTIFY_SOCKET": name})
-        assert listener.recv(500).decode().split() == ["READY=1", f"MAINPID={m.shim}"]
+        assert listener.recv(500).decode().splitlines() == [
+            "READY=1", f"MAINPID={m.shim}", f"STATUS=ready {m.shim} {m.pid}"]
         os.kill(m.shim, signal.SIGTERM)
         assert listener.recv(500) == b"STOPPING=1"
         assert m.wait() == 0
@@ -622,6 +669,25 @@ def test_service_manager_is_notified():
         os.chmod(folder, 0o755)
         check_notify(f"{folder}/notify", f"{folder}/notify")
     check_notify(f"@kh-notify-{os.getpid()}", f"\0kh-notify-{os.getpid()}")
+
+
+def test_service_manager_hears_why():
+    """STATUS= has the reason of a failed start, and the last line of a tool."""
+    with tempfile.TemporaryDirectory(prefix="kh-notify-") as folder, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, Machine() as m:
+        os.chmod(folder, 0o755)
+        listener.bind(f"{folder}/notify")
+        os.chmod(f"{folder}/notify", 0o777)
+        listener.settimeout(LIMIT)
+        env = {"NOTIFY_SOCKET": f"{folder}/notify"}
+        line = m.launch("pass", qemu="/nonexistent/qemu", env=env)
+        assert listener.recv(500).decode() == "STATUS=" + line
+        call("--run", env=env)
+        assert listener.recv(500) == b"STATUS=error --run needs --instance\n"
+        words = ["--format", "--state-dir", m.state] + m.user() + ["--"]
+        call(*words, "printf", "first\\n\\nlast \\303\\251\\n\\n", env=env)
+        call(*words, "sh", "-c", "printf 'first\\n\\nlast \\303\\251\\r\\n\\n'; exit 3", env=env)
+        assert listener.recv(500) == b"STATUS=error last ??\n"
 
 
 def test_spam_does_not_starve():

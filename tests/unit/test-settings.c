@@ -45,6 +45,7 @@ defaults(Fixture *f, gconstpointer data)
 
     g_assert_no_error(error);
     g_assert_cmpstr(s->runtime_dir, ==, "/run/katana-hypervisor");
+    g_assert_cmpstr(s->launcher, ==, "auto");
     g_assert_cmpstr(s->accelerator, ==, "auto");
     g_assert_cmpuint(s->ports.first, ==, 5050);
     g_assert_cmpuint(s->ports.last, ==, 6049);
@@ -89,12 +90,25 @@ bad_values(Fixture *f, gconstpointer data)
     static const struct {
         const char *key, *value;
     } cases[] = {
-        {"state-dir", "relative"},    {"boot-components", "x"},  {"accelerator", "xen"},
-        {"vm-uid-range", "5-9"},      {"vm-uid-range", "70000"}, {"vm-uid-range", "9000-8000"},
-        {"port-range", "1-2"},        {"port-range", "5050"},    {"port-range", "6000-5000"},
-        {"port-range", "5050-70000"}, {"max-instances", "0"},    {"log-size", "1K"},
-        {"log-size", "2G"},           {"log-size", "many"},      {"log-files", "17"},
-        {"start-timeout", "0"},       {"start-timeout", "3601"}, {"stop-timeout", "1e3"},
+        {"state-dir", "relative"},
+        {"boot-components", "x"},
+        {"accelerator", "xen"},
+        {"launcher", "docker"},
+        {"vm-uid-range", "5-9"},
+        {"vm-uid-range", "70000"},
+        {"vm-uid-range", "9000-8000"},
+        {"port-range", "1-2"},
+        {"port-range", "5050"},
+        {"port-range", "6000-5000"},
+        {"port-range", "5050-70000"},
+        {"max-instances", "0"},
+        {"log-size", "1K"},
+        {"log-size", "2G"},
+        {"log-size", "many"},
+        {"log-files", "17"},
+        {"start-timeout", "0"},
+        {"start-timeout", "3601"},
+        {"stop-timeout", "1e3"},
         {"stop-timeout", "-1"},
     };
 

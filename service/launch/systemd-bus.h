@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the systemd launcher asks of systemd (org.freedesktop.systemd1): a connection of
+ * its own to the system bus, made when first needed and again after it was lost, and the
+ * few calls about transient units. What a unit does is never taken from one signal:
+ * JobRemoved only hastens the next look at the unit itself, so that a lost connection
+ * costs time and no truth. Nothing blocks. For use in the main thread.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/* A unit at one moment; one that systemd does not know is "inactive", "success". */
+typedef struct {
+    gboolean has_job;   /* a start or a stop is under way or queued */
+    char *active_state; /* "active", "activating", "inactive", "failed" … */
+    char *result;       /* "success", "exit-code", "oom-kill" … */
+    char *status_text;  /* the last STATUS= of sd_notify(3), or "" */
+    int exit_code;      /* CLD_EXITED and so on; 0 while it runs */
+    int exit_status;
+} KhUnitState;
+
+void kh_unit_state_free(KhUnitState *state);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhUnitState, kh_unit_state_free)
+
+/* Neither running nor on the way to or from it. */
+gboolean kh_unit_state_is_dead(const KhUnitState *state);
+
+/* The object path of a unit. Transfer full. */
+char *kh_unit_path(const char *unit);
+
+#define KH_TYPE_SYSTEMD_BUS (kh_systemd_bus_get_type())
+G_DECLARE_FINAL_TYPE(KhSystemdBus, kh_systemd_bus, KH, SYSTEMD_BUS, GObject)
+
+/* @address: of the bus; NULL for the system bus. */
+KhSystemdBus *kh_systemd_bus_new(const char *address);
+
+/*
+ * Starts the transient unit @unit (mode "fail"), @properties being a(sv), and waits until
+ * its start has come to an end, whatever that is: the finish function gives the unit's
+ * state then. An ended unit of the same name is let go of first; one that is ending is
+ * waited for a little. KH_ERROR_BUSY when it still is there, KH_ERROR_LAUNCH_FAILED when
+ * systemd refuses or is not reached, KH_ERROR_TIMED_OUT after @timeout_s.
+ */
+void kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *properties,
+                                guint timeout_s, GAsyncReadyCallback callback, gpointer user_data);
+
+/*
+ * Waits until no start or stop of @unit is under way; with @dead, until it is dead; at
+ * most @timeout_s, then KH_ERROR_TIMED_OUT.
+ */
+void kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, gboolean dead,
+                                 guint timeout_s, GAsyncReadyCallback callback, gpointer user_data);
+
+/* Of both. Transfer full. */
+KhUnitState *kh_systemd_bus_finish(KhSystemdBus *self, GAsyncResult *result, GError **error);
+
+/* What follows is sent and not waited for; a failure that means something is logged. */
+
+/* Lets systemd forget an ended unit: its failure, and our reference to it. */
+void kh_systemd_bus_release(KhSystemdBus *self, const char *unit);
+
+/* Keeps the state of a unit after its end until it is released. */
+void kh_systemd_bus_hold(KhSystemdBus *self, const char *unit);
+
+void kh_systemd_bus_stop(KhSystemdBus *self, const char *unit);
+
+/* Changes @unit until its end; @properties is a(sv). */
+void kh_systemd_bus_set(KhSystemdBus *self, const char *unit, GVariant *properties);
+
+/* Tells systemd-machined of a virtual machine, @id being a UUID, where there is one. */
+void kh_systemd_bus_register(KhSystemdBus *self, const char *id, guint32 leader);
+
+G_END_DECLS

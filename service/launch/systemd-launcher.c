@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* The shim as a transient unit; see systemd-launcher.h. */
+#include "systemd-launcher.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "error.h"
+#include "shim-finder.h"
+#include "shim-protocol.h"
+#include "systemd-bus.h"
+#include "unit-properties.h"
+
+/* Above systemd's own deadlines, which are told more clearly. */
+#define MARGIN_S 15
+/* A unit dies some milliseconds after its processes. */
+#define RELEASE_TIMEOUT_S 5
+
+struct _KhSystemdLauncher {
+    GObject parent_instance;
+    char *shim;
+    KhSystemdBus *bus;
+};
+
+static void kh_systemd_launcher_iface_init(KhLauncherInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE(KhSystemdLauncher, kh_systemd_launcher, G_TYPE_OBJECT,
+                              G_IMPLEMENT_INTERFACE(KH_TYPE_LAUNCHER,
+                                                    kh_systemd_launcher_iface_init))
+
+static void
+kh_systemd_launcher_finalize(GObject *object)
+{
+    KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(object);
+
+    g_free(self->shim);
+    g_clear_object(&self->bus);
+    G_OBJECT_CLASS(kh_systemd_launcher_parent_class)->finalize(object);
+}
+
+static void
+kh_systemd_launcher_class_init(KhSystemdLauncherClass *class)
+{
+    G_OBJECT_CLASS(class)->finalize = kh_systemd_launcher_finalize;
+}
+
+static void
+kh_systemd_launcher_init(KhSystemdLauncher *self)
+{
+}
+
+KhLauncher *
+kh_systemd_launcher_new(const char *shim)
+{
+    KhSystemdLauncher *self = g_object_new(KH_TYPE_SYSTEMD_LAUNCHER, NULL);
+
+    self->shim = g_strdup(shim);
+    self->bus = kh_systemd_bus_new(NULL);
+    return KH_LAUNCHER(self);
+}
+
+static gboolean
+enforces_limits(KhLauncher *launcher)
+{
+    return TRUE;
+}
+
+static char *
+unit_of(const char *id)
+{
+    return g_strdup_printf("katana-vm-%s.service", id);
+}
+
+/* --- launch -------------------------------------------------------------------------- */
+
+/* One call about a unit. */
+typedef struct {
+    char *unit;
+    char *id;
+    KhTraces traces; /* of a recovery; its id is ours */
+} Call;
+
+static void
+call_free(gpointer data)
+{
+    Call *call = data;
+
+    g_free(call->unit);
+    g_free(call->id);
+    g_free(call);
+}
+
+static Call *
+call_new(char *unit, const char *id)
+{
+    Call *call = g_new0(Call, 1);
+
+    call->unit = unit;
+    call->id = g_strdup(id);
+    return call;
+}
+
+/* Why a unit has not come up that says nothing itself: its sandbox, its program, systemd. */
+static GError *
+describe_failure(const KhUnitState *state, const char *unit)
+{
+    if (g_str_equal(state->result, "timeout"))
+        return g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
+                           "The shim has not started QEMU within %d s", KH_UNIT_START_TIMEOUT);
+    return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                       "systemd did not get %s to run (%s, %s %d); the journal of that unit may "
+                       "say why",
+                       unit, state->result, state->exit_code == CLD_EXITED ? "code" : "signal",
+                       state->exit_status);
+}
+
+static KhVm *
+read_status(const KhUnitState *state, const char *unit, GError **error)
+{
+    if (g_str_has_prefix(state->status_text, KH_READY_PREFIX) ||
+        g_str_has_prefix(state->status_text, KH_ERROR_PREFIX))
+        return kh_launcher_read_ready_line(state->status_text, error);
+    g_propagate_error(error, describe_failure(state, unit));
+    return NULL;
+}
+
+/* A unit that is not followed must not run on. */
+static void
+let_go(KhSystemdLauncher *self, const KhUnitState *state, const char *unit)
+{
+    if (!kh_unit_state_is_dead(state))
+        kh_systemd_bus_stop(self->bus, unit);
+    kh_systemd_bus_release(self->bus, unit);
+}
+
+static void
+on_launched(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhSystemdLauncher *self = g_task_get_source_object(task);
+    Call *call = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
+    KhVm *vm = state == NULL ? NULL : read_status(state, call->unit, &error);
+
+    if (vm != NULL) {
+        kh_systemd_bus_register(self->bus, call->id, (guint32)kh_vm_get_shim(vm)->pid);
+        g_task_return_pointer(task, vm, g_object_unref);
+        return;
+    }
+    /* What has lived is released by the instance, which asks how it has died. */
+    if (state != NULL && !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND))
+        let_go(self, state, call->unit);
+    g_task_return_error(task, error);
+}
+
+static void
+launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback callback,
+             gpointer user_data)
+{
+    KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    Call *call = call_new(unit_of(launch->id), launch->id);
+
+    g_task_set_source_tag(task, launch_async);
+    g_task_set_task_data(task, call, call_free);
+    kh_systemd_bus_start_async(self->bus, call->unit,
+                               kh_unit_properties_of_machine(self->shim, launch),
+                               KH_UNIT_START_TIMEOUT + MARGIN_S, on_launched, task);
+}
+
+/* Of launch and recover. */
+static KhVm *
+vm_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
+
+/* --- recover ------------------------------------------------------------------------- */
+
+/* One that runs, or that is stopping and is to be followed to its end. */
+static KhVm *
+recover_vm(KhSystemdLauncher *self, const KhUnitState *state, Call *call, GError **error)
+{
+    if (kh_unit_state_is_dead(state) || !g_str_has_prefix(state->status_text, KH_READY_PREFIX))
+        /* Started by the other launcher, or not at all. */
+        return kh_shim_finder_find(&call->traces, error);
+    kh_systemd_bus_hold(self->bus, call->unit);
+    return kh_launcher_read_ready_line(state->status_text, error);
+}
+
+static void
+on_recovered(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhSystemdLauncher *self = g_task_get_source_object(task);
+    GError *error = NULL;
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
+    KhVm *vm = state == NULL ? NULL : recover_vm(self, state, g_task_get_task_data(task), &error);
+
+    if (vm != NULL)
+        g_task_return_pointer(task, vm, g_object_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+static void
+recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+              gpointer user_data)
+{
+    KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    Call *call = call_new(unit_of(traces->id), traces->id);
+
+    call->traces = *traces;
+    call->traces.id = call->id;
+    g_task_set_source_tag(task, recover_async);
+    g_task_set_task_data(task, call, call_free);
+    kh_systemd_bus_settle_async(self->bus, call->unit, FALSE, KH_UNIT_START_TIMEOUT + MARGIN_S,
+                                on_recovered, task);
+}
+
+/* --- release and limits -------------------------------------------------------------- */
+
+static void
+on_dead(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Call *call = g_task_get_task_data(task);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
+
+    if (error != NULL)
+        g_message("How %s has ended is not known: %s", call->unit, error->message);
+    kh_systemd_bus_release(KH_SYSTEMD_BUS(source), call->unit);
+    g_task_return_boolean(task, state != NULL && g_str_equal(state->result, "oom-kill"));
+}
+
+static void
+release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+              gpointer user_data)
+{
+    KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    Call *call = call_new(unit_of(id), id);
+
+    g_task_set_source_tag(task, release_async);
+    g_task_set_task_data(task, call, call_free);
+    kh_systemd_bus_settle_async(self->bus, call->unit, TRUE, RELEASE_TIMEOUT_S, on_dead, task);
+}
+
+static gboolean
+release_finish(KhLauncher *launcher, GAsyncResult *result)
+{
+    return g_task_propagate_boolean(G_TASK(result), NULL);
+}
+
+static void
+set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
+{
+    g_autofree char *unit = unit_of(id);
+
+    kh_systemd_bus_set(KH_SYSTEMD_LAUNCHER(launcher)->bus, unit,
+                       kh_unit_properties_of_quota(percent));
+}
+
+/* --- tools --------------------------------------------------------------------------- */
+
+static void
+on_tool_ended(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Call *call = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
+
+    if (state == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    let_go(g_task_get_source_object(task), state, call->unit);
+    if (g_str_equal(state->result, "success"))
+        g_task_return_boolean(task, TRUE);
+    else if (g_str_has_prefix(state->status_text, KH_ERROR_PREFIX))
+        g_task_return_error(task,
+                            kh_launcher_tool_error(state->status_text + strlen(KH_ERROR_PREFIX)));
+    else
+        g_task_return_error(task, describe_failure(state, call->unit));
+}
+
+static void
+run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallback callback,
+               gpointer user_data)
+{
+    KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    g_autofree char *id = g_uuid_string_random();
+    Call *call = call_new(g_strdup_printf("katana-tool-%s.service", id), id);
+
+    g_task_set_source_tag(task, run_tool_async);
+    g_task_set_task_data(task, call, call_free);
+    kh_systemd_bus_start_async(self->bus, call->unit, kh_unit_properties_of_tool(self->shim, args),
+                               KH_UNIT_TOOL_TIMEOUT + MARGIN_S, on_tool_ended, task);
+}
+
+static gboolean
+run_tool_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}
+
+static void
+kh_systemd_launcher_iface_init(KhLauncherInterface *iface)
+{
+    iface->name = "systemd";
+    iface->enforces_limits = enforces_limits;
+    iface->launch_async = launch_async;
+    iface->launch_finish = vm_finish;
+    iface->recover_async = recover_async;
+    iface->recover_finish = vm_finish;
+    iface->release_async = release_async;
+    iface->release_finish = release_finish;
+    iface->set_cpu_quota = set_cpu_quota;
+    iface->run_tool_async = run_tool_async;
+    iface->run_tool_finish = run_tool_finish;
+}

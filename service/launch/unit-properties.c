@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* The properties of transient units; see unit-properties.h. */
+#include "unit-properties.h"
+
+#include <linux/capability.h>
+#include <string.h>
+
+/* Of shim, QEMU's threads (one per processor, up to 64 workers) and tools. */
+#define TASKS_MAX 1024
+#define CAPABILITY(number) (G_GUINT64_CONSTANT(1) << (number))
+/* What the shim still does when QEMU does not answer, before systemd kills all. */
+#define STOP_MARGIN_S 15
+
+static void
+add(GVariantBuilder *b, const char *name, GVariant *value)
+{
+    g_variant_builder_add(b, "(sv)", name, value);
+}
+
+static void
+add_string(GVariantBuilder *b, const char *name, const char *value)
+{
+    add(b, name, g_variant_new_string(value));
+}
+
+static void
+add_number(GVariantBuilder *b, const char *name, guint64 value)
+{
+    add(b, name, g_variant_new_uint64(value));
+}
+
+static void
+add_true(GVariantBuilder *b, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        add(b, *names, g_variant_new_boolean(TRUE));
+}
+
+static void
+add_strings(GVariantBuilder *b, const char *name, const char *const *values)
+{
+    add(b, name, g_variant_new_strv(values, -1));
+}
+
+/* An allow-list, as (bas). */
+static void
+add_allowed(GVariantBuilder *b, const char *name, const char *const *values)
+{
+    add(b, name, g_variant_new("(b^as)", TRUE, values));
+}
+
+/* No variable of the environment is put into arguments, which hold paths of others. */
+static void
+add_command(GVariantBuilder *b, const char *shim, const char *const *args)
+{
+    static const char *const flags[] = {"no-env-expand", NULL};
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    g_auto(GStrv) command = NULL;
+
+    g_strv_builder_add(words, shim);
+    g_strv_builder_addv(words, (const char **)args);
+    command = g_strv_builder_end(words);
+    add(b, "ExecStartEx", g_variant_new_parsed("[(%s, %^as, %^as)]", shim, command, flags));
+}
+
+static gboolean
+is_below(const char *path, const char *const *folders)
+{
+    for (; path != NULL && *folders != NULL; folders++)
+        if (g_str_has_prefix(path, *folders))
+            return TRUE;
+    return FALSE;
+}
+
+/* Whether one of the paths lies where the property would hide it. */
+static gboolean
+any_below(const char *const *paths, guint n, const char *const *folders)
+{
+    for (guint i = 0; i < n; i++)
+        if (is_below(paths[i], folders))
+            return TRUE;
+    return FALSE;
+}
+
+/* The folders that are hidden or made read-only, but for the paths that are needed. */
+static void
+add_folders(GVariantBuilder *b, const char *const *paths, guint n)
+{
+    static const char *const homes[] = {"/home/", "/root/", "/run/user/", NULL};
+    static const char *const temporary[] = {"/tmp/", "/var/tmp/", NULL};
+
+    add_string(b, "ProtectSystem", "strict");
+    add_string(b, "ProtectHome", any_below(paths, n, homes) ? "read-only" : "yes");
+    add(b, "PrivateTmp", g_variant_new_boolean(!any_below(paths, n, temporary)));
+}
+
+/*
+ * Not PrivateDevices= with KVM, whose device it would hide. Not MemoryDenyWriteExecute=:
+ * TCG writes code and runs it. Not User=: systemd 252 refuses a uid without an entry, so
+ * that the shim, which is root with the rights to become another and no more, does it.
+ */
+static void
+add_sandbox(GVariantBuilder *b, gboolean kvm)
+{
+    static const char *const yes[] = {
+        "NoNewPrivileges",       "PrivateIPC",        "ProtectControlGroups", "ProtectClock",
+        "ProtectHostname",       "ProtectKernelLogs", "ProtectKernelModules", "LockPersonality",
+        "ProtectKernelTunables", "RestrictSUIDSGID",  "RestrictRealtime",     NULL};
+    static const char *const calls[] = {"@system-service", "seccomp", NULL};
+    static const char *const families[] = {"AF_UNIX", "AF_INET", "AF_INET6", NULL};
+    static const char *const native[] = {"native", NULL};
+
+    add_number(b, "CapabilityBoundingSet",
+               CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP));
+    add_true(b, yes);
+    add(b, "PrivateDevices", g_variant_new_boolean(!kvm));
+    add_string(b, "DevicePolicy", "closed");
+    if (kvm)
+        add(b, "DeviceAllow", g_variant_new_parsed("[('/dev/kvm', 'rw')]"));
+    add_string(b, "ProtectProc", "invisible");
+    add_string(b, "ProcSubset", "pid");
+    add_string(b, "KeyringMode", "private");
+    add_number(b, "RestrictNamespaces", 0);
+    add_allowed(b, "RestrictAddressFamilies", families);
+    add_allowed(b, "SystemCallFilter", calls);
+    add(b, "SystemCallErrorNumber", g_variant_new_int32(EPERM));
+    add_strings(b, "SystemCallArchitectures", native);
+    add_number(b, "LimitCORE", 0);
+    add(b, "UMask", g_variant_new_uint32(0077));
+}
+
+/* NAME=VALUE in every line of the journal, as bytes. */
+static void
+add_log_field(GVariantBuilder *fields, const char *name, const char *value)
+{
+    g_autofree char *text = g_strconcat(name, "=", value, NULL);
+
+    g_variant_builder_add_value(
+        fields, g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, text, strlen(text), 1));
+}
+
+static void
+add_identity(GVariantBuilder *b, const KhLaunch *launch)
+{
+    static const char *const after[] = {"katana-hypervisord.service", "dbus.service", NULL};
+    g_autofree char *description = g_strdup_printf("Katana instance %s", launch->name);
+    GVariantBuilder fields;
+
+    g_variant_builder_init(&fields, G_VARIANT_TYPE("aay"));
+    add_log_field(&fields, "KATANA_INSTANCE", launch->name);
+    add_log_field(&fields, "KATANA_INSTANCE_ID", launch->id);
+    add_string(b, "Description", description);
+    /* What is started after these two is stopped before them. */
+    add_strings(b, "After", after);
+    add_string(b, "Slice", "machine-katana.slice");
+    add(b, "LogExtraFields", g_variant_builder_end(&fields));
+    add_string(b, "SyslogIdentifier", "katana-vm");
+}
+
+/*
+ * A failed unit stays until it is released, so that even a service that was not there
+ * hears of an out-of-memory kill.
+ */
+static void
+add_life(GVariantBuilder *b, const char *type, guint start_s, guint stop_s)
+{
+    add_string(b, "Type", type);
+    add_string(b, "NotifyAccess", "main");
+    add_string(b, "CollectMode", "inactive");
+    add(b, "AddRef", g_variant_new_boolean(TRUE));
+    add_number(b, "TimeoutStartUSec", (guint64)start_s * G_USEC_PER_SEC);
+    add_number(b, "TimeoutStopUSec", (guint64)stop_s * G_USEC_PER_SEC);
+    /* SIGTERM is for the shim, which stops the guest; SIGKILL is for all. */
+    add_string(b, "KillMode", "mixed");
+}
+
+static void
+add_limits(GVariantBuilder *b, const KhLaunch *launch)
+{
+    if (launch->memory_max > 0)
+        add_number(b, "MemoryMax", launch->memory_max);
+    if (launch->cpu_quota > 0)
+        add_number(b, "CPUQuotaPerSecUSec", (guint64)launch->cpu_quota * 10000);
+    add_number(b, "TasksMax", TASKS_MAX);
+}
+
+GVariant *
+kh_unit_properties_of_machine(const char *shim, const KhLaunch *launch)
+{
+    const char *paths[] = {shim,           launch->qemu,         launch->kernel,
+                           launch->initrd, launch->state_folder, launch->runtime_folder};
+    const char *writable[] = {launch->state_folder, launch->runtime_folder, NULL};
+    g_auto(GStrv) args = kh_launcher_build_run_args(launch, -1);
+    GVariantBuilder b;
+
+    g_variant_builder_init(&b, G_VARIANT_TYPE("a(sv)"));
+    add_identity(&b, launch);
+    add_life(&b, "notify", KH_UNIT_START_TIMEOUT, launch->stop_timeout + STOP_MARGIN_S);
+    add_command(&b, shim, (const char *const *)args);
+    add_limits(&b, launch);
+    add_sandbox(&b, launch->kvm);
+    add_folders(&b, paths, G_N_ELEMENTS(paths));
+    add_strings(&b, "ReadWritePaths", writable);
+    return g_variant_builder_end(&b);
+}
+
+/* The word after @option, NULL for none. */
+static const char *
+find_value(const char *const *args, const char *option)
+{
+    for (; args[0] != NULL && args[1] != NULL && !g_str_equal(args[0], "--"); args++)
+        if (g_str_equal(args[0], option))
+            return args[1];
+    return NULL;
+}
+
+GVariant *
+kh_unit_properties_of_tool(const char *shim, const char *const *args)
+{
+    const char *folder = find_value(args, "--state-dir");
+    const char *paths[] = {shim, folder};
+    const char *writable[] = {folder, NULL};
+    GVariantBuilder b;
+
+    g_variant_builder_init(&b, G_VARIANT_TYPE("a(sv)"));
+    add_string(&b, "Description", "Tool of katana-hypervisord");
+    add_string(&b, "SyslogIdentifier", "katana-tool");
+    add_life(&b, "oneshot", KH_UNIT_TOOL_TIMEOUT, 5);
+    add_command(&b, shim, args);
+    add_sandbox(&b, g_strv_contains(args, "--probe-kvm"));
+    add_folders(&b, paths, G_N_ELEMENTS(paths));
+    add_strings(&b, "ReadWritePaths", writable);
+    return g_variant_builder_end(&b);
+}
+
+GVariant *
+kh_unit_properties_of_quota(guint percent)
+{
+    GVariantBuilder b;
+
+    g_variant_builder_init(&b, G_VARIANT_TYPE("a(sv)"));
+    add_number(&b, "CPUQuotaPerSecUSec", percent > 0 ? (guint64)percent * 10000 : G_MAXUINT64);
+    return g_variant_builder_end(&b);
+}
