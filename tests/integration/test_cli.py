@@ -13,7 +13,7 @@ import sys
 import time
 
 import tap
-from harness import World, is_alive
+from harness import World, is_alive, status_of
 
 # Of this process alone: others on the machine test with the default range.
 FIRST_PORT = 20000 + os.getpid() % 120 * 100
@@ -63,6 +63,11 @@ class Running:
     def says(self, text):
         tap.eventually(lambda: text in self.path.read_text(), 10,
                        f"{self.arguments}: {text!r} on stderr")
+
+    def catches(self):
+        """Waits until it is ready for Ctrl-C, where no state of the instance says so."""
+        tap.eventually(lambda: int(status_of(self.process.pid)["SigCgt"][0], 16) & 1 << 1, 10,
+                       f"{self.arguments}: a handler of SIGINT")
 
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
@@ -378,6 +383,7 @@ def test_interrupt_joined():
         world.cli("start", "--no-wait", "x")
         running = Running(world, "start", "x")
         running.says("starting already")
+        running.catches()
         running.goes_on()
         running.interrupt()
         running.ends(1)
