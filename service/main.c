@@ -5,6 +5,7 @@
 
 #include "build-config.h"
 #include "daemon.h"
+#include "launch/cgroup.h"
 
 int
 main(int argc, char **argv)
@@ -23,6 +24,10 @@ main(int argc, char **argv)
     }
     if (settings->version) {
         g_print("katana-hypervisord " KH_VERSION "\n");
+        return 0;
+    }
+    if (settings->yield_cgroup) {
+        kh_cgroups_yield();
         return 0;
     }
     if (settings->verbose)

@@ -16,6 +16,7 @@ typedef struct {
     gboolean session;
     gboolean verbose;
     gboolean version;
+    gboolean yield_cgroup; /* only kh_cgroups_yield() */
     char *config_file; /* NULL: the mode's own, which may be absent */
     char *shim;
 

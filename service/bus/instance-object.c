@@ -98,7 +98,7 @@ mirror_image(KhInstanceObject *self)
 {
     const char *id = kh_instance_get_record(self->instance)->config->image;
     const KhImage *image = kh_image_store_find(self->host->images, id);
-    g_autofree char *path = kh_path_of_image(id);
+    g_autofree char *path = kh_path_of_image(image == NULL ? NULL : id);
     g_autofree char *folder = kh_image_store_folder(self->host->images, id);
     g_auto(GVariantBuilder) parts = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sss)"));
 

@@ -125,19 +125,32 @@ on_validate(KhManagerObject *self, GDBusMethodInvocation *invocation, const char
     return TRUE;
 }
 
+/* Each at most once, so that an answer is never longer than that to an empty list. */
+static gboolean
+check_property_name(const char *name, GHashTable *seen, GError **error)
+{
+    GDBusInterfaceInfo *info = kh_dbus_instance_interface_info();
+    gboolean known = g_dbus_interface_info_lookup_property(info, name) != NULL;
+    g_autofree char *shown = NULL;
+
+    if (known && g_hash_table_add(seen, (gpointer)name))
+        return TRUE;
+    shown = kh_text_sanitize(name, 64);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                known ? "The property \"%s\" is named twice; name each once"
+                      : "An instance has no property \"%s\"",
+                shown);
+    return FALSE;
+}
+
 static gboolean
 check_property_names(const char *const *names, GError **error)
 {
-    GDBusInterfaceInfo *info = kh_dbus_instance_interface_info();
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (; *names != NULL; names++)
-        if (g_dbus_interface_info_lookup_property(info, *names) == NULL) {
-            g_autofree char *shown = kh_text_sanitize(*names, 64);
-
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "An instance has no property \"%s\"", shown);
+        if (!check_property_name(*names, seen, error))
             return FALSE;
-        }
     return TRUE;
 }
 

@@ -21,6 +21,7 @@
 
 #define PART_MAX (G_GUINT64_CONSTANT(1) << 30)
 #define TEXT_MAX (64 * 1024)
+#define COPY_CHUNK (256 * 1024)
 
 #define IMPORT_PREFIX ".import-"
 
@@ -217,22 +218,53 @@ open_part(int folder_fd, const char *name)
     return -1;
 }
 
+/* By the kernel, as far as it can; TRUE with what is left to whoever reads on. */
+static gboolean
+copy_in_kernel(int from, int to, guint64 *copied)
+{
+    ssize_t n;
+
+    while ((n = copy_file_range(from, NULL, to, NULL, PART_MAX, 0)) > 0 && *copied <= PART_MAX)
+        *copied += (guint64)n;
+    /* Of two file systems, or of one that does not know it; 0 can be the end or a refusal. */
+    return n >= 0 || errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
+           errno == EPERM;
+}
+
+static gboolean
+write_all(int fd, const char *data, gsize length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, data, length);
+
+        if (n < 0 && errno != EINTR)
+            return FALSE;
+        data += MAX(n, 0);
+        length -= (gsize)MAX(n, 0);
+    }
+    return TRUE;
+}
+
 static gboolean
 copy_bytes(int from, int to)
 {
+    g_autofree char *buffer = g_malloc(COPY_CHUNK);
     guint64 copied = 0;
-    ssize_t n;
+    ssize_t n = 0;
 
     if (ioctl(to, FICLONE, from) == 0)
         return TRUE;
-    while ((n = copy_file_range(from, NULL, to, NULL, PART_MAX, 0)) > 0) {
-        copied += (guint64)n;
-        if (copied > PART_MAX) {
-            errno = EFBIG;
+    if (!copy_in_kernel(from, to, &copied))
+        return FALSE;
+    while (copied <= PART_MAX &&
+           ((n = read(from, buffer, COPY_CHUNK)) > 0 || (n < 0 && errno == EINTR))) {
+        if (n > 0 && !write_all(to, buffer, (gsize)n))
             return FALSE;
-        }
+        copied += (guint64)MAX(n, 0);
     }
-    return n == 0;
+    if (copied > PART_MAX)
+        errno = EFBIG;
+    return n == 0 && copied <= PART_MAX;
 }
 
 /* Copies one file; the descriptor of the copy, or -1 with errno. */

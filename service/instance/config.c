@@ -7,10 +7,12 @@
 
 #include "config-keys.h"
 #include "error.h"
+#include "names.h"
 #include "sizes.h"
 
 #define KATANA_ARGS_MAX 64
 #define KATANA_ARG_BYTES_MAX 4096
+#define SECRET_MIN 8 /* shorter words are not secret, and are in other words */
 #define LABELS_MAX 32
 #define LABEL_KEY_MAX 63
 #define LABEL_VALUE_MAX 256
@@ -183,12 +185,15 @@ check_limits(const KhConfig *config, const KhConfigLimits *limits, GError **erro
 static gboolean
 check_address(const KhConfig *config, GError **error)
 {
+    g_autofree char *shown = kh_text_sanitize(config->rpc_address, 64);
     struct in_addr address;
 
     if (inet_pton(AF_INET, config->rpc_address, &address) == 1)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "rpc-address is not an IPv4 address in dotted form, such as 127.0.0.1");
+                "rpc-address is \"%s\", it must be an IPv4 address in dotted form, such as "
+                "127.0.0.1",
+                shown);
     return FALSE;
 }
 
@@ -462,6 +467,36 @@ kh_config_exposes(GVariant *dict)
             return TRUE;
     }
     return FALSE;
+}
+
+/* Takes @text. */
+static char *
+redact_value(char *text, const char *value)
+{
+    g_autofree char *before = text;
+    g_auto(GStrv) parts = NULL;
+
+    if (strlen(value) < SECRET_MIN || strstr(before, value) == NULL)
+        return g_steal_pointer(&before);
+    parts = g_strsplit(before, value, -1);
+    return g_strjoinv("[redacted]", parts);
+}
+
+char *
+kh_config_redact(const KhConfig *config, const char *text)
+{
+    char *redacted = g_strdup(text);
+
+    for (guint i = 0; config->katana_args[i] != NULL; i++) {
+        const char *arg = config->katana_args[i];
+        const char *value = strchr(arg, '=');
+
+        if (arg[0] != '-')
+            redacted = redact_value(redacted, arg);
+        else if (value != NULL)
+            redacted = redact_value(redacted, value + 1);
+    }
+    return redacted;
 }
 
 char **

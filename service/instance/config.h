@@ -72,6 +72,12 @@ void kh_config_free(KhConfig *config);
  */
 gboolean kh_config_exposes(GVariant *dict);
 
+/*
+ * @text with every value of a Katana argument in it replaced: those of 8 bytes or more,
+ * alone or after a "=". For what comes from a guest and is shown to all. Transfer full.
+ */
+char *kh_config_redact(const KhConfig *config, const char *text);
+
 /* Katana's command line in the guest, one argument per element. Transfer full. */
 char **kh_config_guest_args(const KhConfig *config);
 

@@ -39,19 +39,43 @@ kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
     return g_build_filename(kh_state_dir_get_path(host->state_dir), "instances", record->id, NULL);
 }
 
-/* Without its file system the disk holds nothing: a start that was cut off left it. */
+/* Whether data.raw has an ext2, 3 or 4 file system (magic number at 1024 + 56). */
+static gboolean
+has_file_system(const Preparation *p, int folder)
+{
+    int fd = kh_instance_dir_open_file(folder, KH_FILE_DATA, p->uid, NULL);
+    guint8 magic[2] = {0, 0};
+    gboolean read;
+
+    if (fd < 0)
+        return FALSE;
+    read = pread(fd, magic, sizeof magic, 1024 + 56) == sizeof magic;
+    close(fd);
+    return read && magic[0] == 0x53 && magic[1] == 0xef;
+}
+
+/*
+ * A disk without its file system was left by a start that was cut off, and holds nothing.
+ * One that has it is never made anew, whatever the database says.
+ */
+static gboolean
+make_disk(Preparation *p, int folder, GError **error)
+{
+    if (p->formatted || (p->formatted = has_file_system(p, folder)))
+        return TRUE;
+    if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be made anew: %s",
+                    g_strerror(errno));
+        return FALSE;
+    }
+    return kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error);
+}
+
 static gboolean
 make_files(Preparation *p, int folder, GError **error)
 {
-    if (!p->formatted) {
-        if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT) {
-            g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be made anew: %s",
-                        g_strerror(errno));
-            return FALSE;
-        }
-        if (!kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error))
-            return FALSE;
-    }
+    if (!make_disk(p, folder, error))
+        return FALSE;
     unlinkat(folder, KH_FILE_EXIT_STATUS, 0);
     return kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
 }
@@ -81,20 +105,34 @@ make_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancel
         g_task_return_error(task, error);
 }
 
+/* It must be known that the disk holds something before anything is put there. */
+static void
+finish(GTask *task)
+{
+    Preparation *p = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    if (!p->record->formatted) {
+        p->record->formatted = TRUE;
+        if (!kh_store_update(p->host->store, p->record, &error)) {
+            g_task_return_error(task, error);
+            return;
+        }
+    }
+    g_task_return_boolean(task, TRUE);
+}
+
 static void
 on_formatted(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
-    Preparation *p = g_task_get_task_data(task);
     GError *error = NULL;
 
     kh_crash_point("start:formatted");
-    if (!kh_launcher_format_finish(KH_LAUNCHER(source), result, &error)) {
+    if (kh_launcher_format_finish(KH_LAUNCHER(source), result, &error))
+        finish(task);
+    else
         g_task_return_error(task, error);
-        return;
-    }
-    p->record->formatted = TRUE;
-    g_task_return_boolean(task, TRUE);
 }
 
 static void
@@ -111,7 +149,7 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     if (p->formatted) {
-        g_task_return_boolean(task, TRUE);
+        finish(task);
         return;
     }
     folder = kh_preparation_state_folder(p->host, p->record);

@@ -8,16 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "error.h"
 #include "shim-finder.h"
 #include "shim-protocol.h"
 
 /* Between the shim's start and QEMU's exec there is little to do. */
 #define READY_TIMEOUT_MS 20000
+/* The kernel takes a dead process out of its group a little later. */
+#define REMOVE_INTERVAL_MS 20
+#define REMOVE_TRIES 100
 
 struct _KhDirectLauncher {
     GObject parent_instance;
     char *shim;
+    KhCgroups *cgroups; /* NULL where there are none to be had */
 };
 
 static void kh_direct_launcher_iface_init(KhLauncherInterface *iface);
@@ -29,7 +34,10 @@ G_DEFINE_FINAL_TYPE_WITH_CODE(KhDirectLauncher, kh_direct_launcher, G_TYPE_OBJEC
 static void
 kh_direct_launcher_finalize(GObject *object)
 {
-    g_free(KH_DIRECT_LAUNCHER(object)->shim);
+    KhDirectLauncher *self = KH_DIRECT_LAUNCHER(object);
+
+    g_free(self->shim);
+    g_clear_pointer(&self->cgroups, kh_cgroups_free);
     G_OBJECT_CLASS(kh_direct_launcher_parent_class)->finalize(object);
 }
 
@@ -48,15 +56,19 @@ KhLauncher *
 kh_direct_launcher_new(const char *shim)
 {
     KhDirectLauncher *self = g_object_new(KH_TYPE_DIRECT_LAUNCHER, NULL);
+    g_autoptr(GError) error = NULL;
 
     self->shim = g_strdup(shim);
+    self->cgroups = kh_cgroups_open(&error);
+    if (self->cgroups == NULL)
+        g_message("Memory and CPU limits of machines are not enforced: %s", error->message);
     return KH_LAUNCHER(self);
 }
 
 static gboolean
 enforces_limits(KhLauncher *launcher)
 {
-    return FALSE;
+    return KH_DIRECT_LAUNCHER(launcher)->cgroups != NULL;
 }
 
 /* The shim's own path before its arguments. */
@@ -70,19 +82,81 @@ build_command(KhDirectLauncher *self, const char *const *args)
     return g_strv_builder_end(command);
 }
 
-/* A ^C on the service's terminal is not for the machines. */
+/*
+ * In the new process, before exec: a ^C on the service's terminal is not for the machines,
+ * and "0" puts the process that writes it into the group. Nothing runs outside of it.
+ */
 static void
-leave_session(gpointer data)
+set_up_child(gpointer data)
 {
+    int procs = GPOINTER_TO_INT(data);
+
     setsid();
+    if (procs >= 0 && write(procs, "0", 1) != 1)
+        _exit(KH_SHIM_EXIT_FAILED);
+}
+
+/* One removal of a group. */
+typedef struct {
+    char *id;
+    gboolean oom_kill;
+    guint tries;
+} Removal;
+
+static void
+removal_free(gpointer data)
+{
+    Removal *removal = data;
+
+    g_free(removal->id);
+    g_free(removal);
+}
+
+static gboolean
+on_removal_timer(gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhDirectLauncher *self = g_task_get_source_object(task);
+    Removal *removal = g_task_get_task_data(task);
+    gboolean removed = kh_cgroups_remove(self->cgroups, removal->id);
+
+    if (!removed && ++removal->tries < REMOVE_TRIES) {
+        g_timeout_add(REMOVE_INTERVAL_MS, on_removal_timer, g_steal_pointer(&task));
+        return G_SOURCE_REMOVE;
+    }
+    if (!removed)
+        g_message("The control group of %s still has processes in it", removal->id);
+    g_task_return_boolean(task, removal->oom_kill);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+              gpointer user_data)
+{
+    KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    Removal *removal = g_new0(Removal, 1);
+
+    g_task_set_source_tag(task, release_async);
+    g_task_set_task_data(task, removal, removal_free);
+    removal->id = g_strdup(id);
+    if (self->cgroups == NULL) {
+        g_task_return_boolean(task, FALSE);
+        return;
+    }
+    removal->oom_kill = kh_cgroups_had_oom_kill(self->cgroups, id);
+    on_removal_timer(g_steal_pointer(&task));
 }
 
 /* One launch that waits for the ready line. */
 typedef struct {
+    GSubprocess *shim;
     GInputStream *pipe;
     GCancellable *cancellable;
     guint timer;
     gboolean timed_out;
+    GError *error; /* while a shim that came to nothing is being ended */
     char line[KH_SHIM_LINE_MAX + 1];
 } Waiting;
 
@@ -92,8 +166,10 @@ waiting_free(gpointer data)
     Waiting *waiting = data;
 
     g_clear_handle_id(&waiting->timer, g_source_remove);
+    g_clear_object(&waiting->shim);
     g_clear_object(&waiting->pipe);
     g_clear_object(&waiting->cancellable);
+    g_clear_error(&waiting->error);
     g_free(waiting);
 }
 
@@ -109,24 +185,43 @@ on_ready_timeout(gpointer data)
 }
 
 static void
+on_shim_gone(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Waiting *waiting = g_task_get_task_data(task);
+
+    g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
+    g_task_return_error(task, g_steal_pointer(&waiting->error));
+}
+
+/* Nothing may be left of a machine that is said not to run: QEMU ends with its shim. */
+static void
+end_shim(GTask *task)
+{
+    Waiting *waiting = g_task_get_task_data(task);
+
+    g_subprocess_force_exit(waiting->shim);
+    g_subprocess_wait_async(waiting->shim, NULL, on_shim_gone, g_object_ref(task));
+}
+
+static void
 on_ready(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     Waiting *waiting = g_task_get_task_data(task);
-    GError *error = NULL;
     KhVm *vm = NULL;
 
     g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, NULL, NULL);
     g_clear_handle_id(&waiting->timer, g_source_remove);
     if (waiting->timed_out)
-        error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
-                            "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
+        g_set_error(&waiting->error, KH_ERROR, KH_ERROR_TIMED_OUT,
+                    "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
     else
-        vm = kh_launcher_read_ready_line(waiting->line, &error);
+        vm = kh_launcher_read_ready_line(waiting->line, &waiting->error);
     if (vm != NULL)
         g_task_return_pointer(task, vm, g_object_unref);
     else
-        g_task_return_error(task, error);
+        end_shim(task);
 }
 
 /* Reaps the shim whenever it ends. */
@@ -136,28 +231,53 @@ on_shim_reaped(GObject *source, GAsyncResult *result, gpointer data)
     g_subprocess_wait_finish(G_SUBPROCESS(source), result, NULL);
 }
 
-/* Starts the shim; the read end of the ready pipe, or -1. */
-static int
-spawn_shim(char **args, GError **error)
+/*
+ * Starts the shim in a control group (-1: none), transfer full; @ready is the read end of
+ * the ready pipe.
+ */
+static GSubprocess *
+spawn_shim(char **args, int procs, int *ready, GError **error)
 {
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
     g_autoptr(GSubprocess) shim = NULL;
     int pipe[2];
 
     if (!g_unix_open_pipe(pipe, FD_CLOEXEC, error))
-        return -1;
+        return NULL;
     g_subprocess_launcher_take_fd(launcher, pipe[1], KH_SHIM_FD_READY);
     /* systemd's socket is for the service's own notes. */
     g_subprocess_launcher_unsetenv(launcher, "NOTIFY_SOCKET");
-    g_subprocess_launcher_set_child_setup(launcher, leave_session, NULL, NULL);
+    g_subprocess_launcher_set_child_setup(launcher, set_up_child, GINT_TO_POINTER(procs), NULL);
     shim = g_subprocess_launcher_spawnv(launcher, (const char *const *)args, error);
     g_subprocess_launcher_close(launcher);
     if (shim == NULL) {
         close(pipe[0]);
-        return -1;
+        return NULL;
     }
     g_subprocess_wait_async(shim, NULL, on_shim_reaped, NULL);
-    return pipe[0];
+    *ready = pipe[0];
+    return g_steal_pointer(&shim);
+}
+
+/* The same in a group of the machine's own, where there can be one. */
+static GSubprocess *
+spawn_machine(KhDirectLauncher *self, const KhLaunch *launch, int *ready, GError **error)
+{
+    g_auto(GStrv) args = kh_launcher_build_run_args(launch, KH_SHIM_FD_READY);
+    g_auto(GStrv) command = build_command(self, (const char *const *)args);
+    GSubprocess *shim;
+    int procs = -1;
+
+    if (self->cgroups != NULL) {
+        procs = kh_cgroups_create(self->cgroups, launch->id, launch->memory_max, launch->cpu_quota,
+                                  error);
+        if (procs < 0)
+            return NULL;
+    }
+    shim = spawn_shim(command, procs, ready, error);
+    if (procs >= 0)
+        close(procs);
+    return shim;
 }
 
 static void
@@ -166,19 +286,18 @@ launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback c
 {
     KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
-    g_auto(GStrv) args = kh_launcher_build_run_args(launch, KH_SHIM_FD_READY);
-    g_auto(GStrv) command = build_command(self, (const char *const *)args);
     Waiting *waiting = g_new0(Waiting, 1);
     GError *error = NULL;
-    int fd = spawn_shim(command, &error);
+    int ready = -1;
 
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, waiting, waiting_free);
-    if (fd < 0) {
+    waiting->shim = spawn_machine(self, launch, &ready, &error);
+    if (waiting->shim == NULL) {
         g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, self->shim));
         return;
     }
-    waiting->pipe = g_unix_input_stream_new(fd, TRUE);
+    waiting->pipe = g_unix_input_stream_new(ready, TRUE);
     waiting->cancellable = g_cancellable_new();
     waiting->timer = g_timeout_add(READY_TIMEOUT_MS, on_ready_timeout, waiting);
     g_input_stream_read_all_async(waiting->pipe, waiting->line, KH_SHIM_LINE_MAX,
@@ -208,16 +327,6 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
         g_task_return_error(task, error);
 }
 
-static void
-release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
-              gpointer user_data)
-{
-    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
-
-    g_task_set_source_tag(task, release_async);
-    g_task_return_boolean(task, FALSE);
-}
-
 static gboolean
 release_finish(KhLauncher *launcher, GAsyncResult *result)
 {
@@ -227,6 +336,11 @@ release_finish(KhLauncher *launcher, GAsyncResult *result)
 static void
 set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
 {
+    KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
+    g_autoptr(GError) error = NULL;
+
+    if (self->cgroups != NULL && !kh_cgroups_set_cpu_quota(self->cgroups, id, percent, &error))
+        g_warning("%s", error->message);
 }
 
 static void

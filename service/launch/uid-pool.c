@@ -100,29 +100,6 @@ check_mapped(const KhUidRange *range, GError **error)
     return FALSE;
 }
 
-KhUidPool *
-kh_uid_pool_new(KhStore *store, const KhUidRange *range, const char *lock_folder, const char *owner,
-                GError **error)
-{
-    g_autoptr(KhUidPool) self = g_object_new(KH_TYPE_UID_POOL, NULL);
-    g_autofree char *parent = g_path_get_dirname(lock_folder);
-
-    if (!check_mapped(range, error))
-        return NULL;
-    g_mkdir_with_parents(parent, 0711);
-    g_mkdir_with_parents(lock_folder, 0700);
-    self->folder_fd = open(lock_folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (self->folder_fd < 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be opened: %s", lock_folder,
-                    g_strerror(errno));
-        return NULL;
-    }
-    self->store = g_object_ref(store);
-    self->range = *range;
-    self->owner = g_strdup(owner);
-    return g_steal_pointer(&self);
-}
-
 /* The four uids of a process, from the line "Uid:" of its status (proc(5)). */
 static void
 add_uids_of(GHashTable *uids, const char *pid)
@@ -301,4 +278,46 @@ kh_uid_pool_drop_leaked(KhUidPool *self)
             g_hash_table_add(in_use, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
     while (rows != NULL && dir != NULL && (name = g_dir_read_name(dir)) != NULL)
         drop_if_leaked(self, name, in_use);
+}
+
+/*
+ * The claims of a boot are gone with it: what the database holds is claimed before another
+ * service can take it.
+ */
+static void
+claim_again(KhUidPool *self)
+{
+    g_autoptr(GArray) rows = kh_store_uids(self->store, NULL);
+
+    for (guint i = 0; rows != NULL && i < rows->len; i++) {
+        KhUidRow row = g_array_index(rows, KhUidRow, i);
+        g_autoptr(GError) error = NULL;
+
+        if (row.in_use && !kh_uid_pool_confirm(self, row.uid, &error))
+            g_warning("An instance cannot be started: %s", error->message);
+    }
+}
+
+KhUidPool *
+kh_uid_pool_new(KhStore *store, const KhUidRange *range, const char *lock_folder, const char *owner,
+                GError **error)
+{
+    g_autoptr(KhUidPool) self = g_object_new(KH_TYPE_UID_POOL, NULL);
+    g_autofree char *parent = g_path_get_dirname(lock_folder);
+
+    if (!check_mapped(range, error))
+        return NULL;
+    g_mkdir_with_parents(parent, 0711);
+    g_mkdir_with_parents(lock_folder, 0700);
+    self->folder_fd = open(lock_folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (self->folder_fd < 0) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be opened: %s", lock_folder,
+                    g_strerror(errno));
+        return NULL;
+    }
+    self->store = g_object_ref(store);
+    self->range = *range;
+    self->owner = g_strdup(owner);
+    claim_again(self);
+    return g_steal_pointer(&self);
 }

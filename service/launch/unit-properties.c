@@ -227,7 +227,7 @@ kh_unit_properties_of_tool(const char *shim, const char *const *args)
     add_string(&b, "SyslogIdentifier", "katana-tool");
     add_life(&b, "oneshot", KH_UNIT_TOOL_TIMEOUT, 5);
     add_command(&b, shim, args);
-    add_sandbox(&b, g_strv_contains(args, "--probe-kvm"));
+    add_sandbox(&b, g_str_equal(args[0], "--probe-kvm"));
     add_folders(&b, paths, G_N_ELEMENTS(paths));
     add_strings(&b, "ReadWritePaths", writable);
     return g_variant_builder_end(&b);

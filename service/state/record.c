@@ -24,6 +24,7 @@ kh_record_free(KhRecord *record)
         return;
     g_free(record->id);
     g_free(record->name);
+    g_free(record->damage);
     kh_config_free(record->config);
     kh_config_free(record->pending);
     g_free(record->reason);

@@ -24,6 +24,8 @@ typedef struct {
     guint32 owner_uid;
     gint64 vm_uid; /* the uid its QEMU runs as; -1: the service's own */
 
+    char *damage; /* why its row could not be understood; NULL when it could */
+
     KhState state;
     char *reason;        /* never NULL */
     char *error_name;    /* never NULL; "" when there is none */

@@ -41,6 +41,9 @@ static const char *const migrations[] = {
     NULL,
 };
 
+/* Nobody else writes here; a reader's lock is soon over, and the main loop waits for it. */
+#define BUSY_MS 200
+
 struct _KhStore {
     GObject parent_instance;
     sqlite3 *db;
@@ -146,7 +149,7 @@ set_up(KhStore *self, const char *path, GError **error)
     g_autofree char *copy = NULL;
     gint64 version;
 
-    sqlite3_busy_timeout(self->db, 2000);
+    sqlite3_busy_timeout(self->db, BUSY_MS);
     if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
         return FALSE;
     copy = g_strdup_printf("%s.before-%u", path, (guint)G_N_ELEMENTS(migrations) - 1);
@@ -154,7 +157,7 @@ set_up(KhStore *self, const char *path, GError **error)
            run_pragma(self, "PRAGMA foreign_keys=ON", error) &&
            run_pragma(self, "PRAGMA trusted_schema=OFF", error) &&
            kh_sql_migrate(self->db, migrations, copy, error) &&
-           run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL", error);
+           run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error);
 }
 
 KhStore *
@@ -246,21 +249,57 @@ read_configs(KhRecord *record, sqlite3_stmt *row, GError **error)
     return record->pending != NULL;
 }
 
-static KhRecord *
-read_record(sqlite3_stmt *row, GError **error)
+static gboolean
+read_state(KhRecord *record, sqlite3_stmt *row, GError **error)
 {
-    g_autoptr(KhRecord) record = kh_record_new();
     g_autofree char *state = text_at(row, 5);
+
+    if (kh_state_from_name(state, &record->state))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "unknown state \"%s\"", state);
+    return FALSE;
+}
+
+static guint16
+port_of(KhStore *self, const char *id)
+{
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, NULL, "SELECT min(port) FROM ports WHERE instance_id=?", "s", id);
+
+    return row != NULL && sqlite3_step(row) == SQLITE_ROW ? (guint16)sqlite3_column_int(row, 0) : 0;
+}
+
+/*
+ * Of a row that cannot be understood what is left is shown, so that it can be deleted: it
+ * holds a name, a port, a uid and files. It is never written to.
+ */
+static void
+take_damaged(KhStore *self, KhRecord *record, const GError *reason)
+{
+    g_autoptr(KhConfig) defaults = kh_config_from_text("@a{sv} {}", NULL);
+    g_autofree char *shown = kh_text_sanitize(reason->message, 200);
+
+    g_warning("The database's row %s is damaged: %s", record->id, shown);
+    record->damage = g_steal_pointer(&shown);
+    kh_config_free(record->config);
+    g_clear_pointer(&record->pending, kh_config_free);
+    record->config =
+        kh_config_with(defaults, "rpc-port", g_variant_new_uint16(port_of(self, record->id)));
+}
+
+static KhRecord *
+read_record(KhStore *self, sqlite3_stmt *row)
+{
+    KhRecord *record = kh_record_new();
+    g_autoptr(GError) error = NULL;
 
     read_texts(record, row);
     read_numbers(record, row);
-    if (!read_configs(record, row, error))
-        return NULL;
-    if (!kh_state_from_name(state, &record->state)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "unknown state \"%s\"", state);
-        return NULL;
-    }
-    return g_steal_pointer(&record);
+    /* Should its state be the damage: a machine that may live is looked for. */
+    record->state = record->shim.pid > 0 ? KH_STATE_RUNNING : KH_STATE_FAILED;
+    if (!read_state(record, row, &error) || !read_configs(record, row, &error))
+        take_damaged(self, record, error);
+    return record;
 }
 
 GPtrArray *
@@ -276,16 +315,8 @@ kh_store_load(KhStore *self, GError **error)
 
     if (row == NULL)
         return NULL;
-    while (kh_sql_next(self->db, row, &failure)) {
-        g_autoptr(GError) reason = NULL;
-        KhRecord *record = read_record(row, &reason);
-
-        if (record != NULL)
-            g_ptr_array_add(records, record);
-        else
-            g_warning("The database's row %s is left out: %s",
-                      (const char *)sqlite3_column_text(row, 0), reason->message);
-    }
+    while (kh_sql_next(self->db, row, &failure))
+        g_ptr_array_add(records, read_record(self, row));
     if (failure != NULL) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
@@ -315,6 +346,8 @@ update_row(KhStore *self, const KhRecord *r, GError **error)
     g_autofree char *config = kh_config_to_text(r->config);
     g_autofree char *pending = pending_text(r);
 
+    if (r->damage != NULL)
+        return TRUE;
     return kh_sql_run(
         self->db, error,
         "UPDATE instances SET name=?, config=?, image=?, state=?, reason=?, error_name=?,"

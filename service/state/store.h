@@ -26,8 +26,8 @@ G_DECLARE_FINAL_TYPE(KhStore, kh_store, KH, STORE, GObject)
 KhStore *kh_store_open(const char *path, GError **error);
 
 /*
- * Every instance, oldest first: GPtrArray of KhRecord, transfer full. A row that cannot
- * be understood is left out with a warning.
+ * Every instance, oldest first: GPtrArray of KhRecord, transfer full. Of a row that
+ * cannot be understood there is what is left, and "damage".
  */
 GPtrArray *kh_store_load(KhStore *self, GError **error);
 

@@ -65,15 +65,25 @@ def numbers():
 
 def ports():
     """a port that is taken is exit code 4; the next free one is chosen by itself"""
-    with World("--port-range", "15050-15069") as world, \
-            socket.create_server(("127.0.0.1", 15050)):
+    with World() as world, socket.create_server(("127.0.0.1", world.ports[0])):
+        first, second = map(str, world.ports[:2])
         world.start()
-        assert_cli(world, 4, "15050", "create", "x", "--port", "15050")
+        assert_cli(world, 4, first, "create", "x", "--port", first)
         tap.equal(world.list(), [], "list")
         world.create("first")
-        tap.equal(world.show("first")["rpc_port"], 15051, "the lowest free port")
-        assert_cli(world, 4, "15051", "create", "x", "--port", "15051")
+        tap.equal(world.show("first")["rpc_port"], int(second), "the lowest free port")
+        assert_cli(world, 4, second, "create", "x", "--port", second)
         assert_cli(world, 4, "first", "create", "first")
+
+
+def own_ports():
+    """two worlds at once give out ports of their own"""
+    with World() as one, World() as two:
+        for world in (one, two):
+            world.start()
+            world.create("x")
+            tap.check(world.show("x")["rpc_port"] in world.ports, f"not of {world.ports}")
+        tap.check(not set(one.ports) & set(two.ports), f"{one.ports} and {two.ports}")
 
 
 def config_keys():
@@ -104,6 +114,23 @@ def config_keys():
             except Failed as error:
                 tap.equal(error.name, "InvalidArgument", error.message)
         tap.equal(snapshot(world), before, "nothing has changed")
+
+
+def listed_properties():
+    """ListInstances takes each property once: nobody makes an answer longer than the whole list"""
+    with World() as world:
+        world.start()
+        world.create("x")
+        found = world.call(MANAGER, "Manager.ListInstances", "['State', 'Name']", "{}")
+        tap.check("'created'" in found and "'x'" in found and "Id" not in found, found)
+        for asked, says in ((["State", "Name", "State"], "State"), (["State"] * 10000, "State"),
+                            (["Nonsense"], "Nonsense")):
+            try:
+                world.call(MANAGER, "Manager.ListInstances", str(asked), "{}")
+                raise AssertionError(f"{asked[:3]} was accepted")
+            except Failed as error:
+                tap.equal(error.name, "InvalidArgument", error.message)
+                tap.check(says in error.message, error.message)
 
 
 def missing_qemu():
@@ -256,6 +283,7 @@ def schema():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([names, numbers, ports, config_keys, missing_qemu, settings,
+    sys.exit(tap.run([names, numbers, ports, own_ports, config_keys, listed_properties,
+                      missing_qemu, settings,
                       foreign_databases, exit_codes, options_anywhere, secrets, portable_command,
                       schema]))

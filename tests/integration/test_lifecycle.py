@@ -173,10 +173,11 @@ def shim_without_service():
         os.kill(int(status_of(pid)["PPid"][0]), signal.SIGTERM)
         wait_dead(pid)
         tap.eventually((folder / "exit-status").exists, 5, "exit-status")
-        tap.equal((folder / "exit-status").read_text(), "exited 0\n", "exit status")
+        tap.equal((folder / "exit-status").read_text(), "exited 0 stopped\n", "exit status")
         tap.check("Teardown" in (folder / "serial.log").read_text(), "the guest was told")
         world.start()
-        tap.equal(world.show("demo")["main_pid"], 0, "MainPid")
+        shown = world.wait_state("demo", "stopped")
+        tap.equal((shown["main_pid"], shown["stop_result"]), (0, "graceful"), "the stop")
 
 
 def endings():
@@ -195,6 +196,28 @@ def endings():
             tap.equal((shown["state"], shown["main_pid"]), ("failed", 0), str(words))
             tap.equal(shown["last_error"]["name"], f"{NAME}.Error.{error}", str(words))
             world.call(path, "Instance.Delete", "{}")
+
+
+def echoed_secret():
+    """what a guest repeats of Katana's arguments reaches no property, error or journal line"""
+    secret = "0xDEADBEEFCAFE1234"
+    with World() as world:
+        world.start()
+        path = world.create("x", args("--fake.fatal", secret))
+        message = refused("GuestFailed",
+                          lambda: world.call(path, "Instance.Start", "{}", timeout=30))
+        tap.check("[redacted]" in message.split("; its log ends")[0], message)
+        everything = json.dumps(world.show("x")) + world.journal()
+        tap.check(secret not in everything, everything)
+
+
+def stolen_port():
+    """a port that is taken just before QEMU wants it is told as such"""
+    with World() as world:
+        world.start()
+        path = world.create("x", args("--fake.port-in-use"))
+        message = refused("PortUnavailable", lambda: world.start_instance(path))
+        tap.check(str(world.show("x")["rpc_port"]) in message, message)
 
 
 def katana_ends():
@@ -401,7 +424,7 @@ def odd_state_folder():
 
 if __name__ == "__main__":
     sys.exit(tap.run([session_bus, system_bus, introspection, killed_qemu, killed_shim,
-                      killed_service, shim_without_service, endings, katana_ends,
+                      killed_service, shim_without_service, endings, echoed_secret, stolen_port, katana_ends,
                       start_times_out, stubborn_guest, stop_while_starting, joins, keep_data,
                       twenty_creates, failing_create, rebuilt_components, spam, lost_bus,
                       second_service, odd_state_folder]))

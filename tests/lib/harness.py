@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +21,8 @@ import tap
 
 BUILD = pathlib.Path(os.environ.get("KH_BUILD", "build")).resolve()
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+# Below what the kernel gives to outgoing connections, away from the service's own default.
+PORTS = range(20000, 32000, 200)
 NAME = "org.katana.Hypervisor"
 MANAGER = "/org/katana/Hypervisor/Manager"
 
@@ -59,6 +62,20 @@ def components():
     return output
 
 
+def lock_ports():
+    """A slice of PORTS for one world: its lock and the range. The lock is a socket's name, which
+    is as wide as ports are (this network namespace) and goes with the process that has it."""
+    for first in PORTS:
+        lock = socket.socket(socket.AF_UNIX)
+        try:
+            lock.bind(f"\0kh-test-ports-{first}")
+        except OSError:
+            lock.close()
+            continue
+        return lock, range(first, first + PORTS.step)
+    raise AssertionError("every slice of ports is in use by a test")
+
+
 class Failed(Exception):
     """A bus error: .name without the prefix, and the message."""
 
@@ -75,7 +92,9 @@ class World:
     def __init__(self, *options, session=True, fake=True, components=None, user=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kh-test-"))
         self.folder.chmod(0o711)
-        self.session, self.user, self.options = session, user, list(options)
+        self.lock, self.ports = lock_ports()
+        self.session, self.user = session, user
+        self.options = ["--port-range", f"{self.ports[0]}-{self.ports[-1]}", *options]
         self.children = []
         self.service = None
         self.set_places()
@@ -231,6 +250,7 @@ class World:
             if child.poll() is None:
                 child.terminate()
                 child.wait(20)
+        self.lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

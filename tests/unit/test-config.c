@@ -137,6 +137,19 @@ changes(void)
     g_assert_cmpstr(rest, ==, "vcpus");
 }
 
+/* No value of an argument is left in what a guest says; options and short words are. */
+static void
+redaction(void)
+{
+    g_autoptr(KhConfig) config = parse("{'katana-args': <['--key', '0xDEADBEEF01', "
+                                       "'--prover=secret-of-it', 'no']>}",
+                                       NULL);
+    g_autofree char *text =
+        kh_config_redact(config, "no --key 0xDEADBEEF01, 0xDEADBEEF01; secret-of-it");
+
+    g_assert_cmpstr(text, ==, "no --key [redacted], [redacted]; [redacted]");
+}
+
 /* A key given twice in a change is refused, not taken once. */
 static void
 change_twice(void)
@@ -190,6 +203,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/guest-args", guest_args);
     g_test_add_func("/config/text", text_round_trip);
     g_test_add_func("/config/changes", changes);
+    g_test_add_func("/config/redaction", redaction);
     g_test_add_func("/config/change-twice", change_twice);
     g_test_add_func("/config/exposure", exposure);
     return g_test_run();

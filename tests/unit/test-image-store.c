@@ -123,6 +123,47 @@ imports_once(Fixture *f, gconstpointer data)
     g_assert_true(verify(f, first, NULL));
 }
 
+/* A new folder on another file system than @path; NULL where there is none. */
+static char *
+make_elsewhere(const char *path)
+{
+    g_autofree char *made = g_strdup("/dev/shm/kh-image-XXXXXX");
+    struct stat here, there;
+
+    if (g_mkdtemp(made) == NULL)
+        return NULL;
+    if (g_stat(path, &here) == 0 && g_stat(made, &there) == 0 && here.st_dev != there.st_dev)
+        return g_steal_pointer(&made);
+    g_rmdir(made);
+    return NULL;
+}
+
+static void
+from_another_file_system(Fixture *f, gconstpointer data)
+{
+    char *elsewhere = make_elsewhere(f->images);
+    g_autofree char *text = g_strnfill(3 * 1024 * 1024 + 5, 'k');
+    g_autofree char *sha256 = NULL, *id = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (elsewhere == NULL) {
+        g_test_skip("/dev/shm is no other file system than the temporary folder's");
+        return;
+    }
+    g_free(f->source);
+    f->source = elsewhere;
+    text[1000000] = 'x';
+    sha256 = kh_hash_text(text);
+    write_part(f, "vmlinuz", text);
+    write_part(f, "initrd.img", "initrd");
+    id = import(f, &error);
+    kh_instance_dir_remove(-1, elsewhere, NULL, NULL);
+    g_assert_no_error(error);
+    g_assert_cmpstr(kh_image_part(kh_image_store_find(f->store, id), "vmlinuz")->sha256, ==,
+                    sha256);
+    g_assert_true(verify(f, id, NULL));
+}
+
 static void
 a_change_is_another_image(Fixture *f, gconstpointer data)
 {
@@ -202,6 +243,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/image/hash", hashes);
     ADD("/image/import", imports_once);
+    ADD("/image/other-file-system", from_another_file_system);
     ADD("/image/change", a_change_is_another_image);
     ADD("/image/missing", missing_parts);
     ADD("/image/tampering", tampering);

@@ -195,13 +195,15 @@ refuses_the_future(Fixture *f, gconstpointer data)
     assert_refused(f, "999");
 }
 
+/* A damaged row hides no other, can be told of and deleted, and is not written over. */
 static void
-leaves_out_a_broken_row(Fixture *f, gconstpointer data)
+shows_a_damaged_row(Fixture *f, gconstpointer data)
 {
     g_autoptr(KhStore) store = open_store(f);
-    g_autoptr(KhRecord) first = record_of("id1", "one", 5050, -1);
+    g_autoptr(KhRecord) first = record_of("id1", "one", 5050, 1000);
     g_autoptr(KhRecord) second = record_of("id2", "two", 5051, -1);
-    g_autoptr(GPtrArray) loaded = NULL;
+    g_autoptr(GPtrArray) loaded = NULL, again = NULL;
+    KhRecord *damaged;
 
     g_assert_true(kh_store_insert(store, first, NULL));
     g_assert_true(kh_store_insert(store, second, NULL));
@@ -209,8 +211,78 @@ leaves_out_a_broken_row(Fixture *f, gconstpointer data)
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*id1*");
     loaded = kh_store_load(store, NULL);
     g_test_assert_expected_messages();
+    g_assert_cmpuint(loaded->len, ==, 2);
+    g_assert_null(((KhRecord *)loaded->pdata[1])->damage);
+    damaged = loaded->pdata[0];
+    g_assert_nonnull(damaged->damage);
+    g_assert_cmpstr(damaged->name, ==, "one");
+    g_assert_cmpuint(damaged->config->rpc_port, ==, 5050);
+    g_assert_cmpint(damaged->vm_uid, ==, 1000);
+
+    damaged->state = KH_STATE_DELETING;
+    g_assert_true(kh_store_update(store, damaged, NULL));
+    run_sql(f, "UPDATE instances SET state='odd' WHERE id='id2' AND config <> ''");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*id1*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*id2*");
+    again = kh_store_load(store, NULL);
+    g_test_assert_expected_messages();
+    g_assert_cmpint(((KhRecord *)again->pdata[0])->state, ==, KH_STATE_CREATED);
+    g_assert_cmpint(((KhRecord *)again->pdata[1])->state, ==, KH_STATE_FAILED);
+    g_assert_true(kh_store_remove(store, "id1", NULL));
+}
+
+/* The ports of a row are those of both its configurations, or nothing has changed. */
+static void
+reconfigures(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) first = record_of("id1", "one", 5050, -1);
+    g_autoptr(KhRecord) second = record_of("id2", "two", 5051, -1);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) loaded = NULL;
+
+    g_assert_true(kh_store_insert(store, first, NULL));
+    g_assert_true(kh_store_insert(store, second, NULL));
+    first->pending = kh_config_with(first->config, "rpc-port", g_variant_new_uint16(5060));
+    g_assert_true(kh_store_reconfigure(store, first, NULL));
+    g_assert_true(kh_store_has_port(store, 5050) && kh_store_has_port(store, 5060));
+    loaded = kh_store_load(store, NULL);
+    g_assert_cmpuint(((KhRecord *)loaded->pdata[0])->pending->rpc_port, ==, 5060);
+
+    second->pending = kh_config_with(second->config, "rpc-port", g_variant_new_uint16(5060));
+    g_assert_false(kh_store_reconfigure(store, second, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
+
+    kh_config_free(first->config);
+    first->config = g_steal_pointer(&first->pending);
+    g_assert_true(kh_store_reconfigure(store, first, NULL));
+    g_assert_false(kh_store_has_port(store, 5050));
+}
+
+/* The database of a release before this one, as its own program has left it. */
+static void
+migrates_the_first_version(Fixture *f, gconstpointer data)
+{
+    g_autofree char *copy = g_strconcat(f->path, ".before-2", NULL);
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
+    g_autoptr(GPtrArray) loaded = NULL;
+
+    g_assert_true(kh_store_insert(store, record, NULL));
+    g_clear_object(&store);
+    run_sql(f, "ALTER TABLE instances DROP COLUMN pending;"
+               "ALTER TABLE instances DROP COLUMN keep_data;"
+               "ALTER TABLE instances DROP COLUMN stop_result;"
+               "ALTER TABLE instances DROP COLUMN stopped_in;"
+               "ALTER TABLE instances DROP COLUMN restart_count;"
+               "ALTER TABLE instances DROP COLUMN restart_usec;"
+               "UPDATE instances SET image='feed'; PRAGMA user_version=1");
+    store = open_store(f);
+    g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
+    loaded = kh_store_load(store, NULL);
     g_assert_cmpuint(loaded->len, ==, 1);
-    g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->name, ==, "two");
+    g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->config->image, ==, "feed");
+    g_assert_null(((KhRecord *)loaded->pdata[0])->pending);
 }
 
 static void
@@ -265,7 +337,9 @@ main(int argc, char **argv)
     ADD("/store/foreign", refuses_foreign);
     ADD("/store/no-database", refuses_no_database);
     ADD("/store/future", refuses_the_future);
-    ADD("/store/broken-row", leaves_out_a_broken_row);
+    ADD("/store/damaged", shows_a_damaged_row);
+    ADD("/store/reconfigure", reconfigures);
+    ADD("/store/migrate-first", migrates_the_first_version);
     ADD("/store/migrate", migrates);
     ADD("/store/settings", settings);
     return g_test_run();

@@ -151,6 +151,35 @@ confirmed_after_reboot(Fixture *f, gconstpointer data)
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
 }
 
+/* A service claims what its database holds before another one can take it. */
+static void
+claimed_again_at_start(Fixture *f, gconstpointer data)
+{
+    guint32 uid = claim(f, 0);
+    g_autofree char *name = g_strdup_printf("%u", uid);
+    g_autofree char *lock = g_build_filename(f->locks, name, NULL);
+
+    insert(f, 0, "a", 5050, uid);
+    g_assert_cmpint(g_unlink(lock), ==, 0);
+    g_clear_object(&f->pools[0]);
+    g_clear_object(&f->stores[0]);
+    add_service(f, 0);
+    g_assert_cmpuint(claim(f, 1), !=, uid);
+}
+
+/* A claim that never got its row is dropped, another service's is not. */
+static void
+leaked_claims(Fixture *f, gconstpointer data)
+{
+    guint32 leaked = claim(f, 0), kept = claim(f, 0), foreign = claim(f, 1);
+
+    insert(f, 0, "a", 5050, kept);
+    kh_uid_pool_drop_leaked(f->pools[0]);
+    g_assert_true(kh_uid_pool_confirm(f->pools[1], leaked, NULL));
+    g_assert_false(kh_uid_pool_confirm(f->pools[1], kept, NULL));
+    g_assert_true(kh_uid_pool_confirm(f->pools[1], foreign, NULL));
+}
+
 /* A lock that is a link is nobody's, and what it points at stays. */
 static void
 planted_locks(Fixture *f, gconstpointer data)
@@ -203,6 +232,8 @@ main(int argc, char **argv)
     ADD("/uids/never-shared", never_shared);
     ADD("/uids/longest-free", longest_free_first);
     ADD("/uids/reboot", confirmed_after_reboot);
+    ADD("/uids/start", claimed_again_at_start);
+    ADD("/uids/leaked", leaked_claims);
     ADD("/uids/planted", planted_locks);
     ADD("/uids/running", running_uids_are_skipped);
     g_test_add_func("/uids/ranges", ranges);

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is asked of an instance; see instance.h. Each operation asks the state table, then
+ * begins what instance.c carries through, and waits for it with the call.
+ */
+#include "crash-point.h"
+#include "error.h"
+#include "instance-private.h"
+
+static gboolean
+needs_configuration(KhOperation operation)
+{
+    return operation == KH_OPERATION_START || operation == KH_OPERATION_RESTART ||
+           operation == KH_OPERATION_CONFIGURE;
+}
+
+KhVerdict
+kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
+{
+    KhVerdict verdict = kh_state_table_verdict(self->record->state, operation);
+
+    if (self->gone) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "\"%s\" has been deleted",
+                    self->record->name);
+        return KH_VERDICT_REFUSE;
+    }
+    /* A stop ends the wait for an automatic restart. */
+    if (self->restart_timer != 0 &&
+        (operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL))
+        return KH_VERDICT_ALLOW;
+    if (verdict == KH_VERDICT_REFUSE) {
+        kh_state_table_explain(self->record->name, self->record->state, operation, error);
+    } else if (self->record->damage != NULL && needs_configuration(operation)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The database's row of \"%s\" is damaged (%s); it can only be stopped and "
+                    "deleted",
+                    self->record->name, self->record->damage);
+        return KH_VERDICT_REFUSE;
+    }
+    return verdict;
+}
+
+/* Answers what the table has already decided; TRUE when @task (taken then) is done. */
+static gboolean
+decided(KhInstance *self, KhOperation operation, GTask *task)
+{
+    GError *error = NULL;
+    KhVerdict verdict = kh_instance_check(self, operation, &error);
+
+    if (verdict == KH_VERDICT_ALLOW || verdict == KH_VERDICT_JOIN)
+        return FALSE;
+    if (verdict == KH_VERDICT_NOTHING)
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+    g_object_unref(task);
+    return TRUE;
+}
+
+/* @task (taken) waits until RPC has answered. */
+static void
+wait_for_ready(KhInstance *self, GTask *task, gint64 timeout_usec)
+{
+    g_autofree char *late =
+        g_strdup_printf("\"%s\" has not answered within %.3g s; it goes on starting: wait for it, "
+                        "read its log, or stop it",
+                        self->record->name, (double)timeout_usec / G_USEC_PER_SEC);
+
+    kh_waiters_add(self->starters, task, timeout_usec, late);
+}
+
+/* An operator wants it to run. */
+static void
+forgive(KhInstance *self)
+{
+    kh_backoff_reset(&self->backoff);
+    self->record->restart_count = 0;
+    kh_instance_replace(&self->record->stopped_in, "");
+}
+
+void
+kh_instance_start_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
+                        gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, kh_instance_start_async);
+    if (decided(self, KH_OPERATION_START, task))
+        return;
+    wait_for_ready(self, task, timeout_usec);
+    if (self->record->state == KH_STATE_STARTING)
+        return;
+    forgive(self);
+    kh_instance_begin(self, FALSE);
+}
+
+/* The graceful step and quit share what a caller gives; by default quit has its own time. */
+static void
+stop_run(KhInstance *self, const KhStop *how)
+{
+    guint total = (guint)(how->timeout_usec / 1000);
+    guint quit = MIN(KH_RUN_QUIT_MS, total / 2);
+
+    if (how->kill)
+        kh_run_kill(self->run);
+    else if (total == 0)
+        kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
+    else
+        kh_run_stop(self->run, total - quit, quit);
+}
+
+static void
+begin_stop(KhInstance *self, const KhStop *how)
+{
+    if (self->record->state != KH_STATE_STOPPING)
+        kh_instance_set_state(self, KH_STATE_STOPPING, "");
+    kh_crash_point("stop:intended");
+    kh_instance_report(self, "stopping the guest", 0.1);
+    if (self->run != NULL)
+        stop_run(self, how);
+    else if (self->beginning != NULL)
+        g_cancellable_cancel(self->beginning);
+    kh_crash_point("stop:told");
+}
+
+/* How long a stop may take, its last resort included. */
+static gint64
+stop_budget(KhInstance *self, const KhStop *how)
+{
+    gint64 steps = ((gint64)kh_instance_default_stop_ms(self) + KH_RUN_QUIT_MS) * 1000;
+
+    return (how->timeout_usec > 0 ? how->timeout_usec : steps) + KH_RUN_KILL_MS * 1000;
+}
+
+static void
+wait_for_stop(KhInstance *self, GTask *task, const KhStop *how)
+{
+    g_autofree char *late = g_strdup_printf(
+        "QEMU of \"%s\" has outlived its kill; a device or a file system may be stuck",
+        self->record->name);
+
+    kh_waiters_add(self->stoppers, task, stop_budget(self, how), late);
+}
+
+void
+kh_instance_stop_async(KhInstance *self, const KhStop *how, GAsyncReadyCallback callback,
+                       gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, kh_instance_stop_async);
+    self->again = FALSE;
+    if (decided(self, how->kill ? KH_OPERATION_KILL : KH_OPERATION_STOP, task))
+        return;
+    if (!how->by_service)
+        kh_instance_replace(&self->record->stopped_in, self->host->boot_id);
+    wait_for_stop(self, task, how);
+    if (kh_instance_has_machine(self)) {
+        begin_stop(self, how);
+    } else {
+        kh_instance_forget_restart(self);
+        kh_instance_set_stopped(self, "The automatic restart was called off", FALSE);
+    }
+}
+
+void
+kh_instance_restart_async(KhInstance *self, const KhStop *how, gint64 timeout_usec,
+                          GAsyncReadyCallback callback, gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, kh_instance_restart_async);
+    if (decided(self, KH_OPERATION_RESTART, task))
+        return;
+    forgive(self);
+    wait_for_ready(self, task,
+                   timeout_usec + (kh_instance_has_machine(self) ? stop_budget(self, how) : 0));
+    if (kh_instance_has_machine(self)) {
+        self->again = TRUE;
+        begin_stop(self, how);
+    } else {
+        kh_instance_begin(self, FALSE);
+    }
+}
+
+/* A monitor command on its way. */
+typedef struct {
+    KhRunCommand command;
+    gint64 timeout_usec;
+} Command;
+
+/* The machine boots anew under the same QEMU. */
+static void
+begin_again(KhInstance *self)
+{
+    self->started_at = g_get_monotonic_time();
+    self->ready_at = 0;
+    self->record->started_usec = g_get_real_time();
+    self->record->ready_usec = self->record->boot_time_usec = 0;
+    kh_instance_set_state(self, KH_STATE_STARTING, "It was reset");
+    kh_instance_report(self, "waiting for RPC", 0.5);
+}
+
+static void
+on_commanded(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhInstance *self = g_task_get_source_object(task);
+    const Command *command = g_task_get_task_data(task);
+    KhState state = self->record->state;
+    GError *error = NULL;
+    gboolean done = kh_run_command_finish(KH_RUN(source), result, &error);
+
+    self->commanding = FALSE;
+    if (!done) {
+        g_task_return_error(task, error);
+    } else if (state != KH_STATE_RUNNING && state != KH_STATE_PAUSED) {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" is %s meanwhile",
+                                self->record->name, kh_state_name(state));
+    } else if (command->command == KH_RUN_RESET) {
+        begin_again(self);
+        wait_for_ready(self, g_steal_pointer(&task), command->timeout_usec);
+    } else {
+        (command->command == KH_RUN_PAUSE ? kh_instance_note_paused
+                                          : kh_instance_note_resumed)(self->run, self);
+        g_task_return_boolean(task, TRUE);
+    }
+}
+
+static void
+command_async(KhInstance *self, KhOperation operation, const Command *what,
+              GAsyncReadyCallback callback, gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, command_async);
+    g_task_set_task_data(task, g_memdup2(what, sizeof *what), g_free);
+    if (decided(self, operation, task))
+        return;
+    if (self->commanding || self->run == NULL) {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
+                                "Another command for \"%s\" is under way; try again",
+                                self->record->name);
+        g_object_unref(task);
+        return;
+    }
+    self->commanding = TRUE;
+    kh_run_command_async(self->run, what->command, on_commanded, task);
+}
+
+void
+kh_instance_reset_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
+                        gpointer user_data)
+{
+    const Command command = {KH_RUN_RESET, timeout_usec};
+
+    command_async(self, KH_OPERATION_RESET, &command, callback, user_data);
+}
+
+void
+kh_instance_pause_async(KhInstance *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+    const Command command = {KH_RUN_PAUSE, 0};
+
+    command_async(self, KH_OPERATION_PAUSE, &command, callback, user_data);
+}
+
+void
+kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+    const Command command = {KH_RUN_RESUME, 0};
+
+    command_async(self, KH_OPERATION_RESUME, &command, callback, user_data);
+}
+
+void
+kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    KhState before = self->record->state;
+    g_autoptr(GError) error = NULL;
+
+    g_task_set_source_tag(task, kh_instance_delete_async);
+    if (decided(self, force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, task))
+        return;
+    kh_waiters_add(self->deleters, task, 0, "");
+    if (before == KH_STATE_DELETING)
+        return;
+    kh_instance_forget_restart(self);
+    self->record->keep_data = keep_data;
+    if (!kh_instance_enter_state(self, KH_STATE_DELETING, "", &error)) {
+        self->record->keep_data = FALSE;
+        kh_instance_set_state(self, before, "");
+        kh_waiters_finish(self->deleters, error);
+        return;
+    }
+    kh_crash_point("delete:intended");
+    if (self->run != NULL)
+        kh_run_kill(self->run);
+    else if (self->beginning != NULL)
+        g_cancellable_cancel(self->beginning);
+    else
+        kh_instance_begin_removal(self);
+}
+
+gboolean
+kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}
+
+/* @config and @pending (both taken) instead of what there was; back again on failure. */
+static gboolean
+exchange(KhInstance *self, KhConfig *config, KhConfig *pending, GError **error)
+{
+    KhRecord *record = self->record;
+    g_autoptr(KhConfig) old_config = g_steal_pointer(&record->config);
+    g_autoptr(KhConfig) old_pending = g_steal_pointer(&record->pending);
+
+    record->config = config;
+    record->pending = pending;
+    kh_crash_point("set:checked");
+    if (kh_store_reconfigure(self->host->store, record, error)) {
+        kh_crash_point("set:written");
+        return TRUE;
+    }
+    kh_config_free(config);
+    kh_config_free(pending);
+    record->config = g_steal_pointer(&old_config);
+    record->pending = g_steal_pointer(&old_pending);
+    return FALSE;
+}
+
+/* Those keys that a living machine, or a restart that is due, takes at once. */
+static void
+apply_live_keys(KhInstance *self)
+{
+    const KhConfig *config = self->record->config;
+
+    if (self->run != NULL)
+        kh_launcher_set_cpu_quota(self->host->launcher, self->record->id, config->cpu_quota);
+    if (self->restart_timer != 0 && g_str_equal(config->restart_policy, "no")) {
+        kh_instance_forget_restart(self);
+        kh_instance_set_state(self, KH_STATE_FAILED, self->record->error_message);
+    }
+}
+
+gboolean
+kh_instance_configure(KhInstance *self, KhConfig *config, GError **error)
+{
+    g_autoptr(KhConfig) wanted = config;
+    g_autoptr(KhConfig) now = NULL;
+    g_auto(GStrv) differences = NULL;
+
+    if (kh_instance_check(self, KH_OPERATION_CONFIGURE, error) == KH_VERDICT_REFUSE)
+        return FALSE;
+    if (kh_instance_has_machine(self)) {
+        now = kh_config_with_live_keys(self->record->config, wanted);
+        differences = kh_config_differences(now, wanted);
+        if (differences[0] == NULL)
+            g_clear_pointer(&wanted, kh_config_free);
+    } else {
+        now = g_steal_pointer(&wanted);
+    }
+    if (!exchange(self, g_steal_pointer(&now), g_steal_pointer(&wanted), error))
+        return FALSE;
+    apply_live_keys(self);
+    g_signal_emit_by_name(self, "changed");
+    return TRUE;
+}

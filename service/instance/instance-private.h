@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the two halves of an instance share: instance.c, its life, and
+ * instance-operations.c, what is asked of it. Nobody else includes it.
+ */
+#pragma once
+
+#include "backoff.h"
+#include "instance.h"
+#include "run.h"
+#include "waiters.h"
+
+G_BEGIN_DECLS
+
+struct _KhInstance {
+    GObject parent_instance;
+    const KhHost *host;
+    KhRecord *record;
+    KhRun *run;              /* while a machine lives */
+    GCancellable *beginning; /* while one is being started, or looked for: no run yet */
+    gint64 started_at;       /* monotonic */
+    gint64 ready_at;         /* monotonic; 0 while it is not */
+    GError *failure;         /* why it is being stopped by the service itself */
+    gboolean launched;       /* the start has come as far as QEMU */
+    gboolean automatic;      /* the start is one of the restart policy's */
+    gboolean again;          /* it is to start once it has stopped */
+    gboolean commanding;     /* a monitor command is under way */
+    gboolean gone;
+    KhBackoff backoff;
+    guint restart_timer;
+    KhWaiters *starters, *stoppers, *deleters;
+};
+
+/* Gives @field a copy of @text. */
+void kh_instance_replace(char **field, const char *text);
+
+/* Says how far an operation is: a text for people, and a part of 1. */
+void kh_instance_report(KhInstance *self, const char *step, double progress);
+
+/* The one place where the state changes; @error when the database does not know of it. */
+gboolean kh_instance_enter_state(KhInstance *self, KhState state, const char *reason,
+                                 GError **error);
+
+/* For what has happened, which is so whether it can be written down or not. */
+void kh_instance_set_state(KhInstance *self, KhState state, const char *reason);
+
+/* Whether a machine lives, is being started, or is looked for. */
+gboolean kh_instance_has_machine(KhInstance *self);
+
+/* No process of it lives, as was wished; a restart goes on with a start. */
+void kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced);
+
+/* QEMU says so, or has been told so. */
+void kh_instance_note_paused(KhRun *run, KhInstance *self);
+void kh_instance_note_resumed(KhRun *run, KhInstance *self);
+
+/* Starts it; @automatic for the restart policy's own starts. */
+void kh_instance_begin(KhInstance *self, gboolean automatic);
+
+/* Removes what there is of it; its machine is dead. */
+void kh_instance_begin_removal(KhInstance *self);
+
+/* Calls off an automatic restart, if one is due. */
+void kh_instance_forget_restart(KhInstance *self);
+
+/* What the control channel's stop gets by default, in milliseconds. */
+guint kh_instance_default_stop_ms(KhInstance *self);
+
+G_END_DECLS

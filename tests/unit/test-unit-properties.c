@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of what the systemd launcher asks for; that it works is seen in tests/boot. */
+#include "launch/unit-properties.h"
+
+#include "launch/systemd-bus.h"
+
+#define GIB (G_GUINT64_CONSTANT(1) << 30)
+
+static char *no_args[] = {(char *)"-machine", (char *)"q35", NULL};
+
+static KhLaunch
+example(void)
+{
+    return (KhLaunch){.id = "0123abcd",
+                      .name = "one",
+                      .state_folder = "/var/lib/k/instances/0123abcd",
+                      .runtime_folder = "/run/k/0123abcd",
+                      .uid = 1879113728,
+                      .kernel = "/var/lib/k/vmlinuz",
+                      .initrd = "/var/lib/k/initrd.img",
+                      .qemu = "/usr/bin/qemu-system-x86_64",
+                      .qemu_args = no_args,
+                      .log_size = 1 << 20,
+                      .log_files = 4,
+                      .stop_timeout = 30,
+                      .memory_max = 4 * GIB};
+}
+
+/* The text of property @name; fails where it is there twice. NULL for none. */
+static char *
+text_of(GVariant *properties, const char *name)
+{
+    char *text = NULL;
+    GVariantIter iter;
+    const char *key;
+    GVariant *value;
+
+    g_variant_iter_init(&iter, properties);
+    while (g_variant_iter_loop(&iter, "(&sv)", &key, &value))
+        if (g_str_equal(key, name)) {
+            g_assert_null(text);
+            text = g_variant_print(value, TRUE);
+        }
+    return text;
+}
+
+static void
+assert_property(GVariant *properties, const char *name, const char *wanted)
+{
+    g_autofree char *found = text_of(properties, name);
+
+    g_assert_cmpstr(found, ==, wanted);
+}
+
+/* The fields are bytes without an end. */
+static void
+assert_log_fields(GVariant *properties, const char *wanted)
+{
+    g_autoptr(GVariant) list = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
+    GVariantIter iter;
+    GVariant *value;
+    const char *key;
+
+    g_variant_iter_init(&iter, properties);
+    while (g_variant_iter_loop(&iter, "(&sv)", &key, &value))
+        if (g_str_equal(key, "LogExtraFields"))
+            list = g_variant_ref(value);
+    g_assert_nonnull(list);
+    g_assert_cmpstr(g_variant_get_type_string(list), ==, "aay");
+    for (gsize i = 0; i < g_variant_n_children(list); i++) {
+        g_autoptr(GVariant) field = g_variant_get_child_value(list, i);
+
+        g_string_append_len(text, g_variant_get_data(field), (gssize)g_variant_get_size(field));
+        g_string_append_c(text, ' ');
+    }
+    g_assert_cmpstr(text->str, ==, wanted);
+}
+
+static void
+machine(void)
+{
+    KhLaunch launch = example();
+    g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    g_autofree char *command = text_of(p, "ExecStartEx");
+
+    assert_property(p, "MemoryMax", "uint64 4294967296");
+    assert_property(p, "CPUQuotaPerSecUSec", NULL);
+    assert_property(p, "TimeoutStopUSec", "uint64 45000000");
+    assert_property(p, "KillMode", "'mixed'");
+    assert_property(p, "After", "['katana-hypervisord.service', 'dbus.service']");
+    assert_property(p, "ReadWritePaths", "['/var/lib/k/instances/0123abcd', '/run/k/0123abcd']");
+    assert_property(p, "ProtectHome", "'yes'");
+    assert_property(p, "PrivateTmp", "true");
+    assert_property(p, "PrivateDevices", "true");
+    assert_property(p, "DeviceAllow", NULL);
+    assert_property(p, "CapabilityBoundingSet", "uint64 448");
+    assert_log_fields(p, "KATANA_INSTANCE=one KATANA_INSTANCE_ID=0123abcd ");
+    g_assert_true(g_str_has_prefix(command, "[('/shim', ['/shim', '--run', "));
+    g_assert_true(g_str_has_suffix(command, "'-machine', 'q35'], ['no-env-expand'])]"));
+    g_assert_null(strstr(command, "--ready-fd"));
+}
+
+static void
+machine_with_more(void)
+{
+    KhLaunch launch = example();
+    g_autoptr(GVariant) p = NULL;
+
+    launch.kvm = TRUE;
+    launch.cpu_quota = 150;
+    launch.stop_timeout = 100;
+    launch.state_folder = "/root/state/0123abcd";
+    launch.initrd = "/tmp/initrd.img";
+    p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    assert_property(p, "CPUQuotaPerSecUSec", "uint64 1500000");
+    assert_property(p, "TimeoutStopUSec", "uint64 115000000");
+    assert_property(p, "PrivateDevices", "false");
+    assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw')]");
+    assert_property(p, "ProtectHome", "'read-only'");
+    assert_property(p, "PrivateTmp", "false");
+}
+
+static void
+tools(void)
+{
+    const char *const format[] = {"--format",    "--state-dir", "/var/lib/k/i", "--", "mkfs",
+                                  "--probe-kvm", NULL};
+    const char *const probe[] = {"--probe-kvm", NULL};
+    g_autoptr(GVariant) f = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", format));
+    g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", probe));
+
+    assert_property(f, "Type", "'oneshot'");
+    assert_property(f, "ReadWritePaths", "['/var/lib/k/i']");
+    assert_property(f, "PrivateDevices", "true");
+    assert_property(p, "ReadWritePaths", "@as []");
+    assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw')]");
+}
+
+static void
+quota(void)
+{
+    g_autoptr(GVariant) some = g_variant_ref_sink(kh_unit_properties_of_quota(50));
+    g_autoptr(GVariant) none = g_variant_ref_sink(kh_unit_properties_of_quota(0));
+
+    assert_property(some, "CPUQuotaPerSecUSec", "uint64 500000");
+    assert_property(none, "CPUQuotaPerSecUSec", "uint64 18446744073709551615");
+}
+
+static void
+unit_path(void)
+{
+    g_autofree char *path = kh_unit_path("katana-vm-0a_.service");
+    g_autofree char *digit = kh_unit_path("0a");
+
+    g_assert_cmpstr(path, ==, "/org/freedesktop/systemd1/unit/katana_2dvm_2d0a_5f_2eservice");
+    g_assert_cmpstr(digit, ==, "/org/freedesktop/systemd1/unit/_30a");
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/unit-properties/machine", machine);
+    g_test_add_func("/unit-properties/machine-with-more", machine_with_more);
+    g_test_add_func("/unit-properties/tools", tools);
+    g_test_add_func("/unit-properties/quota", quota);
+    g_test_add_func("/unit-properties/path", unit_path);
+    return g_test_run();
+}
