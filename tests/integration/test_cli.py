@@ -15,14 +15,8 @@ import time
 import tap
 from harness import World, is_alive, status_of
 
-# Of this process alone: others on the machine test with the default range.
-FIRST_PORT = 20000 + os.getpid() % 120 * 100
 STUBBORN = ("--", "--fake.ignore-stop")
 SILENT = ("--", "--fake.never-ready")
-
-
-def new_world(*options):
-    return World("--port-range", f"{FIRST_PORT}-{FIRST_PORT + 99}", *options)
 
 
 def assert_cli(world, code, says, *arguments):
@@ -84,7 +78,7 @@ class Running:
 
 def test_help():
     """every verb is in the help and has one of its own"""
-    with new_world() as world:
+    with World() as world:
         verbs = re.findall(r"(?m)^  ([a-z]+) ", world.cli("--help").stdout)
         for verb in ("restart", "reset", "pause", "resume", "wait", "set"):
             tap.check(verb in verbs, verb)
@@ -95,7 +89,7 @@ def test_help():
 
 def test_usage():
     """bad words of the new verbs are exit code 2 without a service"""
-    with new_world() as world:
+    with World() as world:
         for arguments, says in ((("wait", "x"), "--for"),
                                 (("wait", "x", "--for", "runing"), '"running"'),
                                 (("wait", "x", "--for", "running", "--timeout", "0"), "--timeout"),
@@ -113,7 +107,7 @@ def test_usage():
 
 def test_create_keys():
     """create takes the keys of the lifecycle"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--image", "default", "--start-at-boot", "--restart",
                   "on-failure", "--cpu-quota-percent", "150")
@@ -126,7 +120,7 @@ def test_create_keys():
 
 def test_set():
     """set says of each key whether it has changed now or will at the next start"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--vcpus", "1", "--memory", "256M")
         tap.equal(world.cli("set", "x", "vcpus=2", "dev=true").stdout, "vcpus: now\ndev: now\n",
@@ -150,7 +144,7 @@ def test_set():
 
 def test_set_refused():
     """set with anything bad among its changes changes nothing"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--label", "a=b")
         before = configuration(world, "x")
@@ -173,7 +167,7 @@ def test_set_refused():
 
 def test_set_port_taken():
     """set to a port of another instance is exit code 4, and the old one stays"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         world.cli("create", "y")
@@ -184,7 +178,7 @@ def test_set_port_taken():
 
 def test_set_labels():
     """label=K=V sets one label, label=K removes it, the others stay"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--label", "a=1", "--label", "b=2")
         tap.equal(world.cli("set", "x", "label=c=x=y", "label=a", "label=gone").stdout,
@@ -194,7 +188,7 @@ def test_set_labels():
 
 def test_set_arguments():
     """katana-args-file= replaces Katana's arguments, an empty file removes them"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--", "--old")
         file = world.folder / "args"
@@ -210,7 +204,7 @@ def test_set_arguments():
 
 def test_set_image():
     """image=default moves to today's boot components, at the next start of a running one"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--auto-start")
         old = world.show("x")["image"]
@@ -224,7 +218,7 @@ def test_set_image():
 
 def test_wait():
     """wait returns when the state is reached, also at once, and for one that passes"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         world.cli("wait", "x", "--for", "created")
@@ -238,7 +232,7 @@ def test_wait():
 
 def test_wait_fails():
     """wait: 6 at its timeout, 3 for what is not or no longer there, ended by Ctrl-C"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         assert_cli(world, 6, "it is created", "wait", "x", "--for", "running", "--timeout", "1")
@@ -256,7 +250,7 @@ def test_wait_fails():
 
 def test_wait_service():
     """wait outlasts a restart of the service, within its timeout"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--auto-start")
         waits = Running(world, "wait", "x", "--for", "stopped", "--timeout", "60")
@@ -274,7 +268,7 @@ def test_wait_service():
 
 def test_wait_stopped_service():
     """wait: its timeout holds though the service is frozen"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         world.service.send_signal(signal.SIGSTOP)
@@ -286,7 +280,7 @@ def test_wait_stopped_service():
 
 def test_pause():
     """pause and resume, twice each; refused for what does not run"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         for verb in ("pause", "resume", "reset"):
@@ -301,7 +295,7 @@ def test_pause():
 
 def test_restart():
     """restart changes QEMU, reset keeps it; both end in running"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         assert_says(world, "", "restart", "x")
@@ -317,7 +311,7 @@ def test_restart():
 
 def test_already():
     """start and stop of what is so already say so and succeed"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "dev1")
         assert_says(world, "it is created", "stop", "dev1")
@@ -331,7 +325,7 @@ def test_already():
 
 def test_forced():
     """a stop that had to be forced is a warning, a graceful one is silent"""
-    with new_world("--stop-timeout", "1") as world:
+    with World("--stop-timeout", "1") as world:
         world.start()
         world.cli("create", "good", "--auto-start")
         world.cli("create", "bad", "--auto-start", *STUBBORN)
@@ -348,7 +342,7 @@ def test_forced():
 
 def test_interrupt_start():
     """the first Ctrl-C cancels a start, which leaves the machine stopped"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", *SILENT)
         for verb in ("start", "restart"):
@@ -364,7 +358,7 @@ def test_interrupt_start():
 
 def test_interrupt_json():
     """a cancelled start with --json leaves one error on stderr, and nothing else"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", *SILENT)
         running = Running(world, "start", "x", "--json")
@@ -377,7 +371,7 @@ def test_interrupt_json():
 
 def test_interrupt_joined():
     """Ctrl-C finds the job of a start that another client has begun"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", *SILENT)
         world.cli("start", "--no-wait", "x")
@@ -392,7 +386,7 @@ def test_interrupt_joined():
 
 def test_interrupt_create():
     """Ctrl-C of create --auto-start cancels the start; the instance stays"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         running = Running(world, "create", "x", "--auto-start", *SILENT)
         tap.eventually(world.list, 10, "the instance")
@@ -404,7 +398,7 @@ def test_interrupt_create():
 
 def test_interrupt_many():
     """Ctrl-C leaves those alone that have not had their turn"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         for name in ("a", "b"):
             world.cli("create", name, *SILENT)
@@ -418,7 +412,7 @@ def test_interrupt_many():
 
 def test_interrupt_twice():
     """the second Ctrl-C leaves at once with 130"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", "--", "--fake.never-ready", "--fake.ignore-stop")
         running = Running(world, "start", "x")
@@ -434,7 +428,7 @@ def test_interrupt_twice():
 
 def test_interrupt_stop():
     """a stop is not cancelled: it goes on at the first Ctrl-C, and without the CLI"""
-    with new_world("--stop-timeout", "3") as world:
+    with World("--stop-timeout", "3") as world:
         world.start()
         world.cli("create", "x", "--auto-start", *STUBBORN)
         for times in (1, 2):
@@ -451,7 +445,7 @@ def test_interrupt_stop():
 
 def test_progress():
     """the step of a start is on the terminal while it waits, and gone at its end"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x", *SILENT)
         world.env["TERM"] = "vt100"
@@ -471,7 +465,7 @@ def test_progress():
 
 def test_conflict():
     """a prefix that fits several ids is a conflict, exit code 4"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         names = ("x", "y")
         ids = []
@@ -496,7 +490,7 @@ def test_conflict():
 
 def test_limits():
     """show and status say where limits are not enforced, and only there"""
-    with new_world() as world:
+    with World() as world:
         world.start()
         world.cli("create", "x")
         for arguments in (("show", "x"), ("status",)):
