@@ -11,8 +11,6 @@
 #define LINES_MAX 64
 #define MESSAGE_MAX 4096
 
-G_DEFINE_QUARK(kh - cli - conflict, kh_cli_conflict)
-
 /* Exit codes of the service's errors (design: "Command line"); all others are 1. */
 static const struct {
     KhError code;
@@ -54,8 +52,6 @@ kh_cli_exit_code(const GError *error)
     for (guint i = 0; error->domain == G_DBUS_ERROR && i < G_N_ELEMENTS(bus_exit_codes); i++)
         if ((int)bus_exit_codes[i].code == error->code)
             return bus_exit_codes[i].exit;
-    if (error->domain == KH_CLI_CONFLICT)
-        return 4;
     /* The connection itself; nothing else of the CLI's is let through in this domain. */
     return error->domain == G_IO_ERROR ? 7 : 1;
 }
@@ -63,7 +59,7 @@ kh_cli_exit_code(const GError *error)
 static const char *
 error_word(const GError *error)
 {
-    if (error->domain == KH_ERROR || error->domain == KH_CLI_CONFLICT)
+    if (error->domain == KH_ERROR)
         return kh_error_name(error->code);
     return kh_cli_exit_code(error) == 7 ? "ServiceUnavailable" : "Failed";
 }

@@ -9,11 +9,6 @@
 
 G_BEGIN_DECLS
 
-/* The domain of "fits several instances", which is no usage error for people: exit code 4. */
-#define KH_CLI_CONFLICT (kh_cli_conflict_quark())
-
-GQuark kh_cli_conflict_quark(void);
-
 typedef struct {
     const char *verb;
     const char *help;    /* one line about the verb */

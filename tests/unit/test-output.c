@@ -210,14 +210,6 @@ rest(void)
 }
 
 static void
-conflict(void)
-{
-    g_autoptr(GError) error = g_error_new(KH_CLI_CONFLICT, KH_ERROR_INVALID_ARGUMENT, "x");
-
-    g_assert_cmpint(kh_cli_exit_code(error), ==, 4);
-}
-
-static void
 exit_codes(void)
 {
     static const struct {
@@ -254,7 +246,6 @@ main(int argc, char **argv)
     g_test_add_func("/output/json", json);
     g_test_add_func("/output/values", values);
     g_test_add_func("/output/exit-codes", exit_codes);
-    g_test_add_func("/output/conflict", conflict);
     g_test_add_func("/input/changes", changes);
     g_test_add_func("/input/katana-args", katana_args);
     g_test_add_func("/input/seconds", seconds);
