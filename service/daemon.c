@@ -3,6 +3,7 @@
 #include "daemon.h"
 
 #include <glib-unix.h>
+#include <libsoup/soup.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -296,6 +297,18 @@ on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/*
+ * GDBus's thread and libsoup's class both register GIO's address types, and may wait for
+ * each other for ever. So they are there before there is a second thread.
+ */
+static void
+register_types(void)
+{
+    g_type_ensure(G_TYPE_INET_SOCKET_ADDRESS);
+    g_type_ensure(G_TYPE_PROXY_ADDRESS);
+    g_type_class_unref(g_type_class_ref(SOUP_TYPE_SESSION));
+}
+
 gboolean
 kh_daemon_run(const KhSettings *settings, GError **error)
 {
@@ -304,6 +317,7 @@ kh_daemon_run(const KhSettings *settings, GError **error)
     g_autoptr(KhAuthority) authority = kh_authority_new(
         settings->session || geteuid() != 0 ? KH_AUTHORITY_OWNER : KH_AUTHORITY_POLKIT, limits);
 
+    register_types();
     self->settings = settings;
     if (!set_up(self, error))
         return FALSE;
