@@ -21,7 +21,7 @@ runtime_packages() {
 # To run the tests, besides the two lists above.
 test_packages() {
     printf '%s\n' python3-gi python3-dbus python3-dbusmock mmdebstrap busybox-static \
-        sqlite3 strace libxml2-utils systemd procps
+        sqlite3 strace libxml2-utils systemd systemd-container procps
 }
 
 is_installed() {
