@@ -51,6 +51,7 @@ daemon_free(Daemon *self)
     g_clear_object(&self->jobs);
     g_clear_object(&self->manager);
     g_clear_object(&self->host.launcher);
+    g_clear_object(&self->host.watcher);
     g_clear_object(&self->host.images);
     g_clear_object(&self->host.uids);
     g_clear_object(&self->host.store);
@@ -160,6 +161,7 @@ set_up(Daemon *self, GError **error)
         return FALSE;
     copy_settings(self);
     set_limits(&self->host);
+    self->host.watcher = kh_folder_watcher_new();
     self->host.launcher = kh_launcher_choose(self->settings, error);
     if (self->host.launcher == NULL || !choose_accelerator(self, error))
         return FALSE;

@@ -63,7 +63,7 @@ answer(Call *call, GError *error)
     GDBusMethodInvocation *invocation = g_steal_pointer(&call->invocation);
 
     if (error != NULL)
-        kh_log_excerpt_answer(call->context->instance, call->context->gate,
+        kh_log_excerpt_answer(call->context->instance, call->context->host, call->context->gate,
                               G_DBUS_INTERFACE_SKELETON(call->skeleton), invocation, error);
     else if (call->job != NULL)
         answer_with_job(invocation, call->job);

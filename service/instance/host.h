@@ -10,6 +10,7 @@
 #include "launch/launcher.h"
 #include "launch/uid-pool.h"
 #include "port/registry.h"
+#include "state/folder-watcher.h"
 #include "state/state-dir.h"
 #include "state/store.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     KhStore *store;
     KhImageStore *images;
     KhLauncher *launcher;
+    KhFolderWatcher *watcher; /* of those who follow logs */
     KhUidPool *uids; /* NULL when the service is not root */
     char *boot_id;   /* of this boot of the host (random(4)) */
     KhConfigLimits limits;

@@ -7,11 +7,13 @@ replace; QEMU is the fake one.
 """
 import os
 import pathlib
+import re
+import resource
 import stat
 import sys
 
 import tap
-from harness import World, as_root, status_of
+from harness import NAME, World, as_root, status_of
 
 SECRET = "the-secret-of-another-program"
 
@@ -158,6 +160,77 @@ def planted_by_the_machine():
         tap.equal(os.stat("/etc/passwd"), passwd, "/etc/passwd")
 
 
+def endless_log():
+    """a log of 200 GiB in the place of a machine's own keeps nobody waiting"""
+    with World() as world:
+        world.start()
+        world.create("x", "{'katana-args': <['--fake.never-ready']>}")
+        world.cli("start", "--no-wait", "x")
+        log = world.instance_folder("x") / "serial.log"
+        tap.eventually(log.exists, 20, "the log")
+        os.truncate(log, 200 << 30)
+        tap.check(1 << 24 <= len(world.cli("logs", "-n", "100", "x").stdout) < 1 << 25,
+                  "the end of an endless line")
+        with open(log, "ab") as file:
+            file.write(b"\nthe last line\n")
+        tap.equal(world.cli("logs", "-n", "1", "x").stdout, "the last line\n", "the last line")
+        done = world.cli("start", "--timeout", "1", "x", check=False)
+        tap.equal(done.returncode, 6, done.stderr)
+        tap.check("its log ends" in done.stderr, done.stderr)
+
+
+def connections(world, count):
+    from gi.repository import Gio
+    flags = (Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
+             Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION)
+    return [Gio.DBusConnection.new_for_address_sync(f"unix:path={world.folder}/bus", flags, None,
+                                                    None) for _ in range(count)]
+
+
+def follow(connection, path):
+    """The descriptor of a log that is followed; None beyond a limit."""
+    from gi.repository import Gio, GLib
+    options = GLib.Variant("(a{sv})", ({"follow": GLib.Variant("b", True)},))
+    try:
+        _, fds = connection.call_with_unix_fd_list_sync(
+            NAME, path, f"{NAME}.Instance", "OpenLog", options, None, 0, 20000, None, None)
+        return fds.steal_fds()[0]
+    except GLib.Error as error:
+        name = Gio.DBusError.get_remote_error(error)
+        tap.equal(name, f"{NAME}.Error.LimitExceeded", error.message)
+        return None
+
+
+def descriptors(pid):
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+
+def many_followers():
+    """a user's followers are limited over all connections, and share one inotify instance"""
+    with World() as world:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        world.start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        allowed = pathlib.Path(f"/proc/{world.service.pid}/limits").read_text()
+        tap.equal(re.search(r"Max open files +(\d+)", allowed)[1], str(before[1]), "descriptors")
+        path = world.create("x")
+        world.start_instance(path)
+        many = connections(world, 5)
+        fds = [fd for bus in many for fd in [follow(bus, path) for _ in range(64)] if fd]
+        tap.equal(len(fds), 256, "streams of one user")
+        inotify = [name for name in descriptors(world.service.pid) if "inotify" in name]
+        # GLib has one of its own for the files that it watches.
+        tap.check(len(inotify) <= 2, f"inotify instances: {inotify}")
+        os.close(fds.pop())
+        tap.eventually(lambda: follow(many[4], path), 20, "a stream in the place of one closed")
+        world.cli("delete", "--force", "-y", "x")
+        for fd in fds:
+            with open(fd, "rb") as log:
+                tap.check(b"fake QEMU" in log.read(), "the log to its end")
+
+
 def uids_are_never_shared():
     """two services on one machine, one on each bus, never give two machines one uid"""
     as_root()
@@ -216,4 +289,5 @@ def modes():
 
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
-                      planted_by_the_machine, uids_are_never_shared, modes]))
+                      planted_by_the_machine, endless_log, many_followers, uids_are_never_shared,
+                      modes]))
