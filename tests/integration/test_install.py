@@ -19,6 +19,7 @@ import time
 import traceback
 import xml.etree.ElementTree as tree
 
+import namespace
 import polkit
 import tap
 
@@ -275,6 +276,40 @@ def test_polkit_answers(context):
         assert answers["member"][action] == (short in GROUP_MAY), (action, answers)
         assert not answers["other"][action], (action, answers)
         assert answers["root"][action], (action, answers)
+
+
+# A root folder that is no mount point, below a mount that others share.
+CHROOT = """
+set -e
+cd "$1"
+mount --make-rshared / 2>/dev/null || true
+mkdir usr proc dev etc
+for name in bin sbin lib lib64; do ln -s usr/$name $name; done
+for name in usr proc dev; do mount --rbind /$name $name; done
+echo before >etc/passwd
+echo within >etc/within
+chroot . /usr/bin/python3 -c "$2"
+cat etc/passwd
+grep -c "$1/etc" /proc/self/mountinfo || true
+"""
+IN_CHROOT = """
+import subprocess, sys
+sys.path.insert(0, '/lib-of-tests')
+import namespace
+print(subprocess.check_output([*namespace.enter('/etc'), 'sh', '-c',
+      'mount --bind /etc/within /etc/passwd && cat /etc/passwd'], text=True).strip(), flush=True)
+"""
+
+
+def test_namespace_in_a_chroot(context):
+    """Where / is no mount point: what a test mounts is there, and nobody else has it."""
+    if os.geteuid() != 0:
+        raise tap.Skip("not root")
+    root = context["work"] / "chroot"
+    shutil.copytree(os.path.dirname(namespace.__file__), root / "lib-of-tests")
+    words = namespace.enter(root)
+    said = run(*words, "sh", "-c", CHROOT, "sh", str(root), IN_CHROOT)
+    assert said.split() == ["within", "before", "0"], said
 
 
 # --- the part that runs in a mount namespace of its own ------------------------------
