@@ -189,8 +189,9 @@ policy_restarts(KhInstance *self, KhEnding ending)
 {
     const char *policy = self->record->config->restart_policy;
 
-    /* Who asked for this start has been told that nothing came up. */
-    if (!self->launched && !self->automatic)
+    /* Who asked for this start has been told that nothing came up; who stopped it meant it. */
+    if ((!self->launched && !self->automatic) ||
+        g_str_equal(self->record->stopped_in, self->host->boot_id))
         return FALSE;
     return g_str_equal(policy, "always") ||
            (g_str_equal(policy, "on-failure") && ending != KH_ENDING_POWERED_OFF);
@@ -570,6 +571,7 @@ resume(KhInstance *self)
     g_autoptr(KhVm) vm = NULL;
 
     self->launched = record->shim.pid > 0;
+    self->automatic = TRUE; /* nobody waits for its start any more */
     if (same_boot && self->launched)
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {

@@ -223,11 +223,13 @@ on_qmp_closed(KhQmpClient *qmp, const GError *error, KhRun *self)
 }
 
 static void
-set_paused(KhRun *self, gboolean paused)
+note_paused(KhRun *self, gboolean paused)
 {
-    if (self->paused == paused || self->ended)
-        return;
     self->paused = paused;
+    if (self->ended)
+        return;
+    if (paused && self->step == KH_STOP_CONTROL)
+        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
     g_signal_emit(self, signals[paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
 }
 
@@ -235,9 +237,9 @@ static void
 on_qmp_event(KhQmpClient *qmp, const char *name, JsonObject *data, KhRun *self)
 {
     if (g_str_equal(name, "STOP"))
-        set_paused(self, TRUE);
+        note_paused(self, TRUE);
     else if (g_str_equal(name, "RESUME"))
-        set_paused(self, FALSE);
+        note_paused(self, FALSE);
 }
 
 /* Of a machine that is followed again, nobody knows yet whether it runs. */
@@ -249,7 +251,7 @@ on_status(GObject *source, GAsyncResult *result, gpointer data)
         kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
 
     if (status != NULL && self->qmp == KH_QMP_CLIENT(source))
-        set_paused(self, !json_object_get_boolean_member_with_default(status, "running", TRUE));
+        note_paused(self, !json_object_get_boolean_member_with_default(status, "running", TRUE));
 }
 
 static uid_t
