@@ -247,17 +247,17 @@ def test_stopped_paused():
 
 def test_journal():
     """what a machine's shim says is in the journal under the instance's name"""
-    HOST.cli("create", "locked", "--storage", "64M")
-    folder = HOST.show("locked")["data_directory"]
-    done = HOST.run("flock", "--exclusive", folder, "katana-hypervisor", "start", "locked",
+    HOST.cli("create", "journaled", "--storage", "64M")
+    folder = HOST.show("journaled")["data_directory"]
+    done = HOST.run("flock", "--exclusive", folder, "katana-hypervisor", "start", "journaled",
                     check=False)
     tap.check(done.returncode == 1 and "another machine runs in" in done.stderr, done.stderr)
-    lines = HOST.run("journalctl", "--output=json", "KATANA_INSTANCE=locked", "_COMM="
+    lines = HOST.run("journalctl", "--output=json", "KATANA_INSTANCE=journaled", "_COMM="
                      "katana-hypervis", "SYSLOG_IDENTIFIER=katana-vm").splitlines()
     found = [json.loads(line) for line in lines]
     tap.check(any("another machine runs in" in line["MESSAGE"] for line in found), lines)
-    tap.equal({line["KATANA_INSTANCE_ID"] for line in found}, {HOST.show("locked")["id"]}, "id")
-    HOST.cli("delete", "-y", "locked")
+    tap.equal({line["KATANA_INSTANCE_ID"] for line in found}, {HOST.show("journaled")["id"]}, "id")
+    HOST.cli("delete", "-y", "journaled")
 
 
 def test_shutdown():
