@@ -49,8 +49,7 @@ static void
 on_changed(KhManager *manager, KhManagerObject *self)
 {
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
-    g_autofree char *image = kh_manager_get_default_image(manager);
-    g_autofree char *path = kh_path_of_image(image);
+    g_autofree char *path = kh_path_of_image(kh_manager_get_default_image(manager));
 
     kh_dbus_manager_set_default_image(bus, path);
     kh_dbus_manager_set_instance_count(bus, kh_manager_list(manager)->len);
