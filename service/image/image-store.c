@@ -171,6 +171,8 @@ verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
 
     if (fd < 0) {
         g_prefix_error(error, "The image %s is incomplete: ", id);
+        if (g_error_matches(*error, KH_ERROR, KH_ERROR_NOT_FOUND))
+            (*error)->code = KH_ERROR_INTEGRITY_MISMATCH;
         return FALSE;
     }
     sha256 = kh_hash_fd(fd, &size, error);
@@ -226,34 +228,52 @@ import_free(gpointer data)
     g_free(import);
 }
 
+/* No NotFound: that is an instance which is not there. */
+static gboolean
+refuse_part(const char *folder, const char *name, const char *found, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                "The boot component %s/%s %s; build it with boot-components/build.sh or set "
+                "boot-components",
+                folder, name, found);
+    return FALSE;
+}
+
 static gboolean
 set_part_error(const char *folder, const char *name, GError **error)
 {
-    int saved = errno;
+    g_autofree char *found = g_strdup_printf("cannot be taken in: %s", g_strerror(errno));
 
-    g_set_error(error, KH_ERROR,
-                saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
-                                                   : KH_ERROR_NOT_FOUND,
-                "The boot component %s/%s cannot be taken in: %s; build it with "
-                "boot-components/build.sh or set boot-components",
-                folder, name, g_strerror(saved));
-    return FALSE;
+    return refuse_part(folder, name, found, error);
+}
+
+/* What makes a file no boot component; NULL if it is one. */
+static const char *
+fault_of(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return "is no regular file";
+    if (st->st_size == 0)
+        return "is empty";
+    return (guint64)st->st_size > PART_MAX ? "is larger than 1 GiB" : NULL;
 }
 
 /* A FIFO in its place must not block, a folder must not be read. */
 static int
-open_part(int folder_fd, const char *name)
+open_part(Import *import, const char *name, GError **error)
 {
-    int fd = openat(folder_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(import->source_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const char *fault;
     struct stat st;
 
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
-        (guint64)st.st_size <= PART_MAX)
+    if (fd < 0 || fstat(fd, &st) != 0)
+        set_part_error(import->folder, name, error);
+    else if ((fault = fault_of(&st)) != NULL)
+        refuse_part(import->folder, name, fault, error);
+    else
         return fd;
-    close(fd);
-    errno = EINVAL;
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
@@ -306,18 +326,20 @@ copy_bytes(int from, int to)
     return n == 0 && copied <= PART_MAX;
 }
 
-/* Copies one file; the descriptor of the copy, or -1 with errno. */
+/* Copies one file; the descriptor of the copy, or -1. */
 static int
-copy_part(Import *import, const char *name)
+copy_part(Import *import, const char *name, GError **error)
 {
-    int from = open_part(import->source_fd, name);
+    int from = open_part(import, name, error);
     int to;
 
     if (from < 0)
         return -1;
     to = openat(import->target_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-    if (to >= 0 && (!copy_bytes(from, to) || fchmod(to, 0444) != 0)) {
-        close(to);
+    if (to < 0 || !copy_bytes(from, to) || fchmod(to, 0444) != 0) {
+        set_part_error(import->folder, name, error);
+        if (to >= 0)
+            close(to);
         to = -1;
     }
     close(from);
@@ -327,14 +349,15 @@ copy_part(Import *import, const char *name)
 static gboolean
 import_part(Import *import, const char *name, gboolean needed, GError **error)
 {
-    int fd = copy_part(import, name);
     g_autofree char *sha256 = NULL;
     guint64 size;
+    int fd;
 
-    if (fd < 0 && errno == ENOENT && !needed)
+    if (!needed && faccessat(import->source_fd, name, F_OK, 0) != 0 && errno == ENOENT)
         return TRUE;
+    fd = copy_part(import, name, error);
     if (fd < 0)
-        return set_part_error(import->folder, name, error);
+        return FALSE;
     sha256 = kh_hash_fd(fd, &size, error);
     close(fd);
     if (sha256 == NULL)
@@ -398,7 +421,6 @@ replace(Import *import, GError **error)
         return set_part_error(import->folder, "", error);
     if (!rename_import(import))
         return set_part_error(import->folder, "", error);
-    g_message("The image %s had been changed, and is whole again", import->image->id);
     return kh_instance_dir_remove(import->images_fd, old, NULL, error);
 }
 
@@ -406,15 +428,18 @@ replace(Import *import, GError **error)
 static gboolean
 put_in_place(Import *import, GError **error)
 {
+    g_autoptr(GError) changed = NULL;
+
     if (!sync_parts(import, error))
         return FALSE;
     if (!rename_import(import)) {
         if (errno != EEXIST && errno != ENOTEMPTY)
             return set_part_error(import->folder, "", error);
-        if (verify_image(import->images_fd, import->image->id, NULL))
+        if (verify_image(import->images_fd, import->image->id, &changed))
             return kh_instance_dir_remove(import->images_fd, import->temporary, NULL, error);
         if (!replace(import, error))
             return FALSE;
+        g_message("An image is made whole again: %s", changed->message);
     }
     return fsync(import->images_fd) == 0 || set_part_error(import->folder, "", error);
 }

@@ -195,11 +195,11 @@ def test_set_arguments():
         file.write_text("--one\n\n--two=2\n")
         tap.equal(world.cli("set", "x", f"katana-args-file={file}").stdout,
                   "katana-args-file: now\n", "stdout")
-        tap.equal(configuration(world, "x")["katana-args"], ["--one", "--two=2"], "arguments")
+        tap.equal(configuration(world, "x")["katana_args"], ["--one", "--two=2"], "arguments")
         world.cli("set", "x", "katana-args-file=-", text="--stdin\n")
-        tap.equal(configuration(world, "x")["katana-args"], ["--stdin"], "arguments")
+        tap.equal(configuration(world, "x")["katana_args"], ["--stdin"], "arguments")
         world.cli("set", "x", "katana-args-file=/dev/null")
-        tap.equal(configuration(world, "x")["katana-args"], [], "arguments")
+        tap.equal(configuration(world, "x")["katana_args"], [], "arguments")
 
 
 def test_set_image():
@@ -516,7 +516,7 @@ def test_host():
         tap.equal(found[:3], ["-T", "--", "me@there"], "arguments of ssh")
         tap.check(found[3].startswith("katana-hypervisor 'create' 'x' '--label' "), found[3])
         tap.equal(world.show("x")["labels"], {"a": label[2:]}, "a word that a shell could read")
-        tap.equal(configuration(world, "x")["katana-args"],
+        tap.equal(configuration(world, "x")["katana_args"],
                   ["--stdin", "-H", "--host=no"], "arguments")
         for place in (("-Hthere", "--json", "list"), ("--host", "there", "--json", "list"),
                       ("list", "--json", "--host=there")):

@@ -4,6 +4,7 @@
 nothing changed."""
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -233,8 +234,9 @@ def options_anywhere():
         world.cli("create", "x", "--katana-args-file", str(file), "--label", "a=b=c", "--memory",
                   "512M", "--", "--json", "--verbose")
         shown = json.loads(world.cli("show", "x", "--config", "--json").stdout)
-        tap.equal(shown["katana-args"], ["--from-file", "--two", "--json", "--verbose"], "args")
-        tap.equal(shown["memory-bytes"], 1 << 29, "memory")
+        tap.equal(shown["katana_args"], ["--from-file", "--two", "--json", "--verbose"], "args")
+        tap.equal(shown["memory_bytes"], 1 << 29, "memory")
+        tap.check(not [key for key in shown if not re.fullmatch("[a-z0-9_]+", key)], str(shown))
         tap.equal(world.show("x")["labels"], {"a": "b=c"}, "labels")
         tap.equal(world.cli("--version").stdout.split()[0], "katana-hypervisor", "version")
         tap.check("create" in world.cli("--help").stdout, "help")

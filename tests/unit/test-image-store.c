@@ -186,20 +186,36 @@ a_change_is_another_image(Fixture *f, gconstpointer data)
 }
 
 static void
-missing_parts(Fixture *f, gconstpointer data)
+assert_refused(Fixture *f, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(import(f, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "initrd.img"));
+    g_assert_nonnull(strstr(error->message, says));
+}
+
+static void
+bad_parts(Fixture *f, gconstpointer data)
 {
     g_autofree char *path = g_build_filename(f->source, "initrd.img", NULL);
-    g_autoptr(GError) error = NULL;
     g_autoptr(GDir) left = NULL;
 
     g_unlink(path);
-    g_assert_null(import(f, &error));
-    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
-    g_assert_nonnull(strstr(error->message, "initrd.img"));
-    g_clear_error(&error);
+    assert_refused(f, "No such file");
+    write_part(f, "initrd.img", "");
+    assert_refused(f, "is empty");
+    g_unlink(path);
     g_assert_cmpint(mkfifo(path, 0600), ==, 0);
-    g_assert_null(import(f, &error));
-    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    assert_refused(f, "is no regular file");
+    g_unlink(path);
+    write_part(f, "initrd.img", "");
+    g_assert_cmpint(truncate(path, (1 << 30) + 1), ==, 0);
+    assert_refused(f, "is larger than 1 GiB");
+    g_unlink(path);
+    g_mkdir(path, 0755);
+    assert_refused(f, "is no regular file");
     left = g_dir_open(f->images, 0, NULL);
     g_assert_null(g_dir_read_name(left));
 }
@@ -217,6 +233,10 @@ tampering(Fixture *f, gconstpointer data)
     g_assert_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH);
     g_assert_nonnull(strstr(error->message, before));
     g_assert_nonnull(strstr(error->message, after));
+    g_clear_error(&error);
+    g_unlink(kernel);
+    g_assert_false(verify(f, id, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH);
 }
 
 static void
@@ -303,7 +323,7 @@ main(int argc, char **argv)
     ADD("/image/import", imports_once);
     ADD("/image/other-file-system", from_another_file_system);
     ADD("/image/change", a_change_is_another_image);
-    ADD("/image/missing", missing_parts);
+    ADD("/image/bad", bad_parts);
     ADD("/image/tampering", tampering);
     ADD("/image/mends", mends);
     ADD("/image/remembers", remembers_the_source);

@@ -19,7 +19,7 @@ keys(void)
         {"RpcPort", "rpc_port"},
         {"CreatedUSec", "created_usec"},
         {"BootTimeUSec", "boot_time_usec"},
-        {"memory-bytes", "memory-bytes"},
+        {"memory-bytes", "memory_bytes"},
         {"MemoryLimitBytes", "memory_limit_bytes"},
         {"StartAtBoot", "start_at_boot"},
     };
