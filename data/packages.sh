@@ -8,7 +8,7 @@ packages_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # To compile.
 build_packages() {
     printf '%s\n' gcc meson ninja-build pkg-config python3 libglib2.0-dev libglib2.0-bin \
-        libjson-glib-dev libsqlite3-dev libpolkit-gobject-1-dev libsystemd-dev \
+        libjson-glib-dev libsqlite3-dev libsystemd-dev \
         libsoup-3.0-dev libssl-dev
 }
 

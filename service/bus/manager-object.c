@@ -9,7 +9,7 @@
 struct _KhManagerObject {
     KhDbusManagerSkeleton parent_instance;
     KhManager *manager;
-    GDBusObjectManagerServer *objects;
+    GDBusObjectManagerServer *objects; /* owns this object; NULL once it is gone */
 };
 
 G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
@@ -29,7 +29,7 @@ kh_manager_object_dispose(GObject *object)
     if (self->manager != NULL)
         g_signal_handlers_disconnect_by_data(self->manager, self);
     g_clear_object(&self->manager);
-    g_clear_object(&self->objects);
+    g_clear_weak_pointer(&self->objects);
     G_OBJECT_CLASS(kh_manager_object_parent_class)->dispose(object);
 }
 
@@ -49,8 +49,7 @@ static void
 on_changed(KhManager *manager, KhManagerObject *self)
 {
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
-    g_autofree char *image = kh_manager_get_default_image(manager);
-    g_autofree char *path = kh_path_of_image(image);
+    g_autofree char *path = kh_path_of_image(kh_manager_get_default_image(manager));
 
     kh_dbus_manager_set_default_image(bus, path);
     kh_dbus_manager_set_instance_count(bus, kh_manager_list(manager)->len);
@@ -178,7 +177,7 @@ list_instances(KhManagerObject *self, const char *const *names)
     GPtrArray *instances = kh_manager_list(self->manager);
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{oa{sv}}"));
 
-    for (guint i = 0; i < instances->len; i++) {
+    for (guint i = 0; self->objects != NULL && i < instances->len; i++) {
         g_autofree char *path =
             kh_path_of_instance(kh_instance_get_record(instances->pdata[i])->id);
         g_autoptr(GDBusInterface) interface = g_dbus_object_manager_get_interface(
@@ -229,7 +228,7 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
 
     self->manager = g_object_ref(manager);
-    self->objects = g_object_ref(objects);
+    g_set_weak_pointer(&self->objects, objects);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_manager_set_version(bus, KH_VERSION);
     kh_dbus_manager_set_features(bus, features);

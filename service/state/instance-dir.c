@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -180,6 +182,66 @@ kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 si
     if (!sized)
         unlinkat(folder, name, 0);
     return sized;
+}
+
+/* Of the socket itself, by its own descriptor: nothing else can be in its place any more. */
+static int
+connect_to(int place)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", place);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        int saved = errno;
+
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+static gboolean
+is_socket_of(int place, uid_t uid)
+{
+    struct stat st;
+
+    return fstat(place, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == uid;
+}
+
+static gboolean
+is_served_by(int fd, uid_t uid, pid_t *pid)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+    gboolean known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
+
+    *pid = peer.pid;
+    return known && peer.uid == uid;
+}
+
+int
+kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error)
+{
+    int place = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    gboolean good = place >= 0 && is_socket_of(place, owner_of(uid));
+    int fd = good ? connect_to(place) : -1;
+
+    if (place < 0 || (good && fd < 0))
+        set_errno(error, name, "connected to");
+    if (place >= 0)
+        close(place);
+    if (fd >= 0 && !is_served_by(fd, owner_of(uid), pid)) {
+        close(fd);
+        fd = -1;
+        good = FALSE;
+    }
+    if (place >= 0 && !good)
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED,
+                    "%s is not a socket of the machine's user %u, served by it", name,
+                    owner_of(uid));
+    return fd;
 }
 
 static gboolean remove_content(int folder, int top, guint depth, const char *keep, GError **error);

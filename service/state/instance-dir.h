@@ -27,6 +27,13 @@ int kh_instance_dir_open_file(int folder, const char *name, gint64 uid, GError *
 /* Reads at most @max bytes of such a file; transfer full, NUL-terminated. */
 char *kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, GError **error);
 
+/*
+ * Connects to the socket @name, without waiting: one with a full queue is an error, try
+ * again. What is no socket of @uid (-1: the service's own), or is served by another user, is
+ * refused (KH_ERROR_NOT_AUTHORIZED; otherwise NOT_FOUND, FAILED); @pid gets who serves it.
+ */
+int kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error);
+
 /* Replaces @name by a new file (0600) of @uid with that content. */
 gboolean kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text,
                                GError **error);

@@ -209,6 +209,24 @@ def polkitd_dies():
         world.call(path, "Instance.Start", "{}", user=MEMBER)
 
 
+def bus_restarts():
+    """a bus that restarts ends neither the service nor what polkit decides"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.start_instance(path)
+        refused(lambda: world.call(path, "Instance.Stop", "{}", user=OTHER))
+        for child in (world.polkitd, world.bus):
+            child.kill()
+            child.wait(10)
+        (world.folder / "bus").unlink()
+        world.start_bus()
+        world.start_polkitd()
+        tap.eventually(world.is_served, 30, "the service on the new bus")
+        refused(lambda: world.call(path, "Instance.Stop", "{}", user=OTHER))
+        world.create("y", user=MEMBER)
+        world.call(path, "Instance.Stop", "{}", user=MEMBER)
+
+
 def errors_without_the_log():
     """lines of the log are in an error for one who may read it, and in no property"""
     with Guarded() as world:
@@ -290,8 +308,8 @@ def inside():
         polkit.mount_files(policy, work)
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
                         member_is_served, root_is_served, without_polkitd, polkitd_dies,
-                        errors_without_the_log, state_checked_again, prompts_are_limited, streams_are_limited,
-                        command_line_says_it])
+                        bus_restarts, errors_without_the_log, state_checked_again,
+                        prompts_are_limited, streams_are_limited, command_line_says_it])
 
 
 def main():

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -91,6 +93,48 @@ foreign_owner(Fixture *f, gconstpointer data)
     g_assert_true(kh_instance_dir_write(f->fd, "file", -1, "x", NULL));
     g_assert_cmpint(kh_instance_dir_open_file(f->fd, "file", geteuid() + 1, &error), ==, -1);
     g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+}
+
+/* A listener with that name in @folder. */
+static int
+listen_as(int folder, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder, name);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    g_assert_cmpint(listen(fd, 8), ==, 0);
+    return fd;
+}
+
+/* Links to somebody else's socket are not followed: that one is not even called. */
+static void
+sockets(Fixture *f, gconstpointer data)
+{
+    static const char *const bad[] = {"link", "file", "absent"};
+    int own = listen_as(f->fd, "own"), other = listen_as(f->parent, "other");
+    pid_t pid = 0;
+    int fd = kh_instance_dir_connect(f->fd, "own", -1, &pid, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pid, ==, getpid());
+    close(fd);
+    close(own);
+    g_assert_cmpint(symlinkat("../other", f->fd, "link"), ==, 0);
+    g_assert_true(kh_instance_dir_write(f->fd, "file", -1, "x", NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(kh_instance_dir_connect(f->fd, bad[i], -1, &pid, &error), ==, -1);
+        g_assert_nonnull(error);
+    }
+    g_assert_cmpint(accept(other, NULL, NULL), ==, -1);
+    /* Of another user; and what nobody serves any more. */
+    g_assert_cmpint(kh_instance_dir_connect(f->parent, "other", geteuid() + 1, &pid, NULL), ==, -1);
+    g_assert_cmpint(accept(other, NULL, NULL), ==, -1);
+    g_assert_cmpint(kh_instance_dir_connect(f->fd, "own", -1, &pid, NULL), ==, -1);
+    close(other);
 }
 
 static void
@@ -187,6 +231,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("/instance-dir/hostile-names", hostile_names);
     ADD("/instance-dir/foreign-owner", foreign_owner);
+    ADD("/instance-dir/sockets", sockets);
     ADD("/instance-dir/modes", modes);
     ADD("/instance-dir/deep", removes_deep_trees);
     ADD("/instance-dir/keep", keeps_data);
