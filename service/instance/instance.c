@@ -298,6 +298,7 @@ take_pending(KhInstance *self)
     if (!kh_store_reconfigure(self->host->store, self->record, &error))
         kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its configuration was not saved: %s",
                         error->message);
+    kh_crash_point("set:taken");
 }
 
 /* It has ended and nobody here had asked for that. */
@@ -373,6 +374,7 @@ static void
 on_run_ended(KhRun *run, KhInstance *self)
 {
     g_signal_handlers_disconnect_by_data(run, self);
+    kh_crash_point("stop:dead");
     self->record->shim = self->record->qemu = (KhProcess){0};
     release(self);
 }

@@ -453,6 +453,7 @@ finish_creation(KhManager *self, GTask *task, const char *image)
     }
     if (request->wants_default)
         set_default_image(self, image);
+    kh_crash_point("create:default-noted");
     g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
 }
 
@@ -596,7 +597,9 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
 
     if (image != NULL) {
+        kh_crash_point("set:image-imported");
         set_default_image(self, image);
+        kh_crash_point("set:default-noted");
         apply_change(self, task, image);
     } else {
         g_task_return_error(task, error);
