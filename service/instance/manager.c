@@ -3,7 +3,6 @@
 #include "manager.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "crash-point.h"
 #include "error.h"
@@ -173,18 +172,14 @@ add(KhManager *self, KhRecord *record)
     return instance;
 }
 
-/* A create that was cut off has a row, and neither folder nor anybody who knows of it. */
+/* A create that was cut off has a row, no whole folder, and nobody who knows of it. */
 static gboolean
 is_half_made(KhManager *self, const KhRecord *record)
 {
-    int fd;
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
 
-    if (record->state != KH_STATE_CREATED)
-        return FALSE;
-    fd = kh_instance_dir_open(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0;
+    return record->state == KH_STATE_CREATED &&
+           kh_instance_dir_drop_half_made(instances, record->id, record->vm_uid);
 }
 
 static void

@@ -62,6 +62,16 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
     return given;
 }
 
+gboolean
+kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid)
+{
+    struct stat st;
+
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT;
+    return st.st_uid != owner_of(uid) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
+}
+
 int
 kh_instance_dir_open(int parent, const char *name, GError **error)
 {
