@@ -489,6 +489,8 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     self->ready_at = 0;
     record->started_usec = g_get_real_time();
     record->ready_usec = record->boot_time_usec = 0;
+    /* Those of the last machine, whose end nobody may have seen. */
+    record->shim = record->qemu = (KhProcess){0};
     kh_instance_replace(&record->boot_id, self->host->boot_id);
     set_last_error(self, NULL);
     /* What is not written down is not begun: nobody would find the machine again. */
