@@ -344,6 +344,17 @@ conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
     }
 }
 
+/* Of a stop whose end no service has seen: what the machine has left says it. */
+static KhStopStep
+unseen_stop_step(KhInstance *self)
+{
+    g_autoptr(GError) reason = NULL;
+    KhEnding ending = describe_end(self, &reason);
+
+    return ending == KH_ENDING_POWERED_OFF || ending == KH_ENDING_STOPPED ? KH_STOP_CONTROL
+                                                                          : KH_STOP_KILL;
+}
+
 /* The launcher has let go of a machine that is dead. */
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer data)
@@ -355,7 +366,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     if (self->run != NULL)
         step = kh_run_get_stop_step(self->run);
     else if (self->record->state == KH_STATE_STOPPING && self->launched)
-        step = KH_STOP_KILL;
+        step = unseen_stop_step(self);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     self->commanding = FALSE;
