@@ -143,7 +143,9 @@ import_is_over(KhManager *self)
 static void
 on_instance_changed(KhInstance *instance, KhManager *self)
 {
-    if (kh_instance_get_record(instance)->state == KH_STATE_STOPPED)
+    KhState state = kh_instance_get_record(instance)->state;
+
+    if (state == KH_STATE_STOPPED || state == KH_STATE_FAILED)
         drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -156,7 +158,7 @@ on_instance_gone(KhInstance *instance, KhManager *self)
     g_signal_handlers_disconnect_by_data(instance, self);
     g_ptr_array_remove(self->instances, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
-    drop_unused_image(self, kh_instance_get_record(instance)->config->image);
+    drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
