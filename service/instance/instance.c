@@ -12,6 +12,7 @@
 #include "crash-point.h"
 #include "ending.h"
 #include "error.h"
+#include "launch/shim-protocol.h"
 #include "log.h"
 #include "preparation.h"
 #include "qemu/command-line.h"
@@ -355,6 +356,20 @@ unseen_stop_step(KhInstance *self)
                                                                           : KH_STOP_KILL;
 }
 
+/* A shim that was killed leaves its sockets; they would only be connected to in vain. */
+static void
+drop_sockets(KhInstance *self)
+{
+    static const char *const names[] = {KH_SOCKET_QMP, KH_SOCKET_CONTROL, KH_SOCKET_CONSOLE};
+    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+                                      self->record->id, NULL);
+
+    for (guint i = 0; folder >= 0 && i < G_N_ELEMENTS(names); i++)
+        unlinkat(folder, names[i], 0);
+    if (folder >= 0)
+        close(folder);
+}
+
 /* The launcher has let go of a machine that is dead. */
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer data)
@@ -370,6 +385,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     self->commanding = FALSE;
+    drop_sockets(self);
     conclude(self, step, out_of_memory);
 }
 
