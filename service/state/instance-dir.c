@@ -256,6 +256,24 @@ kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GE
     return fd;
 }
 
+/* A folder may have lost its mode's bits; giving them back must follow no link either. */
+static int
+open_removable(int parent, const char *name)
+{
+    g_autofree char *path = NULL;
+    int place = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd, saved;
+
+    if (place < 0)
+        return -1;
+    path = g_strdup_printf("/proc/self/fd/%d", place);
+    fd = chmod(path, 0700) != 0 ? -1 : openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    saved = errno;
+    close(place);
+    errno = saved;
+    return fd;
+}
+
 static gboolean remove_content(int folder, int top, guint depth, const char *keep, GError **error);
 
 static gboolean
@@ -269,10 +287,10 @@ remove_folder(int parent, const char *name, int top, guint depth, GError **error
 
         return renameat(parent, name, top, lifted) == 0 || set_errno(error, name, "moved");
     }
-    fd = kh_instance_dir_open(parent, name, error);
+    fd = open_removable(parent, name);
     if (fd < 0)
-        return FALSE;
-    emptied = fchmod(fd, 0700) == 0 && remove_content(fd, top, depth + 1, NULL, error);
+        return set_errno(error, name, "opened");
+    emptied = remove_content(fd, top, depth + 1, NULL, error);
     close(fd);
     return emptied &&
            (unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed"));
@@ -324,27 +342,53 @@ remove_content(int folder, int top, guint depth, const char *keep, GError **erro
 }
 
 static gboolean
-take_back(int folder, const char *keep, GError **error)
+take_file_back(int folder, const char *name, gint64 uid, GError **error)
 {
-    if (fchown(folder, geteuid(), getegid()) != 0)
-        return set_errno(error, "the folder", "taken back");
-    if (fchownat(folder, keep, geteuid(), getegid(), AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
-        return set_errno(error, keep, "taken back");
-    return TRUE;
+    g_autoptr(GError) failure = NULL;
+    /* It is the service's own where this was cut off before. */
+    int fd = kh_instance_dir_open_file(folder, name, -1, NULL);
+    gboolean taken;
+
+    if (fd < 0)
+        fd = kh_instance_dir_open_file(folder, name, uid, &failure);
+    if (g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND))
+        return TRUE;
+    if (fd < 0) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0) ||
+            set_errno(error, name, "taken back");
+    close(fd);
+    return taken;
+}
+
+gboolean
+kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64 uid,
+                          GError **error)
+{
+    int fd = open_removable(parent, name);
+    gboolean taken;
+
+    if (fd < 0)
+        return errno == ENOENT || set_errno(error, name, "opened");
+    taken = fchown(fd, geteuid(), getegid()) == 0 || set_errno(error, name, "taken back");
+    taken = taken && take_file_back(fd, file, uid, error);
+    close(fd);
+    return taken;
 }
 
 gboolean
 kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error)
 {
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_removable(parent, name);
     gboolean emptied;
 
     if (fd < 0 && errno == ENOENT)
         return TRUE;
     if (fd < 0)
         return set_errno(error, name, "opened");
-    emptied =
-        (keep == NULL || take_back(fd, keep, error)) && remove_content(fd, fd, 0, keep, error);
+    emptied = remove_content(fd, fd, 0, keep, error);
     close(fd);
     if (!emptied || keep != NULL)
         return emptied;

@@ -49,9 +49,17 @@ gboolean kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, g
                                      GError **error);
 
 /*
- * Removes the folder @name in @parent with all it holds, following no link. With @keep
- * that one file stays, folder and file given to the service's own user first. An absent
- * folder is no error. May take long: call it in a thread.
+ * Gives the folder @name in @parent, and the plain file @file of @uid in it, to the service's
+ * own user (0700, 0600). What is no such file is left as it is, and is an error; absent ones
+ * are none.
+ */
+gboolean kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64 uid,
+                                   GError **error);
+
+/*
+ * Removes the folder @name in @parent with all it holds, following no link. With @keep the
+ * folder and what has that name in it stay. An absent folder is no error. May take long:
+ * call it in a thread.
  */
 gboolean kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error);
 

@@ -160,6 +160,23 @@ def test_promises():
     tap.check("\nok 12 " in inner_tests("systemd"), "not all tests have run")
 
 
+def test_lost_bus():
+    """bus and systemd start anew: machines go on, stop and start as before"""
+    HOST.cli("create", "bus", "--storage", "64M")
+    HOST.cli("start", "bus")
+    pid = HOST.show("bus")["main_pid"]
+    HOST.run("systemctl", "daemon-reexec")
+    HOST.run("systemctl", "restart", "dbus.service")
+    tap.eventually(lambda: HOST.run("katana-hypervisor", "list", check=False).returncode == 0, 30,
+                   "the service is on the new bus")
+    tap.equal(HOST.show("bus")["main_pid"], pid, "QEMU's pid")
+    HOST.cli("stop", "bus")
+    HOST.cli("start", "bus")
+    HOST.cli("delete", "--force", "-y", "bus")
+    tap.eventually(lambda: HOST.run("systemctl", "list-units", "--all", "--no-legend",
+                                    "katana-vm-*").strip() == "", 10, "no unit is left")
+
+
 def test_real_guest():
     """a real guest starts by the command line and answers RPC, in a sandbox of its own"""
     HOST.use_real_qemu()
