@@ -542,8 +542,8 @@ kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
 
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
-    done = update_row(self, record, error) && write_ports(self, record, error) &&
-           commit(self, error);
+    done =
+        update_row(self, record, error) && write_ports(self, record, error) && commit(self, error);
     if (!done)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
     return done;
