@@ -600,17 +600,19 @@ resume(KhInstance *self)
                              .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
                              .uid = record->vm_uid};
     g_autoptr(KhVm) vm = NULL;
+    gboolean recover;
 
     self->launched = record->shim.pid > 0;
+    recover = same_boot && (!self->launched || kh_launcher_knows_machines(self->host->launcher));
     self->automatic = TRUE; /* nobody waits for its start any more */
-    if (same_boot && self->launched)
+    if (same_boot && self->launched && !recover)
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {
         adopt(self, vm);
         return;
     }
     self->beginning = g_cancellable_new();
-    if (same_boot && !self->launched)
+    if (recover)
         kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
     else
         release(self);
