@@ -238,6 +238,31 @@ exit_codes(void)
     }
 }
 
+/* Of what is no error of the service's. */
+static void
+foreign_errors(void)
+{
+    static const struct {
+        int domain, code, exit;
+        const char *name;
+    } cases[] = {
+        {0, G_IO_ERROR_CLOSED, 7, "ServiceUnavailable"},
+        {0, G_IO_ERROR_DBUS_ERROR, 1, "Failed"},
+        {1, G_DBUS_ERROR_ACCESS_DENIED, 5, "NotAuthorized"},
+        {1, G_DBUS_ERROR_UNKNOWN_OBJECT, 3, "NotFound"},
+        {1, G_DBUS_ERROR_SERVICE_UNKNOWN, 7, "ServiceUnavailable"},
+        {1, G_DBUS_ERROR_INVALID_ARGS, 1, "Failed"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error =
+            g_error_new(cases[i].domain == 0 ? G_IO_ERROR : G_DBUS_ERROR, cases[i].code, "x");
+
+        g_assert_cmpint(kh_cli_exit_code(error), ==, cases[i].exit);
+        g_assert_cmpstr(kh_cli_error_name(error), ==, cases[i].name);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -246,6 +271,7 @@ main(int argc, char **argv)
     g_test_add_func("/output/json", json);
     g_test_add_func("/output/values", values);
     g_test_add_func("/output/exit-codes", exit_codes);
+    g_test_add_func("/output/foreign-errors", foreign_errors);
     g_test_add_func("/input/changes", changes);
     g_test_add_func("/input/katana-args", katana_args);
     g_test_add_func("/input/seconds", seconds);
