@@ -17,7 +17,7 @@ readonly CONFIG_NEEDED='VMGENID SEV_GUEST TSM_REPORTS VIRTIO_PCI SCSI_VIRTIO BLK
 readonly MODULES_REQUIRED='virtio_pci virtio_console virtio_scsi sd_mod virtio_net virtio_blk
     qemu_fw_cfg ext4'
 readonly MODULES_OPTIONAL='tsm sev-guest'
-readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mkfifo mount mv
+readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mount mv
     poweroff printf rm route sed sleep sync tail test timeout true umount ['
 
 katana='' output='' lock='' with_ovmf=yes

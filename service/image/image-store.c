@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "hash.h"
 #include "state/instance-dir.h"
@@ -432,6 +433,7 @@ put_in_place(Import *import, GError **error)
 
     if (!sync_parts(import, error))
         return FALSE;
+    kh_crash_point("import:copied");
     if (!rename_import(import)) {
         if (errno != EEXIST && errno != ENOTEMPTY)
             return set_part_error(import->folder, "", error);
@@ -441,6 +443,7 @@ put_in_place(Import *import, GError **error)
             return FALSE;
         g_message("An image is made whole again: %s", changed->message);
     }
+    kh_crash_point("import:in-place");
     return fsync(import->images_fd) == 0 || set_part_error(import->folder, "", error);
 }
 

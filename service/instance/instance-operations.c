@@ -212,6 +212,7 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
     gboolean done = kh_run_command_finish(KH_RUN(source), result, &error);
 
     self->commanding = FALSE;
+    kh_crash_point("command:done");
     if (!done) {
         g_task_return_error(task, error);
     } else if (state != KH_STATE_RUNNING && state != KH_STATE_PAUSED) {
@@ -302,6 +303,7 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
         g_cancellable_cancel(self->beginning);
     else
         kh_instance_begin_removal(self);
+    kh_crash_point("delete:begun");
 }
 
 gboolean

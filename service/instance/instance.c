@@ -298,6 +298,7 @@ take_pending(KhInstance *self)
     if (!kh_store_reconfigure(self->host->store, self->record, &error))
         kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its configuration was not saved: %s",
                         error->message);
+    kh_crash_point("set:taken");
 }
 
 /* It has ended and nobody here had asked for that. */
@@ -343,6 +344,17 @@ conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
     }
 }
 
+/* Of a stop whose end no service has seen: what the machine has left says it. */
+static KhStopStep
+unseen_stop_step(KhInstance *self)
+{
+    g_autoptr(GError) reason = NULL;
+    KhEnding ending = describe_end(self, &reason);
+
+    return ending == KH_ENDING_POWERED_OFF || ending == KH_ENDING_STOPPED ? KH_STOP_CONTROL
+                                                                          : KH_STOP_KILL;
+}
+
 /* The launcher has let go of a machine that is dead. */
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer data)
@@ -354,7 +366,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     if (self->run != NULL)
         step = kh_run_get_stop_step(self->run);
     else if (self->record->state == KH_STATE_STOPPING && self->launched)
-        step = KH_STOP_KILL;
+        step = unseen_stop_step(self);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     self->commanding = FALSE;
@@ -373,6 +385,7 @@ static void
 on_run_ended(KhRun *run, KhInstance *self)
 {
     g_signal_handlers_disconnect_by_data(run, self);
+    kh_crash_point("stop:dead");
     self->record->shim = self->record->qemu = (KhProcess){0};
     release(self);
 }
@@ -487,6 +500,8 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     self->ready_at = 0;
     record->started_usec = g_get_real_time();
     record->ready_usec = record->boot_time_usec = 0;
+    /* Those of the last machine, whose end nobody may have seen. */
+    record->shim = record->qemu = (KhProcess){0};
     kh_instance_replace(&record->boot_id, self->host->boot_id);
     set_last_error(self, NULL);
     /* What is not written down is not begun: nobody would find the machine again. */

@@ -3,7 +3,6 @@
 #include "manager.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "crash-point.h"
 #include "error.h"
@@ -144,7 +143,9 @@ import_is_over(KhManager *self)
 static void
 on_instance_changed(KhInstance *instance, KhManager *self)
 {
-    if (kh_instance_get_record(instance)->state == KH_STATE_STOPPED)
+    KhState state = kh_instance_get_record(instance)->state;
+
+    if (state == KH_STATE_STOPPED || state == KH_STATE_FAILED)
         drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -157,7 +158,7 @@ on_instance_gone(KhInstance *instance, KhManager *self)
     g_signal_handlers_disconnect_by_data(instance, self);
     g_ptr_array_remove(self->instances, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
-    drop_unused_image(self, kh_instance_get_record(instance)->config->image);
+    drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -173,18 +174,14 @@ add(KhManager *self, KhRecord *record)
     return instance;
 }
 
-/* A create that was cut off has a row, and neither folder nor anybody who knows of it. */
+/* A create that was cut off has a row, no whole folder, and nobody who knows of it. */
 static gboolean
 is_half_made(KhManager *self, const KhRecord *record)
 {
-    int fd;
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
 
-    if (record->state != KH_STATE_CREATED)
-        return FALSE;
-    fd = kh_instance_dir_open(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0;
+    return record->state == KH_STATE_CREATED &&
+           kh_instance_dir_drop_half_made(instances, record->id, record->vm_uid);
 }
 
 static void
@@ -453,6 +450,7 @@ finish_creation(KhManager *self, GTask *task, const char *image)
     }
     if (request->wants_default)
         set_default_image(self, image);
+    kh_crash_point("create:default-noted");
     g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
 }
 
@@ -596,7 +594,9 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
 
     if (image != NULL) {
+        kh_crash_point("set:image-imported");
         set_default_image(self, image);
+        kh_crash_point("set:default-noted");
         apply_change(self, task, image);
     } else {
         g_task_return_error(task, error);

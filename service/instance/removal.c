@@ -58,6 +58,7 @@ on_removed(GObject *source, GAsyncResult *result, gpointer data)
     kh_crash_point("delete:row-removed");
     if (uids != NULL && record->vm_uid >= 0)
         kh_uid_pool_release(uids, (guint32)record->vm_uid);
+    kh_crash_point("delete:uid-released");
     g_task_return_boolean(task, TRUE);
 }
 

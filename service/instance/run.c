@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "health/rpc-probe.h"
 #include "launch/shim-protocol.h"
@@ -363,14 +364,17 @@ enter_step(KhRun *self, KhStopStep step, guint timeout_ms)
     g_clear_handle_id(&self->step_timer, g_source_remove);
     if (step == KH_STOP_KILL) {
         kh_vm_kill(self->vm);
+        kh_crash_point("stop:killed");
         return;
     }
     self->step_deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     self->step_timer = g_timeout_add(timeout_ms, on_step_timeout, self);
-    if (step == KH_STOP_QUIT)
+    if (step == KH_STOP_QUIT) {
         kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_told, NULL);
-    else
+        kh_crash_point("stop:quit");
+    } else {
         tell_guest_to_stop(self);
+    }
 }
 
 void

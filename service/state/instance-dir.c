@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 
 /* Deeper folders are lifted to the top and removed from there. */
@@ -49,6 +50,7 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
 
     if (mkdirat(parent, name, 0700) != 0)
         return set_errno(error, name, "made");
+    kh_crash_point("folder:bare");
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     given = fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid);
     if (!given) {
@@ -58,6 +60,16 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
     if (fd >= 0)
         close(fd);
     return given;
+}
+
+gboolean
+kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid)
+{
+    struct stat st;
+
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT;
+    return st.st_uid != owner_of(uid) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
 
 int

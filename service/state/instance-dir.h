@@ -15,6 +15,12 @@ G_BEGIN_DECLS
 /* Makes the folder @name (0700) in @parent, owned by @uid (-1: the service's own). */
 gboolean kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error);
 
+/*
+ * Whether the folder @name was never made, or made and, empty, never given to @uid: then it
+ * is removed. FALSE for one that cannot be looked at.
+ */
+gboolean kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid);
+
 /* Opens the folder @name in @parent; -1 and @error (KH_ERROR_NOT_FOUND, FAILED). */
 int kh_instance_dir_open(int parent, const char *name, GError **error);
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "sql.h"
 
@@ -502,6 +503,13 @@ check_free(KhStore *self, const KhRecord *record, GError **error)
     return TRUE;
 }
 
+static gboolean
+commit(KhStore *self, GError **error)
+{
+    kh_crash_point("store:uncommitted");
+    return kh_sql_run(self->db, error, "COMMIT", "");
+}
+
 gboolean
 kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
 {
@@ -511,7 +519,7 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
         return FALSE;
     done = check_free(self, record, error) && insert_row(self, record, error) &&
            update_row(self, record, error) && write_ports(self, record, error) &&
-           claim_uid(self, record, error) && kh_sql_run(self->db, error, "COMMIT", "");
+           claim_uid(self, record, error) && commit(self, error);
     if (done)
         return TRUE;
     sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
@@ -535,7 +543,7 @@ kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
     done = update_row(self, record, error) && write_ports(self, record, error) &&
-           kh_sql_run(self->db, error, "COMMIT", "");
+           commit(self, error);
     if (!done)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
     return done;
@@ -552,7 +560,7 @@ kh_store_remove(KhStore *self, const char *id, GError **error)
                       "UPDATE uids SET released_usec=?, instance_id=NULL WHERE instance_id=?", "is",
                       g_get_real_time(), id) &&
            kh_sql_run(self->db, error, "DELETE FROM instances WHERE id=?", "s", id) &&
-           kh_sql_run(self->db, error, "COMMIT", "");
+           commit(self, error);
     if (!done)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
     return done;

@@ -19,7 +19,8 @@ mount -t ext4 /dev/vda /mnt
 exec busybox switch_root /mnt /sbin/init
 """
 UNIT = """[Unit]
-After=multi-user.target dbus.service
+Wants=dbus.service polkit.service
+After=dbus.service polkit.service
 [Service]
 Type=oneshot
 ExecStart=/usr/bin/python3 /opt/test/limits.py
@@ -44,11 +45,7 @@ def make_initrd(parts, folder):
 
 
 def make_disk(root, folder):
-    units = root / "etc/systemd/system"
-    (units / "kh-limits.service").write_text(UNIT, encoding="ascii")
-    wants = units / "default.target.wants"
-    wants.mkdir(exist_ok=True)
-    (wants / "kh-limits.service").symlink_to("../kh-limits.service")
+    (root / "etc/systemd/system/kh-limits.service").write_text(UNIT, encoding="ascii")
     path = folder / "disk.raw"
     with open(path, "wb") as disk:
         disk.truncate(2 << 30)
@@ -63,7 +60,8 @@ def run(root, folder, parts):
     command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel",
                "tcg,thread=multi", "-cpu", "max", "-machine", "q35", "-smp", "2", "-m", "1536",
                "-kernel", str(parts / "vmlinuz"), "-initrd", str(make_initrd(parts, folder)),
-               "-append", "console=ttyS0 quiet panic=1 systemd.show_status=no "
+               "-append", "console=ttyS0 quiet panic=1 mitigations=off systemd.show_status=no "
+               "systemd.unit=kh-limits.service systemd.condition-needs-update=0 "
                "systemd.unified_cgroup_hierarchy=1", "-serial", f"file:{log}",
                "-drive", f"file={make_disk(root, folder)},format=raw,if=none,id=d,cache=unsafe",
                "-device", "virtio-blk-pci,drive=d"]

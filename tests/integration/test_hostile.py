@@ -17,6 +17,7 @@ import sys
 import tap
 from harness import NAME, World, as_root, status_of
 
+LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 SECRET = "the-secret-of-another-program"
 
 
@@ -273,6 +274,48 @@ def uids_are_never_shared():
         tap.check(0 not in uids and len(set(uids)) == 10, f"uids {uids}")
 
 
+def owner_of(world, name):
+    return pathlib.Path(world.show(name)["data_directory"]).stat().st_uid
+
+
+def end_service(world):
+    world.service.terminate()
+    tap.equal(world.service.wait(20), 0, "the service's exit code")
+
+
+def uids_after_a_reboot():
+    """when the claims are gone with a boot, two services still never run two machines as one"""
+    as_root()
+    # A few uids that no test beside this one is given.
+    first = 1879140000 + os.getpid() % 30000
+    uids = ("--vm-uid-range", f"{first}-{first + 9}")
+    with World(*uids) as one, World(*uids, session=False) as two:
+        for world in (one, two):
+            world.start()
+            world.create("old")
+        held = owner_of(one, "old"), owner_of(two, "old")
+        for world, uid in zip((one, two), held):
+            end_service(world)
+            (LOCKS / str(uid)).unlink()
+        # The one that comes first knows nothing of the other's, the second one's is told.
+        two.start()
+        two.create("new")
+        taken = owner_of(two, "new")
+        tap.check(taken != held[1], "the uid of its own instance")
+        one.start()
+        two.cli("start", "old", "new")
+        done = one.cli("start", "old", check=False)
+        tap.equal(done.returncode == 0, taken != held[0], done.stderr)
+        if taken == held[0]:
+            tap.check(str(taken) in done.stderr, done.stderr)
+        running = [int(status_of(shown["main_pid"])["Uid"][0])
+                   for world in (one, two) for shown in world.list() if shown["main_pid"]]
+        tap.equal(len(set(running)), len(running), f"uids {running}")
+        two.cli("delete", "--force", "-y", "new")
+        one.cli("start", "old")
+        tap.equal(status_of(one.show("old")["main_pid"])["Uid"], [str(held[0])] * 4, "its own uid")
+
+
 def mode_of(path):
     return stat.S_IMODE(path.lstat().st_mode)
 
@@ -314,4 +357,4 @@ def modes():
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
                       planted_by_the_machine, endless_log, logs_on_a_terminal, many_followers,
-                      uids_are_never_shared, modes]))
+                      uids_are_never_shared, uids_after_a_reboot, modes]))

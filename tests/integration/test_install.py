@@ -36,7 +36,7 @@ SYSTEM_FILES = {
     "share/polkit-1/rules.d/50-org.katana.Hypervisor.rules",
     "share/katana-hypervisor/direct-launcher.conf",
 }
-GROUP_MAY = {"create", "operate", "delete", "read-logs"}
+GROUP_MAY = {"create", "operate", "configure", "delete", "read-logs"}
 # The exposure that systemd-analyze gives, times ten.
 SECURITY_SERVICE, SECURITY_DIRECT = 23, 34
 
@@ -118,7 +118,7 @@ def test_programs_are_where_units_look(context):
     for install in context["usr"], context["opt"]:
         program = f"{install.prefix}/libexec/katana-hypervisord"
         for name in sorted(SYSTEM_FILES):
-            for line in re.findall(r"^Exec(?:Start(?:Pre)?)?=-?(.*)$", install.read(name), re.M):
+            for line in re.findall(r"^Exec(?:Start|StopPost)?=-?(.*)$", install.read(name), re.M):
                 assert line.split()[0] == program, (name, line)
             assert not re.search(r"@\w+@", install.read(name)), name
         for place in install.plan.values():
@@ -185,7 +185,7 @@ def test_actions_match_methods(context):
 
 
 def without_program(text):
-    return re.sub(r"^(ExecStart\w*=-?)\S+", r"\1/bin/true", text, flags=re.M)
+    return re.sub(r"^(Exec\w+=-?)\S+", r"\1/bin/true", text, flags=re.M)
 
 
 def unit_copy(context, folder, unit, drop_in=None):
