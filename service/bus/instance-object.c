@@ -10,6 +10,7 @@
 #include "launch/shim-protocol.h"
 #include "operations.h"
 #include "options.h"
+#include "refusal.h"
 #include "state/log-stream.h"
 
 #define LINES_MAX 1000000u
@@ -151,13 +152,6 @@ on_changed(KhInstance *instance, KhInstanceObject *self)
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
 }
 
-static void
-return_error(GDBusMethodInvocation *invocation, GError *error)
-{
-    g_dbus_method_invocation_take_error(invocation,
-                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
-}
-
 /* A change on its way; the skeleton is held for its reply. */
 typedef struct {
     KhInstanceObject *object;
@@ -176,7 +170,7 @@ on_configured(GObject *source, GAsyncResult *result, gpointer data)
         kh_dbus_instance_complete_configure(KH_DBUS_INSTANCE(self), change->invocation,
                                             (const char *const *)pending);
     else
-        return_error(change->invocation, error);
+        kh_refuse_call(change->invocation, error);
 }
 
 static gboolean
@@ -188,7 +182,7 @@ on_configure(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant
     Change *change;
 
     if (!kh_options_check(options, known, &error)) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     change = g_new0(Change, 1);
@@ -207,7 +201,7 @@ on_get_configuration(KhInstanceObject *self, GDBusMethodInvocation *invocation, 
     GError *error = NULL;
 
     if (!kh_options_check(options, known, &error)) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     if (kh_options_get_boolean(options, "qemu-args")) {
@@ -298,7 +292,7 @@ on_log_opened(GObject *source, GAsyncResult *result, gpointer data)
 
     if (fd < 0) {
         open_stream_free(opening->stream);
-        return_error(opening->invocation, error);
+        kh_refuse_call(opening->invocation, error);
         return;
     }
     reply = g_unix_fd_list_new_from_array(&fd, 1);
@@ -340,7 +334,7 @@ on_open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, GUnixFDLi
     if (!read_log_request(options, &request, &error) ||
         (stream = count_stream(self, invocation, &error)) == NULL ||
         !open_log(self, invocation, &request, stream, &error))
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     return TRUE;
 }
 

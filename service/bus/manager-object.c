@@ -5,6 +5,7 @@
 #include "build-config.h"
 #include "error.h"
 #include "options.h"
+#include "refusal.h"
 
 struct _KhManagerObject {
     KhDbusManagerSkeleton parent_instance;
@@ -58,13 +59,6 @@ on_changed(KhManager *manager, KhManagerObject *self)
 }
 
 static void
-return_error(GDBusMethodInvocation *invocation, GError *error)
-{
-    g_dbus_method_invocation_take_error(invocation,
-                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
-}
-
-static void
 on_created(GObject *source, GAsyncResult *result, gpointer data)
 {
     GDBusMethodInvocation *invocation = data;
@@ -73,7 +67,7 @@ on_created(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *path = NULL;
 
     if (instance == NULL) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return;
     }
     path = kh_path_of_instance(kh_instance_get_record(instance)->id);
@@ -87,7 +81,7 @@ on_create(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *
     GError *error = NULL;
 
     if (!kh_options_check(options, no_options, &error))
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_manager_create_async(self->manager, name, config, kh_gate_get_caller_uid(invocation),
                                 on_created, invocation);
@@ -102,7 +96,7 @@ on_find(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *na
     g_autofree char *path = NULL;
 
     if (instance == NULL) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     path = kh_path_of_instance(kh_instance_get_record(instance)->id);
@@ -118,7 +112,7 @@ on_validate(KhManagerObject *self, GDBusMethodInvocation *invocation, const char
     g_autoptr(GVariant) effective = kh_manager_validate(self->manager, name, config, &error);
 
     if (effective == NULL)
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_dbus_manager_complete_validate_config(KH_DBUS_MANAGER(self), invocation, effective);
     return TRUE;
@@ -199,7 +193,7 @@ on_list(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *co
     GError *error = NULL;
 
     if (!kh_options_check(options, no_options, &error) || !check_property_names(properties, &error))
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_dbus_manager_complete_list_instances(KH_DBUS_MANAGER(self), invocation,
                                                 list_instances(self, properties));

@@ -18,18 +18,6 @@
 /* Deeper folders are lifted to the top and removed from there. */
 #define DEPTH_MAX 32
 
-static gboolean
-set_errno(GError **error, const char *name, const char *doing)
-{
-    int saved = errno;
-    KhError code = saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
-                   : saved == ENOENT                  ? KH_ERROR_NOT_FOUND
-                                                      : KH_ERROR_FAILED;
-
-    g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, g_strerror(saved));
-    return FALSE;
-}
-
 static uid_t
 owner_of(gint64 uid)
 {
@@ -49,12 +37,12 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
     gboolean given;
 
     if (mkdirat(parent, name, 0700) != 0)
-        return set_errno(error, name, "made");
+        return kh_error_set_errno(error, name, "made");
     kh_crash_point("folder:bare");
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     given = fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid);
     if (!given) {
-        set_errno(error, name, "given to the machine's user");
+        kh_error_set_errno(error, name, "given to the machine's user");
         unlinkat(parent, name, AT_REMOVEDIR);
     }
     if (fd >= 0)
@@ -78,7 +66,7 @@ kh_instance_dir_open(int parent, const char *name, GError **error)
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
-        set_errno(error, name, "opened");
+        kh_error_set_errno(error, name, "opened");
     return fd;
 }
 
@@ -96,7 +84,7 @@ kh_instance_dir_open_file(int folder, const char *name, gint64 uid, GError **err
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0) {
-        set_errno(error, name, "opened");
+        kh_error_set_errno(error, name, "opened");
         return -1;
     }
     if (!is_plain_file_of(fd, owner_of(uid))) {
@@ -121,7 +109,7 @@ kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, GError
     n = pread(fd, text, max, 0);
     close(fd);
     if (n < 0) {
-        set_errno(error, name, "read");
+        kh_error_set_errno(error, name, "read");
         return NULL;
     }
     return g_steal_pointer(&text);
@@ -133,11 +121,11 @@ create_file(int folder, const char *name, gint64 uid, GError **error)
     int fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0) {
-        set_errno(error, name, "created");
+        kh_error_set_errno(error, name, "created");
         return -1;
     }
     if (!give(fd, uid)) {
-        set_errno(error, name, "given to the machine's user");
+        kh_error_set_errno(error, name, "given to the machine's user");
         close(fd);
         unlinkat(folder, name, 0);
         return -1;
@@ -170,11 +158,11 @@ kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text
     int fd;
 
     if (unlinkat(folder, name, 0) != 0 && errno != ENOENT)
-        return set_errno(error, name, "replaced");
+        return kh_error_set_errno(error, name, "replaced");
     fd = create_file(folder, name, uid, error);
     if (fd < 0)
         return FALSE;
-    written = write_all(fd, text) || set_errno(error, name, "written");
+    written = write_all(fd, text) || kh_error_set_errno(error, name, "written");
     close(fd);
     if (!written)
         unlinkat(folder, name, 0);
@@ -189,7 +177,7 @@ kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 si
 
     if (fd < 0)
         return FALSE;
-    sized = ftruncate(fd, (off_t)size) == 0 || set_errno(error, name, "given its size");
+    sized = ftruncate(fd, (off_t)size) == 0 || kh_error_set_errno(error, name, "given its size");
     close(fd);
     if (!sized)
         unlinkat(folder, name, 0);
@@ -241,7 +229,7 @@ kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GE
     int fd = good ? connect_to(place) : -1;
 
     if (place < 0 || (good && fd < 0))
-        set_errno(error, name, "connected to");
+        kh_error_set_errno(error, name, "connected to");
     if (place >= 0)
         close(place);
     if (fd >= 0 && !is_served_by(fd, owner_of(uid), pid)) {
@@ -285,15 +273,15 @@ remove_folder(int parent, const char *name, int top, guint depth, GError **error
     if (depth >= DEPTH_MAX) {
         g_autofree char *lifted = g_strdup_printf(".lifted-%08x", g_random_int());
 
-        return renameat(parent, name, top, lifted) == 0 || set_errno(error, name, "moved");
+        return renameat(parent, name, top, lifted) == 0 || kh_error_set_errno(error, name, "moved");
     }
     fd = open_removable(parent, name);
     if (fd < 0)
-        return set_errno(error, name, "opened");
+        return kh_error_set_errno(error, name, "opened");
     emptied = remove_content(fd, top, depth + 1, NULL, error);
     close(fd);
-    return emptied &&
-           (unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed"));
+    return emptied && (unlinkat(parent, name, AT_REMOVEDIR) == 0 ||
+                       kh_error_set_errno(error, name, "removed"));
 }
 
 static gboolean
@@ -303,7 +291,7 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
         return TRUE;
     if (errno == EISDIR || errno == EPERM)
         return remove_folder(folder, name, top, depth, error);
-    return set_errno(error, name, "removed");
+    return kh_error_set_errno(error, name, "removed");
 }
 
 /* Names of one pass; lifted folders turn up in the next. */
@@ -358,7 +346,7 @@ take_file_back(int folder, const char *name, gint64 uid, GError **error)
         return FALSE;
     }
     taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0) ||
-            set_errno(error, name, "taken back");
+            kh_error_set_errno(error, name, "taken back");
     close(fd);
     return taken;
 }
@@ -371,8 +359,8 @@ kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64
     gboolean taken;
 
     if (fd < 0)
-        return errno == ENOENT || set_errno(error, name, "opened");
-    taken = fchown(fd, geteuid(), getegid()) == 0 || set_errno(error, name, "taken back");
+        return errno == ENOENT || kh_error_set_errno(error, name, "opened");
+    taken = fchown(fd, geteuid(), getegid()) == 0 || kh_error_set_errno(error, name, "taken back");
     taken = taken && take_file_back(fd, file, uid, error);
     close(fd);
     return taken;
@@ -387,10 +375,10 @@ kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **
     if (fd < 0 && errno == ENOENT)
         return TRUE;
     if (fd < 0)
-        return set_errno(error, name, "opened");
+        return kh_error_set_errno(error, name, "opened");
     emptied = remove_content(fd, fd, 0, keep, error);
     close(fd);
     if (!emptied || keep != NULL)
         return emptied;
-    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed");
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || kh_error_set_errno(error, name, "removed");
 }

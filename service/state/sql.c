@@ -2,7 +2,6 @@
 /* Helpers around sqlite3; see sql.h. */
 #include "sql.h"
 
-#include <errno.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 
@@ -112,11 +111,7 @@ keep_copy(sqlite3 *db, const char *path, GError **error)
     g_unlink(path);
     if (!kh_sql_run(db, error, "VACUUM INTO ?", "s", path))
         return FALSE;
-    if (g_chmod(path, 0600) == 0)
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The mode of %s cannot be set: %s", path,
-                g_strerror(errno));
-    return FALSE;
+    return g_chmod(path, 0600) == 0 || kh_error_set_errno(error, path, "given its mode");
 }
 
 gboolean

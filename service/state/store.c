@@ -77,16 +77,6 @@ kh_store_init(KhStore *self)
 {
 }
 
-static gboolean
-set_open_error(const char *path, GError **error)
-{
-    int saved = errno;
-
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be opened: %s", path,
-                g_strerror(saved));
-    return FALSE;
-}
-
 static guint32
 big_endian_at(const guint8 *bytes)
 {
@@ -161,7 +151,7 @@ check_log_file(const char *path, GError **error)
     gboolean good;
 
     if (fd < 0)
-        return errno == ENOENT || set_open_error(log, error);
+        return errno == ENOENT || kh_error_set_errno(error, log, "opened");
     good = check_log(path, fd, error);
     close(fd);
     return good;
@@ -176,7 +166,7 @@ check_file(const char *path, GError **error)
     ssize_t n;
 
     if (fd < 0)
-        return set_open_error(path, error);
+        return kh_error_set_errno(error, path, "opened");
     n = pread(fd, header, sizeof header, 0);
     close(fd);
     if (n == 0)

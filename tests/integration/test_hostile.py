@@ -7,9 +7,11 @@ replace; QEMU is the fake one.
 """
 import os
 import pathlib
+import pty
 import re
 import resource
 import stat
+import subprocess
 import sys
 
 import tap
@@ -180,6 +182,28 @@ def endless_log():
         tap.check("its log ends" in done.stderr, done.stderr)
 
 
+def logs_on_a_terminal():
+    """a guest's log sends a terminal no control sequence, in whatever form; a file gets it all"""
+    hostile = "\x1b]0;title\x07 \x9b31m \u202ereversed \u2066x\n".encode() + b"\xff\xc2\n"
+    with World() as world:
+        world.start()
+        world.start_instance(world.create("x"))
+        with open(world.instance_folder("x") / "serial.log", "ab") as log:
+            log.write(hostile)
+        raw = subprocess.run([str(world.tools / "katana-hypervisor"), "logs", "x"], env=world.env,
+                             capture_output=True, timeout=60, check=True).stdout
+        tap.check(hostile in raw, f"in a file: {raw}")
+        ours, theirs = pty.openpty()
+        subprocess.run([str(world.tools / "katana-hypervisor"), "logs", "x"], env=world.env,
+                       stdout=theirs, timeout=60, check=True)
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+        os.close(theirs)
+        tap.check("reversed" in shown, shown)
+        tap.check(not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
+                                shown), repr(shown))
+
+
 def connections(world, count):
     from gi.repository import Gio
     flags = (Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
@@ -332,5 +356,5 @@ def modes():
 
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
-                      planted_by_the_machine, endless_log, many_followers, uids_are_never_shared,
-                      uids_after_a_reboot, modes]))
+                      planted_by_the_machine, endless_log, logs_on_a_terminal, many_followers,
+                      uids_are_never_shared, uids_after_a_reboot, modes]))

@@ -269,6 +269,8 @@ def options_anywhere():
         world.cli("create", "x", "--katana-args-file", str(file), "--label", "a=b=c", "--memory",
                   "512M", "--", "--json", "--verbose")
         shown = json.loads(world.cli("show", "x", "--config", "--json").stdout)
+        done = world.cli("create", "x", "--", "--json", check=False)
+        tap.check(done.returncode == 4 and not done.stderr.startswith("{"), done.stderr)
         tap.equal(shown["katana_args"], ["--from-file", "--two", "--json", "--verbose"], "args")
         tap.equal(shown["memory_bytes"], 1 << 29, "memory")
         tap.check(not [key for key in shown if not re.fullmatch("[a-z0-9_]+", key)], str(shown))
