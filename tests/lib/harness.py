@@ -23,6 +23,8 @@ BUILD = pathlib.Path(os.environ.get("KH_BUILD", "build")).resolve()
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Below what the kernel gives to outgoing connections, away from the service's own default.
 PORTS = range(20000, 32000, 200)
+# Claims of uids, shared by all services of the host.
+LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 NAME = "org.katana.Hypervisor"
 MANAGER = "/org/katana/Hypervisor/Manager"
 # The service that a test can kill at any step; built with the option crash_points.
@@ -275,6 +277,9 @@ class World:
                 child.wait(20)
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
+        for lock in LOCKS.glob("*") if os.geteuid() == 0 else ():
+            if lock.read_text(errors="replace") == str(self.state):
+                lock.unlink()
         self.lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -3,15 +3,13 @@
 processes, ports and uids tell the same story. Used by test_crash.py and test_random.py.
 """
 import os
-import pathlib
 import re
 import sqlite3
 import time
 
 import tap
-from harness import command_of, is_alive, status_of
+from harness import LOCKS, command_of, is_alive, status_of
 
-LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 ALIVE = ("running", "paused")
 AT_REST = ("created", "running", "paused", "stopped", "failed")
 
