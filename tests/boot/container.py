@@ -30,9 +30,17 @@ class Container:
         tap.check(self.process.poll() is None, "systemd-nspawn ended:\n" + self.tail())
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         for pid in children.read_text(encoding="ascii").split():
-            if b"systemd" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+            if self.program_of(pid).endswith(b"/systemd"):
                 return pid
         return None
+
+    @staticmethod
+    def program_of(pid):
+        """Its first word; that of systemd-nspawn itself as long as it has not become systemd."""
+        try:
+            return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+        except FileNotFoundError:
+            return b""
 
     def run(self, *command, check=True, timeout=60, text=None):
         """A command as root inside; its output."""
