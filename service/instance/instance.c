@@ -12,6 +12,7 @@
 #include "crash-point.h"
 #include "ending.h"
 #include "error.h"
+#include "launch/shim-protocol.h"
 #include "log.h"
 #include "preparation.h"
 #include "qemu/command-line.h"
@@ -355,6 +356,20 @@ unseen_stop_step(KhInstance *self)
                                                                           : KH_STOP_KILL;
 }
 
+/* A shim that was killed leaves its sockets; they would only be connected to in vain. */
+static void
+drop_sockets(KhInstance *self)
+{
+    static const char *const names[] = {KH_SOCKET_QMP, KH_SOCKET_CONTROL, KH_SOCKET_CONSOLE};
+    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+                                      self->record->id, NULL);
+
+    for (guint i = 0; folder >= 0 && i < G_N_ELEMENTS(names); i++)
+        unlinkat(folder, names[i], 0);
+    if (folder >= 0)
+        close(folder);
+}
+
 /* The launcher has let go of a machine that is dead. */
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer data)
@@ -370,6 +385,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     self->commanding = FALSE;
+    drop_sockets(self);
     conclude(self, step, out_of_memory);
 }
 
@@ -584,17 +600,19 @@ resume(KhInstance *self)
                              .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
                              .uid = record->vm_uid};
     g_autoptr(KhVm) vm = NULL;
+    gboolean recover;
 
     self->launched = record->shim.pid > 0;
+    recover = same_boot && (!self->launched || kh_launcher_knows_machines(self->host->launcher));
     self->automatic = TRUE; /* nobody waits for its start any more */
-    if (same_boot && self->launched)
+    if (same_boot && self->launched && !recover)
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {
         adopt(self, vm);
         return;
     }
     self->beginning = g_cancellable_new();
-    if (same_boot && !self->launched)
+    if (recover)
         kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
     else
         release(self);

@@ -380,7 +380,7 @@ def word_to_monitor(world, bus, path, word):
         reader = monitor.makefile("r")
         for command in ("qmp_capabilities", word):
             monitor.sendall(json.dumps({"execute": command, "id": command}).encode() + b"\n")
-            while f'"id": "{command}"' not in reader.readline():
+            while (line := reader.readline()) and f'"id": "{command}"' not in line:
                 pass
 
 
