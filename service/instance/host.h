@@ -22,8 +22,8 @@ typedef struct {
     KhImageStore *images;
     KhLauncher *launcher;
     KhFolderWatcher *watcher; /* of those who follow logs */
-    KhUidPool *uids; /* NULL when the service is not root */
-    char *boot_id;   /* of this boot of the host (random(4)) */
+    KhUidPool *uids;          /* NULL when the service is not root */
+    char *boot_id;            /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
     KhPortRange ports;
     const char *boot_components; /* where new images come from */
