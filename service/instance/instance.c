@@ -84,8 +84,8 @@ kh_instance_replace(char **field, const char *text)
     *field = copy;
 }
 
-static gboolean
-save(KhInstance *self, GError **error)
+gboolean
+kh_instance_save(KhInstance *self, GError **error)
 {
     g_autoptr(GError) failure = NULL;
 
@@ -111,7 +111,7 @@ kh_instance_enter_state(KhInstance *self, KhState state, const char *reason, GEr
 
     self->record->state = state;
     kh_instance_replace(&self->record->reason, reason);
-    saved = save(self, error);
+    saved = kh_instance_save(self, error);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "%s%s%s", kh_state_name(state),
                     reason[0] != '\0' ? ": " : "", reason);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
@@ -156,6 +156,8 @@ kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
     gboolean again = self->again;
 
     self->again = FALSE;
+    if (!again)
+        kh_instance_forget_restart(self);
     kh_instance_replace(&self->record->stop_result, forced ? "forced" : "graceful");
     kh_crash_point("stop:ended");
     kh_instance_set_state(self, KH_STATE_STOPPED, reason);
@@ -309,6 +311,7 @@ conclude_unasked(KhInstance *self, gboolean out_of_memory)
     g_autoptr(GError) error = g_steal_pointer(&self->failure);
     KhEnding ending = KH_ENDING_FAILED;
     g_autofree char *reason = NULL;
+    gboolean again;
 
     if (error == NULL)
         ending = describe_end(self, &error);
@@ -325,7 +328,11 @@ conclude_unasked(KhInstance *self, gboolean out_of_memory)
         return;
     }
     reason = plan_restart(self, error, ending);
+    again = self->again;
+    self->again = FALSE;
     set_failed(self, error, reason);
+    if (again)
+        kh_instance_begin(self, TRUE);
 }
 
 /* The machine is dead: what that means depends on what was wanted of it. */
@@ -478,7 +485,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
 
     if (vm != NULL) {
         follow(self, vm);
-        save(self, NULL);
+        kh_instance_save(self, NULL);
         kh_crash_point("start:noted");
         g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
         kh_instance_report(self, "waiting for RPC", 0.7);
@@ -564,14 +571,16 @@ static void
 adopt(KhInstance *self, KhVm *vm)
 {
     follow(self, vm);
-    save(self, NULL);
+    kh_instance_save(self, NULL);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
                     kh_instance_get_main_pid(self));
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
     if (self->record->state == KH_STATE_DELETING)
         kh_run_kill(self->run);
-    if (self->record->state != KH_STATE_STOPPING)
+    if (self->record->state != KH_STATE_STOPPING) {
+        self->again = FALSE;
         return;
+    }
     /* Only a stop of the service's own has a reason: Katana's end. */
     if (self->record->reason[0] != '\0')
         self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", self->record->reason);
@@ -605,6 +614,7 @@ resume(KhInstance *self)
     self->launched = record->shim.pid > 0;
     recover = same_boot && (!self->launched || kh_launcher_knows_machines(self->host->launcher));
     self->automatic = TRUE; /* nobody waits for its start any more */
+    self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
     if (same_boot && self->launched && !recover)
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {
@@ -638,8 +648,6 @@ kh_instance_new(const KhHost *host, KhRecord *record)
     switch (record->state) {
     case KH_STATE_CREATED:
     case KH_STATE_STOPPED:
-        take_pending(self);
-        break;
     case KH_STATE_FAILED:
         take_pending(self);
         if (record->restart_usec > 0)

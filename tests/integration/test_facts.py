@@ -371,6 +371,27 @@ def stop_without_its_service():
         tap.equal((found["StopResult"], found["StateReason"]), ("graceful", ""), "the result")
 
 
+def restart_without_its_service():
+    """a restart whose service died in the middle is finished by the next one"""
+    for point in ("stop:intended", "stop:told", "stop:dead", "stop:noted"):
+        with World() as world:
+            world.start()
+            path = world.create("x")
+            world.start_instance(path)
+            pid = world.show("x")["main_pid"]
+            service_dies(world)
+            world.start_armed(point)
+            try:
+                world.call(path, "Instance.Restart", "{}")
+            except Failed:
+                pass
+            tap.equal(world.service.wait(10), -signal.SIGKILL, "exit code")
+            world.start()
+            tap.eventually(lambda: world.show("x")["main_pid"] not in (0, pid) and
+                           world.show("x")["state"] == "running", 15, f"{point}: another QEMU")
+            tap.check(not is_alive(pid), f"{point}: the old one is dead")
+
+
 def word_to_monitor(world, bus, path, word):
     """What only another client of the monitor could do, while no service has it."""
     identity = invariants.rows(world, "SELECT id FROM instances")[0][0]
@@ -658,7 +679,7 @@ TESTS = [restarts_on_failure, restarts_always, never_after_a_stop, crash_loop, b
          stop_ends_the_wait, b16_start_at_boot, b16_stop_all, machines_live_on, b01_reboot,
          b01_reboot_in_every_state, graceful_shutdown_of_the_host, b05_foreign_pid,
          b03_start_without_pid, b06_dead_while_stopping, stop_without_its_service,
-         b02_true_after_adoption, b08_ends_are_noticed, b12_delete_needs_an_end,
+         restart_without_its_service, b02_true_after_adoption, b08_ends_are_noticed, b12_delete_needs_an_end,
          b25_corrupt_row, b21_port_stolen, configure_now, configure_next,
          configure_all_or_nothing, configure_image, jobs, cancelled_start, stops_join,
          mixed_calls, b17_answers_while_stopping]
