@@ -59,10 +59,18 @@ kh_systemd_launcher_new(const char *shim)
     return KH_LAUNCHER(self);
 }
 
+/* systemd takes limits in any case; the kernel holds to both in the unified hierarchy only. */
 static gboolean
 enforces_limits(KhLauncher *launcher)
 {
-    return TRUE;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) offered = NULL;
+
+    if (!g_file_get_contents("/sys/fs/cgroup/cgroup.controllers", &text, NULL, NULL))
+        return FALSE;
+    offered = g_strsplit(g_strchomp(text), " ", -1);
+    return g_strv_contains((const char *const *)offered, "cpu") &&
+           g_strv_contains((const char *const *)offered, "memory");
 }
 
 static char *

@@ -135,7 +135,10 @@ def test_boot():
     tap.equal(HOST.run("systemctl", "is-active", UNIT, check=False).stdout.strip(), "inactive",
               "the service before its first call")
     status = json.loads(HOST.cli("--json", "status"))
-    tap.equal((status["launcher"], status["limits_enforced"]), ("systemd", True), "launcher")
+    tap.equal(status["launcher"], "systemd", "launcher")
+    # On a host with the older hierarchy a container's limits are words.
+    unified = HOST.run("cat", "/sys/fs/cgroup/cgroup.controllers", check=False).stdout.split()
+    tap.equal(status["limits_enforced"], {"cpu", "memory"} <= set(unified), "limits_enforced")
     tap.equal(HOST.run("systemctl", "is-active", UNIT).strip(), "active", "the service")
 
 
