@@ -5,7 +5,7 @@
 #include <libsoup/soup.h>
 
 #include "error.h"
-#include "qemu/json.h"
+#include "json-guard.h"
 
 #define ANSWER_TIMEOUT_S 3
 #define ANSWER_MAX 4096
