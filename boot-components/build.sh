@@ -17,7 +17,7 @@ readonly CONFIG_NEEDED='VMGENID SEV_GUEST TSM_REPORTS VIRTIO_PCI SCSI_VIRTIO BLK
 readonly MODULES_REQUIRED='virtio_pci virtio_console virtio_scsi sd_mod virtio_net virtio_blk
     qemu_fw_cfg ext4'
 readonly MODULES_OPTIONAL='tsm sev-guest'
-readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mkfifo mount mv
+readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mount mv
     poweroff printf rm route sed sleep sync tail test timeout true umount ['
 
 katana='' output='' lock='' with_ovmf=yes
@@ -143,6 +143,15 @@ fetch() {
     echo "$name $version $found $cache/debs/$found.deb"
 }
 
+# A package found by its hash need not be what the lock calls it.
+check_label() {
+    local name=$1 version=$2 file=$3 found
+    found=$(dpkg-deb -W --showformat='${Package} ${Version}' "$file") ||
+        die "$name $version is no Debian package: remove $file"
+    [ "$found" = "$name $version" ] ||
+        die "the package with the SHA-256 that ${lock:-the suite} gives for $name $version is $found: it was edited"
+}
+
 # take_package SUITE PATTERN SPEC FOLDER: unpacks a package, and records it.
 take_package() {
     local suite=$1 pattern=$2 spec=$3 folder=$4 line name version sha file
@@ -157,6 +166,7 @@ take_package() {
     fi
     line=$(fetch "$suite" "$spec" "$sha") || return 1
     read -r name version sha file <<<"$line"
+    check_label "$name" "$version" "$file"
     mkdir "$folder"
     dpkg-deb -x "$file" "$folder" || die "$name $version cannot be unpacked: remove $file"
     packages+=("$name $version $sha $suite")

@@ -11,8 +11,6 @@
 #define LINES_MAX 64
 #define MESSAGE_MAX 4096
 
-G_DEFINE_QUARK(kh - cli - conflict, kh_cli_conflict)
-
 /* Exit codes of the service's errors (design: "Command line"); all others are 1. */
 static const struct {
     KhError code;
@@ -54,18 +52,25 @@ kh_cli_exit_code(const GError *error)
     for (guint i = 0; error->domain == G_DBUS_ERROR && i < G_N_ELEMENTS(bus_exit_codes); i++)
         if ((int)bus_exit_codes[i].code == error->code)
             return bus_exit_codes[i].exit;
-    if (error->domain == KH_CLI_CONFLICT)
-        return 4;
-    /* The connection itself; nothing else of the CLI's is let through in this domain. */
-    return error->domain == G_IO_ERROR ? 7 : 1;
+    /* The connection itself, or an answer that has a name of which nobody knows the meaning. */
+    return error->domain == G_IO_ERROR && error->code != G_IO_ERROR_DBUS_ERROR ? 7 : 1;
 }
 
-static const char *
-error_word(const GError *error)
+const char *
+kh_cli_error_name(const GError *error)
 {
-    if (error->domain == KH_ERROR || error->domain == KH_CLI_CONFLICT)
+    if (error->domain == KH_ERROR)
         return kh_error_name(error->code);
-    return kh_cli_exit_code(error) == 7 ? "ServiceUnavailable" : "Failed";
+    switch (kh_cli_exit_code(error)) {
+    case 3:
+        return kh_error_name(KH_ERROR_NOT_FOUND);
+    case 5:
+        return kh_error_name(KH_ERROR_NOT_AUTHORIZED);
+    case 7:
+        return "ServiceUnavailable";
+    default:
+        return kh_error_name(KH_ERROR_FAILED);
+    }
 }
 
 static void
@@ -73,7 +78,7 @@ print_json_error(const GError *error, const char *message)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     g_autoptr(JsonNode) root = NULL;
-    g_autofree char *name = g_strconcat(KH_ERROR_PREFIX_DBUS, error_word(error), NULL);
+    g_autofree char *name = g_strconcat(KH_ERROR_PREFIX_DBUS, kh_cli_error_name(error), NULL);
     g_autofree char *text = NULL;
 
     json_builder_begin_object(builder);

@@ -9,11 +9,6 @@
 
 G_BEGIN_DECLS
 
-/* The domain of "fits several instances", which is no usage error for people: exit code 4. */
-#define KH_CLI_CONFLICT (kh_cli_conflict_quark())
-
-GQuark kh_cli_conflict_quark(void);
-
 typedef struct {
     const char *verb;
     const char *help;    /* one line about the verb */
@@ -52,6 +47,9 @@ void kh_cli_note(KhCli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* The exit code of @error; the one table stands in cli.c. */
 int kh_cli_exit_code(const GError *error);
+
+/* Its name for --json, without the prefix; of a foreign error by its exit code. Static. */
+const char *kh_cli_error_name(const GError *error);
 
 /* Whether a person can be asked: stdin is a terminal and nobody has forbidden it. */
 gboolean kh_cli_may_ask(KhCli *cli);

@@ -109,18 +109,13 @@ kh_client_call(KhCli *cli, const char *path, const char *interface, const char *
 char *
 kh_client_find(KhCli *cli, const char *name_or_id, GError **error)
 {
-    g_autoptr(GError) failure = NULL;
     g_autoptr(GVariant) reply =
         kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
-                       g_variant_new("(s)", name_or_id), NULL, &failure);
+                       g_variant_new("(s)", name_or_id), NULL, error);
     char *path = NULL;
 
     if (reply != NULL)
         g_variant_get(reply, "(o)", &path);
-    else if (g_error_matches(failure, KH_ERROR, KH_ERROR_INVALID_ARGUMENT))
-        failure->domain = KH_CLI_CONFLICT;
-    if (failure != NULL)
-        g_propagate_error(error, g_steal_pointer(&failure));
     return path;
 }
 

@@ -26,10 +26,7 @@ GVariant *kh_client_call(KhCli *cli, const char *path, const char *interface, co
 /* The flags of every call: whether the service may have a person asked. */
 GDBusCallFlags kh_client_flags(KhCli *cli);
 
-/*
- * The object path of an instance by name, id or prefix; transfer full. KH_CLI_CONFLICT where
- * the prefix fits several.
- */
+/* The object path of an instance by name, id or prefix; transfer full. */
 char *kh_client_find(KhCli *cli, const char *name_or_id, GError **error);
 
 /* All properties of an interface: a{sv}; transfer full. */

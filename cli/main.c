@@ -106,15 +106,24 @@ run(KhCli *cli, char **argv, int verb)
     return refuse(cli, argv[verb]);
 }
 
+/* Whether @option is among the arguments; what follows "--" is none of ours. */
+static gboolean
+has_option(char **argv, const char *option)
+{
+    for (int i = 1; argv[i] != NULL && !g_str_equal(argv[i], "--"); i++)
+        if (g_str_equal(argv[i], option))
+            return TRUE;
+    return FALSE;
+}
+
 static int
 run_without_verb(KhCli *cli, char **argv)
 {
-    if (g_strv_contains((const char *const *)argv, "--version")) {
+    if (has_option(argv, "--version")) {
         puts("katana-hypervisor " KH_VERSION);
         return 0;
     }
-    if (g_strv_contains((const char *const *)argv, "--help") ||
-        g_strv_contains((const char *const *)argv, "-h")) {
+    if (has_option(argv, "--help") || has_option(argv, "-h")) {
         print_help();
         return 0;
     }
@@ -125,7 +134,7 @@ run_without_verb(KhCli *cli, char **argv)
 int
 main(int argc, char **argv)
 {
-    KhCli cli = {.json = g_strv_contains((const char *const *)argv, "--json")};
+    KhCli cli = {.json = has_option(argv, "--json")};
     int verb = find_verb(argv);
     int code;
 

@@ -22,7 +22,7 @@ kh_output_key(const char *property)
     for (const char *c = plain; *c != '\0'; c++) {
         if (g_ascii_isupper(*c) && c != plain)
             g_string_append_c(key, '_');
-        g_string_append_c(key, g_ascii_tolower(*c));
+        g_string_append_c(key, *c == '-' ? '_' : g_ascii_tolower(*c));
     }
     return g_string_free(key, FALSE);
 }

@@ -9,7 +9,10 @@
 
 G_BEGIN_DECLS
 
-/* "RpcPort" -> "rpc_port", "CreatedUSec" -> "created_usec"; transfer full. */
+/*
+ * "RpcPort" -> "rpc_port", "CreatedUSec" -> "created_usec", and of configuration keys
+ * "memory-bytes" -> "memory_bytes"; transfer full.
+ */
 char *kh_output_key(const char *property);
 
 /* The properties (a{sv}) of an object as a JSON object; transfer full. */

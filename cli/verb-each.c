@@ -188,3 +188,31 @@ kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error)
     g_variant_dict_insert(dict, "timeout-usec", "t", (guint64)(seconds * G_USEC_PER_SEC));
     return TRUE;
 }
+
+int
+kh_verb_timed(KhCli *cli, const KhOperation *operation, const KhTimedHelp *help)
+{
+    gboolean force = FALSE, no_wait = FALSE;
+    g_autofree char *timeout = NULL;
+    const GOptionEntry known[] = {
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, help->force, NULL},
+        {"no-wait", 0, 0, G_OPTION_ARG_NONE, &no_wait, help->no_wait, NULL},
+        {"timeout", 0, 0, G_OPTION_ARG_STRING, &timeout, help->timeout, "SECONDS"},
+    };
+    GOptionEntry entries[G_N_ELEMENTS(known) + 1] = {{.long_name = NULL}};
+    g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+    g_auto(GStrv) names = NULL;
+    GError *error = NULL;
+
+    for (guint i = 0, n = 0; i < G_N_ELEMENTS(known); i++)
+        if (known[i].description != NULL)
+            entries[n++] = known[i];
+    names = kh_cli_parse(cli, entries, "NAME...", 1, G_MAXUINT, &error);
+    if (names == NULL || !kh_verb_add_timeout(&options, timeout, &error))
+        return kh_cli_fail(cli, error);
+    if (force)
+        g_variant_dict_insert(&options, "mode", "s", "kill");
+    if (no_wait)
+        g_variant_dict_insert(&options, "no-wait", "b", TRUE);
+    return kh_verb_on_each(cli, names, operation, g_variant_dict_end(&options));
+}

@@ -6,21 +6,13 @@
 
 #include "client.h"
 #include "error.h"
+#include "harmless.h"
 #include "names.h"
 #include "sizes.h"
 #include "verbs.h"
 
 #define LINES_DEFAULT 100
 #define CHUNK 65536
-
-/* A guest's escape sequences are not for the terminal; UTF-8 and line ends pass. */
-static void
-make_harmless(char *text, gsize length)
-{
-    for (gsize i = 0; i < length; i++)
-        if (g_ascii_iscntrl(text[i]) && text[i] != '\n' && text[i] != '\t')
-            text[i] = text[i] == '\r' ? ' ' : '?';
-}
 
 static gboolean
 write_all(const char *text, gsize length)
@@ -38,22 +30,32 @@ write_all(const char *text, gsize length)
     return TRUE;
 }
 
+/* A guest's escape sequences are not for the terminal. */
+static gboolean
+write_harmless(KhHarmless *state, const char *chunk, gsize length)
+{
+    GString *text = kh_harmless_text(state, chunk, length);
+    gboolean written = write_all(text->str, text->len);
+
+    g_string_free(text, TRUE);
+    return written;
+}
+
 static void
 copy_to_stdout(int fd)
 {
     g_autofree char *chunk = g_malloc(CHUNK);
-    gboolean terminal = isatty(STDOUT_FILENO);
-    ssize_t n;
+    gboolean terminal = isatty(STDOUT_FILENO), written = TRUE;
+    KhHarmless state = {.length = 0};
+    ssize_t n = -1;
 
-    while ((n = read(fd, chunk, CHUNK)) != 0) {
+    while (written && n != 0) {
+        n = read(fd, chunk, CHUNK);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return;
-        if (terminal)
-            make_harmless(chunk, (gsize)n);
-        if (!write_all(chunk, (gsize)n))
-            return;
+        written = terminal ? write_harmless(&state, chunk, (gsize)n) : write_all(chunk, (gsize)n);
     }
 }
 

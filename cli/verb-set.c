@@ -146,7 +146,7 @@ change_label(GHashTable *labels, const char *text)
     if (parts[1] == NULL)
         g_hash_table_remove(labels, parts[0]);
     else
-        g_hash_table_insert(labels, g_steal_pointer(&parts[0]), g_strdup(parts[1]));
+        g_hash_table_insert(labels, g_strdup(parts[0]), g_strdup(parts[1]));
 }
 
 static GHashTable *

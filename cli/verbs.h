@@ -32,6 +32,16 @@ int kh_verb_wait(KhCli *cli);
  */
 int kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options);
 
+/* What --help says of the options of a verb with a deadline; NULL: it has no such option. */
+typedef struct {
+    const char *force;
+    const char *no_wait;
+    const char *timeout;
+} KhTimedHelp;
+
+/* The whole of such a verb: its options, then @operation on each that is named. */
+int kh_verb_timed(KhCli *cli, const KhOperation *operation, const KhTimedHelp *help);
+
 /* Reads seconds, 1 to 3600 with a fraction, into @dict as "timeout-usec"; NULL is nothing. */
 gboolean kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error);
 

@@ -8,7 +8,7 @@ packages_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # To compile.
 build_packages() {
     printf '%s\n' gcc meson ninja-build pkg-config python3 libglib2.0-dev libglib2.0-bin \
-        libjson-glib-dev libsqlite3-dev libpolkit-gobject-1-dev libsystemd-dev \
+        libjson-glib-dev libsqlite3-dev libsystemd-dev \
         libsoup-3.0-dev libssl-dev
 }
 
@@ -21,7 +21,7 @@ runtime_packages() {
 # To run the tests, besides the two lists above.
 test_packages() {
     printf '%s\n' python3-gi python3-dbus python3-dbusmock mmdebstrap busybox-static \
-        sqlite3 strace libxml2-utils systemd procps openssl
+        sqlite3 strace libxml2-utils systemd systemd-container procps openssl
 }
 
 is_installed() {

@@ -2,6 +2,8 @@
 /* The error domain: one table of names, registered with GDBus. See error.h. */
 #include "error.h"
 
+#include <errno.h>
+
 #include "names.h"
 
 static const GDBusErrorEntry entries[] = {
@@ -62,6 +64,18 @@ kh_error_is_not_authorized(const GError *error)
     return g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED) ||
            g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN) ||
            g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_DISMISSED);
+}
+
+gboolean
+kh_error_set_errno(GError **error, const char *name, const char *doing)
+{
+    int saved = errno;
+    KhError code = saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
+                   : saved == ENOENT                  ? KH_ERROR_NOT_FOUND
+                                                      : KH_ERROR_FAILED;
+
+    g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, g_strerror(saved));
+    return FALSE;
 }
 
 static KhError

@@ -70,6 +70,12 @@ KhError kh_error_from_name(const char *name);
 gboolean kh_error_is_not_authorized(const GError *error);
 
 /*
+ * "@name cannot be @doing: " and what errno says: KH_ERROR_RESOURCE_UNAVAILABLE for no room,
+ * NOT_FOUND, else FAILED. FALSE, to be returned.
+ */
+gboolean kh_error_set_errno(GError **error, const char *name, const char *doing);
+
+/*
  * Turns a foreign error (GIO, SQLite …) into one of ours so that no other domain
  * crosses the bus: G_IO_ERROR_CANCELLED, _TIMED_OUT, _NO_SPACE and _NOT_FOUND keep
  * their meaning, the rest becomes @fallback. "@prefix: " precedes the message.

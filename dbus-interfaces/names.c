@@ -85,6 +85,16 @@ kh_path_of_job(guint number)
     return g_strdup_printf(KH_PATH_JOBS "/%u", number);
 }
 
+gboolean
+kh_text_is_harmful(gunichar c)
+{
+    gboolean control = (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0);
+    /* U+202A..U+202E and U+2066..U+2069 reorder what a terminal shows. */
+    gboolean bidi = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+
+    return control || bidi;
+}
+
 char *
 kh_text_sanitize(const char *text, gsize max)
 {
@@ -93,11 +103,8 @@ kh_text_sanitize(const char *text, gsize max)
 
     for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
-        gboolean control = (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0);
-        /* U+202A..U+202E and U+2066..U+2069 reorder what a terminal shows. */
-        gboolean bidi = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 
-        g_string_append_unichar(out, control || bidi ? 0xfffd : c);
+        g_string_append_unichar(out, kh_text_is_harmful(c) ? 0xfffd : c);
     }
     return g_string_free(out, FALSE);
 }

@@ -59,9 +59,12 @@ char *kh_path_of_image(const char *id);
 /* The object path of the job @number. Transfer full. */
 char *kh_path_of_job(guint number);
 
+/* Whether @c leads a terminal astray: C0, DEL and C1 but tab, what reorders text. */
+gboolean kh_text_is_harmful(gunichar c);
+
 /*
- * @text made harmless for a terminal or the journal: valid UTF-8, control characters
- * (C0, DEL, C1) but tab replaced by U+FFFD, at most @max bytes. Transfer full.
+ * @text made harmless for a terminal or the journal: valid UTF-8, harmful characters
+ * replaced by U+FFFD, at most @max bytes. Transfer full.
  */
 char *kh_text_sanitize(const char *text, gsize max);
 

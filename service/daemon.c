@@ -3,6 +3,7 @@
 #include "daemon.h"
 
 #include <glib-unix.h>
+#include <libsoup/soup.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ daemon_free(Daemon *self)
     g_clear_object(&self->jobs);
     g_clear_object(&self->manager);
     g_clear_object(&self->host.launcher);
+    g_clear_object(&self->host.watcher);
     g_clear_object(&self->host.images);
     g_clear_object(&self->host.uids);
     g_clear_object(&self->host.store);
@@ -159,6 +161,7 @@ set_up(Daemon *self, GError **error)
         return FALSE;
     copy_settings(self);
     set_limits(&self->host);
+    self->host.watcher = kh_folder_watcher_new();
     self->host.launcher = kh_launcher_choose(self->settings, error);
     if (self->host.launcher == NULL || !choose_accelerator(self, error))
         return FALSE;
@@ -296,6 +299,18 @@ on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/*
+ * GDBus's thread and libsoup's class both register GIO's address types, and may wait for
+ * each other for ever. So they are there before there is a second thread.
+ */
+static void
+register_types(void)
+{
+    g_type_ensure(G_TYPE_INET_SOCKET_ADDRESS);
+    g_type_ensure(G_TYPE_PROXY_ADDRESS);
+    g_type_class_unref(g_type_class_ref(SOUP_TYPE_SESSION));
+}
+
 gboolean
 kh_daemon_run(const KhSettings *settings, GError **error)
 {
@@ -304,6 +319,7 @@ kh_daemon_run(const KhSettings *settings, GError **error)
     g_autoptr(KhAuthority) authority = kh_authority_new(
         settings->session || geteuid() != 0 ? KH_AUTHORITY_OWNER : KH_AUTHORITY_POLKIT, limits);
 
+    register_types();
     self->settings = settings;
     if (!set_up(self, error))
         return FALSE;

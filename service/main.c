@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisord: reads its settings and runs the daemon. */
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "build-config.h"
 #include "daemon.h"
 #include "launch/cgroup.h"
+
+/* A stream of a log takes half a dozen; what starts the service sets the bound. */
+static void
+allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 int
 main(int argc, char **argv)
@@ -17,6 +30,7 @@ main(int argc, char **argv)
     g_log_writer_default_set_use_stderr(TRUE);
     signal(SIGPIPE, SIG_IGN);
     umask(0077);
+    allow_descriptors();
     settings = kh_settings_read(argc, argv, &error);
     if (settings == NULL) {
         g_printerr("katana-hypervisord: %s\n", error->message);

@@ -327,7 +327,7 @@ parse_options(KhSettings *s, int argc, char **argv, char **values, GError **erro
         {"config", 0, 0, G_OPTION_ARG_FILENAME, &s->config_file, "Configuration file", "FILE"},
         {"shim", 0, 0, G_OPTION_ARG_FILENAME, &s->shim, "The shim's binary", "FILE"},
         {"yield-cgroup", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &s->yield_cgroup,
-         "For ExecStartPre= with launcher=direct", NULL},
+         "For ExecStopPost= with launcher=direct", NULL},
         {"verbose", 0, 0, G_OPTION_ARG_NONE, &s->verbose, "Say more", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &s->version, "Print the version", NULL},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},

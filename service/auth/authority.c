@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Decides whether a caller may; see authority.h. */
+/*
+ * Decides whether a caller may; see authority.h. polkit is asked over the connection that the
+ * call has come by: one of its own (polkit's library takes GLib's shared one, and keeps it)
+ * would have to be mended as well when the bus is restarted.
+ */
 #include "authority.h"
 
-#include <polkit/polkit.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -12,7 +15,6 @@ struct _KhAuthority {
     GObject parent_instance;
     KhAuthorityKind kind;
     KhLimits *limits;
-    PolkitAuthority *polkit; /* once it has answered */
 };
 
 G_DEFINE_FINAL_TYPE(KhAuthority, kh_authority, G_TYPE_OBJECT)
@@ -22,7 +24,6 @@ kh_authority_finalize(GObject *object)
 {
     KhAuthority *self = KH_AUTHORITY(object);
 
-    g_clear_object(&self->polkit);
     g_clear_pointer(&self->limits, kh_limits_unref);
     G_OBJECT_CLASS(kh_authority_parent_class)->finalize(object);
 }
@@ -51,7 +52,7 @@ kh_authority_new(KhAuthorityKind kind, KhLimits *limits)
 typedef struct {
     char *sender;
     char *action;
-    PolkitDetails *details;
+    GVariant *details; /* a{ss} */
     gboolean interactive;
     guint32 uid;
     KhLimits *prompting; /* while it counts as a prompt */
@@ -68,7 +69,7 @@ check_free(gpointer data)
     }
     g_free(check->sender);
     g_free(check->action);
-    g_object_unref(check->details);
+    g_variant_unref(check->details);
     g_free(check);
 }
 
@@ -81,61 +82,60 @@ deny(GTask *task, KhError code, const char *why)
                             check->action, why);
 }
 
+static gboolean
+was_dismissed(GVariant *details)
+{
+    g_autoptr(GVariant) found = g_variant_lookup_value(details, "polkit.dismissed", NULL);
+
+    return found != NULL;
+}
+
 static void
 on_polkit_answered(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     g_autoptr(GError) error = NULL;
-    g_autoptr(PolkitAuthorizationResult) answer =
-        polkit_authority_check_authorization_finish(POLKIT_AUTHORITY(source), result, &error);
+    g_autoptr(GVariant) reply =
+        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    g_autoptr(GVariant) details = NULL;
+    gboolean authorized, challenge;
 
-    if (answer == NULL) {
+    if (reply == NULL) {
         g_warning("polkit has not answered: %s", error->message);
         deny(task, KH_ERROR_NOT_AUTHORIZED, "polkit has not answered");
-    } else if (polkit_authorization_result_get_is_authorized(answer)) {
-        g_task_return_boolean(task, TRUE);
-    } else if (polkit_authorization_result_get_dismissed(answer)) {
-        deny(task, KH_ERROR_NOT_AUTHORIZED_DISMISSED, "authentication was dismissed");
-    } else if (polkit_authorization_result_get_is_challenge(answer)) {
-        deny(task, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN, "authenticate first");
-    } else {
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "you do not have it; ask an administrator");
-    }
-}
-
-static void
-ask_polkit(KhAuthority *self, GTask *task)
-{
-    Check *check = g_task_get_task_data(task);
-    g_autoptr(PolkitSubject) subject = polkit_system_bus_name_new(check->sender);
-
-    polkit_authority_check_authorization(
-        self->polkit, subject, check->action, check->details,
-        check->interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
-                           : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE,
-        NULL, on_polkit_answered, task);
-}
-
-static void
-on_polkit_found(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(GTask) task = data;
-    KhAuthority *self = g_task_get_source_object(task);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(PolkitAuthority) polkit = polkit_authority_get_finish(result, &error);
-
-    if (polkit == NULL) {
-        g_warning("polkit cannot be reached: %s", error->message);
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "polkit cannot be reached");
         return;
     }
-    g_set_object(&self->polkit, polkit);
-    ask_polkit(self, g_steal_pointer(&task));
+    g_variant_get(reply, "((bb@a{ss}))", &authorized, &challenge, &details);
+    if (authorized)
+        g_task_return_boolean(task, TRUE);
+    else if (was_dismissed(details))
+        deny(task, KH_ERROR_NOT_AUTHORIZED_DISMISSED, "authentication was dismissed");
+    else if (challenge)
+        deny(task, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN, "authenticate first");
+    else
+        deny(task, KH_ERROR_NOT_AUTHORIZED, "you do not have it; ask an administrator");
+}
+
+/* The question of polkit's D-Bus interface; a person may take his time to answer it. */
+static void
+ask_polkit(GDBusConnection *connection, GTask *task)
+{
+    const Check *check = g_task_get_task_data(task);
+    g_auto(GVariantDict) subject = G_VARIANT_DICT_INIT(NULL);
+
+    g_variant_dict_insert(&subject, "name", "s", check->sender);
+    g_dbus_connection_call(
+        connection, "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+        "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization",
+        g_variant_new("((s@a{sv})s@a{ss}us)", "system-bus-name", g_variant_dict_end(&subject),
+                      check->action, check->details, check->interactive ? 1 : 0, ""),
+        G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, on_polkit_answered,
+        task);
 }
 
 /* Takes @task. */
 static void
-prompt(KhAuthority *self, GTask *task)
+prompt(KhAuthority *self, GDBusConnection *connection, GTask *task)
 {
     Check *check = g_task_get_task_data(task);
     GError *error = NULL;
@@ -146,10 +146,7 @@ prompt(KhAuthority *self, GTask *task)
         return;
     }
     check->prompting = kh_limits_ref(self->limits);
-    if (self->polkit != NULL)
-        ask_polkit(self, task);
-    else
-        polkit_authority_get_async(NULL, on_polkit_found, task);
+    ask_polkit(connection, task);
 }
 
 static void
@@ -171,22 +168,23 @@ on_uid_found(GObject *source, GAsyncResult *result, gpointer data)
     else if (self->kind == KH_AUTHORITY_OWNER)
         deny(task, KH_ERROR_NOT_AUTHORIZED, "only the service's own user may");
     else
-        prompt(self, g_steal_pointer(&task));
+        prompt(self, G_DBUS_CONNECTION(source), g_steal_pointer(&task));
 }
 
-static PolkitDetails *
+/* Transfer full. */
+static GVariant *
 details_of(GHashTable *details)
 {
-    PolkitDetails *list = polkit_details_new();
+    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{ss}"));
     GHashTableIter iter;
     gpointer name, text;
 
-    if (details == NULL)
-        return list;
-    g_hash_table_iter_init(&iter, details);
-    while (g_hash_table_iter_next(&iter, &name, &text))
-        polkit_details_insert(list, name, text);
-    return list;
+    if (details != NULL) {
+        g_hash_table_iter_init(&iter, details);
+        while (g_hash_table_iter_next(&iter, &name, &text))
+            g_variant_builder_add(&list, "{ss}", name, text);
+    }
+    return g_variant_ref_sink(g_variant_builder_end(&list));
 }
 
 void

@@ -11,11 +11,12 @@ struct _KhLimits {
 
 static const struct {
     guint max;
-    const char *what;
+    const char *what, *whom;
 } bounds[KH_N_LIMITS] = {
-    [KH_LIMIT_PROMPTS] = {16, "calls waiting for authorization"},
-    [KH_LIMIT_CALLS] = {256, "calls under way"},
-    [KH_LIMIT_STREAMS] = {64, "open streams"},
+    [KH_LIMIT_PROMPTS] = {16, "calls waiting for authorization", "client"},
+    [KH_LIMIT_CALLS] = {256, "calls under way", "client"},
+    [KH_LIMIT_STREAMS] = {64, "open streams", "client"},
+    [KH_LIMIT_USER_STREAMS] = {256, "open streams", "user"},
 };
 
 KhLimits *
@@ -55,8 +56,8 @@ kh_limits_enter(KhLimits *limits, const char *sender, KhLimit limit, GError **er
     }
     if (counts[limit] >= bounds[limit].max) {
         g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "You have %u %s, as many as one client may; wait for one to end", counts[limit],
-                    bounds[limit].what);
+                    "You have %u %s, as many as one %s may; wait for one to end", counts[limit],
+                    bounds[limit].what, bounds[limit].whom);
         return FALSE;
     }
     counts[limit]++;

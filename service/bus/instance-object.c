@@ -10,6 +10,7 @@
 #include "launch/shim-protocol.h"
 #include "operations.h"
 #include "options.h"
+#include "refusal.h"
 #include "state/log-stream.h"
 
 #define LINES_MAX 1000000u
@@ -20,6 +21,7 @@ struct _KhInstanceObject {
     KhManager *manager;
     const KhHost *host;
     KhGate *gate;
+    GCancellable *gone; /* cancelled when the instance has been deleted */
 };
 
 G_DEFINE_FINAL_TYPE(KhInstanceObject, kh_instance_object, KH_DBUS_TYPE_INSTANCE_SKELETON)
@@ -34,6 +36,7 @@ kh_instance_object_dispose(GObject *object)
     g_clear_object(&self->instance);
     g_clear_object(&self->manager);
     g_clear_object(&self->gate);
+    g_clear_object(&self->gone);
     G_OBJECT_CLASS(kh_instance_object_parent_class)->dispose(object);
 }
 
@@ -149,13 +152,6 @@ on_changed(KhInstance *instance, KhInstanceObject *self)
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
 }
 
-static void
-return_error(GDBusMethodInvocation *invocation, GError *error)
-{
-    g_dbus_method_invocation_take_error(invocation,
-                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
-}
-
 /* A change on its way; the skeleton is held for its reply. */
 typedef struct {
     KhInstanceObject *object;
@@ -174,7 +170,7 @@ on_configured(GObject *source, GAsyncResult *result, gpointer data)
         kh_dbus_instance_complete_configure(KH_DBUS_INSTANCE(self), change->invocation,
                                             (const char *const *)pending);
     else
-        return_error(change->invocation, error);
+        kh_refuse_call(change->invocation, error);
 }
 
 static gboolean
@@ -186,7 +182,7 @@ on_configure(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant
     Change *change;
 
     if (!kh_options_check(options, known, &error)) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     change = g_new0(Change, 1);
@@ -205,7 +201,7 @@ on_get_configuration(KhInstanceObject *self, GDBusMethodInvocation *invocation, 
     GError *error = NULL;
 
     if (!kh_options_check(options, known, &error)) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     if (kh_options_get_boolean(options, "qemu-args")) {
@@ -240,62 +236,105 @@ read_log_request(GVariant *options, KhLogRequest *request, GError **error)
     return FALSE;
 }
 
-/* A stream counts against its opener until it is closed. */
+/* A stream counts against its opener, connection and user, until it is closed. */
 typedef struct {
     KhLimits *limits;
-    char *sender;
+    char *sender, *user;
 } OpenStream;
 
 static void
-on_stream_closed(gpointer data)
+open_stream_free(gpointer data)
 {
     OpenStream *stream = data;
 
-    kh_limits_leave(stream->limits, stream->sender, KH_LIMIT_STREAMS);
+    if (stream->sender != NULL)
+        kh_limits_leave(stream->limits, stream->sender, KH_LIMIT_STREAMS);
+    if (stream->user != NULL)
+        kh_limits_leave(stream->limits, stream->user, KH_LIMIT_USER_STREAMS);
     kh_limits_unref(stream->limits);
     g_free(stream->sender);
+    g_free(stream->user);
     g_free(stream);
 }
 
-static int
-open_stream(KhInstanceObject *self, const char *sender, const KhLogRequest *request, GError **error)
+static OpenStream *
+count_stream(KhInstanceObject *self, GDBusMethodInvocation *invocation, GError **error)
 {
-    KhLimits *limits = kh_gate_get_limits(self->gate);
-    OpenStream *stream;
-    int folder, fd;
+    const char *sender = g_dbus_method_invocation_get_sender(invocation);
+    g_autofree char *user = g_strdup_printf("uid %u", kh_gate_get_caller_uid(invocation));
+    OpenStream *stream = g_new0(OpenStream, 1);
 
-    if (!kh_limits_enter(limits, sender, KH_LIMIT_STREAMS, error))
-        return -1;
-    stream = g_new0(OpenStream, 1);
-    stream->limits = kh_limits_ref(limits);
-    stream->sender = g_strdup(sender);
-    folder = kh_instance_open_folder(self->instance, error);
-    fd = folder < 0 ? -1 : kh_log_stream_open(folder, request, on_stream_closed, stream, error);
-    if (folder >= 0)
-        close(folder);
-    if (fd < 0)
-        on_stream_closed(stream);
-    return fd;
+    stream->limits = kh_limits_ref(kh_gate_get_limits(self->gate));
+    if (kh_limits_enter(stream->limits, sender, KH_LIMIT_STREAMS, error)) {
+        stream->sender = g_strdup(sender);
+        if (kh_limits_enter(stream->limits, user, KH_LIMIT_USER_STREAMS, error)) {
+            stream->user = g_steal_pointer(&user);
+            return stream;
+        }
+    }
+    open_stream_free(stream);
+    return NULL;
+}
+
+/* An OpenLog on its way. */
+typedef struct {
+    GDBusMethodInvocation *invocation;
+    OpenStream *stream; /* until the log is open */
+} Opening;
+
+static void
+on_log_opened(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autofree Opening *opening = data;
+    g_autoptr(GUnixFDList) reply = NULL;
+    GError *error = NULL;
+    int fd = kh_log_stream_open_finish(result, &error);
+
+    if (fd < 0) {
+        open_stream_free(opening->stream);
+        kh_refuse_call(opening->invocation, error);
+        return;
+    }
+    reply = g_unix_fd_list_new_from_array(&fd, 1);
+    g_dbus_method_invocation_return_value_with_unix_fd_list(opening->invocation,
+                                                            g_variant_new("(h)", 0), reply);
+}
+
+/* Takes @stream. */
+static gboolean
+open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, const KhLogRequest *request,
+         OpenStream *stream, GError **error)
+{
+    int folder = kh_instance_open_folder(self->instance, error);
+    Opening *opening;
+
+    if (folder < 0) {
+        open_stream_free(stream);
+        return FALSE;
+    }
+    opening = g_new0(Opening, 1);
+    opening->invocation = invocation;
+    opening->stream = stream;
+    kh_log_stream_open_async(folder, request, self->host->watcher, open_stream_free, stream,
+                             self->gone, on_log_opened, opening);
+    close(folder);
+    return TRUE;
 }
 
 static gboolean
 on_open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, GUnixFDList *fds,
             GVariant *options)
 {
-    KhLogRequest request = {.uid = kh_instance_get_record(self->instance)->vm_uid};
-    const char *sender = g_dbus_method_invocation_get_sender(invocation);
-    g_autoptr(GUnixFDList) reply = NULL;
+    KhLogRequest request = {.uid = kh_instance_get_record(self->instance)->vm_uid,
+                            .file_size = self->host->log_size,
+                            .files_max = self->host->log_files};
+    OpenStream *stream;
     GError *error = NULL;
-    int fd;
 
     if (!read_log_request(options, &request, &error) ||
-        (fd = open_stream(self, sender, &request, &error)) < 0) {
-        return_error(invocation, error);
-        return TRUE;
-    }
-    reply = g_unix_fd_list_new_from_array(&fd, 1);
-    kh_dbus_instance_complete_open_log(KH_DBUS_INSTANCE(self), invocation, reply,
-                                       g_variant_new_handle(0));
+        (stream = count_stream(self, invocation, &error)) == NULL ||
+        !open_log(self, invocation, &request, stream, &error))
+        kh_refuse_call(invocation, error);
     return TRUE;
 }
 
@@ -322,6 +361,10 @@ kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, c
     mirror_image(self);
     mirror_state(self);
     g_signal_connect(instance, "changed", G_CALLBACK(on_changed), self);
+    /* Streams hold it for longer than this object is on the bus. */
+    self->gone = g_cancellable_new();
+    g_signal_connect_object(instance, "gone", G_CALLBACK(g_cancellable_cancel), self->gone,
+                            G_CONNECT_SWAPPED);
     g_signal_connect(self, "handle-configure", G_CALLBACK(on_configure), NULL);
     g_signal_connect(self, "handle-get-configuration", G_CALLBACK(on_get_configuration), NULL);
     g_signal_connect(self, "handle-open-log", G_CALLBACK(on_open_log), NULL);

@@ -5,6 +5,7 @@
 #include "error.h"
 #include "operations.h"
 #include "options.h"
+#include "refusal.h"
 
 struct _KhJobObject {
     KhDbusJobSkeleton parent_instance;
@@ -85,8 +86,7 @@ on_cancelled(GObject *source, GAsyncResult *result, gpointer data)
     if (kh_job_cancel_finish(KH_JOB(source), result, &error))
         g_dbus_method_invocation_return_value(invocation, NULL);
     else
-        g_dbus_method_invocation_take_error(invocation,
-                                            kh_error_import(error, KH_ERROR_FAILED, "The service"));
+        kh_refuse_call(invocation, error);
 }
 
 static gboolean
@@ -96,7 +96,7 @@ on_cancel(KhJobObject *self, GDBusMethodInvocation *invocation, GVariant *option
     GError *error = NULL;
 
     if (!kh_options_check(options, known, &error))
-        g_dbus_method_invocation_take_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_job_cancel_async(self->job, on_cancelled, invocation);
     return TRUE;

@@ -17,6 +17,7 @@
 
 typedef struct {
     KhInstance *instance;
+    const KhHost *host;
     GDBusMethodInvocation *invocation; /* until it is answered */
     GError *error;
     char *text;
@@ -70,32 +71,13 @@ on_read(GObject *source, GAsyncResult *result, gpointer data)
     send(answer);
 }
 
-/* The read end of a pipe with the lines; -1 when there is no log. */
-static int
-open_log(Answer *answer)
-{
-    const KhLogRequest request = {.name = answer->error->code == KH_ERROR_LAUNCH_FAILED
-                                              ? KH_FILE_QEMU_LOG
-                                              : KH_FILE_SERIAL_LOG,
-                                  .uid = kh_instance_get_record(answer->instance)->vm_uid,
-                                  .lines = LINES};
-    int folder = kh_instance_open_folder(answer->instance, NULL);
-    int fd = folder < 0 ? -1 : kh_log_stream_open(folder, &request, NULL, NULL, NULL);
-
-    if (folder >= 0)
-        close(folder);
-    return fd;
-}
-
 static void
-on_asked(GObject *source, GAsyncResult *result, gpointer data)
+on_opened(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(Answer) answer = data;
     g_autoptr(GInputStream) stream = NULL;
-    int fd = -1;
+    int fd = kh_log_stream_open_finish(result, NULL);
 
-    if (kh_gate_ask_finish(KH_GATE(source), result))
-        fd = open_log(answer);
     if (fd < 0) {
         send(answer);
         return;
@@ -107,9 +89,41 @@ on_asked(GObject *source, GAsyncResult *result, gpointer data)
     g_steal_pointer(&answer);
 }
 
+/* Takes @answer. */
+static void
+open_log(Answer *answer, int folder)
+{
+    const KhLogRequest request = {.name = answer->error->code == KH_ERROR_LAUNCH_FAILED
+                                              ? KH_FILE_QEMU_LOG
+                                              : KH_FILE_SERIAL_LOG,
+                                  .uid = kh_instance_get_record(answer->instance)->vm_uid,
+                                  .file_size = answer->host->log_size,
+                                  .files_max = answer->host->log_files,
+                                  .lines = LINES};
+
+    kh_log_stream_open_async(folder, &request, NULL, NULL, NULL, NULL, on_opened, answer);
+}
+
+static void
+on_asked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(Answer) answer = data;
+    int folder = kh_gate_ask_finish(KH_GATE(source), result)
+                     ? kh_instance_open_folder(answer->instance, NULL)
+                     : -1;
+
+    if (folder < 0) {
+        send(answer);
+        return;
+    }
+    open_log(g_steal_pointer(&answer), folder);
+    close(folder);
+}
+
 void
-kh_log_excerpt_answer(KhInstance *instance, KhGate *gate, GDBusInterfaceSkeleton *skeleton,
-                      GDBusMethodInvocation *invocation, GError *error)
+kh_log_excerpt_answer(KhInstance *instance, const KhHost *host, KhGate *gate,
+                      GDBusInterfaceSkeleton *skeleton, GDBusMethodInvocation *invocation,
+                      GError *error)
 {
     Answer *answer;
 
@@ -121,6 +135,7 @@ kh_log_excerpt_answer(KhInstance *instance, KhGate *gate, GDBusInterfaceSkeleton
     }
     answer = g_new0(Answer, 1);
     answer->instance = g_object_ref(instance);
+    answer->host = host;
     answer->invocation = invocation;
     answer->error = error;
     kh_gate_ask_async(gate, skeleton, invocation, ACTION_READ_LOGS, on_asked, answer);

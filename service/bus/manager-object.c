@@ -5,11 +5,12 @@
 #include "build-config.h"
 #include "error.h"
 #include "options.h"
+#include "refusal.h"
 
 struct _KhManagerObject {
     KhDbusManagerSkeleton parent_instance;
     KhManager *manager;
-    GDBusObjectManagerServer *objects;
+    GDBusObjectManagerServer *objects; /* owns this object; NULL once it is gone */
 };
 
 G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
@@ -29,7 +30,7 @@ kh_manager_object_dispose(GObject *object)
     if (self->manager != NULL)
         g_signal_handlers_disconnect_by_data(self->manager, self);
     g_clear_object(&self->manager);
-    g_clear_object(&self->objects);
+    g_clear_weak_pointer(&self->objects);
     G_OBJECT_CLASS(kh_manager_object_parent_class)->dispose(object);
 }
 
@@ -49,20 +50,12 @@ static void
 on_changed(KhManager *manager, KhManagerObject *self)
 {
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
-    g_autofree char *image = kh_manager_get_default_image(manager);
-    g_autofree char *path = kh_path_of_image(image);
+    g_autofree char *path = kh_path_of_image(kh_manager_get_default_image(manager));
 
     kh_dbus_manager_set_default_image(bus, path);
     kh_dbus_manager_set_instance_count(bus, kh_manager_list(manager)->len);
     kh_dbus_manager_set_running_count(bus, kh_manager_count_running(manager));
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
-}
-
-static void
-return_error(GDBusMethodInvocation *invocation, GError *error)
-{
-    g_dbus_method_invocation_take_error(invocation,
-                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
 }
 
 static void
@@ -74,7 +67,7 @@ on_created(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *path = NULL;
 
     if (instance == NULL) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return;
     }
     path = kh_path_of_instance(kh_instance_get_record(instance)->id);
@@ -88,7 +81,7 @@ on_create(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *
     GError *error = NULL;
 
     if (!kh_options_check(options, no_options, &error))
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_manager_create_async(self->manager, name, config, kh_gate_get_caller_uid(invocation),
                                 on_created, invocation);
@@ -103,7 +96,7 @@ on_find(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *na
     g_autofree char *path = NULL;
 
     if (instance == NULL) {
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     path = kh_path_of_instance(kh_instance_get_record(instance)->id);
@@ -119,7 +112,7 @@ on_validate(KhManagerObject *self, GDBusMethodInvocation *invocation, const char
     g_autoptr(GVariant) effective = kh_manager_validate(self->manager, name, config, &error);
 
     if (effective == NULL)
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_dbus_manager_complete_validate_config(KH_DBUS_MANAGER(self), invocation, effective);
     return TRUE;
@@ -178,7 +171,7 @@ list_instances(KhManagerObject *self, const char *const *names)
     GPtrArray *instances = kh_manager_list(self->manager);
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{oa{sv}}"));
 
-    for (guint i = 0; i < instances->len; i++) {
+    for (guint i = 0; self->objects != NULL && i < instances->len; i++) {
         g_autofree char *path =
             kh_path_of_instance(kh_instance_get_record(instances->pdata[i])->id);
         g_autoptr(GDBusInterface) interface = g_dbus_object_manager_get_interface(
@@ -200,7 +193,7 @@ on_list(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *co
     GError *error = NULL;
 
     if (!kh_options_check(options, no_options, &error) || !check_property_names(properties, &error))
-        return_error(invocation, error);
+        kh_refuse_call(invocation, error);
     else
         kh_dbus_manager_complete_list_instances(KH_DBUS_MANAGER(self), invocation,
                                                 list_instances(self, properties));
@@ -229,7 +222,7 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
 
     self->manager = g_object_ref(manager);
-    self->objects = g_object_ref(objects);
+    g_set_weak_pointer(&self->objects, objects);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_manager_set_version(bus, KH_VERSION);
     kh_dbus_manager_set_features(bus, features);

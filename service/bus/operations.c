@@ -8,6 +8,7 @@
 #include "error.h"
 #include "log-excerpt.h"
 #include "options.h"
+#include "refusal.h"
 
 #define DATA "kh-operations"
 
@@ -63,7 +64,7 @@ answer(Call *call, GError *error)
     GDBusMethodInvocation *invocation = g_steal_pointer(&call->invocation);
 
     if (error != NULL)
-        kh_log_excerpt_answer(call->context->instance, call->context->gate,
+        kh_log_excerpt_answer(call->context->instance, call->context->host, call->context->gate,
                               G_DBUS_INTERFACE_SKELETON(call->skeleton), invocation, error);
     else if (call->job != NULL)
         answer_with_job(invocation, call->job);
@@ -112,15 +113,6 @@ read_timeout(const Context *context, GVariant *options, gint64 *timeout, GError 
     return TRUE;
 }
 
-/* Answers a call that has come to nothing. */
-static Call *
-refuse(GDBusMethodInvocation *invocation, GError *error)
-{
-    g_dbus_method_invocation_take_error(invocation,
-                                        kh_error_import(error, KH_ERROR_FAILED, "The service"));
-    return NULL;
-}
-
 /*
  * A call that goes on, with its job; NULL when it has been answered: refused by the state
  * table, or nothing is to be done.
@@ -133,8 +125,10 @@ call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invo
     KhVerdict verdict = kh_instance_check(context->instance, operation, &error);
     Call *call;
 
-    if (verdict == KH_VERDICT_REFUSE)
-        return refuse(invocation, error);
+    if (verdict == KH_VERDICT_REFUSE) {
+        kh_refuse_call(invocation, error);
+        return NULL;
+    }
     if (verdict == KH_VERDICT_NOTHING) {
         answer_with_job(invocation, NULL);
         return NULL;
@@ -160,7 +154,7 @@ on_start(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *
 
     if (!kh_options_check(options, known, &error) ||
         !read_timeout(context, options, &timeout, &error))
-        refuse(invocation, error);
+        kh_refuse_call(invocation, error);
     else if ((call = call_new(context, skeleton, invocation, KH_OPERATION_START, options)) != NULL)
         kh_instance_start_async(context->instance, timeout, on_done, call);
     return TRUE;
@@ -179,7 +173,7 @@ on_stop(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *o
     if (!kh_options_check(options, known, &error) ||
         !kh_options_get_timeout(options, &how.timeout_usec, &error) ||
         !read_stop(options, &how, &error)) {
-        refuse(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     call = call_new(context, skeleton, invocation, how.kill ? KH_OPERATION_KILL : KH_OPERATION_STOP,
@@ -202,7 +196,7 @@ on_restart(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant
 
     if (!kh_options_check(options, known, &error) ||
         !read_timeout(context, options, &timeout, &error) || !read_stop(options, &how, &error)) {
-        refuse(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     call = call_new(context, skeleton, invocation, KH_OPERATION_RESTART, options);
@@ -222,7 +216,7 @@ on_reset(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *
 
     if (!kh_options_check(options, known, &error) ||
         !read_timeout(context, options, &timeout, &error))
-        refuse(invocation, error);
+        kh_refuse_call(invocation, error);
     else if ((call = call_new(context, skeleton, invocation, KH_OPERATION_RESET, options)) != NULL)
         kh_instance_reset_async(context->instance, timeout, on_done, call);
     return TRUE;
@@ -236,8 +230,10 @@ quick_call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation
     GError *error = NULL;
     Call *call;
 
-    if (!kh_options_check(options, no_options, &error))
-        return refuse(invocation, error);
+    if (!kh_options_check(options, no_options, &error)) {
+        kh_refuse_call(invocation, error);
+        return NULL;
+    }
     call = g_new0(Call, 1);
     call->skeleton = g_object_ref(skeleton);
     call->invocation = invocation;
@@ -278,7 +274,7 @@ on_delete(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant 
     Call *call;
 
     if (!kh_options_check(options, known, &error)) {
-        refuse(invocation, error);
+        kh_refuse_call(invocation, error);
         return TRUE;
     }
     call = call_new(context, skeleton, invocation,

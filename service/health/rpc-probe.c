@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "json-guard.h"
+#include "port/registry.h"
 
 #define ANSWER_TIMEOUT_S 3
 #define ANSWER_MAX 4096
@@ -115,8 +116,7 @@ kh_rpc_probe_async(const char *address, guint16 port, guint interval_ms, GCancel
     /* Never through a proxy, and nothing is kept between two questions. */
     probe->session = soup_session_new_with_options("timeout", ANSWER_TIMEOUT_S, "proxy-resolver",
                                                    NULL, "max-conns", 1, NULL);
-    probe->url = g_strdup_printf("http://%s:%u/",
-                                 g_str_equal(address, "0.0.0.0") ? "127.0.0.1" : address, port);
+    probe->url = g_strdup_printf("http://%s:%u/", kh_port_loopback(address), port);
     probe->interval_ms = interval_ms;
     g_task_set_source_tag(task, kh_rpc_probe_async);
     g_task_set_task_data(task, probe, probe_free);

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 
 /*
  * Asks http://@address:@port/ again and again, @interval_ms after each refusal, until it
- * answers or @cancellable is cancelled. For 0.0.0.0 the loopback is asked.
+ * answers or @cancellable is cancelled. It is asked on the loopback (kh_port_loopback()).
  */
 void kh_rpc_probe_async(const char *address, guint16 port, guint interval_ms,
                         GCancellable *cancellable, GAsyncReadyCallback callback,

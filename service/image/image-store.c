@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "hash.h"
 #include "state/instance-dir.h"
@@ -30,7 +31,7 @@ struct _KhImageStore {
     int fd;
     char *path;
     GHashTable *images;  /* id -> KhImage */
-    GHashTable *sources; /* what the source files looked like -> id */
+    GHashTable *sources; /* id -> what the source files looked like */
 };
 
 G_DEFINE_FINAL_TYPE(KhImageStore, kh_image_store, G_TYPE_OBJECT)
@@ -162,6 +163,47 @@ kh_image_store_folder(KhImageStore *self, const char *id)
     return g_build_filename(self->path, id, NULL);
 }
 
+static gboolean
+verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
+{
+    g_autofree char *sha256 = NULL;
+    guint64 size;
+    int fd = kh_instance_dir_open_file(folder, part->name, -1, error);
+
+    if (fd < 0) {
+        g_prefix_error(error, "The image %s is incomplete: ", id);
+        if (g_error_matches(*error, KH_ERROR, KH_ERROR_NOT_FOUND))
+            (*error)->code = KH_ERROR_INTEGRITY_MISMATCH;
+        return FALSE;
+    }
+    sha256 = kh_hash_fd(fd, &size, error);
+    close(fd);
+    if (sha256 == NULL)
+        return FALSE;
+    if (g_str_equal(sha256, part->sha256))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
+                "The boot component %s of the image %s has been changed: its SHA-256 is %s, the "
+                "instance was pinned to %s",
+                part->name, id, sha256, part->sha256);
+    return FALSE;
+}
+
+/* Reads the manifest anew, so that a thread shares nothing with the main loop. */
+static gboolean
+verify_image(int images_fd, const char *id, GError **error)
+{
+    g_autoptr(KhImage) image = load_image(images_fd, id, error);
+    int folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, error);
+    gboolean same = folder >= 0;
+
+    for (guint i = 0; same && i < image->parts->len; i++)
+        same = verify_part(folder, id, image->parts->pdata[i], error);
+    if (folder >= 0)
+        close(folder);
+    return same;
+}
+
 /* One import; lives in the GTask, and in its thread while that runs. */
 typedef struct {
     char *folder;    /* the source */
@@ -187,34 +229,52 @@ import_free(gpointer data)
     g_free(import);
 }
 
+/* No NotFound: that is an instance which is not there. */
+static gboolean
+refuse_part(const char *folder, const char *name, const char *found, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                "The boot component %s/%s %s; build it with boot-components/build.sh or set "
+                "boot-components",
+                folder, name, found);
+    return FALSE;
+}
+
 static gboolean
 set_part_error(const char *folder, const char *name, GError **error)
 {
-    int saved = errno;
+    g_autofree char *found = g_strdup_printf("cannot be taken in: %s", g_strerror(errno));
 
-    g_set_error(error, KH_ERROR,
-                saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
-                                                   : KH_ERROR_NOT_FOUND,
-                "The boot component %s/%s cannot be taken in: %s; build it with "
-                "boot-components/build.sh or set boot-components",
-                folder, name, g_strerror(saved));
-    return FALSE;
+    return refuse_part(folder, name, found, error);
+}
+
+/* What makes a file no boot component; NULL if it is one. */
+static const char *
+fault_of(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return "is no regular file";
+    if (st->st_size == 0)
+        return "is empty";
+    return (guint64)st->st_size > PART_MAX ? "is larger than 1 GiB" : NULL;
 }
 
 /* A FIFO in its place must not block, a folder must not be read. */
 static int
-open_part(int folder_fd, const char *name)
+open_part(Import *import, const char *name, GError **error)
 {
-    int fd = openat(folder_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = openat(import->source_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const char *fault;
     struct stat st;
 
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
-        (guint64)st.st_size <= PART_MAX)
+    if (fd < 0 || fstat(fd, &st) != 0)
+        set_part_error(import->folder, name, error);
+    else if ((fault = fault_of(&st)) != NULL)
+        refuse_part(import->folder, name, fault, error);
+    else
         return fd;
-    close(fd);
-    errno = EINVAL;
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
@@ -267,18 +327,20 @@ copy_bytes(int from, int to)
     return n == 0 && copied <= PART_MAX;
 }
 
-/* Copies one file; the descriptor of the copy, or -1 with errno. */
+/* Copies one file; the descriptor of the copy, or -1. */
 static int
-copy_part(Import *import, const char *name)
+copy_part(Import *import, const char *name, GError **error)
 {
-    int from = open_part(import->source_fd, name);
+    int from = open_part(import, name, error);
     int to;
 
     if (from < 0)
         return -1;
     to = openat(import->target_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-    if (to >= 0 && (!copy_bytes(from, to) || fchmod(to, 0444) != 0)) {
-        close(to);
+    if (to < 0 || !copy_bytes(from, to) || fchmod(to, 0444) != 0) {
+        set_part_error(import->folder, name, error);
+        if (to >= 0)
+            close(to);
         to = -1;
     }
     close(from);
@@ -288,14 +350,15 @@ copy_part(Import *import, const char *name)
 static gboolean
 import_part(Import *import, const char *name, gboolean needed, GError **error)
 {
-    int fd = copy_part(import, name);
     g_autofree char *sha256 = NULL;
     guint64 size;
+    int fd;
 
-    if (fd < 0 && errno == ENOENT && !needed)
+    if (!needed && faccessat(import->source_fd, name, F_OK, 0) != 0 && errno == ENOENT)
         return TRUE;
+    fd = copy_part(import, name, error);
     if (fd < 0)
-        return set_part_error(import->folder, name, error);
+        return FALSE;
     sha256 = kh_hash_fd(fd, &size, error);
     close(fd);
     if (sha256 == NULL)
@@ -316,17 +379,72 @@ write_manifest(Import *import, GError **error)
             set_part_error(import->folder, KH_IMAGE_MANIFEST, error));
 }
 
-/* An image of that id may be there already: then it is the same one. */
+static gboolean
+sync_entry(int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    gboolean synced = fd < 0 ? errno == ENOENT : fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
+/* Before the name: a power cut leaves the image whole, or none of that name. */
+static gboolean
+sync_parts(Import *import, GError **error)
+{
+    static const char *const names[] = {KH_IMAGE_KERNEL, KH_IMAGE_INITRD, KH_IMAGE_FIRMWARE,
+                                        KH_IMAGE_BUILD_INFO, KH_IMAGE_MANIFEST};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (!sync_entry(import->target_fd, names[i]))
+            return set_part_error(import->folder, names[i], error);
+    return (fchmod(import->target_fd, 0755) == 0 && fsync(import->target_fd) == 0) ||
+           set_part_error(import->folder, "", error);
+}
+
+static gboolean
+rename_import(const Import *import)
+{
+    return renameat(import->images_fd, import->temporary, import->images_fd, import->image->id) ==
+           0;
+}
+
+/* Puts away what has been changed, so that the import takes its place. */
+static gboolean
+replace(Import *import, GError **error)
+{
+    g_autofree char *old = g_strconcat(import->temporary, "-old", NULL);
+
+    if (renameat(import->images_fd, import->image->id, import->images_fd, old) != 0 &&
+        errno != ENOENT)
+        return set_part_error(import->folder, "", error);
+    if (!rename_import(import))
+        return set_part_error(import->folder, "", error);
+    return kh_instance_dir_remove(import->images_fd, old, NULL, error);
+}
+
+/* An image of that id may be there already: then it should be the same one. */
 static gboolean
 put_in_place(Import *import, GError **error)
 {
-    if (fchmod(import->target_fd, 0755) != 0)
-        return set_part_error(import->folder, "", error);
-    if (renameat(import->images_fd, import->temporary, import->images_fd, import->image->id) == 0)
-        return TRUE;
-    if (errno != EEXIST && errno != ENOTEMPTY)
-        return set_part_error(import->folder, "", error);
-    return kh_instance_dir_remove(import->images_fd, import->temporary, NULL, error);
+    g_autoptr(GError) changed = NULL;
+
+    if (!sync_parts(import, error))
+        return FALSE;
+    kh_crash_point("import:copied");
+    if (!rename_import(import)) {
+        if (errno != EEXIST && errno != ENOTEMPTY)
+            return set_part_error(import->folder, "", error);
+        if (verify_image(import->images_fd, import->image->id, &changed))
+            return kh_instance_dir_remove(import->images_fd, import->temporary, NULL, error);
+        if (!replace(import, error))
+            return FALSE;
+        g_message("An image is made whole again: %s", changed->message);
+    }
+    kh_crash_point("import:in-place");
+    return fsync(import->images_fd) == 0 || set_part_error(import->folder, "", error);
 }
 
 static gboolean
@@ -394,6 +512,20 @@ import_new(KhImageStore *self, const char *folder, GError **error)
     return import;
 }
 
+/* The image that a source which looked like that gave; NULL for none. */
+static const char *
+find_by_looks(KhImageStore *self, const char *looks)
+{
+    GHashTableIter iter;
+    gpointer id, known;
+
+    g_hash_table_iter_init(&iter, self->sources);
+    while (g_hash_table_iter_next(&iter, &id, &known))
+        if (g_str_equal(known, looks))
+            return id;
+    return NULL;
+}
+
 void
 kh_image_store_import_async(KhImageStore *self, const char *folder, GCancellable *cancellable,
                             GAsyncReadyCallback callback, gpointer user_data)
@@ -409,8 +541,8 @@ kh_image_store_import_async(KhImageStore *self, const char *folder, GCancellable
         return;
     }
     g_task_set_task_data(task, import, import_free);
-    known = g_hash_table_lookup(self->sources, import->looks);
-    if (known != NULL && kh_image_store_find(self, known) != NULL)
+    known = find_by_looks(self, import->looks);
+    if (known != NULL)
         g_task_return_pointer(task, g_strdup(known), g_free);
     else
         g_task_run_in_thread(task, import_in_thread);
@@ -423,57 +555,27 @@ kh_image_store_import_finish(KhImageStore *self, GAsyncResult *result, GError **
     g_autofree char *id = g_task_propagate_pointer(G_TASK(result), error);
     KhImage *image;
 
-    if (id == NULL || kh_image_store_find(self, id) != NULL)
+    if (id == NULL)
+        return NULL;
+    if (kh_image_store_find(self, id) != NULL) {
+        g_hash_table_replace(self->sources, g_strdup(id), g_strdup(import->looks));
         return g_steal_pointer(&id);
+    }
     image = load_image(self->fd, id, error);
     if (image == NULL)
         return NULL;
     g_hash_table_replace(self->images, image->id, image);
-    g_hash_table_replace(self->sources, g_strdup(import->looks), g_strdup(id));
+    g_hash_table_replace(self->sources, g_strdup(id), g_strdup(import->looks));
     g_signal_emit(self, signals[SIGNAL_ADDED], 0, id);
     return g_steal_pointer(&id);
 }
 
-static gboolean
-verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
-{
-    g_autofree char *sha256 = NULL;
-    guint64 size;
-    int fd = kh_instance_dir_open_file(folder, part->name, -1, error);
-
-    if (fd < 0) {
-        g_prefix_error(error, "The image %s is incomplete: ", id);
-        return FALSE;
-    }
-    sha256 = kh_hash_fd(fd, &size, error);
-    close(fd);
-    if (sha256 == NULL)
-        return FALSE;
-    if (g_str_equal(sha256, part->sha256))
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
-                "The boot component %s of the image %s has been changed: its SHA-256 is %s, the "
-                "instance was pinned to %s",
-                part->name, id, sha256, part->sha256);
-    return FALSE;
-}
-
-/* Reads the manifest anew, so that the thread shares nothing with the main loop. */
 static void
 verify_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-    const char *id = data;
-    int images_fd = KH_IMAGE_STORE(source)->fd;
     GError *error = NULL;
-    g_autoptr(KhImage) image = load_image(images_fd, id, &error);
-    int folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, &error);
-    gboolean same = folder >= 0;
 
-    for (guint i = 0; same && i < image->parts->len; i++)
-        same = verify_part(folder, id, image->parts->pdata[i], &error);
-    if (folder >= 0)
-        close(folder);
-    if (same)
+    if (verify_image(KH_IMAGE_STORE(source)->fd, data, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -493,6 +595,9 @@ kh_image_store_verify_async(KhImageStore *self, const char *id, GCancellable *ca
 gboolean
 kh_image_store_verify_finish(KhImageStore *self, GAsyncResult *result, GError **error)
 {
+    /* The next import is to look at it, and to mend it. */
+    if (g_task_had_error(G_TASK(result)))
+        g_hash_table_remove(self->sources, g_task_get_task_data(G_TASK(result)));
     return g_task_propagate_boolean(G_TASK(result), error);
 }
 
@@ -502,6 +607,7 @@ kh_image_store_remove(KhImageStore *self, const char *id)
     g_autofree char *gone = g_strdup(id);
     g_autoptr(GError) error = NULL;
 
+    g_hash_table_remove(self->sources, gone);
     if (!g_hash_table_remove(self->images, gone))
         return;
     if (!kh_instance_dir_remove(self->fd, gone, NULL, &error))

@@ -31,8 +31,9 @@ GPtrArray *kh_image_store_list(KhImageStore *self);
 char *kh_image_store_folder(KhImageStore *self, const char *id);
 
 /*
- * Takes the parts of @folder in. Finishes with the id, transfer full.
- * Errors: KH_ERROR_NOT_FOUND (a missing or unreadable part), RESOURCE_UNAVAILABLE, FAILED.
+ * Takes the parts of @folder in, unless they look as they did when they were taken in; an
+ * image of the same id that has been changed is replaced. Finishes with the id, transfer full.
+ * Errors: KH_ERROR_RESOURCE_UNAVAILABLE (a part is missing, empty or no file; no room), FAILED.
  */
 void kh_image_store_import_async(KhImageStore *self, const char *folder, GCancellable *cancellable,
                                  GAsyncReadyCallback callback, gpointer user_data);
@@ -40,7 +41,7 @@ char *kh_image_store_import_finish(KhImageStore *self, GAsyncResult *result, GEr
 
 /*
  * Hashes the image @id again. KH_ERROR_INTEGRITY_MISMATCH names the part and both
- * hashes, KH_ERROR_NOT_FOUND a part that is gone.
+ * hashes, or a part that is gone; the next import mends either.
  */
 void kh_image_store_verify_async(KhImageStore *self, const char *id, GCancellable *cancellable,
                                  GAsyncReadyCallback callback, gpointer user_data);

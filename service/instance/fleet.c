@@ -40,13 +40,19 @@ start_next(Queue *queue)
 }
 
 static gboolean
-is_to_start(KhInstance *instance, const KhHost *host)
+is_wanted(KhInstance *instance, const KhHost *host)
 {
     const KhRecord *record = kh_instance_get_record(instance);
 
-    return record->config->start_at_boot && !g_str_equal(record->stopped_in, host->boot_id) &&
-           (record->state == KH_STATE_CREATED || record->state == KH_STATE_STOPPED ||
-            record->state == KH_STATE_FAILED);
+    return record->config->start_at_boot && !g_str_equal(record->stopped_in, host->boot_id);
+}
+
+static gboolean
+is_down(KhInstance *instance)
+{
+    KhState state = kh_instance_get_record(instance)->state;
+
+    return state == KH_STATE_CREATED || state == KH_STATE_STOPPED || state == KH_STATE_FAILED;
 }
 
 void
@@ -57,9 +63,12 @@ kh_fleet_start(KhManager *manager, const KhHost *host)
 
     queue->waiting = g_ptr_array_new_with_free_func(g_object_unref);
     queue->timeout_usec = (gint64)host->start_timeout * G_USEC_PER_SEC;
-    for (guint i = 0; i < instances->len; i++)
-        if (is_to_start(instances->pdata[i], host))
-            g_ptr_array_add(queue->waiting, g_object_ref(instances->pdata[i]));
+    for (guint i = 0; i < instances->len; i++) {
+        KhInstance *instance = instances->pdata[i];
+
+        if (is_wanted(instance, host) && !kh_instance_start_if_gone(instance) && is_down(instance))
+            g_ptr_array_add(queue->waiting, g_object_ref(instance));
+    }
     start_next(queue);
 }
 

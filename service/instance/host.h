@@ -10,6 +10,7 @@
 #include "launch/launcher.h"
 #include "launch/uid-pool.h"
 #include "port/registry.h"
+#include "state/folder-watcher.h"
 #include "state/state-dir.h"
 #include "state/store.h"
 
@@ -20,8 +21,9 @@ typedef struct {
     KhStore *store;
     KhImageStore *images;
     KhLauncher *launcher;
-    KhUidPool *uids; /* NULL when the service is not root */
-    char *boot_id;   /* of this boot of the host (random(4)) */
+    KhFolderWatcher *watcher; /* of those who follow logs */
+    KhUidPool *uids;          /* NULL when the service is not root */
+    char *boot_id;            /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
     KhPortRange ports;
     const char *boot_components; /* where new images come from */

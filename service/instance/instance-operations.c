@@ -114,6 +114,8 @@ begin_stop(KhInstance *self, const KhStop *how)
 {
     if (self->record->state != KH_STATE_STOPPING)
         kh_instance_set_state(self, KH_STATE_STOPPING, "");
+    else
+        kh_instance_save(self, NULL);
     kh_crash_point("stop:intended");
     kh_instance_report(self, "stopping the guest", 0.1);
     if (self->run != NULL)
@@ -149,16 +151,16 @@ kh_instance_stop_async(KhInstance *self, const KhStop *how, GAsyncReadyCallback 
     GTask *task = g_task_new(self, NULL, callback, user_data);
 
     g_task_set_source_tag(task, kh_instance_stop_async);
-    self->again = FALSE;
     if (decided(self, how->kill ? KH_OPERATION_KILL : KH_OPERATION_STOP, task))
         return;
     if (!how->by_service)
         kh_instance_replace(&self->record->stopped_in, self->host->boot_id);
+    self->again = FALSE;
+    kh_instance_forget_restart(self);
     wait_for_stop(self, task, how);
     if (kh_instance_has_machine(self)) {
         begin_stop(self, how);
     } else {
-        kh_instance_forget_restart(self);
         kh_instance_set_stopped(self, "The automatic restart was called off", FALSE);
     }
 }
@@ -177,10 +179,21 @@ kh_instance_restart_async(KhInstance *self, const KhStop *how, gint64 timeout_us
                    timeout_usec + (kh_instance_has_machine(self) ? stop_budget(self, how) : 0));
     if (kh_instance_has_machine(self)) {
         self->again = TRUE;
+        /* A service that takes over in the middle sees by it that a start is to follow. */
+        self->record->restart_usec = g_get_real_time();
         begin_stop(self, how);
     } else {
         kh_instance_begin(self, FALSE);
     }
+}
+
+gboolean
+kh_instance_start_if_gone(KhInstance *self)
+{
+    if (self->beginning == NULL || self->record->state == KH_STATE_DELETING)
+        return FALSE;
+    self->again = TRUE;
+    return TRUE;
 }
 
 /* A monitor command on its way. */
@@ -212,6 +225,7 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
     gboolean done = kh_run_command_finish(KH_RUN(source), result, &error);
 
     self->commanding = FALSE;
+    kh_crash_point("command:done");
     if (!done) {
         g_task_return_error(task, error);
     } else if (state != KH_STATE_RUNNING && state != KH_STATE_PAUSED) {
@@ -302,6 +316,7 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
         g_cancellable_cancel(self->beginning);
     else
         kh_instance_begin_removal(self);
+    kh_crash_point("delete:begun");
 }
 
 gboolean

@@ -37,6 +37,9 @@ void kh_instance_replace(char **field, const char *text);
 /* Says how far an operation is: a text for people, and a part of 1. */
 void kh_instance_report(KhInstance *self, const char *step, double progress);
 
+/* Writes its record; a failure is logged, and @error. */
+gboolean kh_instance_save(KhInstance *self, GError **error);
+
 /* The one place where the state changes; @error when the database does not know of it. */
 gboolean kh_instance_enter_state(KhInstance *self, KhState state, const char *reason,
                                  GError **error);

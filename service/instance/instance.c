@@ -12,6 +12,7 @@
 #include "crash-point.h"
 #include "ending.h"
 #include "error.h"
+#include "launch/shim-protocol.h"
 #include "log.h"
 #include "preparation.h"
 #include "qemu/command-line.h"
@@ -83,8 +84,8 @@ kh_instance_replace(char **field, const char *text)
     *field = copy;
 }
 
-static gboolean
-save(KhInstance *self, GError **error)
+gboolean
+kh_instance_save(KhInstance *self, GError **error)
 {
     g_autoptr(GError) failure = NULL;
 
@@ -110,7 +111,7 @@ kh_instance_enter_state(KhInstance *self, KhState state, const char *reason, GEr
 
     self->record->state = state;
     kh_instance_replace(&self->record->reason, reason);
-    saved = save(self, error);
+    saved = kh_instance_save(self, error);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "%s%s%s", kh_state_name(state),
                     reason[0] != '\0' ? ": " : "", reason);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
@@ -155,6 +156,8 @@ kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
     gboolean again = self->again;
 
     self->again = FALSE;
+    if (!again)
+        kh_instance_forget_restart(self);
     kh_instance_replace(&self->record->stop_result, forced ? "forced" : "graceful");
     kh_crash_point("stop:ended");
     kh_instance_set_state(self, KH_STATE_STOPPED, reason);
@@ -189,8 +192,9 @@ policy_restarts(KhInstance *self, KhEnding ending)
 {
     const char *policy = self->record->config->restart_policy;
 
-    /* Who asked for this start has been told that nothing came up. */
-    if (!self->launched && !self->automatic)
+    /* Who asked for this start has been told that nothing came up; who stopped it meant it. */
+    if ((!self->launched && !self->automatic) ||
+        g_str_equal(self->record->stopped_in, self->host->boot_id))
         return FALSE;
     return g_str_equal(policy, "always") ||
            (g_str_equal(policy, "on-failure") && ending != KH_ENDING_POWERED_OFF);
@@ -297,6 +301,7 @@ take_pending(KhInstance *self)
     if (!kh_store_reconfigure(self->host->store, self->record, &error))
         kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its configuration was not saved: %s",
                         error->message);
+    kh_crash_point("set:taken");
 }
 
 /* It has ended and nobody here had asked for that. */
@@ -306,6 +311,7 @@ conclude_unasked(KhInstance *self, gboolean out_of_memory)
     g_autoptr(GError) error = g_steal_pointer(&self->failure);
     KhEnding ending = KH_ENDING_FAILED;
     g_autofree char *reason = NULL;
+    gboolean again;
 
     if (error == NULL)
         ending = describe_end(self, &error);
@@ -322,7 +328,11 @@ conclude_unasked(KhInstance *self, gboolean out_of_memory)
         return;
     }
     reason = plan_restart(self, error, ending);
+    again = self->again;
+    self->again = FALSE;
     set_failed(self, error, reason);
+    if (again)
+        kh_instance_begin(self, TRUE);
 }
 
 /* The machine is dead: what that means depends on what was wanted of it. */
@@ -342,6 +352,31 @@ conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
     }
 }
 
+/* Of a stop whose end no service has seen: what the machine has left says it. */
+static KhStopStep
+unseen_stop_step(KhInstance *self)
+{
+    g_autoptr(GError) reason = NULL;
+    KhEnding ending = describe_end(self, &reason);
+
+    return ending == KH_ENDING_POWERED_OFF || ending == KH_ENDING_STOPPED ? KH_STOP_CONTROL
+                                                                          : KH_STOP_KILL;
+}
+
+/* A shim that was killed leaves its sockets; they would only be connected to in vain. */
+static void
+drop_sockets(KhInstance *self)
+{
+    static const char *const names[] = {KH_SOCKET_QMP, KH_SOCKET_CONTROL, KH_SOCKET_CONSOLE};
+    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+                                      self->record->id, NULL);
+
+    for (guint i = 0; folder >= 0 && i < G_N_ELEMENTS(names); i++)
+        unlinkat(folder, names[i], 0);
+    if (folder >= 0)
+        close(folder);
+}
+
 /* The launcher has let go of a machine that is dead. */
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer data)
@@ -353,10 +388,11 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     if (self->run != NULL)
         step = kh_run_get_stop_step(self->run);
     else if (self->record->state == KH_STATE_STOPPING && self->launched)
-        step = KH_STOP_KILL;
+        step = unseen_stop_step(self);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     self->commanding = FALSE;
+    drop_sockets(self);
     conclude(self, step, out_of_memory);
 }
 
@@ -372,6 +408,7 @@ static void
 on_run_ended(KhRun *run, KhInstance *self)
 {
     g_signal_handlers_disconnect_by_data(run, self);
+    kh_crash_point("stop:dead");
     self->record->shim = self->record->qemu = (KhProcess){0};
     release(self);
 }
@@ -448,7 +485,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
 
     if (vm != NULL) {
         follow(self, vm);
-        save(self, NULL);
+        kh_instance_save(self, NULL);
         kh_crash_point("start:noted");
         g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
         kh_instance_report(self, "waiting for RPC", 0.7);
@@ -486,6 +523,8 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     self->ready_at = 0;
     record->started_usec = g_get_real_time();
     record->ready_usec = record->boot_time_usec = 0;
+    /* Those of the last machine, whose end nobody may have seen. */
+    record->shim = record->qemu = (KhProcess){0};
     kh_instance_replace(&record->boot_id, self->host->boot_id);
     set_last_error(self, NULL);
     /* What is not written down is not begun: nobody would find the machine again. */
@@ -532,14 +571,16 @@ static void
 adopt(KhInstance *self, KhVm *vm)
 {
     follow(self, vm);
-    save(self, NULL);
+    kh_instance_save(self, NULL);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
                     kh_instance_get_main_pid(self));
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
     if (self->record->state == KH_STATE_DELETING)
         kh_run_kill(self->run);
-    if (self->record->state != KH_STATE_STOPPING)
+    if (self->record->state != KH_STATE_STOPPING) {
+        self->again = FALSE;
         return;
+    }
     /* Only a stop of the service's own has a reason: Katana's end. */
     if (self->record->reason[0] != '\0')
         self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", self->record->reason);
@@ -568,16 +609,20 @@ resume(KhInstance *self)
                              .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
                              .uid = record->vm_uid};
     g_autoptr(KhVm) vm = NULL;
+    gboolean recover;
 
     self->launched = record->shim.pid > 0;
-    if (same_boot && self->launched)
+    recover = same_boot && (!self->launched || kh_launcher_knows_machines(self->host->launcher));
+    self->automatic = TRUE; /* nobody waits for its start any more */
+    self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
+    if (same_boot && self->launched && !recover)
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {
         adopt(self, vm);
         return;
     }
     self->beginning = g_cancellable_new();
-    if (same_boot && !self->launched)
+    if (recover)
         kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
     else
         release(self);
@@ -603,8 +648,6 @@ kh_instance_new(const KhHost *host, KhRecord *record)
     switch (record->state) {
     case KH_STATE_CREATED:
     case KH_STATE_STOPPED:
-        take_pending(self);
-        break;
     case KH_STATE_FAILED:
         take_pending(self);
         if (record->restart_usec > 0)

@@ -54,6 +54,12 @@ KhVerdict kh_instance_check(KhInstance *self, KhOperation operation, GError **er
 void kh_instance_start_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
                              gpointer user_data);
 
+/*
+ * Where it is not known yet whether a machine of it lives, it is started when there is none:
+ * TRUE. FALSE where that is known. For the starts with the service.
+ */
+gboolean kh_instance_start_if_gone(KhInstance *self);
+
 typedef struct {
     gboolean kill;       /* QEMU is killed at once */
     gint64 timeout_usec; /* of all steps together; 0 for the default */

@@ -3,7 +3,6 @@
 #include "manager.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "crash-point.h"
 #include "error.h"
@@ -18,6 +17,9 @@ struct _KhManager {
     GObject parent_instance;
     const KhHost *host;
     GPtrArray *instances; /* oldest first */
+    char *default_image;  /* as it stands in the store; NULL for none */
+    guint importing;      /* imports under way, each for an instance to be */
+    gboolean drop_later;  /* images, when they have ended */
 };
 
 G_DEFINE_FINAL_TYPE(KhManager, kh_manager, G_TYPE_OBJECT)
@@ -41,6 +43,7 @@ static void
 kh_manager_finalize(GObject *object)
 {
     g_ptr_array_unref(KH_MANAGER(object)->instances);
+    g_free(KH_MANAGER(object)->default_image);
     G_OBJECT_CLASS(kh_manager_parent_class)->finalize(object);
 }
 
@@ -85,21 +88,26 @@ kh_manager_users_of_image(KhManager *self, const char *image)
     return g_steal_pointer(&users);
 }
 
-char *
+const char *
 kh_manager_get_default_image(KhManager *self)
 {
-    return kh_store_get_setting(self->host->store, SETTING_DEFAULT_IMAGE);
+    return self->default_image;
 }
 
-/* Images that nobody uses and that are not the default go with their last instance. */
+/*
+ * Images that nobody uses and that are not the default go with their last instance. Which one
+ * an import under way will come to is not known before its end.
+ */
 static void
 drop_unused_image(KhManager *self, const char *image)
 {
     g_autoptr(GPtrArray) users = kh_manager_users_of_image(self, image);
-    g_autofree char *fallback = kh_manager_get_default_image(self);
 
-    if (users->len == 0 && g_strcmp0(image, fallback) != 0 &&
-        !kh_store_uses_image(self->host->store, image))
+    if (users->len > 0 || g_strcmp0(image, self->default_image) == 0)
+        return;
+    if (self->importing > 0)
+        self->drop_later = TRUE;
+    else if (!kh_store_uses_image(self->host->store, image))
         kh_image_store_remove(self->host->images, image);
 }
 
@@ -112,11 +120,32 @@ drop_unused_images(KhManager *self)
         drop_unused_image(self, images->pdata[i]);
 }
 
+static void
+import_boot_components(KhManager *self, GAsyncReadyCallback callback, GTask *task)
+{
+    self->importing++;
+    kh_image_store_import_async(self->host->images, self->host->boot_components, NULL, callback,
+                                g_object_ref(task));
+}
+
+/* After what came of it has been pinned to an instance, or has come to nothing. */
+static void
+import_is_over(KhManager *self)
+{
+    self->importing--;
+    if (self->importing > 0 || !self->drop_later)
+        return;
+    self->drop_later = FALSE;
+    drop_unused_images(self);
+}
+
 /* A machine that has ended may have been the last to use an image that was configured away. */
 static void
 on_instance_changed(KhInstance *instance, KhManager *self)
 {
-    if (kh_instance_get_record(instance)->state == KH_STATE_STOPPED)
+    KhState state = kh_instance_get_record(instance)->state;
+
+    if (state == KH_STATE_STOPPED || state == KH_STATE_FAILED)
         drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -129,7 +158,7 @@ on_instance_gone(KhInstance *instance, KhManager *self)
     g_signal_handlers_disconnect_by_data(instance, self);
     g_ptr_array_remove(self->instances, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
-    drop_unused_image(self, kh_instance_get_record(instance)->config->image);
+    drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -145,18 +174,14 @@ add(KhManager *self, KhRecord *record)
     return instance;
 }
 
-/* A create that was cut off has a row, and neither folder nor anybody who knows of it. */
+/* A create that was cut off has a row, no whole folder, and nobody who knows of it. */
 static gboolean
 is_half_made(KhManager *self, const KhRecord *record)
 {
-    int fd;
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
 
-    if (record->state != KH_STATE_CREATED)
-        return FALSE;
-    fd = kh_instance_dir_open(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0;
+    return record->state == KH_STATE_CREATED &&
+           kh_instance_dir_drop_half_made(instances, record->id, record->vm_uid);
 }
 
 static void
@@ -178,6 +203,7 @@ kh_manager_load(KhManager *self, GError **error)
 
     if (records == NULL)
         return FALSE;
+    self->default_image = kh_store_get_setting(self->host->store, SETTING_DEFAULT_IMAGE);
     g_ptr_array_set_free_func(records, NULL);
     for (guint i = 0; i < records->len; i++)
         load_one(self, records->pdata[i]);
@@ -393,15 +419,17 @@ create_now(KhManager *self, const Request *request, const char *image, GError **
 static void
 set_default_image(KhManager *self, const char *image)
 {
-    g_autofree char *before = kh_manager_get_default_image(self);
+    g_autofree char *before = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (g_strcmp0(before, image) == 0)
+    if (g_strcmp0(self->default_image, image) == 0)
         return;
     if (!kh_store_set_setting(self->host->store, SETTING_DEFAULT_IMAGE, image, &error)) {
         g_warning("The default image was not saved: %s", error->message);
         return;
     }
+    before = g_steal_pointer(&self->default_image);
+    self->default_image = g_strdup(image);
     if (before != NULL)
         drop_unused_image(self, before);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
@@ -422,6 +450,7 @@ finish_creation(KhManager *self, GTask *task, const char *image)
     }
     if (request->wants_default)
         set_default_image(self, image);
+    kh_crash_point("create:default-noted");
     g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
 }
 
@@ -429,15 +458,17 @@ static void
 on_imported(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
     g_autofree char *image = NULL;
     GError *error = NULL;
 
     image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
     kh_crash_point("create:image-imported");
     if (image != NULL)
-        finish_creation(g_task_get_source_object(task), task, image);
+        finish_creation(self, task, image);
     else
         g_task_return_error(task, error);
+    import_is_over(self);
 }
 
 void
@@ -462,8 +493,7 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config, gui
     }
     request->wants_default = is_default_image(checked);
     if (request->wants_default)
-        kh_image_store_import_async(self->host->images, self->host->boot_components, NULL,
-                                    on_imported, g_object_ref(task));
+        import_boot_components(self, on_imported, task);
     else
         finish_creation(self, task, checked->image);
 }
@@ -563,12 +593,15 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
     GError *error = NULL;
     g_autofree char *image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
 
-    if (image == NULL) {
+    if (image != NULL) {
+        kh_crash_point("set:image-imported");
+        set_default_image(self, image);
+        kh_crash_point("set:default-noted");
+        apply_change(self, task, image);
+    } else {
         g_task_return_error(task, error);
-        return;
     }
-    set_default_image(self, image);
-    apply_change(self, task, image);
+    import_is_over(self);
 }
 
 void
@@ -588,8 +621,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
         (config = check_change(self, change, &error)) == NULL)
         g_task_return_error(task, error);
     else if (is_default_image(config))
-        kh_image_store_import_async(self->host->images, self->host->boot_components, NULL,
-                                    on_image_for_change, g_object_ref(task));
+        import_boot_components(self, on_image_for_change, task);
     else
         apply_change(self, task, config->image);
 }

@@ -57,8 +57,8 @@ GPtrArray *kh_manager_list(KhManager *self);
 /* Those pinned to @image; transfer container. */
 GPtrArray *kh_manager_users_of_image(KhManager *self, const char *image);
 
-/* What a new instance was last pinned to; NULL before the first. Transfer full. */
-char *kh_manager_get_default_image(KhManager *self);
+/* What a new instance was last pinned to; NULL before the first. Owned by @self. */
+const char *kh_manager_get_default_image(KhManager *self);
 
 guint kh_manager_count_running(KhManager *self);
 

@@ -68,7 +68,10 @@ make_disk(Preparation *p, int folder, GError **error)
                     g_strerror(errno));
         return FALSE;
     }
-    return kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error);
+    if (!kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error))
+        return FALSE;
+    kh_crash_point("start:disk-made");
+    return TRUE;
 }
 
 static gboolean
@@ -118,6 +121,7 @@ finish(GTask *task)
             g_task_return_error(task, error);
             return;
         }
+        kh_crash_point("start:disk-noted");
     }
     g_task_return_boolean(task, TRUE);
 }

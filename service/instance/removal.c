@@ -11,20 +11,30 @@ typedef struct {
     const KhRecord *record;
 } Removal;
 
+static gboolean
+remove_folders(const Removal *removal, GError **error)
+{
+    const KhRecord *record = removal->record;
+    KhStateDir *dir = removal->host->state_dir;
+    int instances = kh_state_dir_instances_fd(dir);
+    gboolean removed =
+        kh_instance_dir_remove(kh_state_dir_runtime_fd(dir), record->id, NULL, error);
+
+    kh_crash_point("delete:runtime-removed");
+    if (removed && record->keep_data)
+        return kh_instance_dir_take_back(instances, record->id, KH_FILE_DATA, record->vm_uid,
+                                         error) &&
+               kh_instance_dir_remove(instances, record->id, KH_FILE_DATA, error);
+    return removed && kh_instance_dir_remove(instances, record->id, NULL, error);
+}
+
 /* The record does not change while it is being deleted, so the thread may read it. */
 static void
 remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-    const Removal *removal = data;
-    const KhRecord *record = removal->record;
-    KhStateDir *dir = removal->host->state_dir;
-    const char *keep = record->keep_data ? KH_FILE_DATA : NULL;
     GError *error = NULL;
-    gboolean removed =
-        kh_instance_dir_remove(kh_state_dir_runtime_fd(dir), record->id, NULL, &error);
 
-    kh_crash_point("delete:runtime-removed");
-    if (removed && kh_instance_dir_remove(kh_state_dir_instances_fd(dir), record->id, keep, &error))
+    if (remove_folders(data, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -48,6 +58,7 @@ on_removed(GObject *source, GAsyncResult *result, gpointer data)
     kh_crash_point("delete:row-removed");
     if (uids != NULL && record->vm_uid >= 0)
         kh_uid_pool_release(uids, (guint32)record->vm_uid);
+    kh_crash_point("delete:uid-released");
     g_task_return_boolean(task, TRUE);
 }
 

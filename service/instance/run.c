@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "health/rpc-probe.h"
 #include "launch/shim-protocol.h"
@@ -223,11 +224,13 @@ on_qmp_closed(KhQmpClient *qmp, const GError *error, KhRun *self)
 }
 
 static void
-set_paused(KhRun *self, gboolean paused)
+note_paused(KhRun *self, gboolean paused)
 {
-    if (self->paused == paused || self->ended)
-        return;
     self->paused = paused;
+    if (self->ended)
+        return;
+    if (paused && self->step == KH_STOP_CONTROL)
+        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
     g_signal_emit(self, signals[paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
 }
 
@@ -235,9 +238,9 @@ static void
 on_qmp_event(KhQmpClient *qmp, const char *name, JsonObject *data, KhRun *self)
 {
     if (g_str_equal(name, "STOP"))
-        set_paused(self, TRUE);
+        note_paused(self, TRUE);
     else if (g_str_equal(name, "RESUME"))
-        set_paused(self, FALSE);
+        note_paused(self, FALSE);
 }
 
 /* Of a machine that is followed again, nobody knows yet whether it runs. */
@@ -249,7 +252,7 @@ on_status(GObject *source, GAsyncResult *result, gpointer data)
         kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
 
     if (status != NULL && self->qmp == KH_QMP_CLIENT(source))
-        set_paused(self, !json_object_get_boolean_member_with_default(status, "running", TRUE));
+        note_paused(self, !json_object_get_boolean_member_with_default(status, "running", TRUE));
 }
 
 static uid_t
@@ -361,14 +364,17 @@ enter_step(KhRun *self, KhStopStep step, guint timeout_ms)
     g_clear_handle_id(&self->step_timer, g_source_remove);
     if (step == KH_STOP_KILL) {
         kh_vm_kill(self->vm);
+        kh_crash_point("stop:killed");
         return;
     }
     self->step_deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     self->step_timer = g_timeout_add(timeout_ms, on_step_timeout, self);
-    if (step == KH_STOP_QUIT)
+    if (step == KH_STOP_QUIT) {
         kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_told, NULL);
-    else
+        kh_crash_point("stop:quit");
+    } else {
         tell_guest_to_stop(self);
+    }
 }
 
 void

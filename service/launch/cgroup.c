@@ -22,6 +22,8 @@
 /* Of shim and QEMU: one per processor, up to 64 workers. */
 #define PIDS_MAX "1024"
 #define PERIOD_USEC 100000
+/* Says that the service had to leave the group for the leaf by itself. */
+#define MOVED_ATTRIBUTE "user.katana-hypervisor.moved"
 /* The limits once more, for a later service (kh_cgroups_yield()). */
 #define LIMITS_ATTRIBUTE "user.katana-hypervisor.limits"
 #define TEXT_MAX 4096
@@ -166,7 +168,10 @@ move_to_leaf(int folder)
 
     if (mkdirat(folder, LEAF, 0755) < 0 && errno != EEXIST)
         return FALSE;
-    return write_file(folder, LEAF "/cgroup.procs", pid);
+    if (!write_file(folder, LEAF "/cgroup.procs", pid))
+        return FALSE;
+    fsetxattr(folder, MOVED_ATTRIBUTE, "1", 1, 0);
+    return TRUE;
 }
 
 static gboolean
@@ -417,7 +422,7 @@ kh_cgroups_yield(void)
 
     if (folder < 0)
         return;
-    /* It fails where nothing was switched on, which is well. */
-    write_file(folder, "cgroup.subtree_control", CONTROLLERS_OFF);
+    if (fgetxattr(folder, MOVED_ATTRIBUTE, NULL, 0) > 0)
+        write_file(folder, "cgroup.subtree_control", CONTROLLERS_OFF);
     close(folder);
 }

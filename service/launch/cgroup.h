@@ -44,10 +44,11 @@ gboolean kh_cgroups_remove(KhCgroups *self, const char *id);
 
 /*
  * Makes room for a new service in the group: without this the kernel would let no process
- * into it while it has groups with limits below. Called in a process of its own before the
- * service is started again (ExecStartPre=, of which systemd runs the processes in a group
- * ".control" below). Until kh_cgroups_open() machines are held to no limits; what memory
- * they have by then is not counted later.
+ * into it while it has groups with limits below. Called in a process of its own after the
+ * service's end (ExecStopPost=, whose processes systemd puts into a group ".control"
+ * below). Until kh_cgroups_open() machines are held to no limits; what memory they have by
+ * then is not counted later. Nothing is done where systemd itself had put the service into
+ * a leaf (DelegateSubgroup=service, systemd 254), which needs none of this.
  */
 void kh_cgroups_yield(void);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "crash-point.h"
 #include "error.h"
 #include "shim-finder.h"
 #include "shim-protocol.h"
@@ -254,6 +255,7 @@ spawn_shim(char **args, int procs, int *ready, GError **error)
         close(pipe[0]);
         return NULL;
     }
+    kh_crash_point("start:spawned");
     g_subprocess_wait_async(shim, NULL, on_shim_reaped, NULL);
     *ready = pipe[0];
     return g_steal_pointer(&shim);

@@ -27,6 +27,12 @@ kh_launcher_get_name(KhLauncher *self)
 }
 
 gboolean
+kh_launcher_knows_machines(KhLauncher *self)
+{
+    return KH_LAUNCHER_GET_IFACE(self)->knows_machines;
+}
+
+gboolean
 kh_launcher_enforces_limits(KhLauncher *self)
 {
     return KH_LAUNCHER_GET_IFACE(self)->enforces_limits(self);
@@ -132,7 +138,7 @@ kh_launcher_read_ready_line(const char *line, GError **error)
                &qemu.pid) == 2) {
         shim.start_time = kh_process_start_time(shim.pid);
         qemu.start_time = kh_process_start_time(qemu.pid);
-        return kh_vm_new(&shim, &qemu, error);
+        return kh_vm_follow(&shim, &qemu, error);
     }
     if (g_str_has_prefix(line, KH_ERROR_PREFIX)) {
         g_autofree char *text = kh_text_sanitize(line + strlen(KH_ERROR_PREFIX), KH_SHIM_LINE_MAX);

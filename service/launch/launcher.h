@@ -45,6 +45,7 @@ G_DECLARE_INTERFACE(KhLauncher, kh_launcher, KH, LAUNCHER, GObject)
 struct _KhLauncherInterface {
     GTypeInterface parent;
     const char *name;
+    gboolean knows_machines;
     gboolean (*enforces_limits)(KhLauncher *self);
     void (*launch_async)(KhLauncher *self, const KhLaunch *launch, GAsyncReadyCallback callback,
                          gpointer user_data);
@@ -64,6 +65,13 @@ struct _KhLauncherInterface {
 /* "direct" or "systemd". */
 const char *kh_launcher_get_name(KhLauncher *self);
 
+/*
+ * Whether living machines are found by their id at any time, so that
+ * kh_launcher_recover_async() is asked rather than the pids of the database. With systemd
+ * they are, and the service's unit may hide other users' processes from it.
+ */
+gboolean kh_launcher_knows_machines(KhLauncher *self);
+
 /* Whether the kernel holds machines to their memory and CPU limits. */
 gboolean kh_launcher_enforces_limits(KhLauncher *self);
 
@@ -77,7 +85,8 @@ void kh_launcher_launch_async(KhLauncher *self, const KhLaunch *launch,
 KhVm *kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Looks for a machine that an earlier service was starting when it was killed. Finishes with
+ * Looks for a machine that an earlier service was starting when it was killed; for any one
+ * of an earlier service where the launcher knows its machines. Finishes with
  * its processes, transfer full; KH_ERROR_NOT_FOUND when there is none.
  */
 void kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces,

@@ -79,13 +79,14 @@ on_readable(int fd, GIOCondition condition, gpointer data)
 }
 
 KhProcessHandle *
-kh_process_handle_open(const KhProcess *process, GError **error)
+kh_process_handle_open(const KhProcess *process, gboolean trusted, GError **error)
 {
     g_autoptr(KhProcessHandle) self = g_object_new(KH_TYPE_PROCESS_HANDLE, NULL);
 
     self->fd = (int)syscall(SYS_pidfd_open, (pid_t)process->pid, 0);
     /* The descriptor came first, so a matching start time proves that it is the one. */
-    if (self->fd < 0 || kh_process_start_time(process->pid) != process->start_time) {
+    if (self->fd < 0 || (process->start_time == 0 && !trusted) ||
+        kh_process_start_time(process->pid) != process->start_time) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Process %" G_GINT64_FORMAT " has ended",
                     process->pid);
         return NULL;

@@ -2,11 +2,8 @@
 /* Finds a shim by its socket; see shim-finder.h. */
 #include "shim-finder.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -15,21 +12,15 @@
 
 /* Who listens on the control socket in @folder; 0 for nobody, or another user than @uid. */
 static pid_t
-find_listener(int folder, uid_t uid)
+find_listener(int folder, gint64 uid)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct ucred peer = {0};
-    socklen_t length = sizeof peer;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    gboolean known;
+    pid_t pid = 0;
+    int fd = kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, uid, &pid, NULL);
 
-    g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" KH_SOCKET_CONTROL,
-               folder);
-    known = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == uid;
-    if (fd >= 0)
-        close(fd);
-    return known ? peer.pid : 0;
+    if (fd < 0)
+        return 0;
+    close(fd);
+    return pid;
 }
 
 /* Field 4 of /proc/PID/stat (proc(5)). */
@@ -67,7 +58,7 @@ kh_shim_finder_find(const KhTraces *traces, GError **error)
 
     if (folder < 0)
         return NULL;
-    shim.pid = find_listener(folder, traces->uid < 0 ? geteuid() : (uid_t)traces->uid);
+    shim.pid = find_listener(folder, traces->uid);
     close(folder);
     if (shim.pid > 0)
         qemu.pid = find_child((pid_t)shim.pid);

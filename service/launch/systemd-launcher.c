@@ -189,15 +189,36 @@ recover_vm(KhSystemdLauncher *self, const KhUnitState *state, Call *call, GError
     return kh_launcher_read_ready_line(state->status_text, error);
 }
 
+static void on_recovered(GObject *source, GAsyncResult *result, gpointer data);
+
+/* Takes @task. */
+static void
+look_for_unit(KhSystemdLauncher *self, GTask *task)
+{
+    Call *call = g_task_get_task_data(task);
+
+    kh_systemd_bus_settle_async(self->bus, call->unit, FALSE, KH_UNIT_START_TIMEOUT + MARGIN_S,
+                                on_recovered, task);
+}
+
+/* Not to hear of a unit is not to know that it is dead: it is asked again. */
 static void
 on_recovered(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     KhSystemdLauncher *self = g_task_get_source_object(task);
+    Call *call = g_task_get_task_data(task);
+    g_autoptr(GError) unknown = NULL;
     GError *error = NULL;
-    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
-    KhVm *vm = state == NULL ? NULL : recover_vm(self, state, g_task_get_task_data(task), &error);
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &unknown);
+    KhVm *vm = NULL;
 
+    if (state == NULL) {
+        g_warning("Whether %s runs is not known yet: %s", call->unit, unknown->message);
+        look_for_unit(self, g_steal_pointer(&task));
+        return;
+    }
+    vm = recover_vm(self, state, call, &error);
     if (vm != NULL)
         g_task_return_pointer(task, vm, g_object_unref);
     else
@@ -216,8 +237,7 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
     call->traces.id = call->id;
     g_task_set_source_tag(task, recover_async);
     g_task_set_task_data(task, call, call_free);
-    kh_systemd_bus_settle_async(self->bus, call->unit, FALSE, KH_UNIT_START_TIMEOUT + MARGIN_S,
-                                on_recovered, task);
+    look_for_unit(self, task);
 }
 
 /* --- release and limits -------------------------------------------------------------- */
@@ -313,6 +333,7 @@ static void
 kh_systemd_launcher_iface_init(KhLauncherInterface *iface)
 {
     iface->name = "systemd";
+    iface->knows_machines = TRUE;
     iface->enforces_limits = enforces_limits;
     iface->launch_async = launch_async;
     iface->launch_finish = vm_finish;

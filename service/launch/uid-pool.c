@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,6 +133,16 @@ uids_of_processes(void)
     return g_steal_pointer(&uids);
 }
 
+/* The kernel knows of real uids that a unit with ProtectProc= does not see (getpriority(2)). */
+static gboolean
+is_running(GHashTable *running, guint32 uid)
+{
+    if (g_hash_table_contains(running, GUINT_TO_POINTER(uid)))
+        return TRUE;
+    errno = 0;
+    return getpriority(PRIO_USER, uid) != -1 || errno != ESRCH;
+}
+
 static gboolean
 write_lock(KhUidPool *self, const char *name)
 {
@@ -173,8 +184,7 @@ claim_never_used(KhUidPool *self, GArray *rows, GHashTable *running)
         g_hash_table_add(known, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
     for (guint64 uid = self->range.first; uid <= self->range.last; uid++)
         if (!g_hash_table_contains(known, GUINT_TO_POINTER((guint32)uid)) &&
-            !g_hash_table_contains(running, GUINT_TO_POINTER((guint32)uid)) &&
-            take_lock(self, (guint32)uid))
+            !is_running(running, (guint32)uid) && take_lock(self, (guint32)uid))
             return (gint64)uid;
     return -1;
 }
@@ -186,8 +196,8 @@ claim_longest_free(KhUidPool *self, GArray *rows, GHashTable *running)
     for (guint i = 0; i < rows->len; i++) {
         KhUidRow row = g_array_index(rows, KhUidRow, i);
 
-        if (!row.in_use && in_range(self, row.uid) &&
-            !g_hash_table_contains(running, GUINT_TO_POINTER(row.uid)) && take_lock(self, row.uid))
+        if (!row.in_use && in_range(self, row.uid) && !is_running(running, row.uid) &&
+            take_lock(self, row.uid))
             return row.uid;
     }
     return -1;

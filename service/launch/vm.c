@@ -89,29 +89,41 @@ on_process_ended(KhProcessHandle *handle, KhVm *self)
 }
 
 static KhProcessHandle *
-open_process(KhVm *self, const KhProcess *process, GError **error)
+open_process(KhVm *self, const KhProcess *process, gboolean trusted, GError **error)
 {
-    KhProcessHandle *handle = kh_process_handle_open(process, error);
+    KhProcessHandle *handle = kh_process_handle_open(process, trusted, error);
 
     if (handle != NULL)
         g_signal_connect(handle, "ended", G_CALLBACK(on_process_ended), self);
     return handle;
 }
 
-KhVm *
-kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error)
+static KhVm *
+open_both(const KhProcess *shim, const KhProcess *qemu, gboolean trusted, GError **error)
 {
     g_autoptr(KhVm) self = g_object_new(KH_TYPE_VM, NULL);
 
     self->shim_process = *shim;
     self->qemu_process = *qemu;
-    self->shim = open_process(self, shim, NULL);
-    self->qemu = open_process(self, qemu, self->shim == NULL ? error : NULL);
+    self->shim = open_process(self, shim, trusted, NULL);
+    self->qemu = open_process(self, qemu, trusted, self->shim == NULL ? error : NULL);
     if (self->shim == NULL && self->qemu == NULL)
         return NULL;
     if (self->shim == NULL || self->qemu == NULL)
         follow_up(self);
     return g_steal_pointer(&self);
+}
+
+KhVm *
+kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error)
+{
+    return open_both(shim, qemu, FALSE, error);
+}
+
+KhVm *
+kh_vm_follow(const KhProcess *shim, const KhProcess *qemu, GError **error)
+{
+    return open_both(shim, qemu, TRUE, error);
 }
 
 const KhProcess *

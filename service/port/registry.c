@@ -47,8 +47,20 @@ can_listen(int fd, const char *address, guint16 port)
            bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 1) == 0;
 }
 
+const char *
+kh_port_loopback(const char *address)
+{
+    return g_str_has_prefix(address, "127.") ? address : "127.0.0.1";
+}
+
 gboolean
-kh_port_probe(const char *address, guint16 port, GError **error)
+kh_port_needs_loopback(const char *address)
+{
+    return !g_str_has_prefix(address, "127.") && !g_str_equal(address, "0.0.0.0");
+}
+
+static gboolean
+probe(const char *address, guint16 port, GError **error)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     gboolean free = fd >= 0 && can_listen(fd, address, port);
@@ -61,6 +73,13 @@ kh_port_probe(const char *address, guint16 port, GError **error)
                     "Port %u on %s cannot be used: %s; choose another one", port, address,
                     g_strerror(saved));
     return free;
+}
+
+gboolean
+kh_port_probe(const char *address, guint16 port, GError **error)
+{
+    return probe(address, port, error) &&
+           (!kh_port_needs_loopback(address) || probe(kh_port_loopback(address), port, error));
 }
 
 static guint16

@@ -17,8 +17,17 @@ typedef struct {
 gboolean kh_port_range_parse(const char *text, KhPortRange *range, GError **error);
 
 /*
- * Whether a listener can be had on exactly @address:@port now.
- * KH_ERROR_PORT_UNAVAILABLE names both and the reason.
+ * The loopback address on which a machine bound to @address is reached from this host: it
+ * is forwarded there too, because the service itself may talk to nothing beyond (its unit).
+ */
+const char *kh_port_loopback(const char *address);
+
+/* Whether that takes a forward of its own: neither is @address that one nor all of them. */
+gboolean kh_port_needs_loopback(const char *address);
+
+/*
+ * Whether a listener can be had on exactly @address:@port now, and on the loopback where
+ * that is needed. KH_ERROR_PORT_UNAVAILABLE names both and the reason.
  */
 gboolean kh_port_probe(const char *address, guint16 port, GError **error);
 

@@ -5,6 +5,7 @@
 #include <json-glib/json-glib.h>
 
 #include "launch/shim-protocol.h"
+#include "port/registry.h"
 
 /* Where the guest serves RPC (guest contract). */
 #define GUEST_RPC_PORT 5050
@@ -148,11 +149,16 @@ static void
 add_network(Builder *b)
 {
     const KhConfig *config = b->machine->config;
+    g_autofree char *loopback =
+        kh_port_needs_loopback(config->rpc_address)
+            ? g_strdup_printf(",hostfwd=tcp:%s:%u-:%d", kh_port_loopback(config->rpc_address),
+                              config->rpc_port, GUEST_RPC_PORT)
+            : g_strdup("");
 
     add(b, "-netdev",
-        g_strdup_printf("user,id=net0,ipv6=off,restrict=%s,hostfwd=tcp:%s:%u-:%d",
+        g_strdup_printf("user,id=net0,ipv6=off,restrict=%s,hostfwd=tcp:%s:%u-:%d%s",
                         config->outbound ? "off" : "on", config->rpc_address, config->rpc_port,
-                        GUEST_RPC_PORT));
+                        GUEST_RPC_PORT, loopback));
     add(b, "-device", g_strdup("virtio-net-pci,netdev=net0,romfile="));
 }
 

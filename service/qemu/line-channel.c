@@ -2,14 +2,11 @@
 /* Lines over a socket; see line-channel.h. */
 #include "line-channel.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "state/instance-dir.h"
 
 #define CHUNK 16384
 
@@ -60,50 +57,13 @@ kh_line_channel_init(KhLineChannel *self)
     self->unsent = g_byte_array_new();
 }
 
-static int
-connect_in_folder(int folder_fd, const char *name)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    /* The real path may be longer than an address can be. */
-    g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder_fd, name);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        int saved = errno;
-
-        close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
-}
-
-static gboolean
-peer_is(int fd, uid_t uid)
-{
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == uid;
-}
-
 KhLineChannel *
 kh_line_channel_connect(int folder_fd, const char *name, uid_t uid, GError **error)
 {
-    int fd = connect_in_folder(folder_fd, name);
+    pid_t pid;
+    int fd = kh_instance_dir_connect(folder_fd, name, uid, &pid, error);
 
-    if (fd < 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The socket %s does not answer: %s", name,
-                    g_strerror(errno));
-        return NULL;
-    }
-    if (!peer_is(fd, uid)) {
-        close(fd);
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED,
-                    "The socket %s is not served by the machine's user %u", name, uid);
-        return NULL;
-    }
-    return kh_line_channel_new_for_fd(fd, error);
+    return fd < 0 ? NULL : kh_line_channel_new_for_fd(fd, error);
 }
 
 KhLineChannel *

@@ -16,9 +16,8 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhLineChannel, kh_line_channel, KH, LINE_CHANNEL, GObject)
 
 /*
- * Connects to the socket @name in the folder @folder_fd, without waiting: a socket with a
- * full queue is an error, try again. The peer must run as @uid, else
- * KH_ERROR_NOT_AUTHORIZED; otherwise KH_ERROR_FAILED. Transfer full.
+ * Connects to the socket @name in the folder @folder_fd, which the machine's user @uid must
+ * own and serve: kh_instance_dir_connect(). Transfer full.
  *
  * Signals: "line" (const char *, without its end), "closed" (once; GError, never NULL).
  * Nothing is read before kh_line_channel_begin().

@@ -7,25 +7,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 
 /* Deeper folders are lifted to the top and removed from there. */
 #define DEPTH_MAX 32
-
-static gboolean
-set_errno(GError **error, const char *name, const char *doing)
-{
-    int saved = errno;
-    KhError code = saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
-                   : saved == ENOENT                  ? KH_ERROR_NOT_FOUND
-                                                      : KH_ERROR_FAILED;
-
-    g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, g_strerror(saved));
-    return FALSE;
-}
 
 static uid_t
 owner_of(gint64 uid)
@@ -46,16 +37,27 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
     gboolean given;
 
     if (mkdirat(parent, name, 0700) != 0)
-        return set_errno(error, name, "made");
+        return kh_error_set_errno(error, name, "made");
+    kh_crash_point("folder:bare");
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     given = fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid);
     if (!given) {
-        set_errno(error, name, "given to the machine's user");
+        kh_error_set_errno(error, name, "given to the machine's user");
         unlinkat(parent, name, AT_REMOVEDIR);
     }
     if (fd >= 0)
         close(fd);
     return given;
+}
+
+gboolean
+kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid)
+{
+    struct stat st;
+
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT;
+    return st.st_uid != owner_of(uid) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
 
 int
@@ -64,7 +66,7 @@ kh_instance_dir_open(int parent, const char *name, GError **error)
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
-        set_errno(error, name, "opened");
+        kh_error_set_errno(error, name, "opened");
     return fd;
 }
 
@@ -82,7 +84,7 @@ kh_instance_dir_open_file(int folder, const char *name, gint64 uid, GError **err
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0) {
-        set_errno(error, name, "opened");
+        kh_error_set_errno(error, name, "opened");
         return -1;
     }
     if (!is_plain_file_of(fd, owner_of(uid))) {
@@ -107,7 +109,7 @@ kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, GError
     n = pread(fd, text, max, 0);
     close(fd);
     if (n < 0) {
-        set_errno(error, name, "read");
+        kh_error_set_errno(error, name, "read");
         return NULL;
     }
     return g_steal_pointer(&text);
@@ -119,11 +121,11 @@ create_file(int folder, const char *name, gint64 uid, GError **error)
     int fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0) {
-        set_errno(error, name, "created");
+        kh_error_set_errno(error, name, "created");
         return -1;
     }
     if (!give(fd, uid)) {
-        set_errno(error, name, "given to the machine's user");
+        kh_error_set_errno(error, name, "given to the machine's user");
         close(fd);
         unlinkat(folder, name, 0);
         return -1;
@@ -156,11 +158,11 @@ kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text
     int fd;
 
     if (unlinkat(folder, name, 0) != 0 && errno != ENOENT)
-        return set_errno(error, name, "replaced");
+        return kh_error_set_errno(error, name, "replaced");
     fd = create_file(folder, name, uid, error);
     if (fd < 0)
         return FALSE;
-    written = write_all(fd, text) || set_errno(error, name, "written");
+    written = write_all(fd, text) || kh_error_set_errno(error, name, "written");
     close(fd);
     if (!written)
         unlinkat(folder, name, 0);
@@ -175,11 +177,89 @@ kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 si
 
     if (fd < 0)
         return FALSE;
-    sized = ftruncate(fd, (off_t)size) == 0 || set_errno(error, name, "given its size");
+    sized = ftruncate(fd, (off_t)size) == 0 || kh_error_set_errno(error, name, "given its size");
     close(fd);
     if (!sized)
         unlinkat(folder, name, 0);
     return sized;
+}
+
+/* Of the socket itself, by its own descriptor: nothing else can be in its place any more. */
+static int
+connect_to(int place)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", place);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        int saved = errno;
+
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+static gboolean
+is_socket_of(int place, uid_t uid)
+{
+    struct stat st;
+
+    return fstat(place, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == uid;
+}
+
+static gboolean
+is_served_by(int fd, uid_t uid, pid_t *pid)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+    gboolean known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
+
+    *pid = peer.pid;
+    return known && peer.uid == uid;
+}
+
+int
+kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error)
+{
+    int place = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    gboolean good = place >= 0 && is_socket_of(place, owner_of(uid));
+    int fd = good ? connect_to(place) : -1;
+
+    if (place < 0 || (good && fd < 0))
+        kh_error_set_errno(error, name, "connected to");
+    if (place >= 0)
+        close(place);
+    if (fd >= 0 && !is_served_by(fd, owner_of(uid), pid)) {
+        close(fd);
+        fd = -1;
+        good = FALSE;
+    }
+    if (place >= 0 && !good)
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED,
+                    "%s is not a socket of the machine's user %u, served by it", name,
+                    owner_of(uid));
+    return fd;
+}
+
+/* A folder may have lost its mode's bits; giving them back must follow no link either. */
+static int
+open_removable(int parent, const char *name)
+{
+    g_autofree char *path = NULL;
+    int place = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd, saved;
+
+    if (place < 0)
+        return -1;
+    path = g_strdup_printf("/proc/self/fd/%d", place);
+    fd = chmod(path, 0700) != 0 ? -1 : openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    saved = errno;
+    close(place);
+    errno = saved;
+    return fd;
 }
 
 static gboolean remove_content(int folder, int top, guint depth, const char *keep, GError **error);
@@ -193,15 +273,15 @@ remove_folder(int parent, const char *name, int top, guint depth, GError **error
     if (depth >= DEPTH_MAX) {
         g_autofree char *lifted = g_strdup_printf(".lifted-%08x", g_random_int());
 
-        return renameat(parent, name, top, lifted) == 0 || set_errno(error, name, "moved");
+        return renameat(parent, name, top, lifted) == 0 || kh_error_set_errno(error, name, "moved");
     }
-    fd = kh_instance_dir_open(parent, name, error);
+    fd = open_removable(parent, name);
     if (fd < 0)
-        return FALSE;
-    emptied = fchmod(fd, 0700) == 0 && remove_content(fd, top, depth + 1, NULL, error);
+        return kh_error_set_errno(error, name, "opened");
+    emptied = remove_content(fd, top, depth + 1, NULL, error);
     close(fd);
-    return emptied &&
-           (unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed"));
+    return emptied && (unlinkat(parent, name, AT_REMOVEDIR) == 0 ||
+                       kh_error_set_errno(error, name, "removed"));
 }
 
 static gboolean
@@ -211,7 +291,7 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
         return TRUE;
     if (errno == EISDIR || errno == EPERM)
         return remove_folder(folder, name, top, depth, error);
-    return set_errno(error, name, "removed");
+    return kh_error_set_errno(error, name, "removed");
 }
 
 /* Names of one pass; lifted folders turn up in the next. */
@@ -250,29 +330,55 @@ remove_content(int folder, int top, guint depth, const char *keep, GError **erro
 }
 
 static gboolean
-take_back(int folder, const char *keep, GError **error)
+take_file_back(int folder, const char *name, gint64 uid, GError **error)
 {
-    if (fchown(folder, geteuid(), getegid()) != 0)
-        return set_errno(error, "the folder", "taken back");
-    if (fchownat(folder, keep, geteuid(), getegid(), AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
-        return set_errno(error, keep, "taken back");
-    return TRUE;
+    g_autoptr(GError) failure = NULL;
+    /* It is the service's own where this was cut off before. */
+    int fd = kh_instance_dir_open_file(folder, name, -1, NULL);
+    gboolean taken;
+
+    if (fd < 0)
+        fd = kh_instance_dir_open_file(folder, name, uid, &failure);
+    if (g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND))
+        return TRUE;
+    if (fd < 0) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0) ||
+            kh_error_set_errno(error, name, "taken back");
+    close(fd);
+    return taken;
+}
+
+gboolean
+kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64 uid,
+                          GError **error)
+{
+    int fd = open_removable(parent, name);
+    gboolean taken;
+
+    if (fd < 0)
+        return errno == ENOENT || kh_error_set_errno(error, name, "opened");
+    taken = fchown(fd, geteuid(), getegid()) == 0 || kh_error_set_errno(error, name, "taken back");
+    taken = taken && take_file_back(fd, file, uid, error);
+    close(fd);
+    return taken;
 }
 
 gboolean
 kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error)
 {
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_removable(parent, name);
     gboolean emptied;
 
     if (fd < 0 && errno == ENOENT)
         return TRUE;
     if (fd < 0)
-        return set_errno(error, name, "opened");
-    emptied =
-        (keep == NULL || take_back(fd, keep, error)) && remove_content(fd, fd, 0, keep, error);
+        return kh_error_set_errno(error, name, "opened");
+    emptied = remove_content(fd, fd, 0, keep, error);
     close(fd);
     if (!emptied || keep != NULL)
         return emptied;
-    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || set_errno(error, name, "removed");
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || kh_error_set_errno(error, name, "removed");
 }

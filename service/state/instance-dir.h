@@ -15,6 +15,12 @@ G_BEGIN_DECLS
 /* Makes the folder @name (0700) in @parent, owned by @uid (-1: the service's own). */
 gboolean kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error);
 
+/*
+ * Whether the folder @name was never made, or made and, empty, never given to @uid: then it
+ * is removed. FALSE for one that cannot be looked at.
+ */
+gboolean kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid);
+
 /* Opens the folder @name in @parent; -1 and @error (KH_ERROR_NOT_FOUND, FAILED). */
 int kh_instance_dir_open(int parent, const char *name, GError **error);
 
@@ -27,6 +33,13 @@ int kh_instance_dir_open_file(int folder, const char *name, gint64 uid, GError *
 /* Reads at most @max bytes of such a file; transfer full, NUL-terminated. */
 char *kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, GError **error);
 
+/*
+ * Connects to the socket @name, without waiting: one with a full queue is an error, try
+ * again. What is no socket of @uid (-1: the service's own), or is served by another user, is
+ * refused (KH_ERROR_NOT_AUTHORIZED; otherwise NOT_FOUND, FAILED); @pid gets who serves it.
+ */
+int kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error);
+
 /* Replaces @name by a new file (0600) of @uid with that content. */
 gboolean kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text,
                                GError **error);
@@ -36,9 +49,17 @@ gboolean kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, g
                                      GError **error);
 
 /*
- * Removes the folder @name in @parent with all it holds, following no link. With @keep
- * that one file stays, folder and file given to the service's own user first. An absent
- * folder is no error. May take long: call it in a thread.
+ * Gives the folder @name in @parent, and the plain file @file of @uid in it, to the service's
+ * own user (0700, 0600). What is no such file is left as it is, and is an error; absent ones
+ * are none.
+ */
+gboolean kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64 uid,
+                                   GError **error);
+
+/*
+ * Removes the folder @name in @parent with all it holds, following no link. With @keep the
+ * folder and what has that name in it stay. An absent folder is no error. May take long:
+ * call it in a thread.
  */
 gboolean kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error);
 

@@ -111,16 +111,24 @@ keep_copy(sqlite3 *db, const char *path, GError **error)
     g_unlink(path);
     if (!kh_sql_run(db, error, "VACUUM INTO ?", "s", path))
         return FALSE;
-    return g_chmod(path, 0600) == 0;
+    return g_chmod(path, 0600) == 0 || kh_error_set_errno(error, path, "given its mode");
 }
 
 gboolean
 kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GError **error)
 {
+    gint64 last = g_strv_length((char **)steps);
     gint64 version;
 
     if (!kh_sql_number(db, "PRAGMA user_version", &version, error))
         return FALSE;
+    if (version < 0 || version > last) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The state database has the schema version %" G_GINT64_FORMAT
+                    ", this program knows versions up to %" G_GINT64_FORMAT,
+                    version, last);
+        return FALSE;
+    }
     if (version > 0 && steps[version] != NULL && !keep_copy(db, copy_path, error))
         return FALSE;
     for (; steps[version] != NULL; version++) {

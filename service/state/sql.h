@@ -34,7 +34,8 @@ gboolean kh_sql_number(sqlite3 *db, const char *sql, gint64 *number, GError **er
 /*
  * Brings @db from its user_version to the number of @steps (SQL scripts, NULL-ended),
  * each in a transaction of its own. Of a database that has a version already, a copy is
- * written to @copy_path first (replacing an older copy).
+ * written to @copy_path first (replacing an older copy). KH_ERROR_FAILED for a version that
+ * is not among @steps.
  */
 gboolean kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path,
                         GError **error);

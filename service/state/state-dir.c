@@ -68,32 +68,22 @@ check_path(const char *path, GError **error)
     return TRUE;
 }
 
-static gboolean
-set_errno(GError **error, const char *path, const char *doing)
-{
-    int saved = errno;
-
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be %s: %s", path, doing,
-                g_strerror(saved));
-    return FALSE;
-}
-
 static int
 open_folder(int parent, const char *path, mode_t mode, GError **error)
 {
     int fd;
 
     if (mkdirat(parent, path, mode) != 0 && errno != EEXIST) {
-        set_errno(error, path, "made");
+        kh_error_set_errno(error, path, "made");
         return -1;
     }
     fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        set_errno(error, path, "opened");
+        kh_error_set_errno(error, path, "opened");
         return -1;
     }
     if (fchmod(fd, mode) != 0) {
-        set_errno(error, path, "given its mode; does it belong to another user");
+        kh_error_set_errno(error, path, "given its mode; does it belong to another user");
         close(fd);
         return -1;
     }
@@ -105,7 +95,7 @@ take_lock(KhStateDir *self, int state_fd, GError **error)
 {
     self->lock_fd = openat(state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (self->lock_fd < 0)
-        return set_errno(error, "lock", "opened");
+        return kh_error_set_errno(error, "lock", "opened");
     if (flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_BUSY,

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "sql.h"
 
@@ -43,6 +44,11 @@ static const char *const migrations[] = {
 
 /* Nobody else writes here; a reader's lock is soon over, and the main loop waits for it. */
 #define BUSY_MS 200
+
+#define DB_HEADER 100
+#define WAL_HEADER 32
+#define WAL_FRAME 24
+#define WAL_MAGIC 0x377f0683 /* or one less */
 
 struct _KhStore {
     GObject parent_instance;
@@ -81,8 +87,9 @@ big_endian_at(const guint8 *bytes)
 }
 
 /*
- * Looks at the file's header without SQLite, which might recover or checkpoint it
- * (sqlite.org/fileformat2.html, 1.3: user version at 60, application id at 68).
+ * Of a database's first page (sqlite.org/fileformat2.html, 1.3: user version at 60,
+ * application id at 68). It is looked at without SQLite, which might recover or checkpoint
+ * what is not for this program.
  */
 static gboolean
 check_header(const char *path, const guint8 *header, GError **error)
@@ -107,26 +114,66 @@ check_header(const char *path, const guint8 *header, GError **error)
     return TRUE;
 }
 
+static gboolean
+read_at(int fd, guint8 *bytes, gsize length, guint64 offset)
+{
+    return pread(fd, bytes, length, (off_t)offset) == (ssize_t)length;
+}
+
+/*
+ * What a program that was killed has not brought into the main file (ibid., 4): each frame of
+ * the log is a page, and those of the first page may say more than the file does. A frame
+ * with another salt than the log's is of an earlier log, and is not looked at by SQLite either.
+ */
+static gboolean
+check_log(const char *path, int fd, GError **error)
+{
+    guint8 log[WAL_HEADER], frame[WAL_FRAME], header[DB_HEADER];
+    guint64 page_size;
+
+    if (!read_at(fd, log, sizeof log, 0) || (big_endian_at(log) | 1) != WAL_MAGIC)
+        return TRUE;
+    page_size = big_endian_at(log + 8);
+    for (guint64 at = sizeof log; read_at(fd, frame, sizeof frame, at);
+         at += sizeof frame + page_size)
+        if (big_endian_at(frame) == 1 && memcmp(frame + 8, log + 16, 8) == 0 &&
+            read_at(fd, header, sizeof header, at + sizeof frame) &&
+            !check_header(path, header, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean
+check_log_file(const char *path, GError **error)
+{
+    g_autofree char *log = g_strconcat(path, "-wal", NULL);
+    int fd = g_open(log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+    gboolean good;
+
+    if (fd < 0)
+        return errno == ENOENT || kh_error_set_errno(error, log, "opened");
+    good = check_log(path, fd, error);
+    close(fd);
+    return good;
+}
+
 /* Creates an absent file, so that it has its mode from the start; checks one that is there. */
 static gboolean
 check_file(const char *path, GError **error)
 {
     int fd = g_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    guint8 header[100];
+    guint8 header[DB_HEADER];
     ssize_t n;
 
-    if (fd < 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be opened: %s", path,
-                    g_strerror(errno));
-        return FALSE;
-    }
+    if (fd < 0)
+        return kh_error_set_errno(error, path, "opened");
     n = pread(fd, header, sizeof header, 0);
     close(fd);
     if (n == 0)
         return TRUE;
     if (n < (ssize_t)sizeof header)
         memset(header, 0, sizeof header);
-    return check_header(path, header, error);
+    return check_header(path, header, error) && check_log_file(path, error);
 }
 
 static gboolean
@@ -446,6 +493,13 @@ check_free(KhStore *self, const KhRecord *record, GError **error)
     return TRUE;
 }
 
+static gboolean
+commit(KhStore *self, GError **error)
+{
+    kh_crash_point("store:uncommitted");
+    return kh_sql_run(self->db, error, "COMMIT", "");
+}
+
 gboolean
 kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
 {
@@ -455,7 +509,7 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
         return FALSE;
     done = check_free(self, record, error) && insert_row(self, record, error) &&
            update_row(self, record, error) && write_ports(self, record, error) &&
-           claim_uid(self, record, error) && kh_sql_run(self->db, error, "COMMIT", "");
+           claim_uid(self, record, error) && commit(self, error);
     if (done)
         return TRUE;
     sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
@@ -478,8 +532,8 @@ kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
 
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
-    done = update_row(self, record, error) && write_ports(self, record, error) &&
-           kh_sql_run(self->db, error, "COMMIT", "");
+    done =
+        update_row(self, record, error) && write_ports(self, record, error) && commit(self, error);
     if (!done)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
     return done;
@@ -496,7 +550,7 @@ kh_store_remove(KhStore *self, const char *id, GError **error)
                       "UPDATE uids SET released_usec=?, instance_id=NULL WHERE instance_id=?", "is",
                       g_get_real_time(), id) &&
            kh_sql_run(self->db, error, "DELETE FROM instances WHERE id=?", "s", id) &&
-           kh_sql_run(self->db, error, "COMMIT", "");
+           commit(self, error);
     if (!done)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
     return done;

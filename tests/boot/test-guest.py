@@ -231,6 +231,24 @@ def test_reconnect():
     check_clean(disk)
 
 
+def test_orphans():
+    """a start goes well while what init has adopted ends around it"""
+    disk = make_disk("orphans")
+    # Arguments that init drops, to be busy with before Katana runs.
+    with guest(disk, *["--db-dir=x"] * 1000) as one:
+        one.connect()
+        # What bounds each reply in time outlives it by up to a second, as a child of init.
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            equal(one.command_reply("status"), "stopped exit=never", "status")
+        reply = one.command_reply("start")
+        check(re.fullmatch(r"ok started pid=[0-9]+", reply), f"start answered {reply!r}")
+        one.wait_healthy()
+        one.stop()
+        check("nterrupted" not in one.text(), one.tail())
+    check_clean(disk)
+
+
 def test_crash():
     """when Katana ends, a FATAL line has its exit code and the guest powers off"""
     disk = make_disk("crash")
@@ -337,7 +355,7 @@ def prepare():
     return build(os.path.join(FOLDER, "parts"))
 
 
-TESTS = [test_interface, test_blocks_survive, test_reconnect, test_crash, test_fatal,
+TESTS = [test_interface, test_blocks_survive, test_reconnect, test_orphans, test_crash, test_fatal,
          test_ignored_stop, test_deaf, test_network, test_dynamic]
 PARTS = None
 

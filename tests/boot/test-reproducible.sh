@@ -80,6 +80,14 @@ gone_is_named() {
         grep -q 'busybox-static.*0\.1-gone' "$FOLDER/log" && [ ! -e "$FOLDER/gone" ]
 }
 
+# The hash of a kept package under another version: the lock would say what is not so.
+relabelled_is_refused() {
+    sed 's/^\(PACKAGE_2=[^ ]*\) [^ ]*/\1 0.1-other/' "$FOLDER/lock" >"$FOLDER/lock.other"
+    ! build "$ROOT" --lock "$FOLDER/lock.other" --output "$FOLDER/other" &&
+        grep -q 'busybox-static 0\.1-other is busybox-static' "$FOLDER/log" &&
+        [ ! -e "$FOLDER/other" ]
+}
+
 # The stand-in's folder is part of the input: a change gives another initrd, the same kernel.
 change_shows() {
     local copy="$FOLDER/a source, elsewhere"
@@ -107,7 +115,7 @@ bad_input_is_refused() {
         refuses 'output is missing' --no-ovmf && refuses 'unknown option' --frob
 }
 
-echo 1..7
+echo 1..8
 report 'the parts are built' first_build
 if [ "$failed" = 1 ]; then
     echo 'Bail out! without a first build there is nothing to compare'
@@ -117,6 +125,7 @@ report 'build-info.txt has the hashes of the parts and packages, and no host' de
 report 'a build elsewhere gives the same bits' elsewhere
 report 'a rebuild from the lock gives the same bits' rebuilt_from_lock
 report 'a package version that is gone is named' gone_is_named
+report 'a package under another version than its own is refused' relabelled_is_refused
 report 'a changed init gives another initrd and the same kernel' change_shows
 report 'bad input is refused with its cause' bad_input_is_refused
 exit "$failed"

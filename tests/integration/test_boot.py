@@ -14,7 +14,7 @@ import threading
 
 import rpc
 import tap
-from harness import MANAGER, World, components, is_alive, status_of, wait_dead
+from harness import MANAGER, World, components, is_alive, now, status_of, wait_dead
 
 SMALL = "'memory-bytes': <uint64 536870912>, 'vcpus': <uint32 1>, 'storage-bytes': " \
         "<uint64 104857600>, 'dev': <true>"
@@ -26,11 +26,11 @@ class Boot(World):
     def __init__(self, *options, **more):
         super().__init__(*options, fake=False, components=components(), **more)
 
-    def boot(self, name, more="", *words):
+    def boot(self, name, more="", *words, no_wait=False):
         arguments = ", ".join(f"'{word}'" for word in words)
         config = f"{{{SMALL}{more}, 'katana-args': <@as [{arguments}]>}}"
         path = self.create(name, config)
-        self.start_instance(path)
+        self.start_instance(path, "{'no-wait': <true>}" if no_wait else "{}")
         return path, self.show(name)
 
 
@@ -143,7 +143,7 @@ def shim_stops_gracefully():
 
 
 def network():
-    """a guest reaches no port of the host's loopback, unless it is outbound; show says so"""
+    """a guest reaches no loopback port, its neighbour's RPC neither, unless it is outbound"""
     accepted = []
     with socket.create_server(("127.0.0.1", 0)) as server, Boot() as world:
         def accept():
@@ -153,17 +153,20 @@ def network():
                 except OSError:
                     return
         threading.Thread(target=accept, daemon=True).start()
-        target = f"10.0.2.2:{server.getsockname()[1]}"
         world.start()
+        _, neighbour = world.boot("neighbour")
+        targets = [f"10.0.2.2:{server.getsockname()[1]}", f"10.0.2.2:{neighbour['rpc_port']}"]
         for name, outbound in (("closed", False), ("open", True)):
             more = ", 'outbound': <true>" if outbound else ""
-            path, shown = world.boot(name, more, f"--fake.connect={target}")
+            path, shown = world.boot(name, more, *(f"--fake.connect={one}" for one in targets))
             tap.equal(shown["outbound"], outbound, "show")
-            line = tap.eventually(
-                lambda: re.search(rf"connect {re.escape(target)}: (.*)", log_of(world)), 20,
-                "the guest's word on its connection")
-            tap.equal(line[1].strip() == "ok", outbound, f"{name}: {line[1]}")
+            for target in targets:
+                line = tap.eventually(
+                    lambda: re.search(rf"connect {re.escape(target)}: (.*)", log_of(world)), 20,
+                    "the guest's word on its connection")
+                tap.equal(line[1].strip() == "ok", outbound, f"{name} to {target}: {line[1]}")
             tap.equal(bool(accepted), outbound, f"{name}: connections accepted")
+            tap.check(rpc.healthy(neighbour["rpc_port"]), "the neighbour answers the host")
             world.call(path, "Instance.Delete", "{'force': <true>}")
 
 
@@ -172,18 +175,88 @@ def log_of(world):
     return world.cli("logs", name, "-n", "0").stdout
 
 
+LOG_SIZE, LOG_FILES, LINE_MAX = 64 << 10, 4, 64 << 10
+# What the two guests print, by the ends of their logs.
+FLOODS = {"spam-log": rb"spam-log line \d", "no-newline": rb"x{100}"}
+
+
+def log_files(shown):
+    """The files of this boot's serial log, oldest first."""
+    def age(path):
+        return int(path.suffix[1:]) if path.suffix != ".log" else 0
+    return sorted(pathlib.Path(shown["data_directory"]).glob("serial.log*"), key=age, reverse=True)
+
+
+def look(world, name):
+    """The service's answer about a machine, and the end of its log, whose bound is kept."""
+    since = now()
+    shown = world.show(name)
+    tap.check(now() - since < 10, f"show took {now() - since:.1f} s")
+    files = log_files(shown)
+    try:
+        size, end = sum(one.stat().st_size for one in files), files[-1].read_bytes()[-300:]
+    except (IndexError, FileNotFoundError):
+        # There is none yet, or they are being rotated.
+        size, end = 0, b""
+    tap.check(size <= LOG_SIZE * LOG_FILES + LINE_MAX, f"{size} bytes of log")
+    return shown, end
+
+
+def watch_floods(world):
+    """Asks the service until both guests have printed for 10 s; how often it has answered
+    while they did."""
+    answers, until = dict.fromkeys(FLOODS, 0), now() + 150
+    waiting = set(FLOODS)
+    while waiting:
+        for name in sorted(waiting):
+            shown, end = look(world, name)
+            tap.check(shown["state"] in ("starting", "running"),
+                      f"{name}: {shown['last_error']}, its log ends with {end}")
+            answers[name] += bool(re.search(FLOODS[name], end))
+            if f"fake.{name} done".encode() in end:
+                waiting.remove(name)
+        tap.check(now() < until, f"{waiting} print on")
+    return answers
+
+
+def check_lines(shown):
+    """The rotated log of --fake.spam-log: every line is whole and none is missing."""
+    files = [one.read_bytes() for one in log_files(shown)]
+    tap.check(len(files) > 1, "nothing was rotated")
+    numbers = []
+    for file in files:
+        tap.check(file.endswith(b"\n"), f"a file ends with {file[-100:]}")
+        for line in file.splitlines():
+            found = re.fullmatch(rb"stand-in: fake\.spam-log line (\d+) of as many as the console "
+                                 rb"takes", line)
+            tap.check(found or b"spam-log line" not in line, f"broken: {line}")
+            numbers += [int(found[1])] if found else []
+    tap.check(len(numbers) > 500, f"{len(numbers)} lines")
+    tap.equal(numbers, list(range(numbers[0], numbers[-1] + 1)), "the numbers of the lines")
+
+
+def check_split(shown):
+    """The log of --fake.no-newline: in lines of 64 KiB, but the first and the last."""
+    lines = b"".join(one.read_bytes() for one in log_files(shown)).splitlines()
+    tap.check(max(map(len, lines)) <= LINE_MAX, f"a line of {max(map(len, lines))} bytes")
+    flooded = [len(line) for line in lines if b"xxxx" in line]
+    tap.check(len(flooded) > 2, f"lines of {flooded} bytes")
+    tap.equal(set(flooded[1:-1]), {LINE_MAX}, "lengths between the first and the last")
+
+
 def spam():
-    """a guest that prints as fast as it can: logs bounded, lines whole, service answers"""
-    for fault in ("--fake.spam-log", "--fake.no-newline"):
-        with Boot("--log-size", "1M", "--log-files", "2") as world:
-            world.start()
-            _, shown = world.boot("demo", "", fault, "--fake.spam-seconds=10")
-            folder = pathlib.Path(shown["data_directory"])
-            for _ in range(40):
-                world.show("demo")
-                size = sum(one.stat().st_size for one in folder.glob("serial.log*"))
-                tap.check(size <= (2 << 20) + (64 << 10), f"{size} bytes of log")
+    """guests that print as fast as they can for 10 s: logs bounded, lines whole, service answers"""
+    with Boot("--log-size", str(LOG_SIZE), "--log-files", str(LOG_FILES)) as world:
+        world.start()
+        for name in FLOODS:
+            world.boot(name, "", f"--fake.{name}", "--fake.spam-seconds=10", no_wait=True)
+        answers = watch_floods(world)
+        tap.check(min(answers.values()) >= 5, f"answers during the floods: {answers}")
+        machines = [world.wait_state(name, "running", 60) for name in FLOODS]
+        for shown in machines:
             tap.check(rpc.healthy(shown["rpc_port"]), "RPC answers")
+        check_lines(machines[0])
+        check_split(machines[1])
 
 
 def starknet_js():

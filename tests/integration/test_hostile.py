@@ -7,12 +7,17 @@ replace; QEMU is the fake one.
 """
 import os
 import pathlib
+import pty
+import re
+import resource
 import stat
+import subprocess
 import sys
 
 import tap
-from harness import World, as_root, status_of
+from harness import NAME, World, as_root, status_of
 
+LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 SECRET = "the-secret-of-another-program"
 
 
@@ -158,6 +163,99 @@ def planted_by_the_machine():
         tap.equal(os.stat("/etc/passwd"), passwd, "/etc/passwd")
 
 
+def endless_log():
+    """a log of 200 GiB in the place of a machine's own keeps nobody waiting"""
+    with World() as world:
+        world.start()
+        world.create("x", "{'katana-args': <['--fake.never-ready']>}")
+        world.cli("start", "--no-wait", "x")
+        log = world.instance_folder("x") / "serial.log"
+        tap.eventually(log.exists, 20, "the log")
+        os.truncate(log, 200 << 30)
+        tap.check(1 << 24 <= len(world.cli("logs", "-n", "100", "x").stdout) < 1 << 25,
+                  "the end of an endless line")
+        with open(log, "ab") as file:
+            file.write(b"\nthe last line\n")
+        tap.equal(world.cli("logs", "-n", "1", "x").stdout, "the last line\n", "the last line")
+        done = world.cli("start", "--timeout", "1", "x", check=False)
+        tap.equal(done.returncode, 6, done.stderr)
+        tap.check("its log ends" in done.stderr, done.stderr)
+
+
+def logs_on_a_terminal():
+    """a guest's log sends a terminal no control sequence, in whatever form; a file gets it all"""
+    hostile = "\x1b]0;title\x07 \x9b31m \u202ereversed \u2066x\n".encode() + b"\xff\xc2\n"
+    with World() as world:
+        world.start()
+        world.start_instance(world.create("x"))
+        with open(world.instance_folder("x") / "serial.log", "ab") as log:
+            log.write(hostile)
+        raw = subprocess.run([str(world.tools / "katana-hypervisor"), "logs", "x"], env=world.env,
+                             capture_output=True, timeout=60, check=True).stdout
+        tap.check(hostile in raw, f"in a file: {raw}")
+        ours, theirs = pty.openpty()
+        subprocess.run([str(world.tools / "katana-hypervisor"), "logs", "x"], env=world.env,
+                       stdout=theirs, timeout=60, check=True)
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+        os.close(theirs)
+        tap.check("reversed" in shown, shown)
+        tap.check(not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
+                                shown), repr(shown))
+
+
+def connections(world, count):
+    from gi.repository import Gio
+    flags = (Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
+             Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION)
+    return [Gio.DBusConnection.new_for_address_sync(f"unix:path={world.folder}/bus", flags, None,
+                                                    None) for _ in range(count)]
+
+
+def follow(connection, path):
+    """The descriptor of a log that is followed; None beyond a limit."""
+    from gi.repository import Gio, GLib
+    options = GLib.Variant("(a{sv})", ({"follow": GLib.Variant("b", True)},))
+    try:
+        _, fds = connection.call_with_unix_fd_list_sync(
+            NAME, path, f"{NAME}.Instance", "OpenLog", options, None, 0, 20000, None, None)
+        return fds.steal_fds()[0]
+    except GLib.Error as error:
+        name = Gio.DBusError.get_remote_error(error)
+        tap.equal(name, f"{NAME}.Error.LimitExceeded", error.message)
+        return None
+
+
+def descriptors(pid):
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+
+def many_followers():
+    """a user's followers are limited over all connections, and share one inotify instance"""
+    with World() as world:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        world.start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        allowed = pathlib.Path(f"/proc/{world.service.pid}/limits").read_text()
+        tap.equal(re.search(r"Max open files +(\d+)", allowed)[1], str(before[1]), "descriptors")
+        path = world.create("x")
+        world.start_instance(path)
+        many = connections(world, 5)
+        fds = [fd for bus in many for fd in [follow(bus, path) for _ in range(64)] if fd]
+        tap.equal(len(fds), 256, "streams of one user")
+        inotify = [name for name in descriptors(world.service.pid) if "inotify" in name]
+        # GLib has one of its own for the files that it watches.
+        tap.check(len(inotify) <= 2, f"inotify instances: {inotify}")
+        os.close(fds.pop())
+        tap.eventually(lambda: follow(many[4], path), 20, "a stream in the place of one closed")
+        world.cli("delete", "--force", "-y", "x")
+        for fd in fds:
+            with open(fd, "rb") as log:
+                tap.check(b"fake QEMU" in log.read(), "the log to its end")
+
+
 def uids_are_never_shared():
     """two services on one machine, one on each bus, never give two machines one uid"""
     as_root()
@@ -174,6 +272,48 @@ def uids_are_never_shared():
                 tap.equal(pathlib.Path(shown["data_directory"]).stat().st_uid, uid, "owner")
                 uids.append(uid)
         tap.check(0 not in uids and len(set(uids)) == 10, f"uids {uids}")
+
+
+def owner_of(world, name):
+    return pathlib.Path(world.show(name)["data_directory"]).stat().st_uid
+
+
+def end_service(world):
+    world.service.terminate()
+    tap.equal(world.service.wait(20), 0, "the service's exit code")
+
+
+def uids_after_a_reboot():
+    """when the claims are gone with a boot, two services still never run two machines as one"""
+    as_root()
+    # A few uids that no test beside this one is given.
+    first = 1879140000 + os.getpid() % 30000
+    uids = ("--vm-uid-range", f"{first}-{first + 9}")
+    with World(*uids) as one, World(*uids, session=False) as two:
+        for world in (one, two):
+            world.start()
+            world.create("old")
+        held = owner_of(one, "old"), owner_of(two, "old")
+        for world, uid in zip((one, two), held):
+            end_service(world)
+            (LOCKS / str(uid)).unlink()
+        # The one that comes first knows nothing of the other's, the second one's is told.
+        two.start()
+        two.create("new")
+        taken = owner_of(two, "new")
+        tap.check(taken != held[1], "the uid of its own instance")
+        one.start()
+        two.cli("start", "old", "new")
+        done = one.cli("start", "old", check=False)
+        tap.equal(done.returncode == 0, taken != held[0], done.stderr)
+        if taken == held[0]:
+            tap.check(str(taken) in done.stderr, done.stderr)
+        running = [int(status_of(shown["main_pid"])["Uid"][0])
+                   for world in (one, two) for shown in world.list() if shown["main_pid"]]
+        tap.equal(len(set(running)), len(running), f"uids {running}")
+        two.cli("delete", "--force", "-y", "new")
+        one.cli("start", "old")
+        tap.equal(status_of(one.show("old")["main_pid"])["Uid"], [str(held[0])] * 4, "its own uid")
 
 
 def mode_of(path):
@@ -216,4 +356,5 @@ def modes():
 
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
-                      planted_by_the_machine, uids_are_never_shared, modes]))
+                      planted_by_the_machine, endless_log, logs_on_a_terminal, many_followers,
+                      uids_are_never_shared, uids_after_a_reboot, modes]))

@@ -4,6 +4,7 @@
 nothing changed."""
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -168,23 +169,58 @@ def settings():
         tap.check("port-range" in world.journal(), world.journal())
 
 
+# What the earlier implementation made at the same path: rollback journal, no user_version.
+EARLIER = """
+CREATE TABLE IF NOT EXISTS instances (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, status TEXT NOT NULL,
+    config_json TEXT NOT NULL, vm_pid INTEGER, qmp_socket TEXT, serial_log TEXT,
+    tee_mode INTEGER NOT NULL DEFAULT 0, expected_measurement TEXT,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS ports (
+    port INTEGER PRIMARY KEY, instance_id TEXT NOT NULL, port_type TEXT NOT NULL,
+    FOREIGN KEY (instance_id) REFERENCES instances(id) ON DELETE CASCADE);
+CREATE TABLE IF NOT EXISTS boot_components (
+    instance_id TEXT NOT NULL, component_type TEXT NOT NULL, file_path TEXT NOT NULL,
+    sha256_hash TEXT NOT NULL, PRIMARY KEY (instance_id, component_type),
+    FOREIGN KEY (instance_id) REFERENCES instances(id) ON DELETE CASCADE);
+CREATE INDEX IF NOT EXISTS idx_instances_status ON instances(status);
+CREATE INDEX IF NOT EXISTS idx_ports_instance ON ports(instance_id);
+"""
+EARLIER_CONFIG = {"vcpus": 4, "memory_mb": 4096, "storage_bytes": 10 << 30, "rpc_port": 5050,
+                  "metrics_port": None, "tee_mode": False, "vcpu_type": "EPYC-v4",
+                  "expected_measurement": None, "kernel_path": "/boot/vmlinuz",
+                  "initrd_path": "/boot/initrd.img", "ovmf_path": None, "data_dir": "/data",
+                  "chain_id": None, "dev_mode": True, "block_time": None, "accounts": 10,
+                  "disable_fee": False, "extra_args": []}
+
+
+def make_earlier(path):
+    """A database of the earlier implementation with one instance that is said to run."""
+    with sqlite3.connect(path) as db:
+        db.executescript(EARLIER)
+        db.execute("PRAGMA foreign_keys=ON")
+        db.execute("INSERT INTO instances VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                   ("0b5e", "dev1", '"running"', json.dumps(EARLIER_CONFIG), 4242,
+                    "/tmp/dev1.sock", "/tmp/dev1.log", 0, None, "2024-01-01 00:00:00",
+                    "2024-01-01 00:00:00"))
+        db.execute("INSERT INTO ports VALUES(5050, '0b5e', 'rpc')")
+        db.execute("INSERT INTO boot_components VALUES('0b5e', 'kernel', '/boot/vmlinuz', ?)",
+                   ("0" * 64,))
+    db.close()
+
+
 def foreign_databases():
     """a database of another program or of the future: refused, byte for byte unchanged"""
     with World() as world:
         world.state.mkdir(parents=True)
         path = world.state / "state.db"
-        with sqlite3.connect(path) as db:
-            db.executescript(
-                "CREATE TABLE instances(id TEXT PRIMARY KEY, name TEXT UNIQUE, status TEXT,"
-                " config_json TEXT, vm_pid INTEGER, qmp_socket TEXT, serial_log TEXT, tee_mode"
-                " INTEGER, expected_measurement TEXT, created_at TEXT, updated_at TEXT);"
-                "CREATE TABLE ports(port INTEGER PRIMARY KEY, instance_id TEXT, port_type TEXT);"
-                "CREATE TABLE boot_components(instance_id TEXT, component_type TEXT,"
-                " file_path TEXT, sha256_hash TEXT);")
-        db.close()
+        make_earlier(path)
         before = path.read_bytes()
-        assert_refused_start(world, 1, str(path))
-        tap.equal(path.read_bytes(), before, "the foreign database")
+        for _ in range(2):
+            assert_refused_start(world, 1, str(path))
+            tap.equal(path.read_bytes(), before, "the foreign database")
+            tap.equal([one.name for one in world.state.glob("state.db*")], ["state.db"],
+                      "files beside it")
         path.unlink()
         world.start()
         world.service.terminate()
@@ -233,8 +269,11 @@ def options_anywhere():
         world.cli("create", "x", "--katana-args-file", str(file), "--label", "a=b=c", "--memory",
                   "512M", "--", "--json", "--verbose")
         shown = json.loads(world.cli("show", "x", "--config", "--json").stdout)
-        tap.equal(shown["katana-args"], ["--from-file", "--two", "--json", "--verbose"], "args")
-        tap.equal(shown["memory-bytes"], 1 << 29, "memory")
+        done = world.cli("create", "x", "--", "--json", check=False)
+        tap.check(done.returncode == 4 and not done.stderr.startswith("{"), done.stderr)
+        tap.equal(shown["katana_args"], ["--from-file", "--two", "--json", "--verbose"], "args")
+        tap.equal(shown["memory_bytes"], 1 << 29, "memory")
+        tap.check(not [key for key in shown if not re.fullmatch("[a-z0-9_]+", key)], str(shown))
         tap.equal(world.show("x")["labels"], {"a": "b=c"}, "labels")
         tap.equal(world.cli("--version").stdout.split()[0], "katana-hypervisor", "version")
         tap.check("create" in world.cli("--help").stdout, "help")

@@ -331,9 +331,14 @@ def failing_create():
     """a failing create leaves no row, no port, no folder, no image"""
     with World() as world:
         world.start()
-        (world.components / "initrd.img").unlink()
-        message = refused("NotFound", lambda: world.create("x"))
-        tap.check("initrd.img" in message, message)
+        part = world.components / "initrd.img"
+        for spoil, says in ((part.unlink, "No such file"), (part.touch, "is empty"),
+                            (lambda: (part.unlink(), os.mkfifo(part)), "is no regular file")):
+            spoil()
+            message = refused("ResourceUnavailable", lambda: world.create("x"))
+            tap.check(str(part) in message and says in message, message)
+            done = world.cli("create", "x", check=False)
+            tap.equal(done.returncode, 1, f"exit code: {done.stderr}")
         tap.equal(world.list(), [], "list")
         for name in ("instances", "images"):
             tap.equal(os.listdir(world.state / name), [], name)

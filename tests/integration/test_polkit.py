@@ -95,10 +95,13 @@ def snapshot(world):
     return world.list(), files, sorted(os.listdir(world.state / "images"))
 
 
-def calls(path):
+def calls(path, job):
     """Every method that needs an action, and arguments with which root would be served."""
     return ((MANAGER, "Manager.CreateInstance", "new", "{}", "{}"),
             (path, "Instance.Start", "{}"), (path, "Instance.Stop", "{}"),
+            (path, "Instance.Restart", "{}"), (path, "Instance.Reset", "{}"),
+            (path, "Instance.Pause", "{}"), (path, "Instance.Resume", "{}"),
+            (path, "Instance.Configure", "{'vcpus': <uint32 1>}", "{}"), (job, "Job.Cancel", "{}"),
             (path, "Instance.OpenLog", "{}"), (path, "Instance.GetConfiguration", "{}"),
             (path, "Instance.Delete", "{'force': <true>}"))
 
@@ -107,13 +110,15 @@ def stranger_is_refused():
     """a user without the group is refused every method with an action; nothing has changed"""
     with Guarded() as world:
         path = world.create("x")
+        job = re.search(r"'(/[^']+)'", world.start_instance(path))[1]
+        world.stop_instance(path)
         known = set(re.findall(r'method name="(\w+)"(?:(?!</method>).)*Action" value="(?!free)',
                                "".join(file.read_text() for file in
                                        (SOURCE / "dbus-interfaces").glob("*.xml")), re.S))
-        tap.equal({one[1].split(".")[1] for one in calls(path)}, known, "methods that are tried")
+        tap.equal({one[1].split(".")[1] for one in calls(path, job)}, known, "methods that are tried")
         for running in (False, True):
             before = snapshot(world)
-            for one in calls(path):
+            for one in calls(path, job):
                 message = refused(lambda one=one: world.call(*one, user=OTHER))
                 tap.check(f"{NAME}." in message, f"names the action: {message}")
             tap.equal(snapshot(world), before, "what there is")
@@ -157,6 +162,9 @@ def member_is_served():
         refused(lambda: world.call(path, "Instance.GetConfiguration", "{}", user=MEMBER))
         for exposed in ("{'outbound': <true>}", "{'rpc-address': <'0.0.0.0'>}"):
             refused(lambda text=exposed: world.create("y", text, user=MEMBER))
+            refused(lambda text=exposed: world.call(path, "Instance.Configure", text, "{}",
+                                                    user=MEMBER))
+        world.call(path, "Instance.Configure", "{'labels': <{'a': 'b'}>}", "{}", user=MEMBER)
         tap.equal([one["name"] for one in world.list()], ["x"], "instances")
         world.call(path, "Instance.Stop", "{}", user=MEMBER)
         world.call(path, "Instance.Delete", "{}", user=MEMBER)
@@ -176,8 +184,8 @@ def without_polkitd():
     """without polkitd root is served and nobody else"""
     with Guarded(polkitd=False) as world:
         path = world.create("x")
-        world.start_instance(path)
-        for one in calls(path):
+        job = re.search(r"'(/[^']+)'", world.start_instance(path))[1]
+        for one in calls(path, job):
             refused(lambda one=one: world.call(*one, user=MEMBER), "NotAuthorized")
         tap.equal(world.show("x")["state"], "running", "state")
 
@@ -199,6 +207,24 @@ def polkitd_dies():
         tap.equal(world.show("x")["state"], "created", "state")
         world.start_polkitd()
         world.call(path, "Instance.Start", "{}", user=MEMBER)
+
+
+def bus_restarts():
+    """a bus that restarts ends neither the service nor what polkit decides"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.start_instance(path)
+        refused(lambda: world.call(path, "Instance.Stop", "{}", user=OTHER))
+        for child in (world.polkitd, world.bus):
+            child.kill()
+            child.wait(10)
+        (world.folder / "bus").unlink()
+        world.start_bus()
+        world.start_polkitd()
+        tap.eventually(world.is_served, 30, "the service on the new bus")
+        refused(lambda: world.call(path, "Instance.Stop", "{}", user=OTHER))
+        world.create("y", user=MEMBER)
+        world.call(path, "Instance.Stop", "{}", user=MEMBER)
 
 
 def errors_without_the_log():
@@ -282,8 +308,8 @@ def inside():
         polkit.mount_files(policy, work)
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
                         member_is_served, root_is_served, without_polkitd, polkitd_dies,
-                        errors_without_the_log, state_checked_again, prompts_are_limited, streams_are_limited,
-                        command_line_says_it])
+                        bus_restarts, errors_without_the_log, state_checked_again,
+                        prompts_are_limited, streams_are_limited, command_line_says_it])
 
 
 def main():

@@ -94,5 +94,13 @@ def quick_start():
         tap.check('{"health":true}' in done.stdout.replace(" ", ""), done.stdout)
 
 
+def what_is_left():
+    """the lock files that quickstart and README name as left over are the service's own"""
+    header = (SOURCE / "service/launch/uid-pool.h").read_text(encoding="utf-8")
+    folder = re.search(r'KH_UID_LOCK_FOLDER "(.*)"', header)[1]
+    for name in ("data/quickstart", "README.md"):
+        tap.check(folder in (SOURCE / name).read_text(encoding="utf-8"), f"{name}: {folder}")
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([readme_tour, quick_start]))
+    sys.exit(tap.run([readme_tour, quick_start, what_is_left]))

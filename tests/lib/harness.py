@@ -23,8 +23,12 @@ BUILD = pathlib.Path(os.environ.get("KH_BUILD", "build")).resolve()
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Below what the kernel gives to outgoing connections, away from the service's own default.
 PORTS = range(20000, 32000, 200)
+# Claims of uids, shared by all services of the host.
+LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 NAME = "org.katana.Hypervisor"
 MANAGER = "/org/katana/Hypervisor/Manager"
+# The service that a test can kill at any step; built with the option crash_points.
+ARMED = "katana-hypervisord-crash-points"
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -133,6 +137,9 @@ class World:
         for tool in (SOURCE / "tests/integration/fake-qemu", BUILD / "service/launch/katana-hypervisor-shim",
                      BUILD / "service/katana-hypervisord", BUILD / "cli/katana-hypervisor"):
             shutil.copy(tool, tools)
+        armed = BUILD / "service" / ARMED
+        if armed.exists():
+            shutil.copy(armed, tools)
         for tool in tools.iterdir():
             tool.chmod(0o755)
         tools.chmod(0o755)
@@ -153,27 +160,41 @@ class World:
         self.env[variable] = f"unix:path={path}"
         self.env["KATANA_HYPERVISOR_BUS"] = "session" if self.session else "system"
 
-    def spawn(self, command, user="service", **options):
+    def spawn(self, command, user="service", env=None, **options):
         uid = self.user if user == "service" else user
         if uid is not None:
             options.update(user=uid, group=uid, extra_groups=[])
-        child = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, **options)
+        child = subprocess.Popen(command, env=dict(self.env, **(env or {})),
+                                 stdin=subprocess.DEVNULL, **options)
         self.children.append(child)
         return child
 
-    def service_command(self, *more):
-        command = [str(self.tools / "katana-hypervisord"), "--shim",
+    def service_command(self, *more, program="katana-hypervisord"):
+        command = [str(self.tools / program), "--shim",
                    str(self.tools / "katana-hypervisor-shim"), "--boot-components",
                    str(self.components), *self.options, *more]
         if self.session:
             return command + ["--session"]
         return command + ["--state-dir", str(self.state)]
 
-    def start(self, *more):
-        self.log = open(self.folder / "service.log", "ab")
-        self.service = self.spawn(self.service_command(*more), stderr=self.log)
-        tap.eventually(self.is_served, 20, "the service; it said:\n" + self.journal())
+    def start(self, *more, program="katana-hypervisord", env=None, wait=True):
+        with open(self.folder / "service.log", "ab") as log:
+            self.service = self.spawn(self.service_command(*more, program=program), env=env,
+                                      stderr=log)
+        if wait:
+            tap.eventually(self.is_served, 20, "the service; it said:\n" + self.journal())
         return self
+
+    def start_armed(self, point):
+        """The service that ends by SIGKILL when it comes to this point."""
+        if not (self.tools / ARMED).exists():
+            raise tap.Skip("built without the option crash_points")
+        return self.start(program=ARMED, env={"KH_CRASH_AT": point})
+
+    def end_service(self, number=signal.SIGTERM, seconds=20):
+        """Ends the service by a signal; its machines live on. Returns its exit code."""
+        self.service.send_signal(number)
+        return self.service.wait(seconds)
 
     def is_served(self):
         tap.check(self.service.poll() is None, "the service ended:\n" + self.journal())
@@ -240,6 +261,28 @@ class World:
         for one in json.loads(names):
             self.cli("delete", "--force", "-y", one["name"], check=False)
 
+    def processes(self):
+        """Those that have to do with its machines: shims, QEMUs and what helps them."""
+        folder, own = str(self.folder), {child.pid for child in self.children}
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        return {pid for pid in pids - own - {os.getpid()}
+                if (folder in command_of(pid) or link_of(pid, "cwd").startswith(folder)) and
+                is_alive(pid)}
+
+    def abandon(self):
+        """Ends what a failed test has left, whatever state it is in."""
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.kill()
+                child.wait(20)
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        for lock in LOCKS.glob("*") if os.geteuid() == 0 else ():
+            if lock.read_text(errors="replace") == str(self.state):
+                lock.unlink()
+        self.lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def close(self):
         """Ends the machines, then the service and the bus."""
         if self.service is not None and self.service.poll() is None:
@@ -261,7 +304,24 @@ class World:
             print("# the service said:")
             for line in self.journal().splitlines()[-30:]:
                 print("#   " + line)
-        self.close()
+            self.abandon()
+        else:
+            self.close()
+
+
+def link_of(pid, name):
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")
+    except OSError:
+        return ""
+
+
+def command_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(
+            errors="replace")
+    except OSError:
+        return ""
 
 
 def status_of(pid):

@@ -66,6 +66,19 @@ outbound_and_kvm(void)
     assert_has(line, "-accel kvm -cpu host");
 }
 
+/* The service may reach the loopback only. */
+static void
+exposed(void)
+{
+    g_autofree char *line =
+        line_of("{'rpc-address': <'192.0.2.7'>, 'rpc-port': <uint16 5055>}", FALSE, "tcg");
+    g_autofree char *all =
+        line_of("{'rpc-address': <'0.0.0.0'>, 'rpc-port': <uint16 5055>}", FALSE, "tcg");
+
+    assert_has(line, "hostfwd=tcp:192.0.2.7:5055-:5050,hostfwd=tcp:127.0.0.1:5055-:5050");
+    g_assert_null(strstr(all, "127.0.0.1"));
+}
+
 /* Katana's arguments can hold private keys. */
 static void
 no_secret_in_it(void)
@@ -97,6 +110,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/command-line/closed", closed_by_default);
     g_test_add_func("/command-line/open", outbound_and_kvm);
+    g_test_add_func("/command-line/exposed", exposed);
     g_test_add_func("/command-line/secrets", no_secret_in_it);
     g_test_add_func("/command-line/portable", portable);
     return g_test_run();

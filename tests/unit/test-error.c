@@ -2,6 +2,8 @@
 /* The error domain and its names on the bus: dbus-interfaces/error.c. */
 #include "error.h"
 
+#include <errno.h>
+
 static void
 names_round_trip(void)
 {
@@ -47,6 +49,27 @@ not_authorized(void)
     }
 }
 
+static void
+errno_codes(void)
+{
+    static const struct {
+        int number;
+        KhError code;
+    } cases[] = {{ENOSPC, KH_ERROR_RESOURCE_UNAVAILABLE},
+                 {EDQUOT, KH_ERROR_RESOURCE_UNAVAILABLE},
+                 {ENOENT, KH_ERROR_NOT_FOUND},
+                 {EACCES, KH_ERROR_FAILED}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+
+        errno = cases[i].number;
+        g_assert_false(kh_error_set_errno(&error, "it", "opened"));
+        g_assert_error(error, KH_ERROR, (int)cases[i].code);
+        g_assert_true(g_str_has_prefix(error->message, "it cannot be opened: "));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -54,5 +77,6 @@ main(int argc, char **argv)
     g_test_add_func("/error/names", names_round_trip);
     g_test_add_func("/error/foreign", foreign_errors);
     g_test_add_func("/error/not-authorized", not_authorized);
+    g_test_add_func("/error/errno", errno_codes);
     return g_test_run();
 }

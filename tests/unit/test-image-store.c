@@ -186,20 +186,36 @@ a_change_is_another_image(Fixture *f, gconstpointer data)
 }
 
 static void
-missing_parts(Fixture *f, gconstpointer data)
+assert_refused(Fixture *f, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(import(f, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "initrd.img"));
+    g_assert_nonnull(strstr(error->message, says));
+}
+
+static void
+bad_parts(Fixture *f, gconstpointer data)
 {
     g_autofree char *path = g_build_filename(f->source, "initrd.img", NULL);
-    g_autoptr(GError) error = NULL;
     g_autoptr(GDir) left = NULL;
 
     g_unlink(path);
-    g_assert_null(import(f, &error));
-    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
-    g_assert_nonnull(strstr(error->message, "initrd.img"));
-    g_clear_error(&error);
+    assert_refused(f, "No such file");
+    write_part(f, "initrd.img", "");
+    assert_refused(f, "is empty");
+    g_unlink(path);
     g_assert_cmpint(mkfifo(path, 0600), ==, 0);
-    g_assert_null(import(f, &error));
-    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    assert_refused(f, "is no regular file");
+    g_unlink(path);
+    write_part(f, "initrd.img", "");
+    g_assert_cmpint(truncate(path, (1 << 30) + 1), ==, 0);
+    assert_refused(f, "is larger than 1 GiB");
+    g_unlink(path);
+    g_mkdir(path, 0755);
+    assert_refused(f, "is no regular file");
     left = g_dir_open(f->images, 0, NULL);
     g_assert_null(g_dir_read_name(left));
 }
@@ -217,6 +233,68 @@ tampering(Fixture *f, gconstpointer data)
     g_assert_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH);
     g_assert_nonnull(strstr(error->message, before));
     g_assert_nonnull(strstr(error->message, after));
+    g_clear_error(&error);
+    g_unlink(kernel);
+    g_assert_false(verify(f, id, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH);
+}
+
+static void
+write_file(Fixture *f, const char *id, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->images, id, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+/* Whatever was done to it, the next import makes it whole, and leaves nothing else behind. */
+static void
+mends(Fixture *f, gconstpointer data)
+{
+    static const char *const names[] = {"vmlinuz", "parts"};
+    g_autofree char *id = import(f, NULL);
+
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(names); i++) {
+        g_autofree char *again = NULL;
+        g_autoptr(GPtrArray) ids = NULL;
+        g_autoptr(GDir) dir = NULL;
+
+        write_file(f, id, names[i / 2], "changed");
+        g_assert_false(verify(f, id, NULL));
+        /* By the same service, and by the next one, which leaves an unreadable one out. */
+        if (i % 2 == 1) {
+            g_clear_object(&f->store);
+            if (i / 2 == 1)
+                g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*left out*");
+            f->store = kh_image_store_new(f->fd, f->images);
+            g_test_assert_expected_messages();
+        }
+        again = import(f, NULL);
+        g_assert_cmpstr(again, ==, id);
+        g_assert_true(verify(f, id, NULL));
+        ids = kh_image_store_list(f->store);
+        g_assert_cmpuint(ids->len, ==, 1);
+        dir = g_dir_open(f->images, 0, NULL);
+        g_assert_cmpstr(g_dir_read_name(dir), ==, id);
+        g_assert_null(g_dir_read_name(dir));
+    }
+}
+
+/* What was taken in by an earlier service is copied and hashed once more, and not again. */
+static void
+remembers_the_source(Fixture *f, gconstpointer data)
+{
+    g_autofree char *first = import(f, NULL), *second = NULL, *third = NULL;
+
+    g_clear_object(&f->store);
+    f->store = kh_image_store_new(f->fd, f->images);
+    second = import(f, NULL);
+    g_assert_cmpstr(second, ==, first);
+    /* An import that copies finds this out. */
+    write_file(f, first, "vmlinuz", "changed");
+    third = import(f, NULL);
+    g_assert_cmpstr(third, ==, first);
+    g_assert_false(verify(f, first, NULL));
 }
 
 static void
@@ -245,8 +323,10 @@ main(int argc, char **argv)
     ADD("/image/import", imports_once);
     ADD("/image/other-file-system", from_another_file_system);
     ADD("/image/change", a_change_is_another_image);
-    ADD("/image/missing", missing_parts);
+    ADD("/image/bad", bad_parts);
     ADD("/image/tampering", tampering);
+    ADD("/image/mends", mends);
+    ADD("/image/remembers", remembers_the_source);
     ADD("/image/tampering-list", tampering_with_the_list);
     return g_test_run();
 }

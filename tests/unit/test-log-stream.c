@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <glib-unix.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,9 +14,16 @@
 #include "state/instance-dir.h"
 #include "state/log-stream.h"
 
+#define FILE_SIZE (1024 * 1024)
+#define FILES 4
+/* Of one file as it is read: its size and one line. */
+#define FILE_BOUND (FILE_SIZE + 65536)
+
 typedef struct {
     char *base;
     int folder;
+    KhFolderWatcher *watcher;
+    GCancellable *gone;
     gboolean closed;
 } Fixture;
 
@@ -24,11 +32,15 @@ set_up(Fixture *f, gconstpointer data)
 {
     f->base = g_dir_make_tmp("kh-log-XXXXXX", NULL);
     f->folder = open(f->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    f->watcher = kh_folder_watcher_new();
+    f->gone = g_cancellable_new();
 }
 
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
+    g_clear_object(&f->gone);
+    g_clear_object(&f->watcher);
     close(f->folder);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
@@ -49,13 +61,30 @@ on_closed(gpointer data)
     ((Fixture *)data)->closed = TRUE;
 }
 
+static void
+keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
 static int
 open_log(Fixture *f, guint lines, gboolean follow, int boot, GError **error)
 {
-    const KhLogRequest request = {"serial.log", -1, lines, follow, boot};
+    const KhLogRequest request = {.name = "serial.log",
+                                  .uid = -1,
+                                  .file_size = FILE_SIZE,
+                                  .files_max = FILES,
+                                  .lines = lines,
+                                  .follow = follow,
+                                  .boot = boot};
+    g_autoptr(GAsyncResult) result = NULL;
 
     f->closed = FALSE;
-    return kh_log_stream_open(f->folder, &request, on_closed, f, error);
+    kh_log_stream_open_async(f->folder, &request, f->watcher, on_closed, f, f->gone, keep_result,
+                             &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    return kh_log_stream_open_finish(result, error);
 }
 
 /* Reads until there are @length bytes, or to the end for -1. */
@@ -199,6 +228,126 @@ hostile_files(Fixture *f, gconstpointer data)
 }
 
 static void
+make_sparse(Fixture *f, const char *name, off_t size)
+{
+    int fd = openat(f->folder, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    g_assert_cmpint(ftruncate(fd, size), ==, 0);
+    close(fd);
+}
+
+static gsize
+count_bytes(Fixture *f, guint lines)
+{
+    int fd = open_log(f, lines, FALSE, 0, NULL);
+    gsize total = 0;
+    ssize_t n = -1;
+
+    g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+    while (n != 0) {
+        char chunk[65536];
+
+        n = read(fd, chunk, sizeof chunk);
+        total += n > 0 ? (gsize)n : 0;
+        g_main_context_iteration(NULL, FALSE);
+    }
+    close(fd);
+    return total;
+}
+
+/* Nobody but the machine's user makes such files; of each only the end is a log. */
+static void
+endless_files(Fixture *f, gconstpointer data)
+{
+    make_sparse(f, "serial.log", (off_t)200 << 30);
+    g_assert_cmpuint(count_bytes(f, 0), ==, FILE_BOUND);
+    g_assert_cmpuint(count_bytes(f, 100), ==, FILE_BOUND);
+    append(f, "serial.log", "\nlast\n");
+    g_assert_cmpuint(count_bytes(f, 1), ==, 5);
+    for (guint i = 1; i < 3 * FILES; i++) {
+        g_autofree char *name = g_strdup_printf("serial.log.%u", i);
+
+        make_sparse(f, name, (off_t)200 << 30);
+    }
+    g_assert_cmpuint(count_bytes(f, 0), ==, FILES * FILE_BOUND);
+    g_assert_cmpuint(count_bytes(f, 1000), ==, FILES * FILE_BOUND);
+}
+
+/* A reader that takes all there is does not keep the main loop to itself. */
+static void
+a_turn_is_bounded(Fixture *f, gconstpointer data)
+{
+    int fd, waiting = 0;
+
+    make_sparse(f, "serial.log", FILE_SIZE);
+    fd = open_log(f, 0, FALSE, 0, NULL);
+    g_assert_cmpint(fcntl(fd, F_SETPIPE_SZ, FILE_SIZE), >=, FILE_SIZE);
+    while (waiting == 0) {
+        g_main_context_iteration(NULL, TRUE);
+        g_assert_cmpint(ioctl(fd, FIONREAD, &waiting), ==, 0);
+    }
+    g_assert_cmpint(waiting, <, FILE_SIZE / 2);
+    close(fd);
+    while (!f->closed)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+static guint
+count_inotify(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    const char *name;
+    guint count = 0;
+
+    while ((name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename("/proc/self/fd", name, NULL);
+        g_autofree char *target = g_file_read_link(path, NULL);
+
+        count += target != NULL && strstr(target, "inotify") != NULL;
+    }
+    return count;
+}
+
+static void
+many_followers(Fixture *f, gconstpointer data)
+{
+    int fds[200];
+
+    for (guint i = 0; i < G_N_ELEMENTS(fds); i++) {
+        fds[i] = open_log(f, 0, TRUE, 0, NULL);
+        g_assert_cmpint(fds[i], >=, 0);
+    }
+    g_assert_cmpuint(count_inotify(), ==, 1);
+    append(f, "serial.log", "hello\n");
+    for (guint i = 0; i < G_N_ELEMENTS(fds); i++) {
+        g_autofree char *text = drain(fds[i], 6);
+
+        g_assert_cmpstr(text, ==, "hello\n");
+        f->closed = FALSE;
+        close(fds[i]);
+        while (!f->closed)
+            g_main_context_iteration(NULL, TRUE);
+    }
+}
+
+/* With its instance; the folder alone is never told of while a descriptor of it is open. */
+static void
+ends_when_gone(Fixture *f, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+    int fd;
+
+    append(f, "serial.log", "1\n");
+    fd = open_log(f, 0, TRUE, 0, NULL);
+    append(f, "serial.log", "2\n");
+    g_cancellable_cancel(f->gone);
+    text = drain(fd, -1);
+    g_assert_cmpstr(text, ==, "1\n2\n");
+    g_assert_true(f->closed);
+    close(fd);
+}
+
+static void
 fatal_lines(void)
 {
     g_autofree char *found =
@@ -256,6 +405,10 @@ main(int argc, char **argv)
     ADD("/log/nothing-yet", follows_from_nothing);
     ADD("/log/boots", boots);
     ADD("/log/hostile", hostile_files);
+    ADD("/log/endless", endless_files);
+    ADD("/log/turn", a_turn_is_bounded);
+    ADD("/log/many-followers", many_followers);
+    ADD("/log/gone", ends_when_gone);
     g_test_add_func("/ending/fatal", fatal_lines);
     ADD("/ending/describe", endings);
     return g_test_run();

@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "error.h"
+#include "harmless.h"
 #include "output.h"
 #include "values.h"
 #include "verbs.h"
@@ -19,7 +20,7 @@ keys(void)
         {"RpcPort", "rpc_port"},
         {"CreatedUSec", "created_usec"},
         {"BootTimeUSec", "boot_time_usec"},
-        {"memory-bytes", "memory-bytes"},
+        {"memory-bytes", "memory_bytes"},
         {"MemoryLimitBytes", "memory_limit_bytes"},
         {"StartAtBoot", "start_at_boot"},
     };
@@ -53,7 +54,8 @@ json(void)
         {"{'LastError': <('E', 'm')>}", "{\"last_error\":{\"name\":\"E\",\"message\":\"m\"}}"},
         {"{'Labels': <{'a': 'b'}>}", "{\"labels\":{\"a\":\"b\"}}"},
         {"{'BootComponents': <[('vmlinuz', '/p', 'ab')]>}",
-         "{\"boot_components\":[{\"part\":\"vmlinuz\",\"path\":\"/p\",\"sha256\":\"ab\"}]}"},
+         "{\"boot_components\":[{\"part\":\"vmlinuz\",\"path\":\"/"
+         "p\",\"sha256\":\"ab\"}]}"},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -210,14 +212,6 @@ rest(void)
 }
 
 static void
-conflict(void)
-{
-    g_autoptr(GError) error = g_error_new(KH_CLI_CONFLICT, KH_ERROR_INVALID_ARGUMENT, "x");
-
-    g_assert_cmpint(kh_cli_exit_code(error), ==, 4);
-}
-
-static void
 exit_codes(void)
 {
     static const struct {
@@ -246,6 +240,63 @@ exit_codes(void)
     }
 }
 
+/* Of what is no error of the service's. */
+static void
+foreign_errors(void)
+{
+    static const struct {
+        int domain, code, exit;
+        const char *name;
+    } cases[] = {
+        {0, G_IO_ERROR_CLOSED, 7, "ServiceUnavailable"},
+        {0, G_IO_ERROR_DBUS_ERROR, 1, "Failed"},
+        {1, G_DBUS_ERROR_ACCESS_DENIED, 5, "NotAuthorized"},
+        {1, G_DBUS_ERROR_UNKNOWN_OBJECT, 3, "NotFound"},
+        {1, G_DBUS_ERROR_SERVICE_UNKNOWN, 7, "ServiceUnavailable"},
+        {1, G_DBUS_ERROR_INVALID_ARGS, 1, "Failed"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error =
+            g_error_new(cases[i].domain == 0 ? G_IO_ERROR : G_DBUS_ERROR, cases[i].code, "x");
+
+        g_assert_cmpint(kh_cli_exit_code(error), ==, cases[i].exit);
+        g_assert_cmpstr(kh_cli_error_name(error), ==, cases[i].name);
+    }
+}
+
+static void
+feed(KhHarmless *state, GString *out, const char *bytes, gsize length)
+{
+    GString *piece = kh_harmless_text(state, bytes, length);
+
+    g_string_append_len(out, piece->str, (gssize)piece->len);
+    g_string_free(piece, TRUE);
+}
+
+/* Cut anywhere, a text comes out the same. */
+static void
+harmless(void)
+{
+    static const char text[] = "a\033[2Jb\r\n\tc\302\233d\303\251\342\200\256e\0f\377g"
+                               "\360\237\230\200\342\202";
+    static const char wanted[] = "a\357\277\275[2Jb \n\tc\357\277\275d\303\251\357\277\275e"
+                                 "\357\277\275f\357\277\275g\360\237\230\200\357\277\275";
+    const gsize length = sizeof text - 1;
+
+    for (gsize first = 1; first < length; first++)
+        for (gsize second = first + 1; second < length; second++) {
+            KhHarmless state = {.length = 0};
+            g_autoptr(GString) out = g_string_new(NULL);
+
+            feed(&state, out, text, first);
+            feed(&state, out, text + first, second - first);
+            feed(&state, out, text + second, length - second);
+            feed(&state, out, "", 0);
+            g_assert_cmpmem(out->str, out->len, wanted, sizeof wanted - 1);
+        }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -254,7 +305,8 @@ main(int argc, char **argv)
     g_test_add_func("/output/json", json);
     g_test_add_func("/output/values", values);
     g_test_add_func("/output/exit-codes", exit_codes);
-    g_test_add_func("/output/conflict", conflict);
+    g_test_add_func("/output/foreign-errors", foreign_errors);
+    g_test_add_func("/output/harmless", harmless);
     g_test_add_func("/input/changes", changes);
     g_test_add_func("/input/katana-args", katana_args);
     g_test_add_func("/input/seconds", seconds);

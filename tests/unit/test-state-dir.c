@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -93,6 +95,48 @@ foreign_owner(Fixture *f, gconstpointer data)
     g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
 }
 
+/* A listener with that name in @folder. */
+static int
+listen_as(int folder, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder, name);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    g_assert_cmpint(listen(fd, 8), ==, 0);
+    return fd;
+}
+
+/* Links to somebody else's socket are not followed: that one is not even called. */
+static void
+sockets(Fixture *f, gconstpointer data)
+{
+    static const char *const bad[] = {"link", "file", "absent"};
+    int own = listen_as(f->fd, "own"), other = listen_as(f->parent, "other");
+    pid_t pid = 0;
+    int fd = kh_instance_dir_connect(f->fd, "own", -1, &pid, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pid, ==, getpid());
+    close(fd);
+    close(own);
+    g_assert_cmpint(symlinkat("../other", f->fd, "link"), ==, 0);
+    g_assert_true(kh_instance_dir_write(f->fd, "file", -1, "x", NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(kh_instance_dir_connect(f->fd, bad[i], -1, &pid, &error), ==, -1);
+        g_assert_nonnull(error);
+    }
+    g_assert_cmpint(accept(other, NULL, NULL), ==, -1);
+    /* Of another user; and what nobody serves any more. */
+    g_assert_cmpint(kh_instance_dir_connect(f->parent, "other", geteuid() + 1, &pid, NULL), ==, -1);
+    g_assert_cmpint(accept(other, NULL, NULL), ==, -1);
+    g_assert_cmpint(kh_instance_dir_connect(f->fd, "own", -1, &pid, NULL), ==, -1);
+    close(other);
+}
+
 static void
 modes(Fixture *f, gconstpointer data)
 {
@@ -116,9 +160,7 @@ removes_deep_trees(Fixture *f, gconstpointer data)
     for (guint i = 0; i < 200; i++) {
         int deeper;
 
-        g_assert_cmpint(mkdirat(fd, "d", i % 2 ? 0700 : 0), ==, 0);
-        if (geteuid() != 0)
-            fchmodat(fd, "d", 0700, 0);
+        g_assert_cmpint(mkdirat(fd, "d", 0700), ==, 0);
         deeper = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         g_assert_cmpint(symlinkat("/", deeper, "root"), ==, 0);
         close(fd);
@@ -142,6 +184,63 @@ keeps_data(Fixture *f, gconstpointer data)
     text = kh_instance_dir_read(f->fd, "data.raw", -1, 100, NULL);
     g_assert_cmpstr(text, ==, "chain");
     g_assert_cmpint(faccessat(f->fd, "args", F_OK, 0), ==, -1);
+}
+
+/* The service's own user takes back a plain file, and nothing else. */
+static void
+takes_back(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    struct stat before, after;
+
+    plant(f, "outside", "precious");
+    g_assert_true(kh_instance_dir_take_back(f->parent, "absent", "data.raw", -1, &error));
+    g_assert_true(kh_instance_dir_take_back(f->parent, "box", "data.raw", -1, &error));
+    g_assert_true(kh_instance_dir_create_disk(f->fd, "data.raw", -1, 4096, NULL));
+    g_assert_cmpint(fchmodat(f->fd, "data.raw", 0666, 0), ==, 0);
+    g_assert_cmpint(fchmod(f->fd, 0755), ==, 0);
+    g_assert_true(kh_instance_dir_take_back(f->parent, "box", "data.raw", -1, &error));
+    g_assert_cmpint(fstatat(f->fd, "data.raw", &after, 0), ==, 0);
+    g_assert_cmpint(after.st_mode & 07777, ==, 0600);
+    g_assert_cmpint(fstat(f->fd, &after), ==, 0);
+    g_assert_cmpint(after.st_mode & 07777, ==, 0700);
+
+    g_assert_cmpint(fstatat(f->parent, "outside", &before, 0), ==, 0);
+    for (guint i = 0; i < 3; i++) {
+        g_assert_cmpint(unlinkat(f->fd, "data.raw", 0), ==, 0);
+        if (i == 0)
+            g_assert_cmpint(linkat(f->parent, "outside", f->fd, "data.raw", 0), ==, 0);
+        else if (i == 1)
+            g_assert_cmpint(symlinkat("../outside", f->fd, "data.raw"), ==, 0);
+        else
+            g_assert_cmpint(mkfifoat(f->fd, "data.raw", 0666), ==, 0);
+        g_assert_false(kh_instance_dir_take_back(f->parent, "box", "data.raw", -1, &error));
+        g_assert_nonnull(strstr(error->message, "data.raw"));
+        g_clear_error(&error);
+    }
+    g_assert_cmpint(fstatat(f->parent, "outside", &after, 0), ==, 0);
+    g_assert_cmpint(before.st_mode, ==, after.st_mode);
+}
+
+/* As one who is not root, whom a mode without its bits keeps out of his own folder. */
+static void
+removes_closed_folders(Fixture *f, gconstpointer data)
+{
+    const gboolean root = geteuid() == 0;
+    int fd;
+
+    g_assert_cmpint(root ? fchown(f->parent, 65534, 65534) : 0, ==, 0);
+    g_assert_cmpint(root ? seteuid(65534) : 0, ==, 0);
+    g_assert_true(kh_instance_dir_create(f->parent, "closed", -1, NULL));
+    fd = kh_instance_dir_open(f->parent, "closed", NULL);
+    g_assert_cmpint(mkdirat(fd, "more", 0700), ==, 0);
+    g_assert_cmpint(mkdirat(fd, "more/inside", 0700), ==, 0);
+    g_assert_cmpint(fchmodat(fd, "more", 0, 0), ==, 0);
+    g_assert_cmpint(fchmod(fd, 0), ==, 0);
+    close(fd);
+    g_assert_true(kh_instance_dir_remove(f->parent, "closed", NULL, NULL));
+    g_assert_cmpint(faccessat(f->parent, "closed", F_OK, 0), ==, -1);
+    g_assert_cmpint(root ? seteuid(0) : 0, ==, 0);
 }
 
 static void
@@ -187,9 +286,12 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("/instance-dir/hostile-names", hostile_names);
     ADD("/instance-dir/foreign-owner", foreign_owner);
+    ADD("/instance-dir/sockets", sockets);
     ADD("/instance-dir/modes", modes);
     ADD("/instance-dir/deep", removes_deep_trees);
     ADD("/instance-dir/keep", keeps_data);
+    ADD("/instance-dir/take-back", takes_back);
+    ADD("/instance-dir/closed", removes_closed_folders);
     ADD("/state-dir/open", state_folder);
     g_test_add_func("/state-dir/refused", refused_paths);
     return g_test_run();

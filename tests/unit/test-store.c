@@ -195,6 +195,63 @@ refuses_the_future(Fixture *f, gconstpointer data)
     assert_refused(f, "999");
 }
 
+static void
+copy_file(const char *from, const char *to)
+{
+    g_autofree char *content = NULL;
+    gsize length;
+
+    g_assert_true(g_file_get_contents(from, &content, &length, NULL));
+    g_assert_true(g_file_set_contents(to, content, (gssize)length, NULL));
+}
+
+/* What there would be, had the program been killed; the path of the log. */
+static char *
+leave_as_killed(Fixture *f, KhStore **store)
+{
+    g_autofree char *log = g_strconcat(f->path, "-wal", NULL);
+    char *kept = g_strconcat(f->path, ".kept", NULL);
+    char *kept_log = g_strconcat(kept, "-wal", NULL);
+
+    copy_file(f->path, kept);
+    copy_file(log, kept_log);
+    g_clear_object(store);
+    g_free(f->path);
+    f->path = kept;
+    return kept_log;
+}
+
+/* A newer program that was killed: the main file says less than the log beside it. */
+static void
+refuses_the_future_in_the_log(Fixture *f, gconstpointer data)
+{
+    g_autofree char *log = NULL, *before = NULL, *after = NULL;
+    g_autoptr(KhStore) store = open_store(f);
+    gsize length_before, length_after;
+
+    g_assert_true(kh_store_set_setting(store, "a", "b", NULL)); /* it has the log open */
+    run_sql(f, "PRAGMA user_version=999");
+    log = leave_as_killed(f, &store);
+    g_assert_true(g_file_get_contents(log, &before, &length_before, NULL));
+    assert_refused(f, "999");
+    g_assert_true(g_file_get_contents(log, &after, &length_after, NULL));
+    g_assert_cmpmem(before, length_before, after, length_after);
+}
+
+/* The same of this program: it goes on with all that was committed. */
+static void
+recovers_the_log(Fixture *f, gconstpointer data)
+{
+    g_autofree char *log = NULL;
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
+
+    g_assert_true(kh_store_insert(store, record, NULL));
+    log = leave_as_killed(f, &store);
+    store = open_store(f);
+    g_assert_true(kh_store_has_instance(store, "id1"));
+}
+
 /* A damaged row hides no other, can be told of and deleted, and is not written over. */
 static void
 shows_a_damaged_row(Fixture *f, gconstpointer data)
@@ -293,6 +350,7 @@ migrates(Fixture *f, gconstpointer data)
     static const char *const broken[] = {"", "", "CREATE TABLE u(a);nonsense", NULL};
     g_autofree char *copy = g_strconcat(f->path, ".copy", NULL);
     g_autoptr(sqlite3) db = NULL;
+    g_autoptr(GError) error = NULL;
     gint64 number;
 
     g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
@@ -303,6 +361,10 @@ migrates(Fixture *f, gconstpointer data)
     g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
     g_assert_true(kh_sql_number(db, "SELECT a FROM t WHERE b IS NULL", &number, NULL));
     g_assert_cmpint(number, ==, 7);
+
+    /* Of a later program. */
+    g_assert_false(kh_sql_migrate(db, one, copy, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
 
     /* A step that fails leaves the version and the schema of the one before. */
     g_assert_false(kh_sql_migrate(db, broken, copy, NULL));
@@ -337,6 +399,8 @@ main(int argc, char **argv)
     ADD("/store/foreign", refuses_foreign);
     ADD("/store/no-database", refuses_no_database);
     ADD("/store/future", refuses_the_future);
+    ADD("/store/future-in-log", refuses_the_future_in_the_log);
+    ADD("/store/log", recovers_the_log);
     ADD("/store/damaged", shows_a_damaged_row);
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The bus contract: every member documented, every method with an action, no writable
-property, every interface let through by the bus policy. Called by meson with the interface
-files."""
+property, every interface let through by the bus policy, every action known to polkit. Called
+by meson with the interface files."""
 import pathlib
 import re
 import sys
@@ -13,14 +13,16 @@ ACTIONS = {"free", "create", "operate", "configure", "delete", "read-logs",
            "manage-images", "expose"}
 
 
-POLICY = pathlib.Path(__file__).resolve().parents[2] / "data/org.katana.Hypervisor.conf"
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUS_POLICY = (SOURCE / "data/org.katana.Hypervisor.conf").read_text()
+ACTION_FILE = (SOURCE / "polkit/org.katana.Hypervisor.policy").read_text()
 
 
 def faults(path):
     text = open(path, encoding="utf-8").read()
     documented = dict(re.findall(r"<!--\s*([\w.]+):(.*?)-->", text, re.S))
     for interface in tree.fromstring(text).iter("interface"):
-        if f'send_interface="{interface.get("name")}"' not in POLICY.read_text():
+        if f'send_interface="{interface.get("name")}"' not in BUS_POLICY:
             yield f"{interface.get('name')} cannot be called by the bus policy"
         members = [interface] + [m for m in interface if m.tag != "annotation"]
         for member in members:
@@ -36,6 +38,8 @@ def faults(path):
             action = notes.get("org.katana.Hypervisor.Action")
             if member.tag == "method" and action not in ACTIONS:
                 yield f"method {name} has the action {action}"
+            if action not in (None, "free") and f'Hypervisor.{action}"' not in ACTION_FILE:
+                yield f"polkit does not know the action {action} of {name}"
 
 
 def main():

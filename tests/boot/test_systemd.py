@@ -1,0 +1,333 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The installed service in booted systems: a container of systemd-nspawn, with a real guest,
+and a virtual machine, whose kernel holds machines to their limits (a container on a host
+with cgroup v1 does not).
+
+Called by meson with KH_BUILD in the environment, and MESON=program."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import debian_root
+import disk_machine
+import tap
+from container import Container
+from harness import BUILD, SOURCE, components
+
+MESON = os.environ.get("MESON", "meson")
+# The exposure that systemd-analyze gives to the service, at most.
+SECURITY_MAX = 2.0
+CONFIG = "etc/katana-hypervisor.conf"
+FAKE = "/opt/test/fake-qemu"
+UNIT = "katana-hypervisord.service"
+
+
+def install(root):
+    """The build, its boot components and the tests that run inside."""
+    subprocess.run([MESON, "install", "-C", str(BUILD), "--no-rebuild", "--quiet", "--destdir",
+                    str(root)], check=True, timeout=120, capture_output=True)
+    shutil.copytree(components(), root / "usr/lib/katana-hypervisor/boot-components")
+    tests = root / "opt/test"
+    tests.mkdir(parents=True)
+    tests.chmod(0o755)
+    for name in ("tests/lib/tap.py", "tests/lib/harness.py", "tests/integration/fake-qemu",
+                 "tests/integration/test_launcher.py", "tests/boot/limits.py"):
+        (tests / pathlib.Path(name).name).write_bytes((SOURCE / name).read_bytes())
+        (tests / pathlib.Path(name).name).chmod(0o755)
+    for program, option in (("systemd-sysusers", []), ("systemd-tmpfiles", ["--create"])):
+        subprocess.run([program, *option, f"--root={root}"], check=False, timeout=60,
+                       capture_output=True)
+
+
+def configure(root, **keys):
+    lines = [f"{key.replace('_', '-')}={value}\n" for key, value in keys.items()]
+    (root / CONFIG).write_text("[hypervisor]\n" + "".join(lines), encoding="utf-8")
+
+
+class Host:
+    """The root and the container; made by the first test, used by all of them."""
+
+    def __init__(self):
+        if os.geteuid() != 0:
+            raise tap.Skip("not root, and neither mmdebstrap nor systemd-nspawn works without")
+        cached = debian_root.cached(BUILD)
+        # Other users must be able to pass through.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kh-boot-", dir=BUILD))
+        self.folder.chmod(0o755)
+        self.root = self.folder / "root"
+        self.container = None
+        subprocess.run(["cp", "-a", "--reflink=auto", str(cached), str(self.root)], check=True,
+                       timeout=120)
+        install(self.root)
+
+    def boot(self):
+        began = time.monotonic()
+        configure(self.root, qemu=FAKE)
+        self.container = Container(self.root, str(self.folder / "console.log"))
+        self.container.wait_running()
+        tap.note(f"the container was up after {time.monotonic() - began:.1f} s")
+
+    def run(self, *command, **options):
+        tap.check(self.container is not None, "the container did not come up")
+        return self.container.run(*command, **options)
+
+    def cli(self, *words, **options):
+        return self.run("katana-hypervisor", *words, timeout=150, **options)
+
+    def show(self, name):
+        return json.loads(self.cli("--json", "show", name))
+
+    def data_disk(self, name):
+        return self.root / self.show(name)["data_directory"].lstrip("/") / "data.raw"
+
+    def service_pid(self):
+        return int(self.run("systemctl", "show", "-P", "MainPID", UNIT))
+
+    def wait_state(self, name, state, seconds=60):
+        tap.eventually(lambda: self.show(name)["state"] == state, seconds, f"{name} is {state}")
+
+    def use_real_qemu(self):
+        configure(self.root)
+        self.run("systemctl", "restart", UNIT)
+
+    def close(self):
+        if self.container is not None:
+            self.container.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+HOST = None
+
+
+def unit_of(name):
+    return f"katana-vm-{HOST.show(name)['id']}.service"
+
+
+def rpc(method):
+    """The answer of the guest's RPC, asked inside."""
+    script = ("import json,sys,urllib.request as u; r = u.Request('http://127.0.0.1:5050', "
+              "json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': sys.argv[1], 'params': []})"
+              ".encode(), {'Content-Type': 'application/json'}); "
+              "print(u.urlopen(r, timeout=10).read().decode())")
+    return json.loads(HOST.run("python3", "-c", script, method))["result"]
+
+
+def check_clean(disk):
+    done = subprocess.run(["e2fsck", "-fn", str(disk)], capture_output=True, text=True,
+                          timeout=60, check=False)
+    tap.equal(done.returncode, 0, f"e2fsck of the data disk ({done.stdout})")
+    shown = subprocess.run(["dumpe2fs", "-h", str(disk)], capture_output=True, text=True,
+                           timeout=60, check=True).stdout
+    tap.check(re.search(r"state: +clean\n", shown) and "needs_recovery" not in shown,
+              "the data disk is not clean:\n" + shown)
+
+
+def test_boot():
+    """the root boots, and the bus starts the service"""
+    HOST.boot()
+    tap.equal(HOST.run("systemctl", "is-active", UNIT, check=False).stdout.strip(), "inactive",
+              "the service before its first call")
+    status = json.loads(HOST.cli("--json", "status"))
+    tap.equal((status["launcher"], status["limits_enforced"]), ("systemd", True), "launcher")
+    tap.equal(HOST.run("systemctl", "is-active", UNIT).strip(), "active", "the service")
+
+
+def test_security():
+    """systemd-analyze security of the service"""
+    said = HOST.run("systemd-analyze", "security", "--no-pager", UNIT)
+    found = float(re.search(r"exposure level for \S+: ([0-9.]+)", said)[1])
+    tap.note(f"exposure {found}")
+    tap.check(found <= SECURITY_MAX, f"exposure {found}, at most {SECURITY_MAX}:\n{said}")
+
+
+def inner_tests(launcher):
+    done = HOST.run("env", f"LAUNCHER={launcher}", "python3", "/opt/test/test_launcher.py",
+                    check=False, timeout=200)
+    tap.note(done.stdout)
+    tap.equal(done.returncode, 0, "the suite's exit code " + done.stderr)
+    return done.stdout
+
+
+def test_promises():
+    """what both launchers promise (test_launcher.py), with the systemd launcher"""
+    tap.check("\nok 12 " in inner_tests("systemd"), "not all tests have run")
+
+
+def test_lost_bus():
+    """bus and systemd start anew: machines go on, stop and start as before"""
+    HOST.cli("create", "bus", "--storage", "64M")
+    HOST.cli("start", "bus")
+    pid = HOST.show("bus")["main_pid"]
+    HOST.run("systemctl", "daemon-reexec")
+    HOST.run("systemctl", "restart", "dbus.service")
+    tap.eventually(lambda: HOST.run("katana-hypervisor", "list", check=False).returncode == 0, 30,
+                   "the service is on the new bus")
+    tap.equal(HOST.show("bus")["main_pid"], pid, "QEMU's pid")
+    HOST.cli("stop", "bus")
+    HOST.cli("start", "bus")
+    HOST.cli("delete", "--force", "-y", "bus")
+    tap.eventually(lambda: HOST.run("systemctl", "list-units", "--all", "--no-legend",
+                                    "katana-vm-*").strip() == "", 10, "no unit is left")
+
+
+def test_real_guest():
+    """a real guest starts by the command line and answers RPC, in a sandbox of its own"""
+    HOST.use_real_qemu()
+    HOST.cli("create", "real", "--memory", "256M", "--storage", "64M", "--vcpus", "1", "--dev",
+             "--port", "5050")
+    began = time.monotonic()
+    HOST.cli("start", "real")
+    tap.note(f"the guest answered after {time.monotonic() - began:.1f} s")
+    tap.equal(rpc("starknet_blockNumber"), 0, "block number")
+    pid = HOST.show("real")["main_pid"]
+    text = HOST.run("cat", f"/proc/{pid}/status")
+    status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    for name in ("CapPrm", "CapEff", "CapBnd"):
+        tap.equal(int(status[name], 16), 0, name)
+    tap.equal((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), "rights of QEMU")
+    tap.check(int(status["Uid"].split()[0]) >= 1879113728, status["Uid"])
+    where = HOST.run("readlink", "/proc/1/ns/mnt", f"/proc/{pid}/ns/mnt").split()
+    tap.check(where[0] != where[1], "QEMU has the mounts of the host")
+
+
+def test_unit():
+    """its unit has the limits, the order and the deadline that it needs"""
+    shown = dict(line.split("=", 1) for line in
+                 HOST.run("systemctl", "show", unit_of("real")).splitlines())
+    wanted = {"Type": "notify", "KillMode": "mixed", "TimeoutStopUSec": "45s",
+              "ActiveState": "active", "MemoryMax": str((256 + 256 + 256) << 20),
+              "Slice": "machine-katana.slice", "Transient": "yes", "LimitCORE": "0",
+              "ProtectSystem": "strict", "ProtectProc": "invisible", "NoNewPrivileges": "yes"}
+    tap.equal({name: shown[name] for name in wanted}, wanted, "properties")
+    tap.check({UNIT, "dbus.service"} <= set(shown["After"].split()), shown["After"])
+
+
+def test_machined():
+    """where systemd-machined is, the machine is registered with it"""
+    listed = HOST.run("machinectl", "--no-legend", "--no-pager", "list")
+    machine = HOST.show("real")["id"]
+    tap.check(re.search(rf"^katana-{machine} +vm +katana-hypervisor", listed, re.M), listed)
+
+
+def test_restart_of_the_service():
+    """systemctl restart: the same guest goes on, and answers"""
+    pid, service = HOST.show("real")["main_pid"], HOST.service_pid()
+    HOST.run("systemctl", "restart", UNIT)
+    HOST.wait_state("real", "running")
+    tap.equal(HOST.show("real")["main_pid"], pid, "QEMU's pid")
+    tap.check(HOST.service_pid() != service, "the service is still the same process")
+    tap.equal(rpc("starknet_blockNumber"), 0, "block number")
+
+
+def test_refused():
+    """an unprivileged user is refused by polkit, a member of the group katana is not"""
+    HOST.run("useradd", "--groups", "katana", "member")
+    for user, name in (("nobody", "other"), ("member", "mine")):
+        done = HOST.run("setpriv", f"--reuid={user}", "--regid=nogroup", "--init-groups",
+                        "katana-hypervisor", "--no-ask-password", "create", name, check=False)
+        tap.equal(done.returncode, 5 if user == "nobody" else 0, f"{user}: {done.stderr}")
+        listed = HOST.run("setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups",
+                          "katana-hypervisor", "list")
+        tap.check("real" in listed, "reading is free")
+    HOST.cli("delete", "-y", "mine")
+
+
+def test_stopped_unit():
+    """systemctl stop of the unit is a stop: the disk is clean, nothing is left"""
+    disk, unit = HOST.data_disk("real"), unit_of("real")
+    HOST.run("systemctl", "stop", unit)
+    HOST.wait_state("real", "stopped")
+    check_clean(disk)
+    tap.eventually(lambda: HOST.run("systemctl", "list-units", "--all", "--no-legend",
+                                    "katana-vm-*").strip() == "", 10, "no unit is left")
+
+
+def test_stopped_paused():
+    """systemctl stop of a paused guest: it is resumed for it, and not cut off"""
+    HOST.cli("start", "real")
+    HOST.cli("pause", "real")
+    began = time.monotonic()
+    HOST.run("systemctl", "stop", unit_of("real"))
+    took = time.monotonic() - began
+    # Without that SIGTERM would come after 30 s, and the disk would not be clean.
+    tap.check(took < 25, f"it took {took:.0f} s")
+    HOST.wait_state("real", "stopped")
+    check_clean(HOST.data_disk("real"))
+
+
+def journal_of(name):
+    lines = HOST.run("journalctl", "--output=json", f"KATANA_INSTANCE={name}",
+                     "SYSLOG_IDENTIFIER=katana-vm").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_journal():
+    """what a machine's shim says is in the journal under the instance's name"""
+    HOST.cli("create", "journaled", "--storage", "64M")
+    shown = HOST.show("journaled")
+    # The journal reads the fields of a unit when a line comes; on a busy machine this one,
+    # which ends at once, may be gone by then.
+    for _ in range(5):
+        done = HOST.run("flock", "--exclusive", shown["data_directory"], "katana-hypervisor",
+                        "start", "journaled", check=False)
+        tap.check(done.returncode == 1 and "another machine runs in" in done.stderr, done.stderr)
+        time.sleep(1)
+        if journal_of("journaled"):
+            break
+    found = journal_of("journaled")
+    tap.check(any("another machine runs in" in line["MESSAGE"] for line in found), found)
+    tap.equal({line["KATANA_INSTANCE_ID"] for line in found}, {shown["id"]}, "id")
+    HOST.cli("delete", "-y", "journaled")
+
+
+def test_shutdown():
+    """the host shuts down without the service: the guest stops by itself, the disk is clean"""
+    HOST.cli("start", "real")
+    disk = HOST.data_disk("real")
+    HOST.run("systemctl", "stop", UNIT)
+    began = time.monotonic()
+    HOST.container.power_off()
+    tap.note(f"the shutdown took {time.monotonic() - began:.1f} s")
+    tap.equal((disk.parent / "exit-status").read_text(encoding="ascii"), "exited 0 stopped\n",
+              "exit status")
+    check_clean(disk)
+
+
+def test_limits():
+    """memory and CPU limits in a virtual machine with cgroup v2, for both launchers"""
+    tap.check(HOST is not None and HOST.container is not None, "there is no root")
+    configure(HOST.root, qemu=FAKE)
+    began = time.monotonic()
+    said = disk_machine.run(HOST.root, HOST.folder, components())
+    tap.note("\n".join(line for line in said.splitlines() if line.startswith("limits: ")))
+    tap.note(f"the virtual machine took {time.monotonic() - began:.0f} s")
+    tap.check("limits: done" in said, said[-6000:])
+
+
+def main():
+    global HOST  # pylint: disable=global-statement
+    began = time.monotonic()
+    try:
+        HOST = Host()
+    except tap.Skip as missing:
+        print(f"1..0 # SKIP {missing}")
+        return 0
+    try:
+        code = tap.run()
+        if code != 0 and HOST.container is not None and HOST.container.process.poll() is None:
+            tap.note(HOST.run("journalctl", "--no-pager", "-n", "60", check=False).stdout)
+    finally:
+        HOST.close()
+    print(f"# {time.monotonic() - began:.0f} s")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

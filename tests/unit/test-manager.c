@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of which images are kept while instances come and go, and of their export. */
+#include "instance/manager.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bus/exporter.h"
+#include "launch/direct-launcher.h"
+#include "state/instance-dir.h"
+
+typedef struct {
+    char *base, *first, *second; /* boot components, of two versions */
+    KhHost host;
+    KhManager *manager;
+} Fixture;
+
+static char *
+make_components(Fixture *f, const char *version)
+{
+    static const char *const parts[] = {"vmlinuz", "initrd.img"};
+    char *folder = g_build_filename(f->base, version, NULL);
+
+    g_mkdir(folder, 0755);
+    for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree char *path = g_build_filename(folder, parts[i], NULL);
+
+        g_assert_true(g_file_set_contents(path, version, -1, NULL));
+    }
+    return folder;
+}
+
+static void
+open_manager(Fixture *f)
+{
+    f->manager = kh_manager_new(&f->host);
+    g_assert_true(kh_manager_load(f->manager, NULL));
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    g_autofree char *state = NULL, *runtime = NULL, *database = NULL, *images = NULL;
+
+    f->base = g_dir_make_tmp("kh-manager-XXXXXX", NULL);
+    f->first = make_components(f, "first");
+    f->second = make_components(f, "second");
+    state = g_build_filename(f->base, "state", NULL);
+    runtime = g_build_filename(f->base, "run", NULL);
+    f->host = (KhHost){.limits = {G_MAXINT64, G_MAXINT64},
+                       .ports = {1024, 65535},
+                       .max_instances = 10,
+                       .accelerator = "tcg",
+                       .boot_components = f->first};
+    f->host.state_dir = kh_state_dir_open(state, runtime, NULL);
+    database = kh_state_dir_build(f->host.state_dir, "state.db");
+    images = kh_state_dir_build(f->host.state_dir, "images");
+    f->host.store = kh_store_open(database, NULL);
+    f->host.images = kh_image_store_new(kh_state_dir_images_fd(f->host.state_dir), images);
+    f->host.launcher = kh_direct_launcher_new("/nowhere/shim");
+    open_manager(f);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_clear_object(&f->manager);
+    g_clear_object(&f->host.launcher);
+    g_clear_object(&f->host.images);
+    g_clear_object(&f->host.store);
+    g_clear_object(&f->host.state_dir);
+    kh_instance_dir_remove(-1, f->base, NULL, NULL);
+    g_free(f->base);
+    g_free(f->first);
+    g_free(f->second);
+}
+
+static void
+keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+static void
+begin_create(Fixture *f, const char *name, GAsyncResult **result)
+{
+    g_autoptr(GVariant) config = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+
+    kh_manager_create_async(f->manager, name, config, 0, keep_result, result);
+}
+
+static GAsyncResult *
+wait_for(GAsyncResult **result)
+{
+    while (*result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    return g_steal_pointer(result);
+}
+
+static KhInstance *
+end_create(Fixture *f, GAsyncResult **result)
+{
+    g_autoptr(GAsyncResult) held = wait_for(result);
+    g_autoptr(GError) error = NULL;
+    KhInstance *instance = kh_manager_create_finish(f->manager, held, &error);
+
+    g_assert_no_error(error);
+    return instance;
+}
+
+static KhInstance *
+create(Fixture *f, const char *name)
+{
+    GAsyncResult *result = NULL;
+
+    begin_create(f, name, &result);
+    return end_create(f, &result);
+}
+
+/* As a deletion ends. */
+static void
+forget(Fixture *f, KhInstance *instance)
+{
+    kh_store_remove(f->host.store, kh_instance_get_record(instance)->id, NULL);
+    g_signal_emit_by_name(instance, "gone");
+}
+
+static gboolean
+has_image(Fixture *f, const char *image)
+{
+    return kh_image_store_find(f->host.images, image) != NULL;
+}
+
+/* The last user of an image goes while another create is about to be pinned to it. */
+static void
+an_import_holds_images(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) one = create(f, "one");
+    g_autofree char *image = g_strdup(kh_instance_get_record(one)->config->image);
+    g_autoptr(KhInstance) two = NULL, three = NULL;
+    GAsyncResult *result = NULL;
+
+    f->host.boot_components = f->second;
+    two = create(f, "two");
+    g_assert_cmpstr(kh_manager_get_default_image(f->manager), !=, image);
+    f->host.boot_components = f->first;
+    begin_create(f, "three", &result);
+    forget(f, one);
+    g_assert_true(has_image(f, image));
+    three = end_create(f, &result);
+    g_assert_cmpstr(kh_instance_get_record(three)->config->image, ==, image);
+
+    /* Then it goes with its last user, once no import is under way. */
+    f->host.boot_components = f->second;
+    begin_create(f, "four", &result);
+    forget(f, three);
+    g_object_unref(end_create(f, &result));
+    g_assert_false(has_image(f, image));
+}
+
+/* The default outlives its last instance and the service. */
+static void
+the_default_stays(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) one = create(f, "one");
+    g_autofree char *image = g_strdup(kh_instance_get_record(one)->config->image);
+
+    forget(f, one);
+    g_assert_true(has_image(f, image));
+    g_clear_object(&f->manager);
+    open_manager(f);
+    g_assert_cmpstr(kh_manager_get_default_image(f->manager), ==, image);
+    g_assert_true(has_image(f, image));
+}
+
+static void
+begin_connection(int fd, GDBusConnectionFlags flags, GAsyncResult **result)
+{
+    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);
+    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
+    g_autofree char *guid = g_dbus_generate_guid();
+
+    g_dbus_connection_new(G_IO_STREAM(stream),
+                          flags & G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER ? guid : NULL,
+                          flags, NULL, NULL, keep_result, result);
+}
+
+/* One without a bus, to a peer that is never heard of. */
+static GDBusConnection *
+connect_peers(GDBusConnection **peer)
+{
+    GAsyncResult *results[2] = {NULL, NULL};
+    g_autoptr(GAsyncResult) client = NULL, server = NULL;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    begin_connection(fds[0], G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, &results[0]);
+    begin_connection(fds[1], G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER, &results[1]);
+    client = wait_for(&results[0]);
+    server = wait_for(&results[1]);
+    *peer = g_dbus_connection_new_finish(server, NULL);
+    return g_dbus_connection_new_finish(client, NULL);
+}
+
+static guint
+references(gpointer object)
+{
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    return G_OBJECT(object)->ref_count;
+}
+
+/* Every loss of the bus makes a new exporter; the old one's objects go with it. */
+static void
+exports_nothing_for_good(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) instance = create(f, "one");
+    g_autoptr(KhLimits) limits = kh_limits_new();
+    g_autoptr(KhAuthority) authority = kh_authority_new(KH_AUTHORITY_OWNER, limits);
+    g_autoptr(KhGate) gate = kh_gate_new(authority, limits);
+    g_autoptr(KhJobs) jobs = kh_jobs_new();
+    g_autoptr(GDBusConnection) peer = NULL;
+    g_autoptr(GDBusConnection) connection = connect_peers(&peer);
+    guint of_gate = references(gate), of_instance = references(instance);
+    KhExporter *exporter = kh_exporter_new(f->manager, jobs, &f->host, gate, connection);
+
+    g_assert_cmpuint(references(gate), >, of_gate);
+    g_object_unref(exporter);
+    g_assert_cmpuint(references(gate), ==, of_gate);
+    g_assert_cmpuint(references(instance), ==, of_instance);
+}
+
+#define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/manager/import-holds", an_import_holds_images);
+    ADD("/manager/default", the_default_stays);
+    ADD("/manager/exports", exports_nothing_for_good);
+    return g_test_run();
+}
