@@ -15,7 +15,7 @@ build_packages() {
 # To run the service, and to make boot components. QEMU has a function of its own.
 runtime_packages() {
     printf '%s\n' dbus polkitd e2fsprogs util-linux cpio xz-utils zstd binutils \
-        debian-archive-keyring ca-certificates curl jq
+        debian-archive-keyring ca-certificates curl jq glib-networking
 }
 
 # To run the tests, besides the two lists above.

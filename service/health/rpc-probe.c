@@ -5,8 +5,8 @@
 #include <libsoup/soup.h>
 
 #include "error.h"
+#include "json-guard.h"
 #include "port/registry.h"
-#include "qemu/json.h"
 
 #define ANSWER_TIMEOUT_S 3
 #define ANSWER_MAX 4096

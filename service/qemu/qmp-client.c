@@ -3,7 +3,7 @@
 #include "qmp-client.h"
 
 #include "error.h"
-#include "json.h"
+#include "json-guard.h"
 #include "names.h"
 
 #define MESSAGE_MAX 512

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes the seeds in corpus/report and corpus/certificate anew. Not a test; run by hand when
- * the form of a target's input changes. Usage: make-corpus FOLDER
+ * Writes the seeds in corpus/report, corpus/certificate and corpus/key-answer anew. Not a test; run
+ * by hand when the form of a target's input changes. Usage: make-corpus FOLDER
  */
+#include <string.h>
+
 #include <glib.h>
 
 #include "tee-chain.h"
@@ -77,6 +79,64 @@ write_certificates(const char *folder, const KhTestKeys *keys)
     g_free(crl.issuer);
 }
 
+static void
+write_bytes(const char *folder, const char *name, GBytes *bytes)
+{
+    g_autoptr(GByteArray) data = g_byte_array_new();
+
+    append(data, bytes);
+    write_seed(folder, "key-answer", name, data);
+}
+
+static void
+append_pem(GByteArray *all, KhTestCertificate *certificate)
+{
+    g_autoptr(GBytes) der = kh_test_certificate_make(certificate);
+    g_autofree char *base64 = g_base64_encode(g_bytes_get_data(der, NULL), g_bytes_get_size(der));
+    g_autoptr(GString) text = g_string_new("-----BEGIN CERTIFICATE-----\n");
+
+    for (const char *at = base64; *at != '\0'; at += strnlen(at, 64))
+        g_string_append_printf(text, "%.64s\n", at);
+    g_string_append(text, "-----END CERTIFICATE-----\n");
+    g_byte_array_append(all, (const guint8 *)text->str, (guint)text->len);
+    kh_test_certificate_clear(certificate);
+}
+
+static void
+write_leaf_answer(const char *folder, const KhTestKeys *keys, KhProduct product, const char *name)
+{
+    KhTestCertificate leaf;
+    g_autoptr(GBytes) der = NULL;
+
+    kh_test_leaf_init(&leaf, keys, product, FALSE);
+    der = kh_test_certificate_make(&leaf);
+    kh_test_certificate_clear(&leaf);
+    write_bytes(folder, name, der);
+}
+
+/* What AMD's key service gives: a VCEK, a chain, a CRL. */
+static void
+write_key_answers(const char *folder, const KhTestKeys *keys)
+{
+    g_autoptr(GByteArray) chain = g_byte_array_new();
+    KhTestCertificate one;
+    KhTestCrl crl;
+    g_autoptr(GBytes) list = NULL;
+
+    write_leaf_answer(folder, keys, KH_PRODUCT_MILAN, "vcek-milan.der");
+    write_leaf_answer(folder, keys, KH_PRODUCT_TURIN, "vcek-turin.der");
+    kh_test_intermediate_init(&one, keys, KH_PRODUCT_MILAN, FALSE);
+    append_pem(chain, &one);
+    kh_test_root_init(&one, keys, KH_PRODUCT_MILAN);
+    append_pem(chain, &one);
+    write_seed(folder, "key-answer", "chain-milan.pem", chain);
+    kh_test_crl_init(&crl, keys, KH_PRODUCT_MILAN);
+    crl.revoked = 0x10001;
+    list = kh_test_crl_make(&crl);
+    g_free(crl.issuer);
+    write_bytes(folder, "crl-milan.der", list);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -90,6 +150,7 @@ main(int argc, char **argv)
     write_report(argv[1], &keys, 4, KH_PRODUCT_GENOA, FALSE);
     write_report(argv[1], &keys, 5, KH_PRODUCT_TURIN, FALSE);
     write_certificates(argv[1], &keys);
+    write_key_answers(argv[1], &keys);
     kh_test_keys_clear(&keys);
     return 0;
 }
