@@ -5,7 +5,7 @@
 #include "error.h"
 
 /*
- * Family, model and stepping as CPUID function 1 has them in EAX (AMD64 manual volume 3).
+ * Family, model and stepping as CPUID function 1 has them in EAX (AMD publication 25481).
  * A version of a model changes features only, never these.
  */
 #define NAPLES 0x00800f12

@@ -220,34 +220,44 @@ read_metadata(const Image *image, KhFirmware *firmware, GError **error)
     return read_sections(image, head + METADATA_HEAD, count, firmware, error);
 }
 
-/* The section whose page takes the hashes; NULL: none. */
-static const KhFirmwareSection *
-find_hashes_section(const KhFirmware *firmware)
+/* The section whose page takes the hashes, NULL: none. Two would be read in two ways. */
+static gboolean
+find_hashes_section(const Image *image, const KhFirmware *firmware, const KhFirmwareSection **found,
+                    GError **error)
 {
-    for (guint i = 0; i < firmware->n_sections; i++)
-        if (firmware->sections[i].type == KH_SECTION_KERNEL_HASHES)
-            return &firmware->sections[i];
-    return NULL;
+    *found = NULL;
+    for (guint i = 0; i < firmware->n_sections; i++) {
+        if (firmware->sections[i].type != KH_SECTION_KERNEL_HASHES)
+            continue;
+        if (*found != NULL)
+            return refuse(image->name, error,
+                          "has more than one section for the hashes of a kernel");
+        *found = &firmware->sections[i];
+    }
+    return TRUE;
 }
 
 /*
  * The firmware looks for the table where its own entry says (u32 address, u32 size); QEMU
  * writes it into the section's page. Both must mean the same place.
  */
-static void
-find_hashes(const Image *image, KhFirmware *firmware)
+static gboolean
+find_hashes(const Image *image, KhFirmware *firmware, GError **error)
 {
-    const KhFirmwareSection *section = find_hashes_section(firmware);
+    const KhFirmwareSection *section;
     guint32 base, size;
 
+    if (!find_hashes_section(image, firmware, &section, error))
+        return FALSE;
     if (section == NULL || image->hash_table == NULL)
-        return;
+        return TRUE;
     base = get32(image->hash_table);
     size = get32(image->hash_table + 4);
     firmware->hashes_offset = base % KH_PAGE_SIZE;
     firmware->measures_kernel = base != 0 && size >= KH_KERNEL_HASHES_SIZE &&
                                 base - firmware->hashes_offset == section->gpa &&
                                 firmware->hashes_offset + KH_KERNEL_HASHES_SIZE <= KH_PAGE_SIZE;
+    return TRUE;
 }
 
 static gboolean
@@ -258,8 +268,7 @@ read_tables(Image *image, KhFirmware *firmware, GError **error)
     if (image->reset_block == NULL)
         return refuse(image->name, error, "has no SEV-ES reset block");
     firmware->ap_eip = get32(image->reset_block);
-    find_hashes(image, firmware);
-    return TRUE;
+    return find_hashes(image, firmware, error);
 }
 
 static gboolean

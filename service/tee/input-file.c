@@ -15,7 +15,7 @@
 /* Large enough for few system calls, small enough to stay in the processor's cache. */
 #define CHUNK (128 * 1024)
 
-/* Takes @n bytes; FALSE ends the reading. */
+/* Takes @n bytes; FALSE and errno end the reading. */
 typedef gboolean (*Sink)(gpointer user_data, const guint8 *bytes, gsize n);
 
 void
@@ -102,21 +102,17 @@ pump(int fd, guint64 size, Sink sink, gpointer user_data)
     return (gint64)total;
 }
 
+/* Takes @fd. */
 static gboolean
-read_all(const char *path, const char *what, guint64 max, Sink sink, gpointer user_data,
-         guint64 *size, GError **error)
+read_all(int fd, const char *path, const char *what, guint64 size, Sink sink, gpointer user_data,
+         GError **error)
 {
-    int fd = open_checked(path, what, max, size, error);
     g_autofree char *found = NULL;
-    gint64 total;
+    gint64 total = pump(fd, size, sink, user_data);
 
-    if (fd < 0)
-        return FALSE;
-    errno = 0;
-    total = pump(fd, *size, sink, user_data);
     if (total < 0)
         found = g_strdup_printf("cannot be read: %s", g_strerror(errno));
-    else if ((guint64)total != *size)
+    else if ((guint64)total != size)
         found = g_strdup("was changed while it was read; try again");
     close(fd);
     if (found != NULL)
@@ -134,11 +130,16 @@ append(gpointer user_data, const guint8 *bytes, gsize n)
 GBytes *
 kh_input_file_read(const char *path, const char *what, guint64 max, GError **error)
 {
-    g_autoptr(GByteArray) content = g_byte_array_new();
+    g_autoptr(GByteArray) content = NULL;
     guint64 size;
+    int fd;
 
     g_return_val_if_fail(max < G_MAXUINT, NULL);
-    if (!read_all(path, what, max, append, content, &size, error))
+    fd = open_checked(path, what, max, &size, error);
+    if (fd < 0)
+        return NULL;
+    content = g_byte_array_sized_new((guint)size);
+    if (!read_all(fd, path, what, size, append, content, error))
         return NULL;
     return g_byte_array_free_to_bytes(g_steal_pointer(&content));
 }
@@ -165,10 +166,12 @@ kh_input_file_hash(const char *path, const char *what, guint64 max, KhFileHash *
                    GError **error)
 {
     g_autoptr(EVP_MD_CTX) context = EVP_MD_CTX_new();
+    int fd;
 
     if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
         return no_sha256(error);
-    if (!read_all(path, what, max, update, context, &hash->size, error))
+    fd = open_checked(path, what, max, &hash->size, error);
+    if (fd < 0 || !read_all(fd, path, what, hash->size, update, context, error))
         return FALSE;
     if (!EVP_DigestFinal_ex(context, hash->sha256, NULL))
         return no_sha256(error);

@@ -101,7 +101,11 @@ kh_launch_digest_add_data(KhLaunchDigest *self, const guint8 *data, gsize size, 
 
     g_assert(size % KH_PAGE_SIZE == 0);
     for (gsize done = 0; done < size; done += KH_PAGE_SIZE) {
-        hash(self, data + done, KH_PAGE_SIZE, contents);
+        const guint8 *page = data + done;
+
+        /* Much of a firmware image is filling, alike for pages on end. */
+        if (done == 0 || memcmp(page, page - KH_PAGE_SIZE, KH_PAGE_SIZE) != 0)
+            hash(self, page, KH_PAGE_SIZE, contents);
         extend(self, KH_PAGE_NORMAL, gpa + done, contents);
     }
 }
