@@ -42,13 +42,16 @@ def other_tool():
     venv = BUILD / "bench-venv"
     program = venv / "bin/sev-snp-measure"
     for python in (sys.executable, shutil.which("python3")):
-        if not program.exists() and attempt([python, "-m", "venv", "--clear", str(venv)]) is not None:
+        if program.exists():
+            break
+        if attempt([python, "-m", "venv", "--clear", str(venv)]) is not None:
             attempt([str(venv / "bin/pip"), "install", "--quiet", TOOL])
     return program if program.exists() else None
 
 
 def make_files(folder):
-    kernel, initrd, other, large = (folder / name for name in ("kernel", "initrd", "other", "large"))
+    names = ("kernel", "initrd", "other", "large")
+    kernel, initrd, other, large = (folder / name for name in names)
     kernel.write_bytes(bytes(range(256)) * 4096)
     initrd.write_bytes(bytes(range(256)) * 8192)
     other.write_bytes(bytes(range(255, -1, -1)) * 8192)

@@ -393,6 +393,23 @@ fetch_firmware(void)
     return status == 0 ? g_strdup(g_strchomp(output)) : NULL;
 }
 
+/* A real image, cut short at every 64th byte. */
+static void
+check_cuts(const char *ovmf)
+{
+    g_autofree char *image = NULL;
+    gsize size;
+
+    g_assert_true(g_file_get_contents(ovmf, &image, &size, NULL));
+    for (gsize n = 0; n < size; n += 64) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(KhFirmware) firmware = kh_firmware_parse((const guint8 *)image, n, "cut", &error);
+
+        g_assert_null(firmware);
+        g_assert_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED);
+    }
+}
+
 static void
 rows_of_debian(Files *files, gconstpointer data)
 {
@@ -411,6 +428,7 @@ rows_of_debian(Files *files, gconstpointer data)
     g_assert_cmpuint(parts->firmware->n_sections, ==, 7);
     g_assert_true(parts->firmware->measures_kernel);
     g_assert_cmpuint(check_rows(DEBIAN, ovmf, files), ==, 12);
+    check_cuts(ovmf);
 }
 
 static const char *
