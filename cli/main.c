@@ -30,6 +30,7 @@ static const struct {
     {"set", kh_verb_set, "Change the configuration of an instance"},
     {"delete", kh_verb_delete, "Delete instances and their data"},
     {"logs", kh_verb_logs, "Print the log of an instance"},
+    {"measure", kh_verb_measure, "Compute the launch measurement of a confidential machine"},
     {"report", kh_verb_report, "Show or verify an attestation report, offline"},
     {"status", kh_verb_status, "Show the service"},
 };

@@ -12,6 +12,7 @@ int kh_verb_create(KhCli *cli);
 int kh_verb_delete(KhCli *cli);
 int kh_verb_list(KhCli *cli);
 int kh_verb_logs(KhCli *cli);
+int kh_verb_measure(KhCli *cli);
 int kh_verb_pause(KhCli *cli);
 int kh_verb_report(KhCli *cli);
 int kh_verb_reset(KhCli *cli);

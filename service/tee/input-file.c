@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Bounded reading and hashing of foreign files; see input-file.h. */
+#include "input-file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "openssl-autoptr.h"
+#include "sizes.h"
+
+/* Large enough for few system calls, small enough to stay in the processor's cache. */
+#define CHUNK (128 * 1024)
+
+/* Takes @n bytes; FALSE and errno end the reading. */
+typedef gboolean (*Sink)(gpointer user_data, const guint8 *bytes, gsize n);
+
+void
+kh_file_hash_clear(KhFileHash *self)
+{
+    g_clear_pointer(&self->path, g_free);
+    self->size = 0;
+}
+
+static void
+set_error(GError **error, KhError code, const char *what, const char *path, const char *found)
+{
+    g_autofree char *name = g_filename_display_name(path);
+
+    g_set_error(error, KH_ERROR, code, "The %s %s %s", what, name, found);
+}
+
+static gboolean
+is_dev_null(const struct stat *info)
+{
+    return S_ISCHR(info->st_mode) && info->st_rdev == makedev(1, 3);
+}
+
+static gboolean
+check_kind(const struct stat *info, const char *what, const char *path, guint64 max, GError **error)
+{
+    g_autofree char *found = NULL, *limit = NULL;
+
+    if (is_dev_null(info))
+        return TRUE;
+    if (!S_ISREG(info->st_mode)) {
+        set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, "is no regular file; give one");
+        return FALSE;
+    }
+    if ((guint64)info->st_size <= max)
+        return TRUE;
+    limit = kh_size_format(max);
+    found = g_strdup_printf("has %" G_GUINT64_FORMAT " bytes; at most %s are accepted",
+                            (guint64)info->st_size, limit);
+    set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, found);
+    return FALSE;
+}
+
+/* Never waits for the other end of a pipe, never becomes a controlling terminal's. */
+static int
+open_checked(const char *path, const char *what, guint64 max, guint64 *size, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    g_autofree char *found = NULL;
+    struct stat info;
+
+    if (fd < 0 || fstat(fd, &info) < 0) {
+        gboolean missing = errno == ENOENT || errno == ENOTDIR;
+
+        found = g_strdup_printf("cannot be opened: %s", g_strerror(errno));
+        set_error(error, missing ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED, what, path, found);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    if (!check_kind(&info, what, path, max, error)) {
+        close(fd);
+        return -1;
+    }
+    *size = is_dev_null(&info) ? 0 : (guint64)info.st_size;
+    return fd;
+}
+
+/* The bytes until the end; -1 and errno. Stops behind @size: the file grows. */
+static gint64
+pump(int fd, guint64 size, Sink sink, gpointer user_data)
+{
+    g_autofree guint8 *buffer = g_malloc(CHUNK);
+    guint64 total = 0;
+    ssize_t n;
+
+    while (total <= size && (n = read(fd, buffer, CHUNK)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || !sink(user_data, buffer, (gsize)n))
+            return -1;
+        total += (guint64)n;
+    }
+    return (gint64)total;
+}
+
+/* Takes @fd. */
+static gboolean
+read_all(int fd, const char *path, const char *what, guint64 size, Sink sink, gpointer user_data,
+         GError **error)
+{
+    g_autofree char *found = NULL;
+    gint64 total = pump(fd, size, sink, user_data);
+
+    if (total < 0)
+        found = g_strdup_printf("cannot be read: %s", g_strerror(errno));
+    else if ((guint64)total != size)
+        found = g_strdup("was changed while it was read; try again");
+    close(fd);
+    if (found != NULL)
+        set_error(error, KH_ERROR_FAILED, what, path, found);
+    return found == NULL;
+}
+
+static gboolean
+append(gpointer user_data, const guint8 *bytes, gsize n)
+{
+    g_byte_array_append(user_data, bytes, (guint)n);
+    return TRUE;
+}
+
+GBytes *
+kh_input_file_read(const char *path, const char *what, guint64 max, GError **error)
+{
+    g_autoptr(GByteArray) content = NULL;
+    guint64 size;
+    int fd;
+
+    g_return_val_if_fail(max < G_MAXUINT, NULL);
+    fd = open_checked(path, what, max, &size, error);
+    if (fd < 0)
+        return NULL;
+    content = g_byte_array_sized_new((guint)size);
+    if (!read_all(fd, path, what, size, append, content, error))
+        return NULL;
+    return g_byte_array_free_to_bytes(g_steal_pointer(&content));
+}
+
+static gboolean
+update(gpointer user_data, const guint8 *bytes, gsize n)
+{
+    if (EVP_DigestUpdate(user_data, bytes, n))
+        return TRUE;
+    errno = ENOTSUP;
+    return FALSE;
+}
+
+static gboolean
+no_sha256(GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "libcrypto cannot compute SHA-256; look at its configuration");
+    return FALSE;
+}
+
+gboolean
+kh_input_file_hash(const char *path, const char *what, guint64 max, KhFileHash *hash,
+                   GError **error)
+{
+    g_autoptr(EVP_MD_CTX) context = EVP_MD_CTX_new();
+    int fd;
+
+    if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
+        return no_sha256(error);
+    fd = open_checked(path, what, max, &hash->size, error);
+    if (fd < 0 || !read_all(fd, path, what, hash->size, update, context, error))
+        return FALSE;
+    if (!EVP_DigestFinal_ex(context, hash->sha256, NULL))
+        return no_sha256(error);
+    g_free(hash->path);
+    hash->path = g_strdup(path);
+    return TRUE;
+}
+
+gboolean
+kh_sha256(const void *bytes, gsize n, guint8 digest[KH_SHA256_SIZE], GError **error)
+{
+    return EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) || no_sha256(error);
+}
+
+char *
+kh_digest_to_hex(const guint8 *digest, gsize n)
+{
+    GString *hex = g_string_sized_new(2 * n);
+
+    for (gsize i = 0; i < n; i++)
+        g_string_append_printf(hex, "%02x", digest[i]);
+    return g_string_free(hex, FALSE);
+}
