@@ -283,6 +283,15 @@ on_all_stopped(GObject *source, GAsyncResult *result, gpointer data)
     g_main_loop_quit(self->loop);
 }
 
+/* What stop-all may take, systemd is asked for: the steps of a stop, and some seconds. */
+static void
+say_stopping(Daemon *self)
+{
+    guint64 seconds = self->settings->stop_all ? self->settings->stop_timeout + 30 : 10;
+
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, seconds * G_USEC_PER_SEC);
+}
+
 /* The first signal ends what is to end with the service; a second one waits for nothing. */
 static gboolean
 on_signal(gpointer data)
@@ -291,7 +300,8 @@ on_signal(gpointer data)
     gboolean again = self->ending;
 
     self->ending = TRUE;
-    sd_notify(0, "STOPPING=1");
+    self->host.ending = self->settings->stop_all;
+    say_stopping(self);
     if (self->settings->stop_all && !again)
         kh_fleet_stop_async(self->manager, on_all_stopped, self);
     else

@@ -23,6 +23,7 @@ typedef struct {
     KhLauncher *launcher;
     KhFolderWatcher *watcher; /* of those who follow logs */
     KhUidPool *uids;          /* NULL when the service is not root */
+    gboolean ending;          /* the service stops what runs and starts nothing more */
     char *boot_id;            /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
     KhPortRange ports;
