@@ -11,7 +11,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
 readonly KERNEL_SUITE=bookworm-backports KERNEL_META=linux-image-cloud-amd64
 readonly BUSYBOX_SUITE=bookworm OVMF_SUITE=forky
-readonly STANDIN_VERSION=1.0
+readonly STANDIN_VERSION=1.1
 readonly CONFIG_NEEDED='VMGENID SEV_GUEST TSM_REPORTS VIRTIO_PCI SCSI_VIRTIO BLK_DEV_SD
     VIRTIO_NET VIRTIO_CONSOLE VIRTIO_BLK FW_CFG_SYSFS EXT4_FS DEVTMPFS'
 readonly MODULES_REQUIRED='virtio_pci virtio_console virtio_scsi sd_mod virtio_net virtio_blk
@@ -90,7 +90,10 @@ readelf binutils
 sha256sum coreutils
 flock util-linux
 TEXT
-    if [ -z "$katana" ] && ! command -v "${CC:-gcc}" >/dev/null; then missing="$missing gcc"; fi
+    if [ -z "$katana" ]; then
+        if ! command -v "${CC:-gcc}" >/dev/null; then missing="$missing gcc"; fi
+        if ! [ -e /usr/include/openssl/evp.h ]; then missing="$missing libssl-dev"; fi
+    fi
     [ -z "$missing" ] || die "these packages are missing, install them with apt-get:$missing"
 }
 
@@ -305,20 +308,27 @@ add_katana() {
 note_compiler() {
     compiler=$("${CC:-gcc}" --version | sed -n 1p)
     libc=$(dpkg-query -W -f '${Version}' libc6-dev 2>/dev/null) || libc=unknown
+    libcrypto=$(dpkg-query -W -f '${Version}' libssl-dev 2>/dev/null) || libcrypto=unknown
     if [ -n "$lock" ] && ! { grep -qxF "COMPILER=$compiler" "$lock" &&
-        grep -qxF "LIBC=$libc" "$lock"; }; then
-        note "$lock was made with another compiler or C library: initrd.img will differ"
+        grep -qxF "LIBC=$libc" "$lock" && grep -qxF "LIBCRYPTO=$libcrypto" "$lock"; }; then
+        note "$lock was made with another compiler, C library or libcrypto: initrd.img will differ"
     fi
 }
 
+# The linker warns of what libcrypto could do and this program does not (names, modules), so
+# its words are shown only where it fails.
 compile_standin() {
     note_compiler
     (
         cd "$HERE/standin"
         "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -DSTANDIN_VERSION="\"$STANDIN_VERSION\"" \
-            -O2 -Wall -Wextra -Werror -static -ffile-prefix-map="$HERE=." -Wl,--build-id=none \
-            -o "$tmp/standin" buf.c chain.c fake.c http.c json.c main.c options.c request.c rpc.c
-    ) || die "the stand-in cannot be compiled: is libc6-dev installed?"
+            -O2 -Wall -Wextra -Werror -static -s -ffile-prefix-map="$HERE=." -Wl,--build-id=none \
+            -o "$tmp/standin" attester.c buf.c chain.c fake.c felt.c http.c json.c main.c \
+            options.c quote.c request.c rpc.c -lcrypto
+    ) 2>"$tmp/compiler" || {
+        cat "$tmp/compiler" >&2
+        die "the stand-in cannot be compiled: are libc6-dev and libssl-dev installed?"
+    }
     cp "$tmp/standin" "$tmp/root/bin/katana"
     echo "stand-in $STANDIN_VERSION" >"$tmp/root/etc/stand-in"
 }
@@ -377,7 +387,9 @@ write_info() {
         echo "KERNEL_VERSION=$kernel_version"
         if [ -n "$katana" ]; then echo "KATANA=sha256:$binary"; else echo "KATANA=stand-in"; fi
         echo "KATANA_BINARY_SHA256=$binary"
-        if [ -z "$katana" ]; then printf 'COMPILER=%s\nLIBC=%s\n' "$compiler" "$libc"; fi
+        if [ -z "$katana" ]; then
+            printf 'COMPILER=%s\nLIBC=%s\nLIBCRYPTO=%s\n' "$compiler" "$libc" "$libcrypto"
+        fi
         echo "SEALED=no"
         echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
         for i in "${!packages[@]}"; do echo "PACKAGE_$((i + 1))=${packages[i]}"; done
@@ -401,7 +413,7 @@ put_in_place() {
 }
 
 main() {
-    local kernel_version parent compiler='' libc=''
+    local kernel_version parent compiler='' libc='' libcrypto=''
     parse_options "$@"
     check_tools
     if [ -n "$katana" ]; then (check_katana); fi
