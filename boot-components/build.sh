@@ -20,18 +20,26 @@ readonly MODULES_OPTIONAL='tsm sev-guest'
 readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mount mv
     poweroff printf rm route sed sleep sync tail test timeout true umount ['
 
-katana='' output='' lock='' with_ovmf=yes
+# What an unsealed instance that was created without options boots with, for its measurement.
+readonly SHAPE_VCPUS=4 SHAPE_VCPU_TYPE=EPYC-v4 SHAPE_FEATURES=0x1 SHAPE_VMM=qemu
+readonly SHAPE_CMDLINE=console=ttyS0
+
+katana='' output='' lock='' measure='' with_ovmf=yes
 cache='' tmp=''
 packages=()
 
 usage() {
     cat <<'TEXT'
-usage: build.sh [--katana BINARY] --output DIR [--lock FILE] [--no-ovmf]
+usage: build.sh [--katana BINARY] --output DIR [--lock FILE]
+                [--measure PROGRAM] [--no-ovmf]
 
   --katana BINARY  the Katana to run in the guest (an x86-64 Linux program); without it the
                    stand-in of this folder is compiled
   --output DIR     where vmlinuz, initrd.img, ovmf.fd and build-info.txt are put
   --lock FILE      an earlier build-info.txt: use exactly its package versions
+  --measure PROGRAM
+                   a katana-hypervisor, which computes the launch measurement of the
+                   default shape for build-info.txt; without firmware there is none
   --no-ovmf        make no ovmf.fd (confidential instances then cannot be measured)
 
 Downloaded packages are kept in $KATANA_BOOT_CACHE
@@ -61,7 +69,7 @@ clean_up() {
 parse_options() {
     while [ $# -gt 0 ]; do
         case $1 in
-        --katana | --output | --lock)
+        --katana | --output | --lock | --measure)
             if [ $# -lt 2 ] || [ -z "$2" ]; then bad_usage "$1 needs a value"; fi
             printf -v "${1#--}" '%s' "$2"
             shift
@@ -74,6 +82,9 @@ parse_options() {
     done
     if [ -z "$output" ]; then bad_usage "--output is missing"; fi
     if [ -n "$lock" ] && [ ! -r "$lock" ]; then die "the lock file $lock cannot be read"; fi
+    if [ -n "$measure" ] && ! { [ -f "$measure" ] && [ -x "$measure" ]; }; then
+        die "the program $measure, which shall measure, cannot be run"
+    fi
 }
 
 check_tools() {
@@ -377,6 +388,23 @@ set_epoch() {
     export SOURCE_DATE_EPOCH
 }
 
+# Sets measurement, where it is asked for and there is a firmware.
+measure_launch() {
+    local out="$tmp/out"
+    if [ -z "$measure" ]; then return; fi
+    if [ ! -f "$out/ovmf.fd" ]; then
+        note "there is no ovmf.fd, so build-info.txt gets no launch measurement"
+        return
+    fi
+    case $measure in */*) ;; *) measure=./$measure ;; esac
+    measurement=$("$measure" measure --ovmf "$out/ovmf.fd" --kernel "$out/vmlinuz" \
+        --initrd "$out/initrd.img" --cmdline "$SHAPE_CMDLINE" --vcpus "$SHAPE_VCPUS" \
+        --vcpu-type "$SHAPE_VCPU_TYPE" --guest-features "$SHAPE_FEATURES" --vmm "$SHAPE_VMM") ||
+        die "$measure cannot measure these parts; see above"
+    [[ $measurement =~ ^[0-9a-f]{96}$ ]] ||
+        die "$measure gave no launch measurement: is it a katana-hypervisor?"
+}
+
 write_info() {
     local out="$tmp/out" i binary
     binary=$(sha256 "$tmp/root/bin/katana")
@@ -391,6 +419,10 @@ write_info() {
             printf 'COMPILER=%s\nLIBC=%s\nLIBCRYPTO=%s\n' "$compiler" "$libc" "$libcrypto"
         fi
         echo "SEALED=no"
+        if [ -n "$measurement" ]; then
+            echo "LAUNCH_MEASUREMENT=$measurement"
+            echo "LAUNCH_SHAPE=vcpus=$SHAPE_VCPUS vcpu-type=$SHAPE_VCPU_TYPE guest-features=$SHAPE_FEATURES vmm=$SHAPE_VMM unsealed cmdline=$SHAPE_CMDLINE"
+        fi
         echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
         for i in "${!packages[@]}"; do echo "PACKAGE_$((i + 1))=${packages[i]}"; done
     } >"$out/build-info.txt"
@@ -413,7 +445,7 @@ put_in_place() {
 }
 
 main() {
-    local kernel_version parent compiler='' libc='' libcrypto=''
+    local kernel_version parent compiler='' libc='' libcrypto='' measurement=''
     parse_options "$@"
     check_tools
     if [ -n "$katana" ]; then (check_katana); fi
@@ -440,6 +472,7 @@ main() {
     pack_root
     cp "$tmp/kernel/boot/vmlinuz-$kernel_version" "$tmp/out/vmlinuz"
     if [ "$with_ovmf" = yes ]; then cp "$tmp/ovmf/usr/share/ovmf/OVMF.amdsev.fd" "$tmp/out/ovmf.fd"; fi
+    measure_launch
     write_info
     put_in_place
     cat "$output/build-info.txt"
