@@ -18,13 +18,14 @@ import sys
 import tempfile
 import time
 
+import quotes
 import rpc
-from tap import check, equal, eventually, run, skip
+from quotes import accepted, ask, refused, verify
+from tap import check, equal, eventually, run
 
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else
                        os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 FOLDER = tempfile.mkdtemp(prefix="standin.")
-MEASUREMENT = "ab" * 48
 PROGRAM = os.path.join(FOLDER, "standin")
 
 
@@ -202,35 +203,8 @@ def test_faults():
 
 
 def make_chain(name, *args):
-    """A folder with a processor of the test's own, and the argument that gives it away."""
-    program = os.environ.get("KH_MAKE_CHAIN") or skip("run by meson only (KH_MAKE_CHAIN)")
     folder = os.path.join(FOLDER, name)
-    os.mkdir(folder)
-    subprocess.run([program, folder, MEASUREMENT, *args], check=True, timeout=120)
-    with open(os.path.join(folder, "argument"), encoding="ascii") as argument:
-        return folder, argument.read()
-
-
-def quote(port, prev, block):
-    return rpc.post(port, {"jsonrpc": "2.0", "id": 1, "method": "tee_generateQuote",
-                           "params": [prev, block]})
-
-
-def verify(folder, answer, block, *prev, measurement=MEASUREMENT, chain_id="KATANA"):
-    """What the library says of an answer: its last line is the verdict."""
-    path = os.path.join(FOLDER, "answer")
-    with open(path, "w", encoding="ascii") as file:
-        json.dump(answer, file)
-    done = subprocess.run([os.environ["KH_VERIFY_QUOTE"], folder, path, measurement, chain_id,
-                           str(block), *prev], capture_output=True, text=True, timeout=60,
-                          check=False)
-    equal(done.returncode, 0 if done.stdout.endswith("VERIFIED\n") else 1, "exit code")
-    return done.stdout
-
-
-def refuses(text, check_id):
-    check(f"{check_id} failed" in text and text.endswith("\nFAILED\n"),
-          f"{check_id} is not what failed:\n{text}")
+    return folder, quotes.make_chain(folder, *args)
 
 
 def test_quotes():
@@ -242,16 +216,14 @@ def test_quotes():
                 rpc.call(one.port, "dev_generateBlock")
             for prev, block, *expected in ((2, 3), (None, 0), (0, 1), (None, 3, "none"),
                                            (1, 3, "1")):
-                answer = quote(one.port, prev, block)
-                check(verify(folder, answer, block, *expected).endswith("VERIFIED\n"),
-                      f"{product} {prev} to {block}: {verify(folder, answer, block, *expected)}")
-            answer = quote(one.port, 2, 3)
-            refuses(verify(folder, answer, 2), "K4")
-            refuses(verify(folder, answer, 3, "1"), "K5")
-            refuses(verify(folder, answer, 3, measurement="cd" * 48), "V9")
-            refuses(verify(folder, answer, 3, chain_id="SN_TEST"), "K3")
+                accepted(verify(folder, ask(one.port, prev, block), block, *expected))
+            answer = ask(one.port, 2, 3)
+            refused(verify(folder, answer, 2), "K4")
+            refused(verify(folder, answer, 3, "1"), "K5")
+            refused(verify(folder, answer, 3, measurement="cd" * 48), "V9")
+            refused(verify(folder, answer, 3, chain_id="SN_TEST"), "K3")
             answer["result"]["stateRoot"] = "0x1"
-            refuses(verify(folder, answer, 3), "K2")
+            refused(verify(folder, answer, 3), "K2")
             check(argument[-80:] not in one.text(), "the argument in the log")
 
 
@@ -260,12 +232,12 @@ def test_quote_of_another_chain():
     folder, argument = make_chain("one")
     other, _ = make_chain("other")
     with standin("--chain-id", "SN_TEST", argument) as one:
-        answer = quote(one.port, None, 0)
-        check(verify(folder, answer, 0, chain_id="SN_TEST").endswith("VERIFIED\n"), "verified")
-        refuses(verify(other, answer, 0, chain_id="SN_TEST"), "B1")
+        answer = ask(one.port, None, 0)
+        accepted(verify(folder, answer, 0, chain_id="SN_TEST"))
+        refused(verify(other, answer, 0, chain_id="SN_TEST"), "B1")
     folder, argument = make_chain("debug", "Genoa", "0xb0000")
     with standin(argument) as one:
-        refuses(verify(folder, quote(one.port, None, 0), 0), "V2")
+        refused(verify(folder, ask(one.port, None, 0), 0), "V2")
 
 
 def test_quote_calls():
@@ -279,7 +251,7 @@ def test_quote_calls():
             if not facts:
                 rpc.call(one.port, "dev_generateBlock")
             for _ in range(2):
-                result = quote(one.port, 0, 1)["result"]
+                result = ask(one.port, 0, 1)["result"]
                 del result["quote"]
                 block = rpc.call(one.port, "starknet_getBlockWithTxHashes", "latest")
                 equal(block["block_hash"], result["blockHash"], "block hash")
@@ -323,7 +295,7 @@ def test_bad_attesters():
                 re.sub("key=[0-9a-f]*", "key=" + "f" * 96, argument)):
         code, text = exit_of(bad)
         equal(code, 2, "exit code")
-        check("--fake.attester" in text and MEASUREMENT not in text, f"what is said: {text}")
+        check("--fake.attester" in text and quotes.MEASUREMENT not in text, f"what is said: {text}")
 
 
 def test_ignore_stop():
