@@ -14,6 +14,7 @@
 #include "doctor/qemu-probe.h"
 #include "doctor/service-place.h"
 #include "doctor/snp.h"
+#include "firmware-tail.h"
 
 #define GENOA                                                                                      \
     "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n"                 \
@@ -413,6 +414,23 @@ look_at_parts(Host *host)
 }
 
 static void
+test_boot_firmware(Host *host, gconstpointer data)
+{
+    for (TailKind kind = TAIL_AMDSEV; kind <= TAIL_GENERIC; kind++) {
+        g_autofree guint8 *tail = tail_new(kind);
+        g_autofree char *file = at(host, "boot/ovmf.fd");
+
+        put(host, "boot/ovmf.fd", "");
+        g_assert_true(g_file_set_contents(file, (const char *)tail, TAIL_SIZE, NULL));
+        look_at_parts(host);
+        if (kind == TAIL_AMDSEV)
+            assert_finding(host, "snp-boot-firmware", KH_FINDING_OK, "measures kernel", "");
+        else
+            assert_finding(host, "snp-boot-firmware", KH_FINDING_FAIL, "ovmf.fd", "AmdSevX64");
+    }
+}
+
+static void
 test_boot_parts(Host *host, gconstpointer data)
 {
     g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, "kernel", -1);
@@ -522,6 +540,7 @@ main(int argc, char **argv)
     g_test_add_func("/doctor/distributions", test_distributions);
     ADD("qemu-words", test_qemu_words);
     ADD("qemu-answers", test_qemu_answers);
+    ADD("boot-firmware", test_boot_firmware);
     ADD("boot-parts", test_boot_parts);
     ADD("place", test_place);
     ADD("one-round", test_one_round);
