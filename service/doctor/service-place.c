@@ -3,7 +3,10 @@
 #include "service-place.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "sizes.h"
 
@@ -91,6 +94,25 @@ check_disk(const KhPlaces *places, KhFindings *findings)
         kh_findings_mend(findings, "delete instances, or put state-dir on a larger file system");
 }
 
+/*
+ * Whether nobody listens there. Bound and not listened on, unlike kh_port_probe(): so a
+ * machine that starts meanwhile, or a create that looks for a port, is not in its way.
+ */
+static gboolean
+is_left(guint16 port)
+{
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    gboolean left = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                    bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return left;
+}
+
 static guint
 count_ports(const KhPlaces *places)
 {
@@ -98,7 +120,7 @@ count_ports(const KhPlaces *places)
 
     for (guint port = places->ports.first; port <= places->ports.last; port++)
         if (!g_hash_table_contains(places->used_ports, GUINT_TO_POINTER(port)) &&
-            kh_port_probe("127.0.0.1", (guint16)port, NULL))
+            is_left((guint16)port))
             left++;
     return left;
 }

@@ -493,6 +493,23 @@ test_place(Host *host, gconstpointer data)
     assert_finding(host, "ports", KH_FINDING_WARN, "1 of the ports", "port-range");
 }
 
+/* A listener's port is not left; one that is merely looked at is everybody's still. */
+static void
+test_ports(Host *host, gconstpointer data)
+{
+    g_autoptr(GSocketListener) listener = g_socket_listener_new();
+    guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+
+    g_assert_cmpuint(port, >, 0);
+    host->places->ports = (KhPortRange){port, port};
+    kh_service_place_check(host->places, host->findings);
+    assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range");
+    g_socket_listener_close(listener);
+    g_ptr_array_set_size(host->findings, 0);
+    kh_service_place_check(host->places, host->findings);
+    assert_finding(host, "ports", KH_FINDING_WARN, "1 of the ports", "port-range");
+}
+
 /* Two who ask at once get one round's findings; QEMU has counted how often it was asked. */
 static void
 test_one_round(Host *host, gconstpointer data)
@@ -543,6 +560,7 @@ main(int argc, char **argv)
     ADD("boot-firmware", test_boot_firmware);
     ADD("boot-parts", test_boot_parts);
     ADD("place", test_place);
+    ADD("ports", test_ports);
     ADD("one-round", test_one_round);
     return g_test_run();
 }
