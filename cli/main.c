@@ -32,6 +32,7 @@ static const struct {
     {"logs", kh_verb_logs, "Print the log of an instance"},
     {"measure", kh_verb_measure, "Compute the launch measurement of a confidential machine"},
     {"report", kh_verb_report, "Show or verify an attestation report, offline"},
+    {"doctor", kh_verb_doctor, "Check this host, and say how to mend it"},
     {"status", kh_verb_status, "Show the service"},
 };
 

@@ -82,6 +82,7 @@ choose_accelerator(Daemon *self, GError **error)
     gboolean opens = kh_launcher_probe_kvm(self->host.launcher, uid);
     gboolean virtualizes = processor_virtualizes();
 
+    self->host.vm_uid = uid;
     self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
     self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {
