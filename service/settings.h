@@ -29,6 +29,7 @@ typedef struct {
     KhUidRange uids;
     KhPortRange ports;
     gboolean stop_all; /* instances stop with the service */
+    gboolean simulate_tee; /* confidential machines start as ordinary ones, for tests */
     guint max_instances;
     guint64 log_size; /* bytes */
     guint log_files;

@@ -78,12 +78,15 @@ static gboolean
 on_create(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *name,
           GVariant *config, GVariant *options)
 {
+    static const KhOption known[] = {{"force", "b"}, {"allow-dev", "b"}, {NULL, NULL}};
+    const KhOverrides overrides = {kh_options_get_boolean(options, "force"),
+                                   kh_options_get_boolean(options, "allow-dev")};
     GError *error = NULL;
 
-    if (!kh_options_check(options, no_options, &error))
+    if (!kh_options_check(options, known, &error))
         kh_refuse_call(invocation, error);
     else
-        kh_manager_create_async(self->manager, name, config, kh_gate_get_caller_uid(invocation),
+        kh_manager_create_async(self->manager, name, config, &overrides, kh_gate_get_caller_uid(invocation),
                                 on_created, invocation);
     return TRUE;
 }

@@ -30,6 +30,7 @@ typedef struct {
     const char *qemu;            /* the binary */
     const char *accelerator;     /* "kvm" or "tcg": what "auto" has come to */
     gboolean kvm_usable;
+    gboolean simulate_tee; /* confidential machines start as ordinary ones */
     guint max_instances;
     guint start_timeout; /* seconds */
     guint stop_timeout;  /* seconds, for the control channel's stop */
