@@ -18,7 +18,8 @@ G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKE
 /* Words that a client may look for, sorted; one is added with what it stands for. */
 static const char *const features[] = {"configure",      "image",         "instance", "job",
                                        "log-stream",     "outbound",      "pause",    "reset",
-                                       "restart-policy", "start-at-boot", NULL};
+                                       "restart-policy", "sealed",        "start-at-boot",
+                                       "tee",            NULL};
 
 static const KhOption no_options[] = {{NULL, NULL}};
 

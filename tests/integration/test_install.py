@@ -29,6 +29,7 @@ SYSTEM_FILES = {
     "lib/systemd/user/katana-hypervisord.service",
     "lib/sysusers.d/katana-hypervisor.conf",
     "lib/tmpfiles.d/katana-hypervisor.conf",
+    "lib/udev/rules.d/60-katana-hypervisor.rules",
     "share/dbus-1/system.d/org.katana.Hypervisor.conf",
     "share/dbus-1/system-services/org.katana.Hypervisor.service",
     "share/dbus-1/services/org.katana.Hypervisor.service",
