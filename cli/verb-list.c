@@ -6,9 +6,8 @@
 #include "sizes.h"
 #include "verbs.h"
 
-static const char *const table_properties[] = {"Name",    "State",   "Vcpus",       "MemoryBytes",
-                                               "RpcPort", "MainPid", "CreatedUSec", "Tee",
-                                               NULL};
+static const char *const table_properties[] = {
+    "Name", "State", "Vcpus", "MemoryBytes", "RpcPort", "MainPid", "CreatedUSec", "Tee", NULL};
 
 static int
 newest_first(gconstpointer a, gconstpointer b)

@@ -179,7 +179,8 @@ load_instance(GVariant *properties, KhLaunch *launch, GError **error)
     type = kh_cpu_type_parse(type_name, error);
     if (type == NULL)
         return NULL;
-    if (component_of(properties, "ovmf.fd") == NULL || component_of(properties, "vmlinuz") == NULL) {
+    if (component_of(properties, "ovmf.fd") == NULL ||
+        component_of(properties, "vmlinuz") == NULL) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
                     "The service does not say where firmware and kernel of \"%s\" lie", name);
         return NULL;
@@ -187,9 +188,9 @@ load_instance(GVariant *properties, KhLaunch *launch, GError **error)
     launch->shape = (KhLaunchShape){.vcpu_signature = type->signature, .vmm = KH_VMM_QEMU};
     g_variant_lookup(properties, "Vcpus", "u", &launch->shape.vcpus);
     g_variant_lookup(properties, "GuestFeatures", "t", &launch->shape.guest_features);
-    launch->parts = kh_boot_parts_load(component_of(properties, "ovmf.fd"),
-                                       component_of(properties, "vmlinuz"),
-                                       component_of(properties, "initrd.img"), error);
+    launch->parts =
+        kh_boot_parts_load(component_of(properties, "ovmf.fd"), component_of(properties, "vmlinuz"),
+                           component_of(properties, "initrd.img"), error);
     return (KhBootParts *)launch->parts;
 }
 
@@ -227,8 +228,8 @@ measure_instance(KhCli *cli, const char *name)
 {
     GError *error = NULL;
     g_autofree char *path = kh_client_find(cli, name, &error);
-    g_autoptr(GVariant) properties = path == NULL ? NULL
-                                                  : kh_client_get_instance(cli, path, &error);
+    g_autoptr(GVariant) properties =
+        path == NULL ? NULL : kh_client_get_instance(cli, path, &error);
     g_autoptr(KhBootParts) parts = NULL;
     g_autofree char *cmdline = NULL;
     guint8 measurement[KH_LAUNCH_DIGEST_SIZE];

@@ -16,10 +16,9 @@ struct _KhManagerObject {
 G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
 
 /* Words that a client may look for, sorted; one is added with what it stands for. */
-static const char *const features[] = {"configure",      "image",         "instance", "job",
-                                       "log-stream",     "outbound",      "pause",    "reset",
-                                       "restart-policy", "sealed",        "start-at-boot",
-                                       "tee",            NULL};
+static const char *const features[] = {
+    "configure", "image",          "instance", "job",           "log-stream", "outbound", "pause",
+    "reset",     "restart-policy", "sealed",   "start-at-boot", "tee",        NULL};
 
 static const KhOption no_options[] = {{NULL, NULL}};
 
@@ -87,8 +86,8 @@ on_create(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *
     if (!kh_options_check(options, known, &error))
         kh_refuse_call(invocation, error);
     else
-        kh_manager_create_async(self->manager, name, config, &overrides, kh_gate_get_caller_uid(invocation),
-                                on_created, invocation);
+        kh_manager_create_async(self->manager, name, config, &overrides,
+                                kh_gate_get_caller_uid(invocation), on_created, invocation);
     return TRUE;
 }
 

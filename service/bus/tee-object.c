@@ -106,8 +106,7 @@ read_request(GVariant *options, KhEvidenceRequest *request, GError **error)
         return FALSE;
     request->latest = !g_variant_lookup(options, "block", "t", &request->block);
     request->genesis = kh_options_get_boolean(options, "genesis");
-    request->before =
-        !g_variant_lookup(options, "prev", "t", &request->prev) && !request->genesis;
+    request->before = !g_variant_lookup(options, "prev", "t", &request->prev) && !request->genesis;
     if (request->before || request->genesis != g_variant_lookup(options, "prev", "t", NULL))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
@@ -133,9 +132,8 @@ on_get_evidence(KhTeeObject *self, GDBusMethodInvocation *invocation, GVariant *
 {
     const KhConfig *config = kh_instance_get_record(self->instance)->config;
     g_autofree char *certificates = kh_state_dir_build(self->host->state_dir, CERTIFICATES);
-    KhEvidenceRequest request = {.address = config->rpc_address,
-                                 .port = config->rpc_port,
-                                 .certificates = certificates};
+    KhEvidenceRequest request = {
+        .address = config->rpc_address, .port = config->rpc_port, .certificates = certificates};
     GError *error = NULL;
     Call *call;
 

@@ -55,16 +55,15 @@ on_read(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     if (g_bytes_get_size(chunk) == 0) {
-        g_task_return_pointer(
-            task, g_bytes_new(call->answer->data, call->answer->len),
-            (GDestroyNotify)g_bytes_unref);
+        g_task_return_pointer(task, g_bytes_new(call->answer->data, call->answer->len),
+                              (GDestroyNotify)g_bytes_unref);
         g_object_unref(task);
         return;
     }
     if (call->answer->len + g_bytes_get_size(chunk) > KH_JSON_SIZE_MAX) {
-        fail(task, g_error_new(KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                               "The guest's RPC answers with more than %d bytes",
-                               KH_JSON_SIZE_MAX));
+        fail(task,
+             g_error_new(KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                         "The guest's RPC answers with more than %d bytes", KH_JSON_SIZE_MAX));
         return;
     }
     g_byte_array_append(call->answer, g_bytes_get_data(chunk, NULL),

@@ -100,7 +100,7 @@ read_certificates(const char *folder)
         g_autofree char *path = g_build_filename(folder, name, NULL);
         g_autoptr(GBytes) bytes = NULL;
 
-        if (!kh_name_check(name, NULL) ||
+        if (!kh_name_check(name, NULL) || g_file_test(path, G_FILE_TEST_IS_SYMLINK) ||
             (bytes = kh_input_file_read(path, "certificate", FILE_MAX, NULL)) == NULL)
             continue;
         g_variant_builder_add(&files, "{s@ay}", name,
@@ -165,8 +165,8 @@ on_facts(GObject *source, GAsyncResult *result, gpointer data)
     Gathering *g = g_task_get_task_data(task);
     g_autoptr(GBytes) answer = kh_rpc_call_finish(result, NULL);
     g_autoptr(JsonNode) node = answer == NULL ? NULL : result_of(answer);
-    JsonObject *block = node != NULL && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node)
-                                                                     : NULL;
+    JsonObject *block =
+        node != NULL && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 
     if (block != NULL) {
         take_felt(g, block, "block_hash", "block-hash");
@@ -204,8 +204,8 @@ on_quote(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(JsonNode) node = NULL;
 
     if (answer != NULL)
-        quote = kh_quote_parse_answer(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer),
-                                      &error);
+        quote =
+            kh_quote_parse_answer(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), &error);
     if (quote != NULL && (node = result_of(answer)) != NULL) {
         g->quote = json_to_string(node, FALSE);
         ask_facts(task);
@@ -304,7 +304,8 @@ kh_evidence_gather_async(const KhEvidenceRequest *request, GAsyncReadyCallback c
         fail(task, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                                "A block's number is at most %" G_GUINT64_FORMAT, BLOCK_MAX));
     else if (request->latest)
-        call(task, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"starknet_blockNumber\",\"params\":[]}",
+        call(task,
+             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"starknet_blockNumber\",\"params\":[]}",
              on_latest);
     else
         ask_quote(task);

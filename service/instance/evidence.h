@@ -17,7 +17,7 @@ typedef struct {
     guint16 port;
     gboolean latest; /* instead of @block */
     guint64 block;
-    gboolean before; /* instead of @prev: the one before the block */
+    gboolean before;  /* instead of @prev: the one before the block */
     gboolean genesis; /* the range begins with the first block */
     guint64 prev;
     const char *certificates; /* the folder */

@@ -48,8 +48,7 @@ ask_qemu(const Work *work, GError **error)
 
     qemu = g_subprocess_newv(
         command, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE, &failure);
-    if (qemu != NULL &&
-        g_subprocess_communicate(qemu, NULL, work->late, &answer, NULL, &failure) &&
+    if (qemu != NULL && g_subprocess_communicate(qemu, NULL, work->late, &answer, NULL, &failure) &&
         g_subprocess_get_successful(qemu))
         return g_strndup(g_bytes_get_data(answer, NULL),
                          MIN(g_bytes_get_size(answer), QEMU_ANSWER_MAX));

@@ -353,7 +353,7 @@ typedef struct {
     GVariant *config;
     KhOverrides overrides;
     guint32 owner_uid;
-    char *image; /* once it is known */
+    char *image;            /* once it is known */
     gboolean wants_default; /* today's boot components */
 } Request;
 
@@ -476,7 +476,6 @@ on_measured(GObject *source, GAsyncResult *result, gpointer data)
     GError *error = NULL;
     g_autofree char *measurement = kh_expected_measurement_finish(result, &error);
 
-    kh_crash_point("create:measured");
     if (measurement != NULL) {
         finish_creation(self, task, measurement);
     } else {
@@ -674,7 +673,6 @@ on_change_measured(GObject *source, GAsyncResult *result, gpointer data)
     g_autofree char *measurement = kh_expected_measurement_finish(result, &error);
     g_autoptr(KhConfig) pinned = NULL;
 
-    kh_crash_point("set:measured");
     if (measurement != NULL)
         pinned = check_pinned_change(self, change, change->measured->image, &error);
     if (pinned == NULL)

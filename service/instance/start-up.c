@@ -77,8 +77,7 @@ launch(GTask *task)
                               .kvm = g_str_equal(s->how.accelerator, "kvm"),
                               .kernel = kernel,
                               .initrd = initrd,
-                              .firmware =
-                                  config->tee && !record->simulated ? firmware : NULL,
+                              .firmware = config->tee && !record->simulated ? firmware : NULL,
                               .qemu = host->qemu,
                               .qemu_args = args,
                               .log_size = host->log_size,

@@ -231,7 +231,7 @@ kh_store_open(const char *path, GError **error)
     "i.id, i.name, i.config, i.image, i.owner_uid, i.state, i.reason, i.error_name, "              \
     "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
     "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
-    "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "  \
+    "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
     "i.measurement, i.pending_measurement, i.simulated"
 
 static char *

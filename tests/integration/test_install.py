@@ -37,7 +37,7 @@ SYSTEM_FILES = {
     "share/polkit-1/rules.d/50-org.katana.Hypervisor.rules",
     "share/katana-hypervisor/direct-launcher.conf",
 }
-GROUP_MAY = {"create", "operate", "configure", "delete", "read-logs"}
+GROUP_MAY = {"create", "operate", "configure", "delete", "read-logs", "attest"}
 # The exposure that systemd-analyze gives, times ten.
 SECURITY_SERVICE, SECURITY_DIRECT = 20, 34
 

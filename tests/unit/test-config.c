@@ -193,6 +193,36 @@ exposure(void)
     }
 }
 
+static void
+confidential(void)
+{
+    static const struct {
+        const char *text, *part; /* NULL: accepted */
+    } cases[] = {
+        {"{'tee': <true>}", NULL},
+        {"{'tee': <true>, 'sealed': <true>, 'vcpu-type': <'EPYC-Milan-v2'>}", NULL},
+        {"{'tee': <true>, 'vcpu-type': <'host'>}", "differs from host to host"},
+        {"{'tee': <true>, 'vcpu-type': <'max'>}", "differs from host to host"},
+        {"{'tee': <true>, 'vcpu-type': <'Skylake'>}", "no known measurement"},
+        {"{'tee': <true>, 'accelerator': <'tcg'>}", "kvm only"},
+        {"{'vcpu-type': <'EPYC-Milan'>}", "needs tee"},
+        {"{'sealed': <true>}", "sealed needs tee"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) dict =
+            g_variant_parse(G_VARIANT_TYPE_VARDICT, cases[i].text, NULL, NULL, NULL);
+        g_autoptr(KhConfig) config = kh_config_new(dict, &limits, &error);
+
+        g_assert_cmpint(config != NULL, ==, cases[i].part == NULL);
+        if (config != NULL)
+            continue;
+        g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_nonnull(strstr(error->message, cases[i].part));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -206,5 +236,6 @@ main(int argc, char **argv)
     g_test_add_func("/config/redaction", redaction);
     g_test_add_func("/config/change-twice", change_twice);
     g_test_add_func("/config/exposure", exposure);
+    g_test_add_func("/config/confidential", confidential);
     return g_test_run();
 }
