@@ -10,7 +10,7 @@
 #include "sizes.h"
 
 #define TEXT_MAX 4096
-#define KEY_WIDTH 18
+#define KEY_WIDTH 20
 
 char *
 kh_output_key(const char *property)

@@ -536,6 +536,17 @@ kh_config_redact(const KhConfig *config, const char *text)
     return redacted;
 }
 
+/* Katana's option --tee, by itself or with its value. */
+static gboolean
+names_attester(const KhConfig *config)
+{
+    for (guint i = 0; config->katana_args[i] != NULL; i++)
+        if (g_str_equal(config->katana_args[i], "--tee") ||
+            g_str_has_prefix(config->katana_args[i], "--tee="))
+            return TRUE;
+    return FALSE;
+}
+
 char **
 kh_config_guest_args(const KhConfig *config)
 {
@@ -553,6 +564,8 @@ kh_config_guest_args(const KhConfig *config)
         g_strv_builder_add_many(args, "--block-time", block_time, NULL);
     if (config->chain_id[0] != '\0')
         g_strv_builder_add_many(args, "--chain-id", config->chain_id, NULL);
+    if (config->tee && !names_attester(config))
+        g_strv_builder_add(args, "--tee=sev-snp");
     g_strv_builder_addv(args, config->katana_args);
     return g_strv_builder_end(args);
 }

@@ -98,6 +98,21 @@ guest_args(void)
                     "--http.cors-origins=*");
 }
 
+/* A confidential one has an attester, unless another is asked for. */
+static void
+guest_attester(void)
+{
+    g_autoptr(KhConfig) config = parse("{'tee': <true>}", NULL);
+    g_autoptr(KhConfig) own = parse("{'tee': <true>, 'katana-args': <['--tee', 'mock']>}", NULL);
+    g_auto(GStrv) args = kh_config_guest_args(config);
+    g_auto(GStrv) own_args = kh_config_guest_args(own);
+    g_autofree char *line = g_strjoinv(" ", args);
+    g_autofree char *own_line = g_strjoinv(" ", own_args);
+
+    g_assert_cmpstr(line, ==, "--tee=sev-snp");
+    g_assert_cmpstr(own_line, ==, "--tee mock");
+}
+
 static void
 text_round_trip(void)
 {
@@ -231,6 +246,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/refusals", refusals);
     g_test_add_func("/config/secrets", secrets_stay_out_of_errors);
     g_test_add_func("/config/guest-args", guest_args);
+    g_test_add_func("/config/guest-attester", guest_attester);
     g_test_add_func("/config/text", text_round_trip);
     g_test_add_func("/config/changes", changes);
     g_test_add_func("/config/redaction", redaction);
