@@ -117,8 +117,11 @@ kh_confidential_measure_async(const KhHost *host, const KhConfig *config, const 
                               GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autofree char *folder = kh_image_store_folder(host->images, config->image);
-    const KhMeasuredLaunch launch = {
-        .config = config, .id = id, .image_folder = folder, .qemu = host->qemu};
+    const KhMeasuredLaunch launch = {.config = config,
+                                     .id = id,
+                                     .image = kh_image_store_find(host->images, config->image),
+                                     .image_folder = folder,
+                                     .qemu = host->qemu};
 
     kh_expected_measurement_async(&launch, callback, user_data);
 }

@@ -3,8 +3,6 @@
 #include "expected-measurement.h"
 
 #include "error.h"
-#include "image/image.h"
-#include "names.h"
 #include "qemu/command-line.h"
 #include "tee/cpu-types.h"
 #include "tee/measurement.h"
@@ -15,6 +13,7 @@
 /* What the thread works with. */
 typedef struct {
     char *qemu, *firmware, *kernel, *initrd, *cmdline;
+    char *sums[3]; /* of these three parts, as the image has them */
     char *vcpu_type;
     guint vcpus;
     GCancellable *late;
@@ -33,6 +32,8 @@ work_free(gpointer data)
     g_free(work->kernel);
     g_free(work->initrd);
     g_free(work->cmdline);
+    for (gsize i = 0; i < G_N_ELEMENTS(work->sums); i++)
+        g_free(work->sums[i]);
     g_free(work->vcpu_type);
     g_free(work);
 }
@@ -81,16 +82,44 @@ check_processor(const Work *work, GError **error)
     return FALSE;
 }
 
-static char *
-measure(const Work *work, GError **error)
+/* start would refuse another part, and nothing is to be expected of it. */
+static gboolean
+check_part(const char *path, const guint8 *sha256, const char *wanted, GError **error)
+{
+    g_autofree char *found = kh_digest_to_hex(sha256, KH_SHA256_SIZE);
+
+    if (g_strcmp0(found, wanted) == 0)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
+                "%s has the SHA-256 %s, its image was taken in with %s; set image=default takes "
+                "today's boot components in",
+                path, found, wanted == NULL ? "no such part" : wanted);
+    return FALSE;
+}
+
+static KhBootParts *
+load_parts(const Work *work, GError **error)
 {
     g_autoptr(KhBootParts) parts =
         kh_boot_parts_load(work->firmware, work->kernel, work->initrd, error);
+
+    if (parts == NULL ||
+        !check_part(work->firmware, parts->firmware->sha256, work->sums[0], error) ||
+        !check_part(work->kernel, parts->kernel.sha256, work->sums[1], error) ||
+        !check_part(work->initrd, parts->initrd.sha256, work->sums[2], error))
+        return NULL;
+    return g_steal_pointer(&parts);
+}
+
+static char *
+measure(const Work *work, GError **error)
+{
     const KhCpuType *type = kh_cpu_type_parse(work->vcpu_type, error);
+    g_autoptr(KhBootParts) parts = type == NULL ? NULL : load_parts(work, error);
     guint8 digest[KH_LAUNCH_DIGEST_SIZE];
     KhLaunch launch = {.parts = parts, .cmdline = work->cmdline};
 
-    if (parts == NULL || type == NULL)
+    if (parts == NULL)
         return NULL;
     launch.shape = (KhLaunchShape){.vcpus = work->vcpus,
                                    .vcpu_signature = type->signature,
@@ -123,6 +152,14 @@ on_late(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+static char *
+sum_of(const KhImage *image, const char *name)
+{
+    const KhImagePart *part = kh_image_part(image, name);
+
+    return part == NULL ? NULL : g_strdup(part->sha256);
+}
+
 static Work *
 work_new(const KhMeasuredLaunch *launch)
 {
@@ -134,6 +171,9 @@ work_new(const KhMeasuredLaunch *launch)
     work->kernel = g_build_filename(launch->image_folder, KH_IMAGE_KERNEL, NULL);
     work->initrd = g_build_filename(launch->image_folder, KH_IMAGE_INITRD, NULL);
     work->cmdline = kh_command_line_of_kernel(config->sealed ? launch->id : NULL);
+    work->sums[0] = sum_of(launch->image, KH_IMAGE_FIRMWARE);
+    work->sums[1] = sum_of(launch->image, KH_IMAGE_KERNEL);
+    work->sums[2] = sum_of(launch->image, KH_IMAGE_INITRD);
     work->vcpu_type = g_strdup(config->vcpu_type);
     work->vcpus = config->vcpus;
     work->late = g_cancellable_new();

@@ -9,6 +9,7 @@
 #include <gio/gio.h>
 
 #include "config.h"
+#include "image/image.h"
 
 G_BEGIN_DECLS
 
@@ -19,13 +20,15 @@ G_BEGIN_DECLS
 typedef struct {
     const KhConfig *config;
     const char *id;           /* the instance's, which is its sealed disk's UUID */
-    const char *image_folder; /* of the image that it is pinned to */
+    const KhImage *image;     /* that it is pinned to */
+    const char *image_folder; /* where its parts lie */
     const char *qemu;
 } KhMeasuredLaunch;
 
 /*
  * Errors: KH_ERROR_INVALID_ARGUMENT (QEMU lacks the processor), LAUNCH_FAILED (QEMU cannot be
- * asked), NOT_SUPPORTED (the firmware measures no kernel), NOT_FOUND.
+ * asked), NOT_SUPPORTED (the firmware measures no kernel), INTEGRITY_MISMATCH (a part is not
+ * what the image has), NOT_FOUND.
  */
 void kh_expected_measurement_async(const KhMeasuredLaunch *launch, GAsyncReadyCallback callback,
                                    gpointer user_data);

@@ -201,6 +201,9 @@ def changed_parts():
             file.write(b"evil")
         done = world.cli("measure", "demo", check=False)
         tap.check(done.returncode != 0 and "another measurement" in done.stderr, done.stderr)
+        image = pathlib.Path(files["vmlinuz"]).parent.name
+        refused("IntegrityMismatch",
+                lambda: make(world, "x", "{'tee': <true>, 'image': <'%s'>}" % image), "vmlinuz")
 
 
 def evidence():
