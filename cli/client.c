@@ -128,3 +128,26 @@ kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **
 
     return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
 }
+
+GVariant *
+kh_client_get_instance(KhCli *cli, const char *path, GError **error)
+{
+    g_autoptr(GVariant) properties = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+    g_autoptr(GVariant) more = NULL;
+    g_auto(GVariantBuilder) all = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+    gboolean tee = FALSE;
+
+    if (properties == NULL || !g_variant_lookup(properties, "Tee", "b", &tee) || !tee)
+        return g_steal_pointer(&properties);
+    more = kh_client_get_all(cli, path, KH_INTERFACE_TEE, error);
+    if (more == NULL)
+        return NULL;
+    for (gsize i = 0; i < g_variant_n_children(properties) + g_variant_n_children(more); i++) {
+        gsize n = g_variant_n_children(properties);
+        g_autoptr(GVariant) entry = i < n ? g_variant_get_child_value(properties, i)
+                                          : g_variant_get_child_value(more, i - n);
+
+        g_variant_builder_add_value(&all, entry);
+    }
+    return g_variant_ref_sink(g_variant_builder_end(&all));
+}

@@ -32,4 +32,10 @@ char *kh_client_find(KhCli *cli, const char *name_or_id, GError **error);
 /* All properties of an interface: a{sv}; transfer full. */
 GVariant *kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **error);
 
+/*
+ * Those of an instance, with those of its Tee interface where it is confidential: no two have
+ * one name. Transfer full.
+ */
+GVariant *kh_client_get_instance(KhCli *cli, const char *path, GError **error);
+
 G_END_DECLS

@@ -10,7 +10,7 @@
 #include "sizes.h"
 
 #define TEXT_MAX 4096
-#define KEY_WIDTH 18
+#define KEY_WIDTH 20
 
 char *
 kh_output_key(const char *property)
@@ -68,6 +68,29 @@ error_node(GVariant *pair)
     return node;
 }
 
+/* Lower-case hexadecimal digits; transfer full. */
+static char *
+hex_of(GVariant *bytes)
+{
+    gsize n = 0;
+    const guint8 *data = g_variant_get_fixed_array(bytes, &n, 1);
+    GString *hex = g_string_new(NULL);
+
+    for (gsize i = 0; i < n; i++)
+        g_string_append_printf(hex, "%02x", data[i]);
+    return g_string_free(hex, FALSE);
+}
+
+static JsonNode *
+hex_node(GVariant *bytes)
+{
+    g_autofree char *hex = hex_of(bytes);
+    JsonNode *node = json_node_new(JSON_NODE_VALUE);
+
+    json_node_set_string(node, hex);
+    return node;
+}
+
 static JsonNode *
 value_node(const char *property, GVariant *value)
 {
@@ -77,6 +100,8 @@ value_node(const char *property, GVariant *value)
         return error_node(value);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE("a(sss)")))
         return objects_of(value, component);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BYTESTRING))
+        return hex_node(value);
     return json_gvariant_serialize(value);
 }
 
@@ -187,6 +212,10 @@ kh_output_value(const char *property, GVariant *value)
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY) ||
         g_variant_is_of_type(value, G_VARIANT_TYPE("a{ss}")))
         return list_text(value);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BYTESTRING))
+        return hex_of(value);
+    if (g_str_has_prefix(property, "Guest") && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
+        return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", g_variant_get_uint64(value));
     return g_variant_print(value, FALSE);
 }
 

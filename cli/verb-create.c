@@ -23,6 +23,8 @@ typedef struct {
     char **labels;
     char *args_file;
     gboolean auto_start;
+    gboolean force;
+    gboolean allow_dev;
 } Options;
 
 static void
@@ -59,6 +61,10 @@ build_entries(Options *options)
     const GOptionEntry own[] = {
         {"katana-args-file", 0, 0, G_OPTION_ARG_FILENAME, &options->args_file,
          "Further arguments of Katana, one per line; - for stdin", "FILE"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &options->force,
+         "With --tee: create it though this host cannot start it", NULL},
+        {"allow-dev", 0, 0, G_OPTION_ARG_NONE, &options->allow_dev,
+         "With --tee: let it have --dev, whose keys everybody knows", NULL},
         {"auto-start", 0, 0, G_OPTION_ARG_NONE, &options->auto_start, "Start it as well", NULL},
     };
     GOptionEntry *entries = g_new0(GOptionEntry, KEYS_MAX + G_N_ELEMENTS(own) + 1);
@@ -122,12 +128,24 @@ build_config(const Options *options, char **rest, GError **error)
     return g_variant_ref_sink(g_variant_dict_end(&dict));
 }
 
+static GVariant *
+overrides_of(const Options *options)
+{
+    g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(NULL);
+
+    if (options->force)
+        g_variant_dict_insert(&dict, "force", "b", TRUE);
+    if (options->allow_dev)
+        g_variant_dict_insert(&dict, "allow-dev", "b", TRUE);
+    return g_variant_dict_end(&dict);
+}
+
 static char *
-create(KhCli *cli, const char *name, GVariant *config, GError **error)
+create(KhCli *cli, const char *name, GVariant *config, GVariant *overrides, GError **error)
 {
     g_autoptr(GVariant) reply =
         kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CreateInstance",
-                       g_variant_new("(s@a{sv}a{sv})", name, config, NULL), NULL, error);
+                       g_variant_new("(s@a{sv}@a{sv})", name, config, overrides), NULL, error);
     char *path = NULL;
 
     if (reply != NULL)
@@ -160,7 +178,7 @@ warn_of_vcpus(KhCli *cli, GVariant *properties)
 static gboolean
 print(KhCli *cli, const char *path, GError **error)
 {
-    g_autoptr(GVariant) properties = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+    g_autoptr(GVariant) properties = kh_client_get_instance(cli, path, error);
     const char *name = "", *url = "", *state = "";
 
     if (properties == NULL)
@@ -194,7 +212,7 @@ kh_verb_create(KhCli *cli)
     if (names != NULL)
         config = build_config(&options, cli->rest, &error);
     if (config != NULL)
-        path = create(cli, names[0], config, &error);
+        path = create(cli, names[0], config, overrides_of(&options), &error);
     if (path == NULL || (options.auto_start && !start(cli, names[0], path, &error)) ||
         !print(cli, path, &error))
         return kh_cli_fail(cli, error);

@@ -6,8 +6,8 @@
 #include "sizes.h"
 #include "verbs.h"
 
-static const char *const table_properties[] = {"Name",    "State",   "Vcpus",       "MemoryBytes",
-                                               "RpcPort", "MainPid", "CreatedUSec", NULL};
+static const char *const table_properties[] = {
+    "Name", "State", "Vcpus", "MemoryBytes", "RpcPort", "MainPid", "CreatedUSec", "Tee", NULL};
 
 static int
 newest_first(gconstpointer a, gconstpointer b)
@@ -46,7 +46,8 @@ row_of(GVariant *one)
     guint32 vcpus = 0, pid = 0;
     guint64 memory = 0;
     guint16 port = 0;
-    char **row = g_new0(char *, 7);
+    gboolean tee = FALSE;
+    char **row = g_new0(char *, 8);
 
     g_variant_lookup(one, "Name", "&s", &name);
     g_variant_lookup(one, "State", "&s", &state);
@@ -54,12 +55,14 @@ row_of(GVariant *one)
     g_variant_lookup(one, "MemoryBytes", "t", &memory);
     g_variant_lookup(one, "RpcPort", "q", &port);
     g_variant_lookup(one, "MainPid", "u", &pid);
+    g_variant_lookup(one, "Tee", "b", &tee);
     row[0] = kh_text_sanitize(name, KH_NAME_MAX);
     row[1] = kh_text_sanitize(state, KH_NAME_MAX);
     row[2] = g_strdup_printf("%u", vcpus);
     row[3] = kh_size_format(memory);
     row[4] = g_strdup_printf("%u", port);
     row[5] = pid == 0 ? g_strdup("-") : g_strdup_printf("%u", pid);
+    row[6] = g_strdup(tee ? "yes" : "no");
     return row;
 }
 
@@ -68,7 +71,7 @@ print_table(GPtrArray *instances)
 {
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
 
-    g_ptr_array_add(rows, g_strsplit("NAME STATE VCPUS MEMORY PORT PID", " ", -1));
+    g_ptr_array_add(rows, g_strsplit("NAME STATE VCPUS MEMORY PORT PID TEE", " ", -1));
     for (guint i = 0; i < instances->len; i++)
         g_ptr_array_add(rows, row_of(instances->pdata[i]));
     kh_output_table(rows);

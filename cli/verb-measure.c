@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* katana-hypervisor measure: computed here, from files, without a service. */
+/*
+ * katana-hypervisor measure: computed here, from files; without a service, unless it is an
+ * instance's launch that is measured.
+ */
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "client.h"
 #include "cpu-types.h"
+#include "error.h"
 #include "launch-options.h"
+#include "names.h"
+#include "neighbour-cmdlines.h"
 #include "output.h"
 #include "verbs.h"
 
@@ -133,6 +140,138 @@ note_default(KhCli *cli, const KhLaunchOptions *options, const KhLaunchShape *sh
         kh_cli_note(cli, "measured for %u vCPUs; --vcpus says another number", shape->vcpus);
 }
 
+/* The path of a boot component; NULL: it has none. Owned by @properties. */
+static const char *
+component_of(GVariant *properties, const char *part)
+{
+    g_autoptr(GVariant) parts =
+        g_variant_lookup_value(properties, "BootComponents", G_VARIANT_TYPE("a(sss)"));
+    const char *found = NULL;
+
+    for (gsize i = 0; parts != NULL && i < g_variant_n_children(parts); i++) {
+        const char *name, *path;
+
+        g_variant_get_child(parts, i, "(&s&s&s)", &name, &path, NULL);
+        if (g_str_equal(name, part))
+            found = path;
+    }
+    return found;
+}
+
+/* The files and the shape that start would boot; only these count, whatever the service says. */
+static KhBootParts *
+load_instance(GVariant *properties, KhLaunch *launch, GError **error)
+{
+    const char *type_name = "", *name = "";
+    const KhCpuType *type;
+    gboolean tee = FALSE;
+
+    g_variant_lookup(properties, "Name", "&s", &name);
+    g_variant_lookup(properties, "Tee", "b", &tee);
+    g_variant_lookup(properties, "VcpuType", "&s", &type_name);
+    if (!tee) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "\"%s\" is not confidential, and nothing of it is measured; create one with "
+                    "--tee",
+                    name);
+        return NULL;
+    }
+    type = kh_cpu_type_parse(type_name, error);
+    if (type == NULL)
+        return NULL;
+    if (component_of(properties, "ovmf.fd") == NULL ||
+        component_of(properties, "vmlinuz") == NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
+                    "The service does not say where firmware and kernel of \"%s\" lie", name);
+        return NULL;
+    }
+    launch->shape = (KhLaunchShape){.vcpu_signature = type->signature, .vmm = KH_VMM_QEMU};
+    g_variant_lookup(properties, "Vcpus", "u", &launch->shape.vcpus);
+    g_variant_lookup(properties, "GuestFeatures", "t", &launch->shape.guest_features);
+    launch->parts =
+        kh_boot_parts_load(component_of(properties, "ovmf.fd"), component_of(properties, "vmlinuz"),
+                           component_of(properties, "initrd.img"), error);
+    return (KhBootParts *)launch->parts;
+}
+
+static char *
+cmdline_of(GVariant *properties)
+{
+    gboolean sealed = FALSE;
+    const char *id = "";
+
+    g_variant_lookup(properties, "Id", "&s", &id);
+    g_variant_lookup(properties, "Sealed", "b", &sealed);
+    return sealed ? g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, id, NULL)
+                  : g_strdup(KH_DEFAULT_CMDLINE);
+}
+
+static gboolean
+is_expected(GVariant *properties, const guint8 *measurement, GError **error)
+{
+    g_autoptr(GVariant) expected =
+        g_variant_lookup_value(properties, "ExpectedMeasurement", G_VARIANT_TYPE_BYTESTRING);
+    gsize n = 0;
+    const guint8 *bytes = expected == NULL ? NULL : g_variant_get_fixed_array(expected, &n, 1);
+
+    if (n == KH_LAUNCH_DIGEST_SIZE && memcmp(bytes, measurement, n) == 0)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
+                "The service expects another measurement; its boot components may have been "
+                "changed since it was created");
+    return FALSE;
+}
+
+/* What it would boot; the digest is printed before the service's is compared with it. */
+static int
+measure_instance(KhCli *cli, const char *name)
+{
+    GError *error = NULL;
+    g_autofree char *path = kh_client_find(cli, name, &error);
+    g_autoptr(GVariant) properties =
+        path == NULL ? NULL : kh_client_get_instance(cli, path, &error);
+    g_autoptr(KhBootParts) parts = NULL;
+    g_autofree char *cmdline = NULL;
+    guint8 measurement[KH_LAUNCH_DIGEST_SIZE];
+    KhLaunch launch = {NULL};
+
+    if (properties == NULL || (parts = load_instance(properties, &launch, &error)) == NULL)
+        return kh_cli_fail(cli, error);
+    launch.cmdline = cmdline = cmdline_of(properties);
+    if (!kh_launch_measure(&launch, measurement, &error))
+        return kh_cli_fail(cli, error);
+    if (!cli->json)
+        print_hex(measurement);
+    else if (!print_json(&launch, measurement, &error))
+        return kh_cli_fail(cli, error);
+    fflush(stdout);
+    return is_expected(properties, measurement, &error) ? 0 : kh_cli_fail(cli, error);
+}
+
+/* They describe a launch of their own. */
+static gboolean
+has_options(const KhLaunchOptions *o)
+{
+    return o->ovmf != NULL || o->kernel != NULL || o->initrd != NULL || o->cmdline != NULL ||
+           o->katana_repo != NULL || o->vcpus != NULL || o->vcpu_type != NULL ||
+           o->vcpu_sig != NULL || o->vmm != NULL || o->guest_features != NULL;
+}
+
+static int
+measure_named(KhCli *cli, const char *name, const KhLaunchOptions *options)
+{
+    if (cli->host != NULL)
+        return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                                            "NAME is measured from its files, which lie on %s; "
+                                            "run measure there, or give the files",
+                                            cli->host));
+    if (!has_options(options))
+        return measure_instance(cli, name);
+    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                                        "NAME is measured as it would start; leave it, or the "
+                                        "options that describe a launch, out"));
+}
+
 int
 kh_verb_measure(KhCli *cli)
 {
@@ -140,11 +279,13 @@ kh_verb_measure(KhCli *cli)
     g_autofree GOptionEntry *entries = kh_launch_options_entries(&options);
     GError *error = NULL;
     g_auto(GStrv) names =
-        kh_cli_parse(cli, entries, "--ovmf FILE | --katana-repo DIR", 0, 0, &error);
+        kh_cli_parse(cli, entries, "NAME | --ovmf FILE | --katana-repo DIR", 0, 1, &error);
     g_autoptr(KhBootParts) parts = NULL;
     guint8 measurement[KH_LAUNCH_DIGEST_SIZE];
     KhLaunch launch = {NULL};
 
+    if (names != NULL && names[0] != NULL)
+        return measure_named(cli, names[0], &options);
     if (names == NULL || !kh_launch_options_shape(&options, &launch.shape, &error))
         return kh_cli_fail(cli, error);
     parts = kh_launch_options_load(&options, cli, &launch.cmdline, &error);

@@ -77,7 +77,7 @@ kh_verb_show(KhCli *cli)
     if (path != NULL && (config || qemu_args))
         result = get_configuration(cli, path, qemu_args, &error);
     else if (path != NULL)
-        result = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, &error);
+        result = kh_client_get_instance(cli, path, &error);
     if (result == NULL)
         return kh_cli_fail(cli, error);
     if (qemu_args)

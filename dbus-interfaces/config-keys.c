@@ -38,6 +38,12 @@ static const KhConfigKey keys[] = {
      "When it ends by itself: no, on-failure or always"},
     {"cpu-quota-percent", "u", "0", KH_CONFIG_NUMBER, 1, 25500, "cpu-quota-percent", "N",
      "Processor time, in percent of one processor (default: no limit)"},
+    {"tee", "b", "false", KH_CONFIG_FLAG, 0, 0, "tee", NULL,
+     "A confidential machine (AMD SEV-SNP)"},
+    {"vcpu-type", "s", "'EPYC-v4'", KH_CONFIG_TEXT, 0, 0, "vcpu-type", "TYPE",
+     "Its processor, which is measured (default: EPYC-v4)"},
+    {"sealed", "b", "false", KH_CONFIG_FLAG, 0, 0, "sealed", NULL,
+     "Its disk opens for the measured machine only"},
     {NULL, NULL, NULL, KH_CONFIG_TEXT, 0, 0, NULL, NULL, NULL},
 };
 

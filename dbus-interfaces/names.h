@@ -19,6 +19,7 @@ G_BEGIN_DECLS
 #define KH_INTERFACE_MANAGER "org.katana.Hypervisor.Manager"
 #define KH_INTERFACE_INSTANCE "org.katana.Hypervisor.Instance"
 #define KH_INTERFACE_IMAGE "org.katana.Hypervisor.Image"
+#define KH_INTERFACE_TEE "org.katana.Hypervisor.Tee"
 #define KH_INTERFACE_JOB "org.katana.Hypervisor.Job"
 #define KH_ACTION_PREFIX "org.katana.Hypervisor."
 

@@ -114,6 +114,7 @@ copy_settings(Daemon *self)
     host->ports = settings->ports;
     host->boot_components = settings->boot_components;
     host->qemu = settings->qemu;
+    host->simulate_tee = settings->simulate_tee;
     host->max_instances = settings->max_instances;
     host->start_timeout = settings->start_timeout;
     host->stop_timeout = settings->stop_timeout;
@@ -161,6 +162,9 @@ set_up(Daemon *self, GError **error)
     if (!open_stores(self, error) || !read_boot_id(&self->host, error))
         return FALSE;
     copy_settings(self);
+    if (self->host.simulate_tee)
+        g_warning("insecure-simulate-tee is set: confidential machines start without any "
+                  "protection");
     set_limits(&self->host);
     self->host.watcher = kh_folder_watcher_new();
     self->host.launcher = kh_launcher_choose(self->settings, error);

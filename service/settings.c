@@ -116,6 +116,17 @@ set_on_service_stop(KhSettings *settings, const char *value, GError **error)
 }
 
 static gboolean
+set_simulate_tee(KhSettings *settings, const char *value, GError **error)
+{
+    settings->simulate_tee = g_str_equal(value, "true");
+    if (settings->simulate_tee || g_str_equal(value, "false"))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "insecure-simulate-tee is \"%s\", it must be true or false", value);
+    return FALSE;
+}
+
+static gboolean
 set_max_instances(KhSettings *settings, const char *value, GError **error)
 {
     return set_number(&settings->max_instances, "max-instances", value, 1, 10000, error);
@@ -176,6 +187,8 @@ static const struct {
     {"log-files", set_log_files, "N", "Files of a log"},
     {"start-timeout", set_start_timeout, "SECONDS", "How long a start waits for RPC"},
     {"stop-timeout", set_stop_timeout, "SECONDS", "How long a guest may take to stop"},
+    {"insecure-simulate-tee", set_simulate_tee, "BOOLEAN",
+     "Start confidential machines unprotected, for tests: true or false"},
 };
 
 void

@@ -17,7 +17,7 @@ typedef struct {
     gboolean verbose;
     gboolean version;
     gboolean yield_cgroup; /* only kh_cgroups_yield() */
-    char *config_file; /* NULL: the mode's own, which may be absent */
+    char *config_file;     /* NULL: the mode's own, which may be absent */
     char *shim;
 
     char *state_dir;
@@ -28,7 +28,8 @@ typedef struct {
     char *accelerator; /* "auto", "kvm" or "tcg" */
     KhUidRange uids;
     KhPortRange ports;
-    gboolean stop_all; /* instances stop with the service */
+    gboolean stop_all;     /* instances stop with the service */
+    gboolean simulate_tee; /* confidential machines start as ordinary ones, for tests */
     guint max_instances;
     guint64 log_size; /* bytes */
     guint log_files;

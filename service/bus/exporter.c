@@ -6,6 +6,7 @@
 #include "instance-object.h"
 #include "job-object.h"
 #include "manager-object.h"
+#include "tee-object.h"
 
 struct _KhExporter {
     GObject parent_instance;
@@ -48,12 +49,22 @@ kh_exporter_init(KhExporter *self)
 {
 }
 
-static void export(KhExporter *self, const char *path, GDBusInterfaceSkeleton *interface)
+/* @more may be NULL. */
+static void
+export_both(KhExporter *self, const char *path, GDBusInterfaceSkeleton *interface,
+            GDBusInterfaceSkeleton *more)
 {
     g_autoptr(GDBusObjectSkeleton) object = g_dbus_object_skeleton_new(path);
 
     g_dbus_object_skeleton_add_interface(object, interface);
+    if (more != NULL)
+        g_dbus_object_skeleton_add_interface(object, more);
     g_dbus_object_manager_server_export(self->objects, object);
+}
+
+static void export(KhExporter *self, const char *path, GDBusInterfaceSkeleton *interface)
+{
+    export_both(self, path, interface, NULL);
 }
 
 static void
@@ -74,8 +85,11 @@ on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
     g_autofree char *path = kh_path_of_instance(record->id);
     g_autoptr(KhInstanceObject) object =
         kh_instance_object_new(instance, self->manager, self->jobs, self->host, self->gate);
+    g_autoptr(KhTeeObject) tee = NULL;
 
-    export(self, path, G_DBUS_INTERFACE_SKELETON(object));
+    if (record->config->tee)
+        tee = kh_tee_object_new(instance, self->host, self->gate);
+    export_both(self, path, G_DBUS_INTERFACE_SKELETON(object), (GDBusInterfaceSkeleton *)tee);
     update_image(self, record->config->image);
 }
 

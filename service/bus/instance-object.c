@@ -88,6 +88,8 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_memory_limit_bytes(bus, kh_instance_get_memory_limit(self->instance));
     kh_dbus_instance_set_limits_enforced(bus, kh_launcher_enforces_limits(self->host->launcher));
     kh_dbus_instance_set_labels(bus, labels);
+    kh_dbus_instance_set_tee(bus, config->tee);
+    kh_dbus_instance_set_vcpu_type(bus, config->tee ? config->vcpu_type : "");
 }
 
 static char **

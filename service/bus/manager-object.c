@@ -19,9 +19,10 @@ struct _KhManagerObject {
 G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
 
 /* Words that a client may look for, sorted; one is added with what it stands for. */
-static const char *const features[] = {"check-host", "configure",      "image",         "instance",
-                                       "job",        "log-stream",     "outbound",      "pause",
-                                       "reset",      "restart-policy", "start-at-boot", NULL};
+static const char *const features[] = {
+    "check-host", "configure",     "image", "instance", "job",
+    "log-stream", "outbound",      "pause", "reset",    "restart-policy",
+    "sealed",     "start-at-boot", "tee",   NULL};
 
 static const KhOption no_options[] = {{NULL, NULL}};
 
@@ -82,13 +83,16 @@ static gboolean
 on_create(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *name,
           GVariant *config, GVariant *options)
 {
+    static const KhOption known[] = {{"force", "b"}, {"allow-dev", "b"}, {NULL, NULL}};
+    const KhOverrides overrides = {kh_options_get_boolean(options, "force"),
+                                   kh_options_get_boolean(options, "allow-dev")};
     GError *error = NULL;
 
-    if (!kh_options_check(options, no_options, &error))
+    if (!kh_options_check(options, known, &error))
         kh_refuse_call(invocation, error);
     else
-        kh_manager_create_async(self->manager, name, config, kh_gate_get_caller_uid(invocation),
-                                on_created, invocation);
+        kh_manager_create_async(self->manager, name, config, &overrides,
+                                kh_gate_get_caller_uid(invocation), on_created, invocation);
     return TRUE;
 }
 

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "names.h"
 #include "sizes.h"
+#include "tee/cpu-types.h"
 
 #define KATANA_ARGS_MAX 64
 #define KATANA_ARG_BYTES_MAX 4096
@@ -147,6 +148,9 @@ config_of_dict(GVariant *full)
     g_variant_lookup(config->dict, "start-at-boot", "b", &config->start_at_boot);
     g_variant_lookup(config->dict, "restart-policy", "&s", &config->restart_policy);
     g_variant_lookup(config->dict, "cpu-quota-percent", "u", &config->cpu_quota);
+    g_variant_lookup(config->dict, "tee", "b", &config->tee);
+    g_variant_lookup(config->dict, "vcpu-type", "&s", &config->vcpu_type);
+    g_variant_lookup(config->dict, "sealed", "b", &config->sealed);
     return config;
 }
 
@@ -338,12 +342,45 @@ check_labels(const KhConfig *config, GError **error)
 }
 
 static gboolean
+check_tee_only(const KhConfig *config, GError **error)
+{
+    gboolean typed = !g_str_equal(config->vcpu_type, KH_CONFIG_VCPU_TYPE_DEFAULT);
+
+    if (config->tee || (!config->sealed && !typed))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s needs tee",
+                config->sealed ? "sealed" : "vcpu-type");
+    return FALSE;
+}
+
+/* What the measurement holds of the processor must be the same on every host. */
+static gboolean
+check_tee(const KhConfig *config, GError **error)
+{
+    if (!config->tee)
+        return check_tee_only(config, error);
+    if (g_str_equal(config->accelerator, "tcg")) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "accelerator is tcg, and a confidential machine runs with kvm only");
+        return FALSE;
+    }
+    if (g_str_equal(config->vcpu_type, "host") || g_str_equal(config->vcpu_type, "max")) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "vcpu-type is %s, which differs from host to host, so that no measurement "
+                    "can be expected of it; give a model such as " KH_CONFIG_VCPU_TYPE_DEFAULT,
+                    config->vcpu_type);
+        return FALSE;
+    }
+    return kh_cpu_type_parse(config->vcpu_type, error) != NULL;
+}
+
+static gboolean
 check_rules(const KhConfig *config, const KhConfigLimits *limits, GError **error)
 {
     return check_limits(config, limits, error) && check_address(config, error) &&
            check_words(config, error) && check_image(config, error) &&
            check_katana_args(config, error) && check_dev_only(config, error) &&
-           check_labels(config, error);
+           check_labels(config, error) && check_tee(config, error);
 }
 
 KhConfig *
@@ -499,6 +536,17 @@ kh_config_redact(const KhConfig *config, const char *text)
     return redacted;
 }
 
+/* Katana's option --tee, by itself or with its value. */
+static gboolean
+names_attester(const KhConfig *config)
+{
+    for (guint i = 0; config->katana_args[i] != NULL; i++)
+        if (g_str_equal(config->katana_args[i], "--tee") ||
+            g_str_has_prefix(config->katana_args[i], "--tee="))
+            return TRUE;
+    return FALSE;
+}
+
 char **
 kh_config_guest_args(const KhConfig *config)
 {
@@ -516,6 +564,8 @@ kh_config_guest_args(const KhConfig *config)
         g_strv_builder_add_many(args, "--block-time", block_time, NULL);
     if (config->chain_id[0] != '\0')
         g_strv_builder_add_many(args, "--chain-id", config->chain_id, NULL);
+    if (config->tee && !names_attester(config))
+        g_strv_builder_add(args, "--tee=sev-snp");
     g_strv_builder_addv(args, config->katana_args);
     return g_strv_builder_end(args);
 }

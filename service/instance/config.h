@@ -28,6 +28,9 @@ typedef struct {
     gboolean start_at_boot;
     const char *restart_policy; /* "no", "on-failure" or "always" */
     guint32 cpu_quota;          /* percent of one processor, 0 = no limit */
+    gboolean tee;               /* confidential */
+    const char *vcpu_type;      /* of a confidential machine: QEMU's name, which is measured */
+    gboolean sealed;            /* its disk opens for the measured machine only */
     GVariant *dict;             /* a{sv}: every key; owns the strings above */
 } KhConfig;
 
@@ -44,6 +47,7 @@ typedef struct {
 KhConfig *kh_config_new(GVariant *dict, const KhConfigLimits *limits, GError **error);
 
 #define KH_CONFIG_IMAGE_DEFAULT "default"
+#define KH_CONFIG_VCPU_TYPE_DEFAULT "EPYC-v4"
 
 /* @config with another value (floating: taken) of one key. Transfer full. */
 KhConfig *kh_config_with(const KhConfig *config, const char *key, GVariant *value);

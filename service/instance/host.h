@@ -32,6 +32,7 @@ typedef struct {
     const char *accelerator;     /* "kvm" or "tcg": what "auto" has come to */
     gboolean kvm_usable;
     gint64 vm_uid; /* one that machines run under; -1: the service's own */
+    gboolean simulate_tee; /* confidential machines start as ordinary ones */
     guint max_instances;
     guint start_timeout; /* seconds */
     guint stop_timeout;  /* seconds, for the control channel's stop */

@@ -340,16 +340,25 @@ kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **er
     return g_task_propagate_boolean(G_TASK(result), error);
 }
 
-/* @config and @pending (both taken) instead of what there was; back again on failure. */
+/*
+ * @config and @pending (both taken) instead of what there was; back again on failure.
+ * @measurement is expected of the later one.
+ */
 static gboolean
-exchange(KhInstance *self, KhConfig *config, KhConfig *pending, GError **error)
+exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *measurement,
+         GError **error)
 {
     KhRecord *record = self->record;
+    g_autofree char *old_measurement = g_strdup(record->measurement);
+    g_autofree char *old_next = g_strdup(record->pending_measurement);
     g_autoptr(KhConfig) old_config = g_steal_pointer(&record->config);
     g_autoptr(KhConfig) old_pending = g_steal_pointer(&record->pending);
 
     record->config = config;
     record->pending = pending;
+    if (pending == NULL)
+        kh_instance_replace(&record->measurement, measurement);
+    kh_instance_replace(&record->pending_measurement, pending == NULL ? "" : measurement);
     kh_crash_point("set:checked");
     if (kh_store_reconfigure(self->host->store, record, error)) {
         kh_crash_point("set:written");
@@ -359,6 +368,8 @@ exchange(KhInstance *self, KhConfig *config, KhConfig *pending, GError **error)
     kh_config_free(pending);
     record->config = g_steal_pointer(&old_config);
     record->pending = g_steal_pointer(&old_pending);
+    kh_instance_replace(&record->measurement, old_measurement);
+    kh_instance_replace(&record->pending_measurement, old_next);
     return FALSE;
 }
 
@@ -378,7 +389,7 @@ apply_live_keys(KhInstance *self)
 }
 
 gboolean
-kh_instance_configure(KhInstance *self, KhConfig *config, GError **error)
+kh_instance_configure(KhInstance *self, KhConfig *config, const char *measurement, GError **error)
 {
     g_autoptr(KhConfig) wanted = config;
     g_autoptr(KhConfig) now = NULL;
@@ -394,7 +405,7 @@ kh_instance_configure(KhInstance *self, KhConfig *config, GError **error)
     } else {
         now = g_steal_pointer(&wanted);
     }
-    if (!exchange(self, g_steal_pointer(&now), g_steal_pointer(&wanted), error))
+    if (!exchange(self, g_steal_pointer(&now), g_steal_pointer(&wanted), measurement, error))
         return FALSE;
     apply_live_keys(self);
     g_signal_emit_by_name(self, "changed");

@@ -19,6 +19,7 @@
 #include "preparation.h"
 #include "qemu/command-line.h"
 #include "removal.h"
+#include "snp-host.h"
 #include "start-up.h"
 #include "state/instance-dir.h"
 
@@ -315,6 +316,8 @@ take_pending(KhInstance *self)
         return;
     kh_config_free(self->record->config);
     self->record->config = g_steal_pointer(&self->record->pending);
+    kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
+    kh_instance_replace(&self->record->pending_measurement, "");
     if (!kh_store_reconfigure(self->host->store, self->record, &error))
         kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its configuration was not saved: %s",
                         error->message);
@@ -558,6 +561,7 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     self->ready_at = 0;
     record->started_usec = g_get_real_time();
     record->ready_usec = record->boot_time_usec = 0;
+    record->simulated = record->config->tee && self->host->simulate_tee;
     /* Those of the last machine, whose end nobody may have seen. */
     record->shim = record->qemu = (KhProcess){0};
     kh_instance_replace(&record->boot_id, self->host->boot_id);
@@ -714,7 +718,18 @@ kh_instance_get_accelerator(KhInstance *self)
 {
     const char *wanted = self->record->config->accelerator;
 
+    /* Nothing else protects it; a host without is told of at its start. */
+    if (self->record->config->tee && !kh_instance_is_simulated(self))
+        return "kvm";
     return g_str_equal(wanted, "auto") ? self->host->accelerator : wanted;
+}
+
+gboolean
+kh_instance_is_simulated(KhInstance *self)
+{
+    if (kh_instance_has_machine(self))
+        return self->record->simulated;
+    return self->record->config->tee && self->host->simulate_tee;
 }
 
 guint64
@@ -734,7 +749,10 @@ kh_instance_get_portable_command(KhInstance *self)
                                .accelerator = kh_instance_get_accelerator(self),
                                .qemu = self->host->qemu,
                                .image_folder = image,
-                               .data_folder = data};
+                               .data_folder = data,
+                               .simulated = kh_instance_is_simulated(self),
+                               .c_bit = kh_snp_host_c_bit(),
+                               .luks_uuid = config->sealed ? self->record->id : NULL};
 
     return kh_command_line_build_portable(&machine);
 }

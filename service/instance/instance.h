@@ -31,6 +31,9 @@ guint32 kh_instance_get_main_pid(KhInstance *self);
 /* "kvm" or "tcg": what it runs with, or would. */
 const char *kh_instance_get_accelerator(KhInstance *self);
 
+/* Whether its confidential machine runs, or would, as an ordinary one. */
+gboolean kh_instance_is_simulated(KhInstance *self);
+
 /* What QEMU and its shim may use together, in bytes. */
 guint64 kh_instance_get_memory_limit(KhInstance *self);
 
@@ -96,10 +99,12 @@ void kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_da
 gboolean kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **error);
 
 /*
- * Gives it the checked @config (taken), of which a living machine takes what it can; the
+ * Gives it the checked @config (taken), whose machine is expected to have @measurement ("":
+ * it is not confidential), and of which a living machine takes what it can; the
  * rest waits in the record's "pending". On an error (PORT_UNAVAILABLE, FAILED) nothing has
  * changed.
  */
-gboolean kh_instance_configure(KhInstance *self, KhConfig *config, GError **error);
+gboolean kh_instance_configure(KhInstance *self, KhConfig *config, const char *measurement,
+                               GError **error);
 
 G_END_DECLS

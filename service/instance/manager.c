@@ -6,6 +6,7 @@
 
 #include "crash-point.h"
 #include "error.h"
+#include "expected-measurement.h"
 #include "leaks.h"
 #include "log.h"
 #include "state/instance-dir.h"
@@ -319,13 +320,15 @@ check_image(KhManager *self, const KhConfig *config, GError **error)
 
 /* The configuration with its port; what create and validate have in common. */
 static KhConfig *
-check_request(KhManager *self, const char *name, GVariant *dict, GError **error)
+check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrides *overrides,
+              GError **error)
 {
     g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
     guint16 port;
 
     if (config == NULL || (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
-        !check_image(self, config, error) || !check_count(self, error))
+        !check_image(self, config, error) || !check_count(self, error) ||
+        !kh_confidential_check_host(self->host, config, overrides, error))
         return NULL;
     port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,
                           config->rpc_port, error);
@@ -335,18 +338,22 @@ check_request(KhManager *self, const char *name, GVariant *dict, GError **error)
 GVariant *
 kh_manager_validate(KhManager *self, const char *name, GVariant *dict, GError **error)
 {
+    const KhOverrides none = {FALSE, FALSE};
     g_autoptr(KhConfig) config = NULL;
 
     if (name[0] != '\0' && !kh_name_check(name, error))
         return NULL;
-    config = check_request(self, name, dict, error);
+    config = check_request(self, name, dict, &none, error);
     return config == NULL ? NULL : g_variant_ref(config->dict);
 }
 
 typedef struct {
+    char *id; /* never used again */
     char *name;
     GVariant *config;
+    KhOverrides overrides;
     guint32 owner_uid;
+    char *image;            /* once it is known */
     gboolean wants_default; /* today's boot components */
 } Request;
 
@@ -355,23 +362,28 @@ request_free(gpointer data)
 {
     Request *request = data;
 
+    g_free(request->id);
     g_free(request->name);
+    g_free(request->image);
     g_variant_unref(request->config);
     g_free(request);
 }
 
 static KhRecord *
-new_record(KhManager *self, const Request *request, const char *image, GError **error)
+new_record(KhManager *self, const Request *request, const char *measurement, GError **error)
 {
-    g_autoptr(KhConfig) config = check_request(self, request->name, request->config, error);
+    g_autoptr(KhConfig) config =
+        check_request(self, request->name, request->config, &request->overrides, error);
     KhRecord *record;
 
     if (config == NULL)
         return NULL;
     record = kh_record_new();
-    record->id = g_uuid_string_random(); /* never used again */
+    record->id = g_strdup(request->id);
     record->name = g_strdup(request->name);
-    record->config = kh_config_with(config, "image", g_variant_new_string(image));
+    record->config = kh_config_with(config, "image", g_variant_new_string(request->image));
+    g_free(record->measurement);
+    record->measurement = g_strdup(measurement);
     record->owner_uid = request->owner_uid;
     record->created_usec = g_get_real_time();
     return record;
@@ -396,9 +408,9 @@ claim(KhManager *self, const KhRecord *record, GError **error)
 
 /* Port and uid are looked for, then claimed with the row: nothing runs in between. */
 static KhInstance *
-create_now(KhManager *self, const Request *request, const char *image, GError **error)
+create_now(KhManager *self, const Request *request, const char *measurement, GError **error)
 {
-    g_autoptr(KhRecord) record = new_record(self, request, image, error);
+    g_autoptr(KhRecord) record = new_record(self, request, measurement, error);
     KhUidPool *uids = self->host->uids;
 
     if (record == NULL)
@@ -435,13 +447,14 @@ set_default_image(KhManager *self, const char *image)
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
-/* Creates the instance of @task's request, pinned to @image. */
+/* Creates the instance of @task's request, pinned to its image. */
 static void
-finish_creation(KhManager *self, GTask *task, const char *image)
+finish_creation(KhManager *self, GTask *task, const char *measurement)
 {
     const Request *request = g_task_get_task_data(task);
+    const char *image = request->image;
     GError *error = NULL;
-    KhInstance *instance = create_now(self, request, image, &error);
+    KhInstance *instance = create_now(self, request, measurement, &error);
 
     if (instance == NULL) {
         drop_unused_image(self, image);
@@ -455,6 +468,56 @@ finish_creation(KhManager *self, GTask *task, const char *image)
 }
 
 static void
+on_measured(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
+    const Request *request = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autofree char *measurement = kh_expected_measurement_finish(result, &error);
+
+    if (measurement != NULL) {
+        finish_creation(self, task, measurement);
+    } else {
+        drop_unused_image(self, request->image);
+        g_task_return_error(task, error);
+    }
+    import_is_over(self);
+}
+
+/* The image counts as being imported until it is pinned: nobody else uses it yet. */
+static void
+measure(KhManager *self, const KhConfig *config, const char *id, GAsyncReadyCallback callback,
+        GTask *task)
+{
+    self->importing++;
+    kh_confidential_measure_async(self->host, config, id, callback, g_object_ref(task));
+}
+
+/* Goes on with @image: at once, or once a confidential one's measurement is known. */
+static void
+pin(KhManager *self, GTask *task, const char *image)
+{
+    Request *request = g_task_get_task_data(task);
+    g_autoptr(KhConfig) config = NULL;
+    g_autoptr(KhConfig) pinned = NULL;
+    GError *error = NULL;
+
+    request->image = g_strdup(image);
+    config = check_request(self, request->name, request->config, &request->overrides, &error);
+    if (config != NULL)
+        pinned = kh_config_with(config, "image", g_variant_new_string(image));
+    if (pinned == NULL || !kh_confidential_check_image(self->host, pinned, &error)) {
+        drop_unused_image(self, image);
+        g_task_return_error(task, error);
+    } else if (pinned->tee) {
+        measure(self, pinned, request->id, on_measured, task);
+    } else {
+        finish_creation(self, task, "");
+    }
+}
+
+static void
 on_imported(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
@@ -465,14 +528,15 @@ on_imported(GObject *source, GAsyncResult *result, gpointer data)
     image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
     kh_crash_point("create:image-imported");
     if (image != NULL)
-        finish_creation(self, task, image);
+        pin(self, task, image);
     else
         g_task_return_error(task, error);
     import_is_over(self);
 }
 
 void
-kh_manager_create_async(KhManager *self, const char *name, GVariant *config, guint32 owner_uid,
+kh_manager_create_async(KhManager *self, const char *name, GVariant *config,
+                        const KhOverrides *overrides, guint32 owner_uid,
                         GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
@@ -480,14 +544,16 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config, gui
     g_autoptr(KhConfig) checked = NULL;
     GError *error = NULL;
 
+    request->id = g_uuid_string_random();
     request->name = g_strdup(name);
+    request->overrides = *overrides;
     request->config = g_variant_ref(config);
     request->owner_uid = owner_uid;
     g_task_set_source_tag(task, kh_manager_create_async);
     g_task_set_task_data(task, request, request_free);
     /* Before the image is read; once more after it, when things may have changed. */
     if (!kh_name_check(name, &error) ||
-        (checked = check_request(self, name, config, &error)) == NULL) {
+        (checked = check_request(self, name, config, overrides, &error)) == NULL) {
         g_task_return_error(task, error);
         return;
     }
@@ -495,7 +561,7 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config, gui
     if (request->wants_default)
         import_boot_components(self, on_imported, task);
     else
-        finish_creation(self, task, checked->image);
+        pin(self, task, checked->image);
 }
 
 KhInstance *
@@ -508,6 +574,7 @@ kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error)
 typedef struct {
     KhInstance *instance;
     GVariant *changes;
+    KhConfig *measured; /* what is being measured; else NULL */
 } Change;
 
 static void
@@ -517,6 +584,7 @@ change_free(gpointer data)
 
     g_object_unref(change->instance);
     g_variant_unref(change->changes);
+    kh_config_free(change->measured);
     g_free(change);
 }
 
@@ -567,26 +635,81 @@ check_change(KhManager *self, const Change *change, GError **error)
     return g_steal_pointer(&config);
 }
 
+/* The same, pinned to @image, with what else a confidential instance asks for. */
+static KhConfig *
+check_pinned_change(KhManager *self, const Change *change, const char *image, GError **error)
+{
+    const KhRecord *record = kh_instance_get_record(change->instance);
+    g_autoptr(KhConfig) config = check_change(self, change, error);
+    g_autoptr(KhConfig) pinned = NULL;
+
+    if (config != NULL)
+        pinned = kh_config_with(config, "image", g_variant_new_string(image));
+    if (pinned == NULL || !kh_confidential_check_change(record, pinned, error) ||
+        !kh_confidential_check_image(self->host, pinned, error))
+        return NULL;
+    return g_steal_pointer(&pinned);
+}
+
+/* Takes @pinned. */
 static void
-apply_change(KhManager *self, GTask *task, const char *image)
+configure(KhManager *self, GTask *task, KhConfig *pinned, const char *measurement)
 {
     const Change *change = g_task_get_task_data(task);
     const KhRecord *record = kh_instance_get_record(change->instance);
     g_autofree char *before = g_strdup(record->config->image);
     GError *error = NULL;
-    g_autoptr(KhConfig) config = check_change(self, change, &error);
-    KhConfig *pinned;
 
-    if (config == NULL) {
-        g_task_return_error(task, error);
-        return;
-    }
-    pinned = kh_config_with(config, "image", g_variant_new_string(image));
-    if (kh_instance_configure(change->instance, pinned, &error))
+    if (kh_instance_configure(change->instance, pinned, measurement, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
     drop_unused_image(self, before);
+}
+
+static void
+on_change_measured(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
+    const Change *change = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autofree char *measurement = kh_expected_measurement_finish(result, &error);
+    g_autoptr(KhConfig) pinned = NULL;
+
+    if (measurement != NULL)
+        pinned = check_pinned_change(self, change, change->measured->image, &error);
+    if (pinned == NULL)
+        g_task_return_error(task, error);
+    else if (kh_config_measures_differently(pinned, change->measured))
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
+                                "Another change of \"%s\" came in between; try again",
+                                kh_instance_get_record(change->instance)->name);
+    else
+        configure(self, task, g_steal_pointer(&pinned), measurement);
+    import_is_over(self);
+}
+
+static void
+apply_change(KhManager *self, GTask *task, const char *image)
+{
+    Change *change = g_task_get_task_data(task);
+    const KhRecord *record = kh_instance_get_record(change->instance);
+    GError *error = NULL;
+    g_autoptr(KhConfig) pinned = check_pinned_change(self, change, image, &error);
+    g_autofree char *measurement = NULL;
+
+    if (pinned == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    measurement = g_strdup(pinned->tee ? kh_confidential_known_measurement(record, pinned) : "");
+    if (measurement != NULL) {
+        configure(self, task, g_steal_pointer(&pinned), measurement);
+        return;
+    }
+    change->measured = g_steal_pointer(&pinned);
+    measure(self, change->measured, record->id, on_change_measured, task);
 }
 
 static void

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "confidential.h"
 #include "instance.h"
 
 G_BEGIN_DECLS
@@ -24,9 +25,11 @@ gboolean kh_manager_load(KhManager *self, GError **error);
 /*
  * Creates the instance @name for @owner_uid, pinned to today's boot components; finishes
  * with it (transfer full). A failure leaves nothing behind. Errors: those of
- * kh_name_check(), kh_config_new(), kh_store_insert(), the image store and the registries.
+ * kh_name_check(), kh_config_new(), kh_store_insert(), confidential.h, the image store and the
+ * registries.
  */
-void kh_manager_create_async(KhManager *self, const char *name, GVariant *config, guint32 owner_uid,
+void kh_manager_create_async(KhManager *self, const char *name, GVariant *config,
+                             const KhOverrides *overrides, guint32 owner_uid,
                              GAsyncReadyCallback callback, gpointer user_data);
 KhInstance *kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error);
 

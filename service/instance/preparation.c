@@ -9,6 +9,7 @@
 #include "crash-point.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
+#include "snp-host.h"
 #include "state/instance-dir.h"
 
 /* What the thread works with, so that it shares nothing with the main loop. */
@@ -21,6 +22,7 @@ typedef struct {
     gint64 uid;
     guint64 storage;
     gboolean formatted;
+    gboolean sealed; /* the guest makes the file system, within its own encryption */
 } Preparation;
 
 static void
@@ -66,7 +68,7 @@ make_disk(Preparation *p, int folder, GError **error)
 
     if (p->formatted)
         return TRUE;
-    if (has_file_system(p, folder, &size)) {
+    if (!p->sealed && has_file_system(p, folder, &size)) {
         p->formatted = size == p->storage;
         if (!p->formatted)
             g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
@@ -165,7 +167,7 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
         g_task_return_error(task, error);
         return;
     }
-    if (p->formatted) {
+    if (p->formatted || p->sealed) {
         finish(task);
         return;
     }
@@ -192,6 +194,22 @@ on_verified(GObject *source, GAsyncResult *result, gpointer data)
     g_task_run_in_thread(making, make_in_thread);
 }
 
+/* A confidential machine runs protected, or by the administrator's word not at all so. */
+static gboolean
+check_tee(const KhHost *host, const KhRecord *record, GError **error)
+{
+    if (!record->config->tee || record->simulated)
+        return TRUE;
+    if (!kh_snp_host_check(error))
+        return FALSE;
+    if (host->kvm_usable)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                "A confidential machine needs KVM, which cannot be used on this host; see the "
+                "service's log");
+    return FALSE;
+}
+
 static gboolean
 check_claims(const KhHost *host, const KhRecord *record, GError **error)
 {
@@ -203,6 +221,8 @@ check_claims(const KhHost *host, const KhRecord *record, GError **error)
                     "accelerator=tcg or auto");
         return FALSE;
     }
+    if (!check_tee(host, record, error))
+        return FALSE;
     if (access(host->qemu, X_OK) != 0) {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
                     "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu", host->qemu,
@@ -236,6 +256,7 @@ preparation_new(const KhHost *host, KhRecord *record)
     p->uid = record->vm_uid;
     p->storage = record->config->storage_bytes;
     p->formatted = record->formatted;
+    p->sealed = record->config->sealed;
     return p;
 }
 

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "preparation.h"
 #include "qemu/command-line.h"
+#include "snp-host.h"
 
 #define MIB (G_GUINT64_CONSTANT(1) << 20)
 #define OVERHEAD_MIB 256
@@ -60,8 +61,13 @@ launch(GTask *task)
     g_autofree char *image = kh_image_store_folder(host->images, config->image);
     g_autofree char *kernel = g_build_filename(image, KH_IMAGE_KERNEL, NULL);
     g_autofree char *initrd = g_build_filename(image, KH_IMAGE_INITRD, NULL);
-    const KhMachine machine = {
-        .config = config, .name = record->name, .accelerator = s->how.accelerator};
+    g_autofree char *firmware = g_build_filename(image, KH_IMAGE_FIRMWARE, NULL);
+    const KhMachine machine = {.config = config,
+                               .name = record->name,
+                               .accelerator = s->how.accelerator,
+                               .simulated = record->simulated,
+                               .c_bit = kh_snp_host_c_bit(),
+                               .luks_uuid = config->sealed ? record->id : NULL};
     g_auto(GStrv) args = kh_command_line_build(&machine);
     const KhLaunch request = {.id = record->id,
                               .name = record->name,
@@ -71,6 +77,7 @@ launch(GTask *task)
                               .kvm = g_str_equal(s->how.accelerator, "kvm"),
                               .kernel = kernel,
                               .initrd = initrd,
+                              .firmware = config->tee && !record->simulated ? firmware : NULL,
                               .qemu = host->qemu,
                               .qemu_args = args,
                               .log_size = host->log_size,

@@ -117,6 +117,8 @@ kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd)
     add_uid(args, launch->uid, launch->kvm);
     add(args, "--kernel", g_strdup(launch->kernel));
     add(args, "--initrd", g_strdup(launch->initrd));
+    if (launch->firmware != NULL)
+        add(args, "--firmware", g_strdup(launch->firmware));
     add(args, "--qemu", g_strdup(launch->qemu));
     add(args, "--service-uid", g_strdup_printf("%u", geteuid()));
     add(args, "--log-size", g_strdup_printf("%" G_GUINT64_FORMAT, launch->log_size));

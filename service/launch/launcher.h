@@ -23,6 +23,7 @@ typedef struct {
     gboolean kvm;               /* the group kvm is needed */
     const char *kernel;
     const char *initrd;
+    const char *firmware; /* of a confidential machine, which needs /dev/sev; else NULL */
     const char *qemu;
     char **qemu_args;
     guint64 log_size;   /* bytes per file */

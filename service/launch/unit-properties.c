@@ -100,7 +100,7 @@ add_folders(GVariantBuilder *b, const char *const *paths, guint n)
  * that the shim, which is root with the rights to become another and no more, does it.
  */
 static void
-add_sandbox(GVariantBuilder *b, gboolean kvm)
+add_sandbox(GVariantBuilder *b, gboolean kvm, gboolean sev)
 {
     static const char *const yes[] = {
         "NoNewPrivileges",       "PrivateIPC",        "ProtectControlGroups", "ProtectClock",
@@ -115,7 +115,9 @@ add_sandbox(GVariantBuilder *b, gboolean kvm)
     add_true(b, yes);
     add(b, "PrivateDevices", g_variant_new_boolean(!kvm));
     add_string(b, "DevicePolicy", "closed");
-    if (kvm)
+    if (kvm && sev)
+        add(b, "DeviceAllow", g_variant_new_parsed("[('/dev/kvm', 'rw'), ('/dev/sev', 'rw')]"));
+    else if (kvm)
         add(b, "DeviceAllow", g_variant_new_parsed("[('/dev/kvm', 'rw')]"));
     add_string(b, "ProtectProc", "invisible");
     add_string(b, "ProcSubset", "pid");
@@ -198,7 +200,7 @@ kh_unit_properties_of_machine(const char *shim, const KhLaunch *launch)
     add_life(&b, "notify", KH_UNIT_START_TIMEOUT, launch->stop_timeout + STOP_MARGIN_S);
     add_command(&b, shim, (const char *const *)args);
     add_limits(&b, launch);
-    add_sandbox(&b, launch->kvm);
+    add_sandbox(&b, launch->kvm, launch->firmware != NULL);
     add_folders(&b, paths, G_N_ELEMENTS(paths));
     add_strings(&b, "ReadWritePaths", writable);
     return g_variant_builder_end(&b);
@@ -227,7 +229,7 @@ kh_unit_properties_of_tool(const char *shim, const char *const *args)
     add_string(&b, "SyslogIdentifier", "katana-tool");
     add_life(&b, "oneshot", KH_UNIT_TOOL_TIMEOUT, 5);
     add_command(&b, shim, args);
-    add_sandbox(&b, g_str_equal(args[0], "--probe-kvm"));
+    add_sandbox(&b, g_str_equal(args[0], "--probe-kvm"), FALSE);
     add_folders(&b, paths, G_N_ELEMENTS(paths));
     add_strings(&b, "ReadWritePaths", writable);
     return g_variant_builder_end(&b);

@@ -6,6 +6,7 @@
 
 #include "launch/shim-protocol.h"
 #include "port/registry.h"
+#include "tee/neighbour-cmdlines.h"
 
 /* Where the guest serves RPC (guest contract). */
 #define GUEST_RPC_PORT 5050
@@ -54,17 +55,52 @@ add_basics(Builder *b)
         g_strdup("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));
 }
 
+/* Whether the processor protects the machine, and not only in name. */
+static gboolean
+is_confidential(const Builder *b)
+{
+    return b->machine->config->tee && !b->machine->simulated;
+}
+
+static char *
+processor_type(Builder *b, gboolean kvm)
+{
+    if (is_confidential(b))
+        return g_strdup(b->machine->config->vcpu_type);
+    return g_strdup(kvm ? "host" : "max");
+}
+
 static void
 add_processor(Builder *b)
 {
     gboolean kvm = g_str_equal(b->machine->accelerator, "kvm");
 
-    add(b, "-machine", g_strdup("q35,vmport=off"));
+    add(b, "-machine",
+        g_strdup(is_confidential(b) ? "q35,vmport=off,confidential-guest-support=sev0,"
+                                      "memory-backend=ram1"
+                                    : "q35,vmport=off"));
     add(b, "-accel",
         kvm ? g_strdup("kvm") : g_strdup_printf("tcg,tb-size=%d,thread=multi", KH_TCG_BUFFER_MIB));
-    add(b, "-cpu", g_strdup(kvm ? "host" : "max"));
+    add(b, "-cpu", processor_type(b, kvm));
     add(b, "-smp", g_strdup_printf("%u", b->machine->config->vcpus));
     add(b, "-m", g_strdup_printf("size=%" G_GUINT64_FORMAT "B", b->machine->config->memory_bytes));
+}
+
+/*
+ * Memory that can be made private, and what protects it. One bit of a physical address goes
+ * to the guest's C-bit (QEMU's manual, "reduced-phys-bits").
+ */
+static void
+add_protection(Builder *b)
+{
+    add(b, "-object",
+        g_strdup_printf("memory-backend-memfd,id=ram1,size=%" G_GUINT64_FORMAT
+                        "B,share=true,prealloc=false",
+                        b->machine->config->memory_bytes));
+    add(b, "-object",
+        g_strdup_printf("sev-snp-guest,id=sev0,policy=0x%x,cbitpos=%u,reduced-phys-bits=1,"
+                        "kernel-hashes=on",
+                        KH_GUEST_POLICY, b->machine->c_bit));
 }
 
 static char *
@@ -85,7 +121,9 @@ add_boot(Builder *b)
 
     add(b, "-kernel", component(b, "vmlinuz", KH_SHIM_FD_KERNEL));
     add(b, "-initrd", component(b, "initrd.img", KH_SHIM_FD_INITRD));
-    add(b, "-append", g_strdup("console=ttyS0"));
+    add(b, "-append", kh_command_line_of_kernel(b->machine->luks_uuid));
+    if (is_confidential(b))
+        add(b, "-bios", component(b, "ovmf.fd", KH_SHIM_FD_FIRMWARE));
     add(b, "-fw_cfg", g_strdup_printf("name=opt/org.katana/args,file=%s", args));
 }
 
@@ -159,7 +197,10 @@ add_network(Builder *b)
         g_strdup_printf("user,id=net0,ipv6=off,restrict=%s,hostfwd=tcp:%s:%u-:%d%s",
                         config->outbound ? "off" : "on", config->rpc_address, config->rpc_port,
                         GUEST_RPC_PORT, loopback));
-    add(b, "-device", g_strdup("virtio-net-pci,netdev=net0,romfile="));
+    /* The device sees bounce buffers of the guest only. */
+    add(b, "-device",
+        g_strdup_printf("virtio-net-pci,netdev=net0,romfile=%s",
+                        is_confidential(b) ? ",disable-legacy=on,iommu_platform=true" : ""));
 }
 
 static char **
@@ -167,12 +208,22 @@ build(Builder *b)
 {
     add_basics(b);
     add_processor(b);
+    if (is_confidential(b))
+        add_protection(b);
     add_boot(b);
     add_channels(b);
     add_disk(b);
     add_network(b);
     g_ptr_array_add(b->args, NULL);
     return (char **)g_ptr_array_free(b->args, FALSE);
+}
+
+char *
+kh_command_line_of_kernel(const char *luks_uuid)
+{
+    if (luks_uuid == NULL)
+        return g_strdup(KH_DEFAULT_CMDLINE);
+    return g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, luks_uuid, NULL);
 }
 
 char **

@@ -13,6 +13,11 @@ G_BEGIN_DECLS
 /* TCG's translation buffer; part of a machine's memory limit. */
 #define KH_TCG_BUFFER_MIB 256
 
+/* SMT allowed, no debugging, no migration agent; bit 17 must be one (AMD 56860, 4.3). */
+#define KH_GUEST_POLICY 0x30000
+/* SEV_FEATURES as QEMU sets them: SNP alone. */
+#define KH_GUEST_FEATURES 0x1
+
 typedef struct {
     const KhConfig *config;
     const char *name;
@@ -20,6 +25,9 @@ typedef struct {
     const char *qemu;         /* the binary, for the portable form */
     const char *image_folder; /* portable form: where the boot components lie */
     const char *data_folder;  /* portable form: the instance's folder */
+    gboolean simulated;       /* a confidential one starts as an ordinary machine */
+    guint c_bit;              /* of a confidential one: the C-bit's place in an address */
+    const char *luks_uuid;    /* of a sealed disk; NULL: not sealed */
 } KhMachine;
 
 /*
@@ -27,6 +35,9 @@ typedef struct {
  * and with paths relative to the instance's folder. Transfer full.
  */
 char **kh_command_line_build(const KhMachine *machine);
+
+/* The kernel's command line, which is measured. Transfer full. */
+char *kh_command_line_of_kernel(const char *luks_uuid);
 
 /*
  * An equivalent command that a shell can run, binary first: paths for descriptors, the

@@ -14,6 +14,8 @@ kh_record_new(void)
     record->boot_id = g_strdup("");
     record->stop_result = g_strdup("");
     record->stopped_in = g_strdup("");
+    record->measurement = g_strdup("");
+    record->pending_measurement = g_strdup("");
     return record;
 }
 
@@ -33,6 +35,8 @@ kh_record_free(KhRecord *record)
     g_free(record->boot_id);
     g_free(record->stop_result);
     g_free(record->stopped_in);
+    g_free(record->measurement);
+    g_free(record->pending_measurement);
     g_free(record);
 }
 

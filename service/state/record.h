@@ -19,8 +19,11 @@ typedef struct {
 typedef struct {
     char *id; /* a UUID; of older instances 16 hex digits */
     char *name;
-    KhConfig *config;  /* what its machine runs with, or would */
-    KhConfig *pending; /* the next start's, where that differs; else NULL */
+    KhConfig *config;          /* what its machine runs with, or would */
+    KhConfig *pending;         /* the next start's, where that differs; else NULL */
+    char *measurement;         /* expected of config's machine: hex digits; "" for none */
+    char *pending_measurement; /* of pending's */
+    gboolean simulated;        /* the confidential machine was started as an ordinary one */
     guint32 owner_uid;
     gint64 vm_uid; /* the uid its QEMU runs as; -1: the service's own */
 

@@ -39,6 +39,9 @@ static const char *const migrations[] = {
     "ALTER TABLE instances ADD COLUMN stopped_in TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE instances ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE instances ADD COLUMN restart_usec INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE instances ADD COLUMN measurement TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE instances ADD COLUMN pending_measurement TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE instances ADD COLUMN simulated INTEGER NOT NULL DEFAULT 0",
     NULL,
 };
 
@@ -228,7 +231,8 @@ kh_store_open(const char *path, GError **error)
     "i.id, i.name, i.config, i.image, i.owner_uid, i.state, i.reason, i.error_name, "              \
     "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
     "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
-    "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec"
+    "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
+    "i.measurement, i.pending_measurement, i.simulated"
 
 static char *
 text_at(sqlite3_stmt *row, int column)
@@ -256,6 +260,8 @@ read_texts(KhRecord *record, sqlite3_stmt *row)
     take_text(&record->boot_id, row, 14);
     take_text(&record->stop_result, row, 21);
     take_text(&record->stopped_in, row, 22);
+    take_text(&record->measurement, row, 25);
+    take_text(&record->pending_measurement, row, 26);
 }
 
 static void
@@ -274,8 +280,9 @@ read_numbers(KhRecord *record, sqlite3_stmt *row)
     record->keep_data = sqlite3_column_int(row, 20) != 0;
     record->restart_count = (guint)sqlite3_column_int64(row, 23);
     record->restart_usec = sqlite3_column_int64(row, 24);
+    record->simulated = sqlite3_column_int(row, 27) != 0;
     record->vm_uid =
-        sqlite3_column_type(row, 25) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 25);
+        sqlite3_column_type(row, 28) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 28);
 }
 
 /* The column "image" is older than the key of that name, and holds what that is. */
@@ -383,7 +390,7 @@ insert_row(KhStore *self, const KhRecord *r, GError **error)
 {
     return kh_sql_run(self->db, error,
                       "INSERT INTO instances VALUES(?,?,'','',?,'','','','',0,?,0,0,0,'',0,0,0,0,"
-                      "'',0,'','',0,0)",
+                      "'',0,'','',0,0,'','',0)",
                       "ssii", r->id, r->name, (gint64)r->owner_uid, r->created_usec);
 }
 
@@ -400,12 +407,14 @@ update_row(KhStore *self, const KhRecord *r, GError **error)
         "UPDATE instances SET name=?, config=?, image=?, state=?, reason=?, error_name=?,"
         " error_message=?, formatted=?, started_usec=?, ready_usec=?, boot_time_usec=?,"
         " boot_id=?, shim_pid=?, shim_start=?, qemu_pid=?, qemu_start=?, pending=?, keep_data=?,"
-        " stop_result=?, stopped_in=?, restart_count=?, restart_usec=? WHERE id=?",
-        "sssssssiiiisiiiisissiis", r->name, config, r->config->image, kh_state_name(r->state),
+        " stop_result=?, stopped_in=?, restart_count=?, restart_usec=?, measurement=?,"
+        " pending_measurement=?, simulated=? WHERE id=?",
+        "sssssssiiiisiiiisissiissis", r->name, config, r->config->image, kh_state_name(r->state),
         r->reason, r->error_name, r->error_message, (gint64)r->formatted, r->started_usec,
         r->ready_usec, r->boot_time_usec, r->boot_id, r->shim.pid, r->shim.start_time, r->qemu.pid,
         r->qemu.start_time, pending, (gint64)r->keep_data, r->stop_result, r->stopped_in,
-        (gint64)r->restart_count, r->restart_usec, r->id);
+        (gint64)r->restart_count, r->restart_usec, r->measurement, r->pending_measurement,
+        (gint64)r->simulated, r->id);
 }
 
 static gboolean

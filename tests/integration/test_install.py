@@ -29,6 +29,7 @@ SYSTEM_FILES = {
     "lib/systemd/user/katana-hypervisord.service",
     "lib/sysusers.d/katana-hypervisor.conf",
     "lib/tmpfiles.d/katana-hypervisor.conf",
+    "lib/udev/rules.d/60-katana-hypervisor.rules",
     "share/dbus-1/system.d/org.katana.Hypervisor.conf",
     "share/dbus-1/system-services/org.katana.Hypervisor.service",
     "share/dbus-1/services/org.katana.Hypervisor.service",
@@ -36,7 +37,7 @@ SYSTEM_FILES = {
     "share/polkit-1/rules.d/50-org.katana.Hypervisor.rules",
     "share/katana-hypervisor/direct-launcher.conf",
 }
-GROUP_MAY = {"create", "operate", "configure", "delete", "read-logs"}
+GROUP_MAY = {"create", "operate", "configure", "delete", "read-logs", "attest"}
 # The exposure that systemd-analyze gives, times ten.
 SECURITY_SERVICE, SECURITY_DIRECT = 20, 34
 

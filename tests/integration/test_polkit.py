@@ -16,6 +16,7 @@ import tempfile
 
 import polkit
 import tap
+from amdsev import firmware
 from harness import MANAGER, NAME, SOURCE, Failed, World
 
 MEMBER, OTHER, OPERATOR = (polkit.USERS[name] for name in ("member", "other", "operator"))
@@ -103,13 +104,15 @@ def calls(path, job):
             (path, "Instance.Pause", "{}"), (path, "Instance.Resume", "{}"),
             (path, "Instance.Configure", "{'vcpus': <uint32 1>}", "{}"), (job, "Job.Cancel", "{}"),
             (path, "Instance.OpenLog", "{}"), (path, "Instance.GetConfiguration", "{}"),
+            (path, "Tee.GetEvidence", "{}"),
             (path, "Instance.Delete", "{'force': <true>}"))
 
 
 def stranger_is_refused():
     """a user without the group is refused every method with an action; nothing has changed"""
-    with Guarded() as world:
-        path = world.create("x")
+    with Guarded("--insecure-simulate-tee=true") as world:
+        (world.components / "ovmf.fd").write_bytes(firmware())
+        path = world.create("x", "{'tee': <true>, 'katana-args': <['--fake.quote']>}")
         job = re.search(r"'(/[^']+)'", world.start_instance(path))[1]
         world.stop_instance(path)
         known = set(re.findall(r'method name="(\w+)"(?:(?!</method>).)*Action" value="(?!free)',
@@ -124,6 +127,7 @@ def stranger_is_refused():
             tap.equal(snapshot(world), before, "what there is")
             if not running:
                 world.start_instance(path)
+        world.call(path, "Tee.GetEvidence", "{}", user=MEMBER)
 
 
 def reading_is_free():

@@ -98,6 +98,21 @@ guest_args(void)
                     "--http.cors-origins=*");
 }
 
+/* A confidential one has an attester, unless another is asked for. */
+static void
+guest_attester(void)
+{
+    g_autoptr(KhConfig) config = parse("{'tee': <true>}", NULL);
+    g_autoptr(KhConfig) own = parse("{'tee': <true>, 'katana-args': <['--tee', 'mock']>}", NULL);
+    g_auto(GStrv) args = kh_config_guest_args(config);
+    g_auto(GStrv) own_args = kh_config_guest_args(own);
+    g_autofree char *line = g_strjoinv(" ", args);
+    g_autofree char *own_line = g_strjoinv(" ", own_args);
+
+    g_assert_cmpstr(line, ==, "--tee=sev-snp");
+    g_assert_cmpstr(own_line, ==, "--tee mock");
+}
+
 static void
 text_round_trip(void)
 {
@@ -193,6 +208,36 @@ exposure(void)
     }
 }
 
+static void
+confidential(void)
+{
+    static const struct {
+        const char *text, *part; /* NULL: accepted */
+    } cases[] = {
+        {"{'tee': <true>}", NULL},
+        {"{'tee': <true>, 'sealed': <true>, 'vcpu-type': <'EPYC-Milan-v2'>}", NULL},
+        {"{'tee': <true>, 'vcpu-type': <'host'>}", "differs from host to host"},
+        {"{'tee': <true>, 'vcpu-type': <'max'>}", "differs from host to host"},
+        {"{'tee': <true>, 'vcpu-type': <'Skylake'>}", "no known measurement"},
+        {"{'tee': <true>, 'accelerator': <'tcg'>}", "kvm only"},
+        {"{'vcpu-type': <'EPYC-Milan'>}", "needs tee"},
+        {"{'sealed': <true>}", "sealed needs tee"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GVariant) dict =
+            g_variant_parse(G_VARIANT_TYPE_VARDICT, cases[i].text, NULL, NULL, NULL);
+        g_autoptr(KhConfig) config = kh_config_new(dict, &limits, &error);
+
+        g_assert_cmpint(config != NULL, ==, cases[i].part == NULL);
+        if (config != NULL)
+            continue;
+        g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+        g_assert_nonnull(strstr(error->message, cases[i].part));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -201,10 +246,12 @@ main(int argc, char **argv)
     g_test_add_func("/config/refusals", refusals);
     g_test_add_func("/config/secrets", secrets_stay_out_of_errors);
     g_test_add_func("/config/guest-args", guest_args);
+    g_test_add_func("/config/guest-attester", guest_attester);
     g_test_add_func("/config/text", text_round_trip);
     g_test_add_func("/config/changes", changes);
     g_test_add_func("/config/redaction", redaction);
     g_test_add_func("/config/change-twice", change_twice);
     g_test_add_func("/config/exposure", exposure);
+    g_test_add_func("/config/confidential", confidential);
     return g_test_run();
 }

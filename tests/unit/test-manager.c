@@ -88,7 +88,8 @@ begin_create(Fixture *f, const char *name, GAsyncResult **result)
 {
     g_autoptr(GVariant) config = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
 
-    kh_manager_create_async(f->manager, name, config, 0, keep_result, result);
+    kh_manager_create_async(f->manager, name, config, &(KhOverrides){FALSE, FALSE}, 0, keep_result,
+                            result);
 }
 
 static GAsyncResult *

@@ -52,6 +52,20 @@ defaults(Fixture *f, gconstpointer data)
     g_assert_cmpuint(s->start_timeout, ==, 120);
     g_assert_cmpuint(s->stop_timeout, ==, 30);
     g_assert_cmpuint(s->uids.first, ==, 1879113728);
+    g_assert_false(s->simulate_tee);
+}
+
+static void
+simulation(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s =
+        settings_of(f, "[hypervisor]\ninsecure-simulate-tee=true\n", NULL, &error);
+    g_autoptr(KhSettings) bad = settings_of(f, "", "--insecure-simulate-tee=yes", NULL);
+
+    g_assert_no_error(error);
+    g_assert_true(s->simulate_tee);
+    g_assert_null(bad);
 }
 
 static void
@@ -168,6 +182,7 @@ main(int argc, char **argv)
     ADD("/settings/unknown-key", unknown_key);
     ADD("/settings/bad-values", bad_values);
     ADD("/settings/bad-files", bad_files);
+    ADD("/settings/simulation", simulation);
     ADD("/settings/session", session_places);
     return g_test_run();
 }

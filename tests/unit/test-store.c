@@ -320,7 +320,7 @@ reconfigures(Fixture *f, gconstpointer data)
 static void
 migrates_the_first_version(Fixture *f, gconstpointer data)
 {
-    g_autofree char *copy = g_strconcat(f->path, ".before-2", NULL);
+    g_autofree char *copy = g_strconcat(f->path, ".before-3", NULL);
     g_autoptr(KhStore) store = open_store(f);
     g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
     g_autoptr(GPtrArray) loaded = NULL;
@@ -333,6 +333,9 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
                "ALTER TABLE instances DROP COLUMN stopped_in;"
                "ALTER TABLE instances DROP COLUMN restart_count;"
                "ALTER TABLE instances DROP COLUMN restart_usec;"
+               "ALTER TABLE instances DROP COLUMN measurement;"
+               "ALTER TABLE instances DROP COLUMN pending_measurement;"
+               "ALTER TABLE instances DROP COLUMN simulated;"
                "UPDATE instances SET image='feed'; PRAGMA user_version=1");
     store = open_store(f);
     g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
@@ -340,6 +343,31 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
     g_assert_cmpuint(loaded->len, ==, 1);
     g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->config->image, ==, "feed");
     g_assert_null(((KhRecord *)loaded->pdata[0])->pending);
+    g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->measurement, ==, "");
+    g_assert_false(((KhRecord *)loaded->pdata[0])->config->tee);
+}
+
+static void
+keeps_measurements(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
+    g_autoptr(GPtrArray) loaded = NULL;
+    const KhRecord *read;
+
+    g_free(record->measurement);
+    g_free(record->pending_measurement);
+    record->measurement = g_strdup("ab");
+    record->pending_measurement = g_strdup("cd");
+    record->simulated = TRUE;
+    record->vm_uid = 1234;
+    g_assert_true(kh_store_insert(store, record, NULL));
+    loaded = kh_store_load(store, NULL);
+    read = loaded->pdata[0];
+    g_assert_cmpstr(read->measurement, ==, "ab");
+    g_assert_cmpstr(read->pending_measurement, ==, "cd");
+    g_assert_true(read->simulated);
+    g_assert_cmpint(read->vm_uid, ==, 1234);
 }
 
 static void
@@ -405,6 +433,7 @@ main(int argc, char **argv)
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);
     ADD("/store/migrate", migrates);
+    ADD("/store/measurements", keeps_measurements);
     ADD("/store/settings", settings);
     return g_test_run();
 }

@@ -122,6 +122,21 @@ machine_with_more(void)
 }
 
 static void
+confidential_machine(void)
+{
+    KhLaunch launch = example();
+    g_autoptr(GVariant) p = NULL;
+    g_autofree char *command = NULL;
+
+    launch.kvm = TRUE;
+    launch.firmware = "/var/lib/k/ovmf.fd";
+    p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    command = text_of(p, "ExecStartEx");
+    assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw'), ('/dev/sev', 'rw')]");
+    g_assert_nonnull(strstr(command, "'--firmware', '/var/lib/k/ovmf.fd', '--qemu'"));
+}
+
+static void
 tools(void)
 {
     const char *const format[] = {"--format",    "--state-dir", "/var/lib/k/i", "--", "mkfs",
@@ -163,6 +178,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/unit-properties/machine", machine);
     g_test_add_func("/unit-properties/machine-with-more", machine_with_more);
+    g_test_add_func("/unit-properties/confidential", confidential_machine);
     g_test_add_func("/unit-properties/tools", tools);
     g_test_add_func("/unit-properties/quota", quota);
     g_test_add_func("/unit-properties/path", unit_path);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* What a confidential instance asks for; see confidential.h. */
+#include "confidential.h"
+
+#include "error.h"
+#include "expected-measurement.h"
+#include "snp-host.h"
+
+static gboolean
+check_dev(const KhConfig *config, gboolean allowed, GError **error)
+{
+    if (!config->dev || allowed)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "dev gives Katana's accounts keys that everybody knows, which no confidential "
+                "machine protects; leave dev out, or create it with the option allow-dev");
+    return FALSE;
+}
+
+gboolean
+kh_confidential_check_host(const KhHost *host, const KhConfig *config, const KhOverrides *overrides,
+                           GError **error)
+{
+    if (!config->tee)
+        return TRUE;
+    if (!check_dev(config, overrides->allow_dev, error))
+        return FALSE;
+    if (host->simulate_tee || overrides->force || kh_snp_host_check(error))
+        return TRUE;
+    g_prefix_error(error, "It would not start, force creates it all the same: ");
+    return FALSE;
+}
+
+/* Katana's own builds say which UUID they were measured with. */
+static gboolean
+can_be_sealed(const KhImage *image)
+{
+    return g_strcmp0(g_hash_table_lookup(image->build_info, "SEALED"), "yes") == 0 ||
+           g_hash_table_contains(image->build_info, "LUKS_UUID");
+}
+
+gboolean
+kh_confidential_check_image(const KhHost *host, const KhConfig *config, GError **error)
+{
+    const KhImage *image = kh_image_store_find(host->images, config->image);
+
+    if (!config->tee)
+        return TRUE;
+    if (image == NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
+        return FALSE;
+    }
+    if (kh_image_part(image, KH_IMAGE_FIRMWARE) == NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "The boot components have no " KH_IMAGE_FIRMWARE ", and a confidential machine "
+                    "starts with one that measures its kernel; build them with it (Debian's "
+                    "package ovmf-amdsev)");
+        return FALSE;
+    }
+    if (config->sealed && !can_be_sealed(image)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "The boot components cannot open a sealed disk: their " KH_IMAGE_BUILD_INFO
+                    " does not say SEALED=yes; leave sealed out, or take others");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* The disk's key comes from the measurement: another one gives another key. */
+static gboolean
+check_sealed(const KhRecord *record, const KhConfig *config, GError **error)
+{
+    const KhConfig *now = record->config;
+
+    if (!record->formatted || (!now->sealed && !config->sealed) ||
+        !kh_config_measures_differently(now, config))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                now->sealed ? "The disk of \"%s\" is sealed to what it was first started with: "
+                              "with other vcpus, vcpu-type, sealed or image it could not be "
+                              "opened any more; create another instance"
+                            : "The disk of \"%s\" is in use unsealed since its first start; "
+                              "create another instance",
+                record->name);
+    return FALSE;
+}
+
+gboolean
+kh_confidential_check_change(const KhRecord *record, const KhConfig *config, GError **error)
+{
+    const KhConfig *now = kh_record_get_wanted(record);
+
+    if (now->tee != config->tee) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "Whether \"%s\" is confidential was decided when it was created; create "
+                    "another instance",
+                    record->name);
+        return FALSE;
+    }
+    return !config->tee ||
+           (check_dev(config, now->dev, error) && check_sealed(record, config, error));
+}
+
+const char *
+kh_confidential_known_measurement(const KhRecord *record, const KhConfig *config)
+{
+    if (record->measurement[0] != '\0' && !kh_config_measures_differently(record->config, config))
+        return record->measurement;
+    if (record->pending != NULL && record->pending_measurement[0] != '\0' &&
+        !kh_config_measures_differently(record->pending, config))
+        return record->pending_measurement;
+    return NULL;
+}
+
+void
+kh_confidential_measure_async(const KhHost *host, const KhConfig *config, const char *id,
+                              GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autofree char *folder = kh_image_store_folder(host->images, config->image);
+    const KhMeasuredLaunch launch = {.config = config,
+                                     .id = id,
+                                     .image = kh_image_store_find(host->images, config->image),
+                                     .image_folder = folder,
+                                     .qemu = host->qemu};
+
+    kh_expected_measurement_async(&launch, callback, user_data);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Gathers evidence; see evidence.h. The steps: which block (unless it is given), the quote,
+ * the block's facts, the certificates; a deadline over all of them.
+ */
+#include "evidence.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "health/rpc-call.h"
+#include "json-guard.h"
+#include "names.h"
+#include "tee/input-file.h"
+#include "tee/quote.h"
+
+#define DEADLINE_S 60
+#define BLOCK_MAX (G_GUINT64_CONSTANT(1) << 53) /* JSON's numbers are exact up to it */
+#define FELT_MAX 66
+#define FILES_MAX 16
+#define FILE_MAX (64 * 1024)
+
+typedef struct {
+    char *address, *certificates;
+    guint16 port;
+    gboolean latest, before, genesis, old_form;
+    guint64 block, prev;
+    char *quote;
+    GVariantDict *answer;
+    GCancellable *cancellable;
+    guint deadline;
+} Gathering;
+
+static void
+gathering_free(gpointer data)
+{
+    Gathering *g = data;
+
+    g_clear_handle_id(&g->deadline, g_source_remove);
+    g_object_unref(g->cancellable);
+    g_variant_dict_unref(g->answer);
+    g_free(g->quote);
+    g_free(g->address);
+    g_free(g->certificates);
+    g_free(g);
+}
+
+static void
+call(GTask *task, const char *body, GAsyncReadyCallback callback)
+{
+    Gathering *g = g_task_get_task_data(task);
+
+    kh_rpc_call_async(g->address, g->port, body, g->cancellable, callback, task);
+}
+
+/* Takes @task and @error. A call that the deadline has cancelled has run out of time. */
+static void
+fail(GTask *task, GError *error)
+{
+    Gathering *g = g_task_get_task_data(task);
+
+    if (g->deadline == 0) {
+        g_clear_error(&error);
+        error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
+                            "The guest has not given its evidence within %d s; read its log",
+                            DEADLINE_S);
+    }
+    g_task_return_error(task, error);
+    g_object_unref(task);
+}
+
+/* The member "result" of an answer; NULL where there is none. Transfer full. */
+static JsonNode *
+result_of(GBytes *answer)
+{
+    gsize length = 0;
+    const char *text = g_bytes_get_data(answer, &length);
+    g_autoptr(JsonObject) object = kh_json_parse_exact(text, length, NULL);
+    JsonNode *result = object == NULL ? NULL : json_object_get_member(object, "result");
+
+    return result == NULL ? NULL : json_node_copy(result);
+}
+
+static gboolean
+is_number(JsonNode *node)
+{
+    return node != NULL && JSON_NODE_HOLDS_VALUE(node) &&
+           json_node_get_value_type(node) == G_TYPE_INT64 && json_node_get_int(node) >= 0;
+}
+
+/* The files of the folder; one that is none, too long or oddly named is left out. */
+static GVariant *
+read_certificates(const char *folder)
+{
+    g_auto(GVariantBuilder) files = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{say}"));
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    for (guint n = 0; dir != NULL && n < FILES_MAX && (name = g_dir_read_name(dir)) != NULL;) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autoptr(GBytes) bytes = NULL;
+
+        if (!kh_name_check(name, NULL) || g_file_test(path, G_FILE_TEST_IS_SYMLINK) ||
+            (bytes = kh_input_file_read(path, "certificate", FILE_MAX, NULL)) == NULL)
+            continue;
+        g_variant_builder_add(&files, "{s@ay}", name,
+                              g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, bytes, TRUE));
+        n++;
+    }
+    return g_variant_ref_sink(g_variant_builder_end(&files));
+}
+
+static void
+read_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    g_task_return_pointer(task, read_certificates(data), (GDestroyNotify)g_variant_unref);
+}
+
+static void
+on_certificates(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Gathering *g = g_task_get_task_data(task);
+    g_autoptr(GVariant) files = g_task_propagate_pointer(G_TASK(result), NULL);
+    g_autofree char *previous =
+        g->genesis ? g_strdup("") : g_strdup_printf("%" G_GUINT64_FORMAT, g->prev);
+
+    g_variant_dict_insert_value(g->answer, "certificates", files);
+    g_variant_dict_insert(g->answer, "quote", "s", g->quote);
+    g_variant_dict_insert(g->answer, "block", "t", g->block);
+    g_variant_dict_insert(g->answer, "previous", "s", previous);
+    g_variant_dict_insert(g->answer, "old-form", "b", g->old_form);
+    g_task_return_pointer(task, g_variant_ref_sink(g_variant_dict_end(g->answer)),
+                          (GDestroyNotify)g_variant_unref);
+}
+
+static void
+find_certificates(GTask *task)
+{
+    Gathering *g = g_task_get_task_data(task);
+    g_autoptr(GTask) reading = g_task_new(NULL, NULL, on_certificates, task);
+
+    g_task_set_task_data(reading, g_strdup(g->certificates), g_free);
+    g_task_run_in_thread(reading, read_in_thread);
+}
+
+static void
+take_felt(Gathering *g, JsonObject *block, const char *member, const char *key)
+{
+    JsonNode *node = json_object_get_member(block, member);
+    const char *text = node == NULL || json_node_get_value_type(node) != G_TYPE_STRING
+                           ? NULL
+                           : json_node_get_string(node);
+
+    if (text != NULL && g_str_has_prefix(text, "0x") && strlen(text) <= FELT_MAX &&
+        strspn(text + 2, "0123456789abcdefABCDEF") == strlen(text) - 2)
+        g_variant_dict_insert(g->answer, key, "s", text);
+}
+
+/* What cannot be had is left out: the quote stands by itself. */
+static void
+on_facts(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GTask *task = data;
+    Gathering *g = g_task_get_task_data(task);
+    g_autoptr(GBytes) answer = kh_rpc_call_finish(result, NULL);
+    g_autoptr(JsonNode) node = answer == NULL ? NULL : result_of(answer);
+    JsonObject *block =
+        node != NULL && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+
+    if (block != NULL) {
+        take_felt(g, block, "block_hash", "block-hash");
+        take_felt(g, block, "new_root", "state-root");
+        if (is_number(json_object_get_member(block, "timestamp")))
+            g_variant_dict_insert(g->answer, "timestamp", "t",
+                                  (guint64)json_object_get_int_member(block, "timestamp"));
+    }
+    find_certificates(task);
+}
+
+static void
+ask_facts(GTask *task)
+{
+    Gathering *g = g_task_get_task_data(task);
+    g_autofree char *body = g_strdup_printf(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"starknet_getBlockWithTxHashes\","
+        "\"params\":{\"block_id\":{\"block_number\":%" G_GUINT64_FORMAT "}}}",
+        g->block);
+
+    call(task, body, on_facts);
+}
+
+static void ask_in_old_form(GTask *task);
+
+/* The library reads it for its errors alone; a verifier will read it again. */
+static void
+on_quote(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GTask *task = data;
+    Gathering *g = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autoptr(GBytes) answer = kh_rpc_call_finish(result, &error);
+    g_autoptr(KhQuote) quote = NULL;
+    g_autoptr(JsonNode) node = NULL;
+
+    if (answer != NULL)
+        quote =
+            kh_quote_parse_answer(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), &error);
+    if (quote != NULL && (node = result_of(answer)) != NULL) {
+        g->quote = json_to_string(node, FALSE);
+        ask_facts(task);
+    } else if (answer != NULL && !g->old_form && kh_quote_wants_old_form(error)) {
+        g_clear_error(&error);
+        ask_in_old_form(task);
+    } else {
+        if (error == NULL)
+            error = g_error_new(KH_ERROR, KH_ERROR_FAILED, "The guest's quote cannot be read");
+        fail(task, error);
+    }
+}
+
+static void
+ask_in_old_form(GTask *task)
+{
+    Gathering *g = g_task_get_task_data(task);
+    g_autofree char *body = kh_quote_request_old_form();
+
+    g->old_form = TRUE;
+    call(task, body, on_quote);
+}
+
+static void
+ask_quote(GTask *task)
+{
+    Gathering *g = g_task_get_task_data(task);
+    g_autofree char *body = NULL;
+
+    if (g->before) {
+        g->genesis = g->block == 0;
+        g->prev = g->genesis ? 0 : g->block - 1;
+    }
+    body = kh_quote_request(g->genesis ? NULL : &g->prev, g->block);
+    call(task, body, on_quote);
+}
+
+static void
+on_latest(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GTask *task = data;
+    Gathering *g = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autoptr(GBytes) answer = kh_rpc_call_finish(result, &error);
+    g_autoptr(JsonNode) node = answer == NULL ? NULL : result_of(answer);
+
+    if (!is_number(node)) {
+        if (error == NULL)
+            error = g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                                "The guest does not say which block is its latest");
+        fail(task, error);
+        return;
+    }
+    g->block = (guint64)json_node_get_int(node);
+    ask_quote(task);
+}
+
+static gboolean
+on_deadline(gpointer data)
+{
+    Gathering *g = data;
+
+    g->deadline = 0;
+    g_cancellable_cancel(g->cancellable);
+    return G_SOURCE_REMOVE;
+}
+
+static Gathering *
+gathering_new(const KhEvidenceRequest *request)
+{
+    Gathering *g = g_new0(Gathering, 1);
+
+    g->address = g_strdup(request->address);
+    g->port = request->port;
+    g->latest = request->latest;
+    g->block = request->block;
+    g->before = request->before;
+    g->genesis = request->genesis;
+    g->prev = request->prev;
+    g->certificates = g_strdup(request->certificates);
+    g->answer = g_variant_dict_new(NULL);
+    g->cancellable = g_cancellable_new();
+    g->deadline = g_timeout_add_seconds(DEADLINE_S, on_deadline, g);
+    return g;
+}
+
+void
+kh_evidence_gather_async(const KhEvidenceRequest *request, GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+    GTask *task = g_task_new(NULL, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, kh_evidence_gather_async);
+    g_task_set_task_data(task, gathering_new(request), gathering_free);
+    if (request->block > BLOCK_MAX || request->prev > BLOCK_MAX)
+        fail(task, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                               "A block's number is at most %" G_GUINT64_FORMAT, BLOCK_MAX));
+    else if (request->latest)
+        call(task,
+             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"starknet_blockNumber\",\"params\":[]}",
+             on_latest);
+    else
+        ask_quote(task);
+}
+
+GVariant *
+kh_evidence_gather_finish(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
