@@ -189,6 +189,7 @@ typedef struct {
     GVariant *properties; /* of a start that has not been made yet */
     gboolean dead;        /* only a dead unit will do */
     gboolean asking;      /* an answer is awaited */
+    guint unanswered;     /* questions of this look */
     gboolean again;       /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
@@ -359,7 +360,7 @@ read_field(KhUnitState *state, const char *name, GVariant *value)
     }
 }
 
-/* One answer of several, which come in the order of the questions. */
+/* One answer of several. A connection that closes fails them in any order. */
 typedef struct {
     Look *look;
     guint field;
@@ -394,7 +395,7 @@ on_field(GObject *source, GAsyncResult *result, gpointer data)
         read_field(look->state, fields[question->field].name, value);
     else if (error != NULL && is_unreachable(error))
         look->state->has_job = TRUE; /* not known: look again */
-    if (question->field == G_N_ELEMENTS(fields) - 1)
+    if (--look->unanswered == 0)
         consider(g_task_get_source_object(look->task), look);
 }
 
@@ -414,6 +415,7 @@ look_at_unit(KhSystemdBus *self, gpointer data, const GError *error)
     look->state->active_state = g_strdup("inactive");
     look->state->result = g_strdup("success");
     look->state->status_text = g_strdup("");
+    look->unanswered = G_N_ELEMENTS(fields);
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
         Question *question = g_new0(Question, 1);
 
