@@ -190,6 +190,7 @@ typedef struct {
     gboolean dead;        /* only a dead unit will do */
     gboolean asking;      /* an answer is awaited */
     guint unanswered;     /* questions of this look */
+    gboolean unknown;     /* one of them had no answer: the state says nothing */
     gboolean again;       /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
@@ -319,7 +320,9 @@ static void
 consider(KhSystemdBus *self, Look *look)
 {
     look->asking = FALSE;
-    if (look->properties != NULL)
+    if (look->unknown)
+        look_later(look);
+    else if (look->properties != NULL)
         consider_clash(self, look);
     else if (look->dead ? !kh_unit_state_is_dead(look->state) : is_on_its_way(look->state))
         look_later(look);
@@ -366,7 +369,19 @@ typedef struct {
     guint field;
 } Question;
 
-/* The bus or systemd is away, unlike a unit that systemd does not know. */
+/* systemd itself says that there is no such unit, or none of that kind. */
+static gboolean
+is_absent(const GError *error)
+{
+    static const char *const names[] = {
+        "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod",
+        "org.freedesktop.DBus.Error.UnknownInterface", SYSTEMD ".NoSuchUnit", NULL};
+    g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+    return name != NULL && g_strv_contains(names, name);
+}
+
+/* The bus or systemd is away, so that what was asked for may have been done or not. */
 static gboolean
 is_unreachable(const GError *error)
 {
@@ -393,8 +408,8 @@ on_field(GObject *source, GAsyncResult *result, gpointer data)
         g_variant_get(answer, "(v)", &value);
     if (value != NULL && g_variant_is_of_type(value, G_VARIANT_TYPE(fields[question->field].type)))
         read_field(look->state, fields[question->field].name, value);
-    else if (error != NULL && is_unreachable(error))
-        look->state->has_job = TRUE; /* not known: look again */
+    else if (error == NULL || !is_absent(error))
+        look->unknown = TRUE;
     if (--look->unanswered == 0)
         consider(g_task_get_source_object(look->task), look);
 }
@@ -416,6 +431,7 @@ look_at_unit(KhSystemdBus *self, gpointer data, const GError *error)
     look->state->result = g_strdup("success");
     look->state->status_text = g_strdup("");
     look->unanswered = G_N_ELEMENTS(fields);
+    look->unknown = FALSE;
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
         Question *question = g_new0(Question, 1);
 
