@@ -78,7 +78,8 @@ gboolean kh_launcher_enforces_limits(KhLauncher *self);
 /*
  * Starts the machine; finishes with its processes when QEMU's exec has succeeded, transfer
  * full. Errors: KH_ERROR_LAUNCH_FAILED with the shim's sentence, KH_ERROR_TIMED_OUT,
- * KH_ERROR_NOT_FOUND when the machine lived and is dead already.
+ * KH_ERROR_NOT_FOUND when the machine lived and is dead already, and is to be released.
+ * With an error nothing runs.
  */
 void kh_launcher_launch_async(KhLauncher *self, const KhLaunch *launch,
                               GAsyncReadyCallback callback, gpointer user_data);
@@ -94,8 +95,10 @@ void kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces,
 KhVm *kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Lets go of what the system keeps for the machine @id, which is dead. TRUE when the kernel
- * killed it for want of memory. An unknown id is no error.
+ * Lets go of what the system keeps for the machine @id, whose processes are not there or
+ * not found. Finishes when the system, too, calls it dead, for which it is told to end if
+ * need be; however long that takes. TRUE when the kernel killed it for want of memory. An
+ * unknown id is no error.
  */
 void kh_launcher_release_async(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
                                gpointer user_data);

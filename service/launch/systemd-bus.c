@@ -14,8 +14,6 @@
 /* Between two looks at a unit that is on its way; JobRemoved comes between them. */
 #define LOOK_FIRST_MS 20
 #define LOOK_LAST_MS 500
-/* How long a start waits for the end of an earlier unit of the same name. */
-#define CLASH_MS 5000
 
 struct _KhSystemdBus {
     GObject parent_instance;
@@ -194,7 +192,9 @@ typedef struct {
     gboolean again;       /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
-    gint64 deadline, clash_deadline;
+    gboolean stopped;     /* an earlier unit has been told to end */
+    guint timeout_s;
+    gint64 deadline;
     KhUnitState *state;
 } Look;
 
@@ -211,6 +211,12 @@ look_free(gpointer data)
     g_free(look);
 }
 
+static void
+set_deadline(Look *look)
+{
+    look->deadline = g_get_monotonic_time() + (gint64)look->timeout_s * G_USEC_PER_SEC;
+}
+
 static Look *
 look_new(KhSystemdBus *self, const char *unit, guint timeout_s, gpointer tag,
          GAsyncReadyCallback callback, gpointer user_data)
@@ -223,8 +229,8 @@ look_new(KhSystemdBus *self, const char *unit, guint timeout_s, gpointer tag,
     look->unit = g_strdup(unit);
     look->path = kh_unit_path(unit);
     look->delay_ms = LOOK_FIRST_MS;
-    look->deadline = g_get_monotonic_time() + (gint64)timeout_s * G_USEC_PER_SEC;
-    look->clash_deadline = g_get_monotonic_time() + CLASH_MS * 1000;
+    look->timeout_s = timeout_s;
+    set_deadline(look);
     return look;
 }
 
@@ -295,25 +301,28 @@ look_again(KhSystemdBus *self, const char *unit)
     }
 }
 
-/* An earlier unit of the same name stands in the way of a start. */
+/*
+ * An earlier unit of the same name stands in the way of a start. Who starts a unit knows of
+ * none that runs: one that does all the same is nobody's, and ends.
+ */
 static void
 consider_clash(KhSystemdBus *self, Look *look)
 {
     const KhUnitState *state = look->state;
-    gboolean ending = state->has_job || state_is(state, "deactivating");
 
-    if (g_get_monotonic_time() < look->clash_deadline && kh_unit_state_is_dead(state)) {
+    if (kh_unit_state_is_dead(state)) {
         kh_systemd_bus_release(self, look->unit);
         look->asking = TRUE;
         connect_then(self, start_unit, look);
-    } else if (g_get_monotonic_time() < look->clash_deadline && ending) {
-        look_later(look);
-    } else {
-        look_end(look, g_error_new(KH_ERROR, KH_ERROR_BUSY,
-                                   "The unit %s of an earlier start is still there (%s); try "
-                                   "again when it is gone, or stop it",
-                                   look->unit, state->active_state));
+        return;
     }
+    if (!look->stopped && !state_is(state, "deactivating")) {
+        g_warning("%s of an earlier start is still there (%s) and is told to end", look->unit,
+                  state->active_state);
+        look->stopped = TRUE;
+        kh_systemd_bus_stop(self, look->unit);
+    }
+    look_later(look);
 }
 
 static void
@@ -463,6 +472,7 @@ on_start_answered(GObject *source, GAsyncResult *result, gpointer data)
         /* Without an answer the unit may have been started all the same. */
         g_clear_error(&error);
         g_clear_pointer(&look->properties, g_variant_unref);
+        set_deadline(look);
         look_now(look);
     } else {
         g_dbus_error_strip_remote_error(error);

@@ -287,6 +287,83 @@ absent(Fixture *f, gconstpointer data)
     }
 }
 
+/* A unit that nobody knows of does not stand in the way of a new one. */
+static void
+clash(Fixture *f, gconstpointer data)
+{
+    f->state = "active";
+    f->stop_ms = 300;
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*earlier start is still there*");
+    kh_systemd_bus_start_async(f->bus, UNIT, g_variant_new("a(sv)", NULL), 20, on_done, f);
+    wait_for(&f->answers, 1);
+    g_test_assert_expected_messages();
+    g_assert_no_error(f->error);
+    g_assert_cmpuint(f->stops, ==, 1);
+    g_assert_cmpuint(f->starts, ==, 1);
+    g_assert_cmpstr(f->found->active_state, ==, "active");
+}
+
+static void
+on_released(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Fixture *f = data;
+
+    kh_launcher_release_finish(KH_LAUNCHER(source), result);
+    f->answers++;
+}
+
+/* The machine is said to be dead, its unit is not. */
+static void
+release(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+
+    f->state = "active";
+    f->stop_ms = 3000;
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*has ended is not known yet*");
+    kh_launcher_release_async(launcher, ID, on_released, f);
+    wait_for(&f->answers, 1);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(f->stops, >, 0);
+    g_assert_cmpstr(f->state, ==, "inactive");
+}
+
+static void
+on_launched(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Fixture *f = data;
+
+    g_assert_null(kh_launcher_launch_finish(KH_LAUNCHER(source), result, &f->error));
+    f->answers++;
+}
+
+/* systemd is not done with a start in time: the machine may come up at any moment. */
+static void
+late_launch(Fixture *f, gconstpointer data)
+{
+    static char *no_args[] = {NULL};
+    const KhLaunch launch = {.id = ID,
+                             .name = "one",
+                             .state_folder = "/var/lib/k/0a",
+                             .runtime_folder = "/run/k/0a",
+                             .uid = -1,
+                             .kernel = "/var/lib/k/vmlinuz",
+                             .initrd = "/var/lib/k/initrd.img",
+                             .qemu = "/usr/bin/qemu",
+                             .qemu_args = no_args,
+                             .memory_max = 1 << 30};
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+
+    f->after_start = "activating";
+    f->stop_ms = 3000;
+    kh_launcher_launch_async(launcher, &launch, on_launched, f);
+    wait_for(&f->answers, 1);
+    g_assert_error(f->error, KH_ERROR, KH_ERROR_TIMED_OUT);
+    g_assert_cmpuint(f->starts, ==, 1);
+    g_assert_cmpuint(f->stops, >, 0);
+    g_assert_cmpstr(f->state, ==, "inactive");
+}
+
 #define TEST(name, function)                                                                       \
     g_test_add("/systemd-bus/" name, Fixture, NULL, set_up, function, tear_down)
 
@@ -305,6 +382,9 @@ main(int argc, char **argv)
     TEST("lost-connection", lost_connection);
     TEST("refused", refused);
     TEST("absent", absent);
+    TEST("clash", clash);
+    TEST("release", release);
+    TEST("late-launch", late_launch);
     status = g_test_run();
     g_unlink(path);
     g_rmdir(folder);
