@@ -126,10 +126,11 @@ gboolean kh_launcher_probe_kvm(KhLauncher *self, gint64 uid);
 char **kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd);
 
 /*
- * Reads the line "ready SHIM QEMU" (shim-protocol.h) and follows both; an "error TEXT" line
+ * Reads the line "ready SHIM QEMU" (shim-protocol.h) and follows both, if they are @uid's
+ * (-1: the service's own) and SHIM is @shim (0: not known any more); an "error TEXT" line
  * becomes KH_ERROR_LAUNCH_FAILED. Transfer full. For the launchers.
  */
-KhVm *kh_launcher_read_ready_line(const char *line, GError **error);
+KhVm *kh_launcher_read_ready_line(const char *line, gint64 uid, gint64 shim, GError **error);
 
 /* The error of a tool that has ended badly and said @output. For the launchers. */
 GError *kh_launcher_tool_error(const char *output);

@@ -345,7 +345,8 @@ static const struct {
 } fields[] = {
     {SYSTEMD ".Unit", "Job", "(uo)"},          {SYSTEMD ".Unit", "ActiveState", "s"},
     {SYSTEMD ".Service", "Result", "s"},       {SYSTEMD ".Service", "StatusText", "s"},
-    {SYSTEMD ".Service", "ExecMainCode", "i"}, {SYSTEMD ".Service", "ExecMainStatus", "i"},
+    {SYSTEMD ".Service", "MainPID", "u"},      {SYSTEMD ".Service", "ExecMainCode", "i"},
+    {SYSTEMD ".Service", "ExecMainStatus", "i"},
 };
 
 static void
@@ -365,6 +366,8 @@ read_field(KhUnitState *state, const char *name, GVariant *value)
     } else if (g_str_equal(name, "StatusText")) {
         g_free(state->status_text);
         state->status_text = g_variant_dup_string(value, NULL);
+    } else if (g_str_equal(name, "MainPID")) {
+        state->main_pid = g_variant_get_uint32(value);
     } else if (g_str_equal(name, "ExecMainCode")) {
         state->exit_code = g_variant_get_int32(value);
     } else {

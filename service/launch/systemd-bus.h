@@ -18,6 +18,7 @@ typedef struct {
     char *active_state; /* "active", "activating", "inactive", "failed" … */
     char *result;       /* "success", "exit-code", "oom-kill" … */
     char *status_text;  /* the last STATUS= of sd_notify(3), or "" */
+    guint32 main_pid;   /* 0: of none */
     int exit_code;      /* CLD_EXITED and so on; 0 while it runs */
     int exit_status;
 } KhUnitState;

@@ -87,6 +87,7 @@ unit_of(const char *id)
 typedef struct {
     char *unit;
     char *id;
+    gint64 uid;      /* the machine's; -1: the service's own */
     KhTraces traces; /* of a recovery; its id is ours */
     GError *error;   /* while a unit that came to nothing is being ended */
 } Call;
@@ -127,12 +128,12 @@ describe_failure(const KhUnitState *state, const char *unit)
 }
 
 static KhVm *
-read_status(const KhUnitState *state, const char *unit, GError **error)
+read_status(const KhUnitState *state, const Call *call, GError **error)
 {
     if (g_str_has_prefix(state->status_text, KH_READY_PREFIX) ||
         g_str_has_prefix(state->status_text, KH_ERROR_PREFIX))
-        return kh_launcher_read_ready_line(state->status_text, error);
-    g_propagate_error(error, describe_failure(state, unit));
+        return kh_launcher_read_ready_line(state->status_text, call->uid, state->main_pid, error);
+    g_propagate_error(error, describe_failure(state, call->unit));
     return NULL;
 }
 
@@ -211,7 +212,7 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
     Call *call = g_task_get_task_data(task);
     GError *error = NULL;
     g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
-    KhVm *vm = state == NULL ? NULL : read_status(state, call->unit, &error);
+    KhVm *vm = state == NULL ? NULL : read_status(state, call, &error);
 
     if (vm != NULL) {
         kh_systemd_bus_register(self->bus, call->id, (guint32)kh_vm_get_shim(vm)->pid);
@@ -237,6 +238,7 @@ launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback c
     GTask *task = g_task_new(self, NULL, callback, user_data);
     Call *call = call_new(unit_of(launch->id), launch->id);
 
+    call->uid = launch->uid;
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit,
@@ -261,7 +263,7 @@ recover_vm(KhSystemdLauncher *self, const KhUnitState *state, Call *call, GError
         /* Started by the other launcher, or not at all. */
         return kh_shim_finder_find(&call->traces, error);
     kh_systemd_bus_hold(self->bus, call->unit);
-    return kh_launcher_read_ready_line(state->status_text, error);
+    return kh_launcher_read_ready_line(state->status_text, call->uid, state->main_pid, error);
 }
 
 static void on_recovered(GObject *source, GAsyncResult *result, gpointer data);
@@ -308,6 +310,7 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
     GTask *task = g_task_new(self, NULL, callback, user_data);
     Call *call = call_new(unit_of(traces->id), traces->id);
 
+    call->uid = traces->uid;
     call->traces = *traces;
     call->traces.id = call->id;
     g_task_set_source_tag(task, recover_async);

@@ -249,7 +249,7 @@ lost_connection(Fixture *f, gconstpointer data)
         g_object_unref(invocation);
 }
 
-/* An answer that says nothing of the unit is no answer: two looks of six questions. */
+/* An answer that says nothing of the unit is no answer: two looks of seven questions. */
 static void
 refused(Fixture *f, gconstpointer data)
 {
@@ -260,7 +260,7 @@ refused(Fixture *f, gconstpointer data)
     f->state = "active";
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         f->refusal = names[i];
-        f->refusals = 12;
+        f->refusals = 14;
         kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 20, on_done, f);
         wait_for(&f->answers, i + 1);
         g_assert_no_error(f->error);
