@@ -68,7 +68,7 @@ const char *kh_launcher_get_name(KhLauncher *self);
 /*
  * Whether living machines are found by their id at any time, so that
  * kh_launcher_recover_async() is asked rather than the pids of the database. With systemd
- * they are, and the service's unit may hide other users' processes from it.
+ * they are: their units tell, even where the database was not written in time.
  */
 gboolean kh_launcher_knows_machines(KhLauncher *self);
 
