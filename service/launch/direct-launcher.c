@@ -153,6 +153,7 @@ release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback
 /* One launch that waits for the ready line. */
 typedef struct {
     GSubprocess *shim;
+    gint64 uid; /* the machine's; -1: the service's own */
     GInputStream *pipe;
     GCancellable *cancellable;
     guint timer;
@@ -205,6 +206,15 @@ end_shim(GTask *task)
     g_subprocess_wait_async(waiting->shim, NULL, on_shim_gone, g_object_ref(task));
 }
 
+/* 0: it has ended. */
+static gint64
+pid_of(GSubprocess *shim)
+{
+    const char *pid = g_subprocess_get_identifier(shim);
+
+    return pid == NULL ? 0 : g_ascii_strtoll(pid, NULL, 10);
+}
+
 static void
 on_ready(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -218,7 +228,8 @@ on_ready(GObject *source, GAsyncResult *result, gpointer data)
         g_set_error(&waiting->error, KH_ERROR, KH_ERROR_TIMED_OUT,
                     "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
     else
-        vm = kh_launcher_read_ready_line(waiting->line, &waiting->error);
+        vm = kh_launcher_read_ready_line(waiting->line, waiting->uid, pid_of(waiting->shim),
+                                         &waiting->error);
     if (vm != NULL)
         g_task_return_pointer(task, vm, g_object_unref);
     else
@@ -294,6 +305,7 @@ launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback c
 
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, waiting, waiting_free);
+    waiting->uid = launch->uid;
     waiting->shim = spawn_machine(self, launch, &ready, &error);
     if (waiting->shim == NULL) {
         g_task_return_error(task, kh_error_import(error, KH_ERROR_LAUNCH_FAILED, self->shim));

@@ -131,17 +131,30 @@ kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd)
     return g_strv_builder_end(args);
 }
 
-KhVm *
-kh_launcher_read_ready_line(const char *line, GError **error)
+/* The shim is known from elsewhere (0: not any more), whatever it says of itself. */
+static KhVm *
+follow(KhProcess *shim, KhProcess *qemu, gint64 uid, gint64 known, GError **error)
 {
-    KhProcess shim = {0}, qemu = {0};
-
-    if (sscanf(line, KH_READY_PREFIX "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT, &shim.pid,
-               &qemu.pid) == 2) {
-        shim.start_time = kh_process_start_time(shim.pid);
-        qemu.start_time = kh_process_start_time(qemu.pid);
-        return kh_vm_follow(&shim, &qemu, error);
+    if (known != 0 && known != shim->pid) {
+        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                    "The shim is process %" G_GINT64_FORMAT " and says that it is %" G_GINT64_FORMAT
+                    "; it is not believed",
+                    known, shim->pid);
+        return NULL;
     }
+    shim->start_time = kh_process_start_time(shim->pid);
+    qemu->start_time = kh_process_start_time(qemu->pid);
+    return kh_vm_follow(shim, qemu, uid, error);
+}
+
+KhVm *
+kh_launcher_read_ready_line(const char *line, gint64 uid, gint64 shim, GError **error)
+{
+    KhProcess told_shim = {0}, told_qemu = {0};
+
+    if (sscanf(line, KH_READY_PREFIX "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT, &told_shim.pid,
+               &told_qemu.pid) == 2)
+        return follow(&told_shim, &told_qemu, uid, shim, error);
     if (g_str_has_prefix(line, KH_ERROR_PREFIX)) {
         g_autofree char *text = kh_text_sanitize(line + strlen(KH_ERROR_PREFIX), KH_SHIM_LINE_MAX);
 

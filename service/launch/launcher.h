@@ -69,7 +69,7 @@ const char *kh_launcher_get_name(KhLauncher *self);
 /*
  * Whether living machines are found by their id at any time, so that
  * kh_launcher_recover_async() is asked rather than the pids of the database. With systemd
- * they are, and the service's unit may hide other users' processes from it.
+ * they are: their units tell, even where the database was not written in time.
  */
 gboolean kh_launcher_knows_machines(KhLauncher *self);
 
@@ -79,7 +79,8 @@ gboolean kh_launcher_enforces_limits(KhLauncher *self);
 /*
  * Starts the machine; finishes with its processes when QEMU's exec has succeeded, transfer
  * full. Errors: KH_ERROR_LAUNCH_FAILED with the shim's sentence, KH_ERROR_TIMED_OUT,
- * KH_ERROR_NOT_FOUND when the machine lived and is dead already.
+ * KH_ERROR_NOT_FOUND when the machine lived and is dead already, and is to be released.
+ * With an error nothing runs.
  */
 void kh_launcher_launch_async(KhLauncher *self, const KhLaunch *launch,
                               GAsyncReadyCallback callback, gpointer user_data);
@@ -95,8 +96,10 @@ void kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces,
 KhVm *kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Lets go of what the system keeps for the machine @id, which is dead. TRUE when the kernel
- * killed it for want of memory. An unknown id is no error.
+ * Lets go of what the system keeps for the machine @id, whose processes are not there or
+ * not found. Finishes when the system, too, calls it dead, for which it is told to end if
+ * need be; however long that takes. TRUE when the kernel killed it for want of memory. An
+ * unknown id is no error.
  */
 void kh_launcher_release_async(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
                                gpointer user_data);
@@ -124,10 +127,11 @@ gboolean kh_launcher_probe_kvm(KhLauncher *self, gint64 uid);
 char **kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd);
 
 /*
- * Reads the line "ready SHIM QEMU" (shim-protocol.h) and follows both; an "error TEXT" line
+ * Reads the line "ready SHIM QEMU" (shim-protocol.h) and follows both, if they are @uid's
+ * (-1: the service's own) and SHIM is @shim (0: not known any more); an "error TEXT" line
  * becomes KH_ERROR_LAUNCH_FAILED. Transfer full. For the launchers.
  */
-KhVm *kh_launcher_read_ready_line(const char *line, GError **error);
+KhVm *kh_launcher_read_ready_line(const char *line, gint64 uid, gint64 shim, GError **error);
 
 /* The error of a tool that has ended badly and said @output. For the launchers. */
 GError *kh_launcher_tool_error(const char *output);

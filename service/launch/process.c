@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 
 struct _KhProcessHandle {
     GObject parent_instance;
+    gint64 pid;
     int fd;
     guint watch;
     gboolean ended;
@@ -78,21 +81,53 @@ on_readable(int fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+static void
+set_gone(gint64 pid, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Process %" G_GINT64_FORMAT " has ended", pid);
+}
+
 KhProcessHandle *
-kh_process_handle_open(const KhProcess *process, gboolean trusted, GError **error)
+kh_process_handle_open(const KhProcess *process, GError **error)
 {
     g_autoptr(KhProcessHandle) self = g_object_new(KH_TYPE_PROCESS_HANDLE, NULL);
 
     self->fd = (int)syscall(SYS_pidfd_open, (pid_t)process->pid, 0);
     /* The descriptor came first, so a matching start time proves that it is the one. */
-    if (self->fd < 0 || (process->start_time == 0 && !trusted) ||
+    if (self->fd < 0 || process->start_time == 0 ||
         kh_process_start_time(process->pid) != process->start_time) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Process %" G_GINT64_FORMAT " has ended",
-                    process->pid);
+        set_gone(process->pid, error);
         return NULL;
     }
+    self->pid = process->pid;
     self->watch = g_unix_fd_add(self->fd, G_IO_IN, on_readable, self);
     return g_steal_pointer(&self);
+}
+
+/* Of a process that has not been waited for, the folder in /proc is its effective user's. */
+gboolean
+kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT, self->pid);
+    struct pollfd ended = {.fd = self->fd, .events = POLLIN};
+    struct stat status;
+    gboolean seen = stat(path, &status) == 0;
+
+    if (seen && status.st_uid == uid)
+        return TRUE;
+    /* The number may be another process's by now. */
+    if (poll(&ended, 1, 0) != 0)
+        set_gone(self->pid, error);
+    else if (seen)
+        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                    "Process %" G_GINT64_FORMAT " is user %u's, not user %u's: it is not the "
+                    "machine's, whatever the shim says",
+                    self->pid, status.st_uid, uid);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                    "Whose process %" G_GINT64_FORMAT " is cannot be seen: %s", self->pid,
+                    g_strerror(errno));
+    return FALSE;
 }
 
 gboolean

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 
 /*
  * Field 22 of /proc/PID/stat, clock ticks since boot; 0 when there is no such process, or
- * when it is another user's and hidden (ProtectProc=).
+ * when /proc hides it (hidepid= of proc(5)).
  */
 gint64 kh_process_start_time(gint64 pid);
 
@@ -21,11 +21,16 @@ gint64 kh_process_start_time(gint64 pid);
 G_DECLARE_FINAL_TYPE(KhProcessHandle, kh_process_handle, KH, PROCESS_HANDLE, GObject)
 
 /*
- * Opens @process, if it still is the one that began at its start time; without one only if
- * it is @trusted to be that. KH_ERROR_NOT_FOUND when it is gone. Signal: "ended", once.
- * Transfer full.
+ * Opens @process, if it still is the one that began at its start time. KH_ERROR_NOT_FOUND
+ * when it is gone. Signal: "ended", once. Transfer full.
  */
-KhProcessHandle *kh_process_handle_open(const KhProcess *process, gboolean trusted, GError **error);
+KhProcessHandle *kh_process_handle_open(const KhProcess *process, GError **error);
+
+/*
+ * Whether the process is one of @uid's. KH_ERROR_LAUNCH_FAILED when it is not, or when /proc
+ * does not show it; KH_ERROR_NOT_FOUND when it is gone.
+ */
+gboolean kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error);
 
 gboolean kh_process_handle_has_ended(KhProcessHandle *self);
 

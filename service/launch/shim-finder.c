@@ -68,5 +68,5 @@ kh_shim_finder_find(const KhTraces *traces, GError **error)
     }
     shim.start_time = kh_process_start_time(shim.pid);
     qemu.start_time = kh_process_start_time(qemu.pid);
-    return kh_vm_new(&shim, &qemu, error);
+    return kh_vm_follow(&shim, &qemu, traces->uid, error);
 }

@@ -14,8 +14,6 @@
 /* Between two looks at a unit that is on its way; JobRemoved comes between them. */
 #define LOOK_FIRST_MS 20
 #define LOOK_LAST_MS 500
-/* How long a start waits for the end of an earlier unit of the same name. */
-#define CLASH_MS 5000
 
 struct _KhSystemdBus {
     GObject parent_instance;
@@ -189,10 +187,14 @@ typedef struct {
     GVariant *properties; /* of a start that has not been made yet */
     gboolean dead;        /* only a dead unit will do */
     gboolean asking;      /* an answer is awaited */
+    guint unanswered;     /* questions of this look */
+    gboolean unknown;     /* one of them had no answer: the state says nothing */
     gboolean again;       /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
-    gint64 deadline, clash_deadline;
+    gboolean stopped;     /* an earlier unit has been told to end */
+    guint timeout_s;
+    gint64 deadline;
     KhUnitState *state;
 } Look;
 
@@ -209,6 +211,12 @@ look_free(gpointer data)
     g_free(look);
 }
 
+static void
+set_deadline(Look *look)
+{
+    look->deadline = g_get_monotonic_time() + (gint64)look->timeout_s * G_USEC_PER_SEC;
+}
+
 static Look *
 look_new(KhSystemdBus *self, const char *unit, guint timeout_s, gpointer tag,
          GAsyncReadyCallback callback, gpointer user_data)
@@ -221,8 +229,8 @@ look_new(KhSystemdBus *self, const char *unit, guint timeout_s, gpointer tag,
     look->unit = g_strdup(unit);
     look->path = kh_unit_path(unit);
     look->delay_ms = LOOK_FIRST_MS;
-    look->deadline = g_get_monotonic_time() + (gint64)timeout_s * G_USEC_PER_SEC;
-    look->clash_deadline = g_get_monotonic_time() + CLASH_MS * 1000;
+    look->timeout_s = timeout_s;
+    set_deadline(look);
     return look;
 }
 
@@ -293,32 +301,37 @@ look_again(KhSystemdBus *self, const char *unit)
     }
 }
 
-/* An earlier unit of the same name stands in the way of a start. */
+/*
+ * An earlier unit of the same name stands in the way of a start. Who starts a unit knows of
+ * none that runs: one that does all the same is nobody's, and ends.
+ */
 static void
 consider_clash(KhSystemdBus *self, Look *look)
 {
     const KhUnitState *state = look->state;
-    gboolean ending = state->has_job || state_is(state, "deactivating");
 
-    if (g_get_monotonic_time() < look->clash_deadline && kh_unit_state_is_dead(state)) {
+    if (kh_unit_state_is_dead(state)) {
         kh_systemd_bus_release(self, look->unit);
         look->asking = TRUE;
         connect_then(self, start_unit, look);
-    } else if (g_get_monotonic_time() < look->clash_deadline && ending) {
-        look_later(look);
-    } else {
-        look_end(look, g_error_new(KH_ERROR, KH_ERROR_BUSY,
-                                   "The unit %s of an earlier start is still there (%s); try "
-                                   "again when it is gone, or stop it",
-                                   look->unit, state->active_state));
+        return;
     }
+    if (!look->stopped && !state_is(state, "deactivating")) {
+        g_warning("%s of an earlier start is still there (%s) and is told to end", look->unit,
+                  state->active_state);
+        look->stopped = TRUE;
+        kh_systemd_bus_stop(self, look->unit);
+    }
+    look_later(look);
 }
 
 static void
 consider(KhSystemdBus *self, Look *look)
 {
     look->asking = FALSE;
-    if (look->properties != NULL)
+    if (look->unknown)
+        look_later(look);
+    else if (look->properties != NULL)
         consider_clash(self, look);
     else if (look->dead ? !kh_unit_state_is_dead(look->state) : is_on_its_way(look->state))
         look_later(look);
@@ -332,7 +345,8 @@ static const struct {
 } fields[] = {
     {SYSTEMD ".Unit", "Job", "(uo)"},          {SYSTEMD ".Unit", "ActiveState", "s"},
     {SYSTEMD ".Service", "Result", "s"},       {SYSTEMD ".Service", "StatusText", "s"},
-    {SYSTEMD ".Service", "ExecMainCode", "i"}, {SYSTEMD ".Service", "ExecMainStatus", "i"},
+    {SYSTEMD ".Service", "MainPID", "u"},      {SYSTEMD ".Service", "ExecMainCode", "i"},
+    {SYSTEMD ".Service", "ExecMainStatus", "i"},
 };
 
 static void
@@ -352,6 +366,8 @@ read_field(KhUnitState *state, const char *name, GVariant *value)
     } else if (g_str_equal(name, "StatusText")) {
         g_free(state->status_text);
         state->status_text = g_variant_dup_string(value, NULL);
+    } else if (g_str_equal(name, "MainPID")) {
+        state->main_pid = g_variant_get_uint32(value);
     } else if (g_str_equal(name, "ExecMainCode")) {
         state->exit_code = g_variant_get_int32(value);
     } else {
@@ -359,13 +375,25 @@ read_field(KhUnitState *state, const char *name, GVariant *value)
     }
 }
 
-/* One answer of several, which come in the order of the questions. */
+/* One answer of several. A connection that closes fails them in any order. */
 typedef struct {
     Look *look;
     guint field;
 } Question;
 
-/* The bus or systemd is away, unlike a unit that systemd does not know. */
+/* systemd itself says that there is no such unit, or none of that kind. */
+static gboolean
+is_absent(const GError *error)
+{
+    static const char *const names[] = {
+        "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod",
+        "org.freedesktop.DBus.Error.UnknownInterface", SYSTEMD ".NoSuchUnit", NULL};
+    g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+    return name != NULL && g_strv_contains(names, name);
+}
+
+/* The bus or systemd is away, so that what was asked for may have been done or not. */
 static gboolean
 is_unreachable(const GError *error)
 {
@@ -392,9 +420,9 @@ on_field(GObject *source, GAsyncResult *result, gpointer data)
         g_variant_get(answer, "(v)", &value);
     if (value != NULL && g_variant_is_of_type(value, G_VARIANT_TYPE(fields[question->field].type)))
         read_field(look->state, fields[question->field].name, value);
-    else if (error != NULL && is_unreachable(error))
-        look->state->has_job = TRUE; /* not known: look again */
-    if (question->field == G_N_ELEMENTS(fields) - 1)
+    else if (error == NULL || !is_absent(error))
+        look->unknown = TRUE;
+    if (--look->unanswered == 0)
         consider(g_task_get_source_object(look->task), look);
 }
 
@@ -414,6 +442,8 @@ look_at_unit(KhSystemdBus *self, gpointer data, const GError *error)
     look->state->active_state = g_strdup("inactive");
     look->state->result = g_strdup("success");
     look->state->status_text = g_strdup("");
+    look->unanswered = G_N_ELEMENTS(fields);
+    look->unknown = FALSE;
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
         Question *question = g_new0(Question, 1);
 
@@ -445,6 +475,7 @@ on_start_answered(GObject *source, GAsyncResult *result, gpointer data)
         /* Without an answer the unit may have been started all the same. */
         g_clear_error(&error);
         g_clear_pointer(&look->properties, g_variant_unref);
+        set_deadline(look);
         look_now(look);
     } else {
         g_dbus_error_strip_remote_error(error);

@@ -18,6 +18,7 @@ typedef struct {
     char *active_state; /* "active", "activating", "inactive", "failed" … */
     char *result;       /* "success", "exit-code", "oom-kill" … */
     char *status_text;  /* the last STATUS= of sd_notify(3), or "" */
+    guint32 main_pid;   /* 0: of none */
     int exit_code;      /* CLD_EXITED and so on; 0 while it runs */
     int exit_status;
 } KhUnitState;
@@ -41,9 +42,9 @@ KhSystemdBus *kh_systemd_bus_new(const char *address);
 /*
  * Starts the transient unit @unit (mode "fail"), @properties being a(sv), and waits until
  * its start has come to an end, whatever that is: the finish function gives the unit's
- * state then. An ended unit of the same name is let go of first; one that is ending is
- * waited for a little. KH_ERROR_BUSY when it still is there, KH_ERROR_LAUNCH_FAILED when
- * systemd refuses or is not reached, KH_ERROR_TIMED_OUT after @timeout_s.
+ * state then. A unit of the same name is told to end and let go of first, for which there
+ * is @timeout_s, too. KH_ERROR_LAUNCH_FAILED when systemd refuses or is not reached: then
+ * nothing was started. KH_ERROR_TIMED_OUT after @timeout_s: then the unit may be there.
  */
 void kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *properties,
                                 guint timeout_s, GAsyncReadyCallback callback, gpointer user_data);

@@ -15,6 +15,8 @@
 #define MARGIN_S 15
 /* A unit dies some milliseconds after its processes. */
 #define RELEASE_TIMEOUT_S 5
+/* How often a unit that does not die is told to end again. */
+#define END_INTERVAL_S 60
 
 struct _KhSystemdLauncher {
     GObject parent_instance;
@@ -85,7 +87,9 @@ unit_of(const char *id)
 typedef struct {
     char *unit;
     char *id;
+    gint64 uid;      /* the machine's; -1: the service's own */
     KhTraces traces; /* of a recovery; its id is ours */
+    GError *error;   /* while a unit that came to nothing is being ended */
 } Call;
 
 static void
@@ -95,6 +99,7 @@ call_free(gpointer data)
 
     g_free(call->unit);
     g_free(call->id);
+    g_clear_error(&call->error);
     g_free(call);
 }
 
@@ -123,22 +128,80 @@ describe_failure(const KhUnitState *state, const char *unit)
 }
 
 static KhVm *
-read_status(const KhUnitState *state, const char *unit, GError **error)
+read_status(const KhUnitState *state, const Call *call, GError **error)
 {
     if (g_str_has_prefix(state->status_text, KH_READY_PREFIX) ||
         g_str_has_prefix(state->status_text, KH_ERROR_PREFIX))
-        return kh_launcher_read_ready_line(state->status_text, error);
-    g_propagate_error(error, describe_failure(state, unit));
+        return kh_launcher_read_ready_line(state->status_text, call->uid, state->main_pid, error);
+    g_propagate_error(error, describe_failure(state, call->unit));
     return NULL;
 }
 
-/* A unit that is not followed must not run on. */
+static void on_dead(GObject *source, GAsyncResult *result, gpointer data);
+
+/*
+ * Waits until the unit of @task, which this takes, is dead. Nothing is concluded before: a
+ * machine whose end is not known may have its disk open.
+ */
 static void
-let_go(KhSystemdLauncher *self, const KhUnitState *state, const char *unit)
+wait_until_dead(GTask *task, guint timeout_s)
 {
-    if (!kh_unit_state_is_dead(state))
-        kh_systemd_bus_stop(self->bus, unit);
-    kh_systemd_bus_release(self->bus, unit);
+    KhSystemdLauncher *self = g_task_get_source_object(task);
+    Call *call = g_task_get_task_data(task);
+
+    kh_systemd_bus_settle_async(self->bus, call->unit, TRUE, timeout_s, on_dead, task);
+}
+
+/* A stop may have been lost with the connection: it is sent again. */
+static void
+end_unit(GTask *task)
+{
+    KhSystemdLauncher *self = g_task_get_source_object(task);
+    Call *call = g_task_get_task_data(task);
+
+    kh_systemd_bus_stop(self->bus, call->unit);
+    wait_until_dead(task, END_INTERVAL_S);
+}
+
+static void
+on_dead(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Call *call = g_task_get_task_data(task);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
+
+    if (state == NULL) {
+        g_warning("Whether %s has ended is not known yet, it is told to: %s", call->unit,
+                  error->message);
+        end_unit(g_steal_pointer(&task));
+        return;
+    }
+    kh_systemd_bus_release(KH_SYSTEMD_BUS(source), call->unit);
+    if (call->error != NULL)
+        g_task_return_error(task, g_steal_pointer(&call->error));
+    else
+        g_task_return_boolean(task, g_str_equal(state->result, "oom-kill"));
+}
+
+/*
+ * Gives @error, which this takes as it takes @task, when nothing runs any more: what is not
+ * followed must not run on. @state: NULL if not known.
+ */
+static void
+fail_when_dead(GTask *task, const KhUnitState *state, GError *error)
+{
+    KhSystemdLauncher *self = g_task_get_source_object(task);
+    Call *call = g_task_get_task_data(task);
+
+    if (state == NULL || !kh_unit_state_is_dead(state)) {
+        call->error = error;
+        end_unit(task);
+        return;
+    }
+    kh_systemd_bus_release(self->bus, call->unit);
+    g_task_return_error(task, error);
+    g_object_unref(task);
 }
 
 static void
@@ -149,17 +212,22 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
     Call *call = g_task_get_task_data(task);
     GError *error = NULL;
     g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
-    KhVm *vm = state == NULL ? NULL : read_status(state, call->unit, &error);
+    KhVm *vm = state == NULL ? NULL : read_status(state, call, &error);
 
     if (vm != NULL) {
         kh_systemd_bus_register(self->bus, call->id, (guint32)kh_vm_get_shim(vm)->pid);
         g_task_return_pointer(task, vm, g_object_unref);
         return;
     }
-    /* What has lived is released by the instance, which asks how it has died. */
-    if (state != NULL && !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND))
-        let_go(self, state, call->unit);
-    g_task_return_error(task, error);
+    /*
+     * What was refused was not started. What has lived is released by the instance, which
+     * asks how it has died.
+     */
+    if (state == NULL ? g_error_matches(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED)
+                      : g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND))
+        g_task_return_error(task, error);
+    else
+        fail_when_dead(g_steal_pointer(&task), state, error);
 }
 
 static void
@@ -170,6 +238,7 @@ launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback c
     GTask *task = g_task_new(self, NULL, callback, user_data);
     Call *call = call_new(unit_of(launch->id), launch->id);
 
+    call->uid = launch->uid;
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit,
@@ -194,7 +263,7 @@ recover_vm(KhSystemdLauncher *self, const KhUnitState *state, Call *call, GError
         /* Started by the other launcher, or not at all. */
         return kh_shim_finder_find(&call->traces, error);
     kh_systemd_bus_hold(self->bus, call->unit);
-    return kh_launcher_read_ready_line(state->status_text, error);
+    return kh_launcher_read_ready_line(state->status_text, call->uid, state->main_pid, error);
 }
 
 static void on_recovered(GObject *source, GAsyncResult *result, gpointer data);
@@ -230,7 +299,7 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
     if (vm != NULL)
         g_task_return_pointer(task, vm, g_object_unref);
     else
-        g_task_return_error(task, error);
+        g_task_return_error(task, error); /* what is left is ended by a release */
 }
 
 static void
@@ -241,6 +310,7 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
     GTask *task = g_task_new(self, NULL, callback, user_data);
     Call *call = call_new(unit_of(traces->id), traces->id);
 
+    call->uid = traces->uid;
     call->traces = *traces;
     call->traces.id = call->id;
     g_task_set_source_tag(task, recover_async);
@@ -249,20 +319,6 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
 }
 
 /* --- release and limits -------------------------------------------------------------- */
-
-static void
-on_dead(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(GTask) task = data;
-    Call *call = g_task_get_task_data(task);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
-
-    if (error != NULL)
-        g_message("How %s has ended is not known: %s", call->unit, error->message);
-    kh_systemd_bus_release(KH_SYSTEMD_BUS(source), call->unit);
-    g_task_return_boolean(task, state != NULL && g_str_equal(state->result, "oom-kill"));
-}
 
 static void
 release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
@@ -274,7 +330,7 @@ release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback
 
     g_task_set_source_tag(task, release_async);
     g_task_set_task_data(task, call, call_free);
-    kh_systemd_bus_settle_async(self->bus, call->unit, TRUE, RELEASE_TIMEOUT_S, on_dead, task);
+    wait_until_dead(task, RELEASE_TIMEOUT_S);
 }
 
 static gboolean
@@ -294,6 +350,15 @@ set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
 
 /* --- tools --------------------------------------------------------------------------- */
 
+/* @state: NULL if not known. */
+static void
+let_go(KhSystemdLauncher *self, const KhUnitState *state, const char *unit)
+{
+    if (state == NULL || !kh_unit_state_is_dead(state))
+        kh_systemd_bus_stop(self->bus, unit);
+    kh_systemd_bus_release(self->bus, unit);
+}
+
 static void
 on_tool_ended(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -302,12 +367,10 @@ on_tool_ended(GObject *source, GAsyncResult *result, gpointer data)
     GError *error = NULL;
     g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
 
-    if (state == NULL) {
-        g_task_return_error(task, error);
-        return;
-    }
     let_go(g_task_get_source_object(task), state, call->unit);
-    if (g_str_equal(state->result, "success"))
+    if (state == NULL)
+        g_task_return_error(task, error);
+    else if (g_str_equal(state->result, "success"))
         g_task_return_boolean(task, TRUE);
     else if (g_str_has_prefix(state->status_text, KH_ERROR_PREFIX))
         g_task_return_error(task,

@@ -133,7 +133,7 @@ uids_of_processes(void)
     return g_steal_pointer(&uids);
 }
 
-/* The kernel knows of real uids that a unit with ProtectProc= does not see (getpriority(2)). */
+/* The kernel knows of real uids that /proc may hide (getpriority(2)). */
 static gboolean
 is_running(GHashTable *running, guint32 uid)
 {

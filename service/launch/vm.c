@@ -3,6 +3,7 @@
 #include "vm.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 /* What a shim gets to write its logs after QEMU's end. */
 #define SHIM_GRACE_MS 5000
@@ -89,25 +90,34 @@ on_process_ended(KhProcessHandle *handle, KhVm *self)
 }
 
 static KhProcessHandle *
-open_process(KhVm *self, const KhProcess *process, gboolean trusted, GError **error)
+open_process(KhVm *self, const KhProcess *process, GError **error)
 {
-    KhProcessHandle *handle = kh_process_handle_open(process, trusted, error);
+    KhProcessHandle *handle = kh_process_handle_open(process, error);
 
     if (handle != NULL)
         g_signal_connect(handle, "ended", G_CALLBACK(on_process_ended), self);
     return handle;
 }
 
+static gboolean
+is_owned(KhProcessHandle *handle, guint32 uid, GError **error)
+{
+    return handle == NULL || kh_process_handle_check_owner(handle, uid, error);
+}
+
+/* @uid: whose both must be; NULL where that is known. */
 static KhVm *
-open_both(const KhProcess *shim, const KhProcess *qemu, gboolean trusted, GError **error)
+open_both(const KhProcess *shim, const KhProcess *qemu, const guint32 *uid, GError **error)
 {
     g_autoptr(KhVm) self = g_object_new(KH_TYPE_VM, NULL);
 
     self->shim_process = *shim;
     self->qemu_process = *qemu;
-    self->shim = open_process(self, shim, trusted, NULL);
-    self->qemu = open_process(self, qemu, trusted, self->shim == NULL ? error : NULL);
+    self->shim = open_process(self, shim, NULL);
+    self->qemu = open_process(self, qemu, self->shim == NULL ? error : NULL);
     if (self->shim == NULL && self->qemu == NULL)
+        return NULL;
+    if (uid != NULL && (!is_owned(self->shim, *uid, error) || !is_owned(self->qemu, *uid, error)))
         return NULL;
     if (self->shim == NULL || self->qemu == NULL)
         follow_up(self);
@@ -117,13 +127,15 @@ open_both(const KhProcess *shim, const KhProcess *qemu, gboolean trusted, GError
 KhVm *
 kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error)
 {
-    return open_both(shim, qemu, FALSE, error);
+    return open_both(shim, qemu, NULL, error);
 }
 
 KhVm *
-kh_vm_follow(const KhProcess *shim, const KhProcess *qemu, GError **error)
+kh_vm_follow(const KhProcess *shim, const KhProcess *qemu, gint64 uid, GError **error)
 {
-    return open_both(shim, qemu, TRUE, error);
+    const guint32 owner = uid < 0 ? geteuid() : (guint32)uid;
+
+    return open_both(shim, qemu, &owner, error);
 }
 
 const KhProcess *

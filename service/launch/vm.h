@@ -22,11 +22,11 @@ G_DECLARE_FINAL_TYPE(KhVm, kh_vm, KH, VM, GObject)
 KhVm *kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error);
 
 /*
- * The same for processes that have just been told of by the shim, or by the unit that they
- * are in. What has no start time because the service may not see other users' processes is
- * followed all the same.
+ * The same for processes that the shim has told of. Nothing it says makes the service follow,
+ * and one day kill, another's process: both must be @uid's, -1 for the service's own.
+ * KH_ERROR_LAUNCH_FAILED when one is not.
  */
-KhVm *kh_vm_follow(const KhProcess *shim, const KhProcess *qemu, GError **error);
+KhVm *kh_vm_follow(const KhProcess *shim, const KhProcess *qemu, gint64 uid, GError **error);
 
 const KhProcess *kh_vm_get_shim(KhVm *self);
 const KhProcess *kh_vm_get_qemu(KhVm *self);

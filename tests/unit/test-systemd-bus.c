@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/* How units are looked at and ended, with a systemd of the test's own on a private bus. */
+#include "launch/systemd-bus.h"
+
+#include <glib/gstdio.h>
+
+#include "error.h"
+#include "launch/systemd-launcher.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define ID "0a"
+#define UNIT "katana-vm-" ID ".service"
+#define LAST_QUESTION "ExecMainStatus"
+
+static const char interfaces[] =
+    "<node><interface name='" SYSTEMD ".Manager'>"
+    "<method name='Subscribe'/>"
+    "<method name='StartTransientUnit'><arg type='s' direction='in'/><arg type='s' direction='in'/>"
+    "<arg type='a(sv)' direction='in'/><arg type='a(sa(sv))' direction='in'/>"
+    "<arg type='o' direction='out'/></method>"
+    "<method name='StopUnit'><arg type='s' direction='in'/><arg type='s' direction='in'/>"
+    "<arg type='o' direction='out'/></method>"
+    "<method name='ResetFailedUnit'><arg type='s' direction='in'/></method>"
+    "<method name='UnrefUnit'><arg type='s' direction='in'/></method>"
+    "<method name='RefUnit'><arg type='s' direction='in'/></method></interface>"
+    "<interface name='" SYSTEMD ".Unit'><property name='Job' type='(uo)' access='read'/>"
+    "<property name='ActiveState' type='s' access='read'/></interface>"
+    "<interface name='" SYSTEMD ".Service'><property name='Result' type='s' access='read'/>"
+    "<property name='StatusText' type='s' access='read'/>"
+    "<property name='MainPID' type='u' access='read'/>"
+    "<property name='ExecMainCode' type='i' access='read'/>"
+    "<property name='ExecMainStatus' type='i' access='read'/></interface></node>";
+
+typedef struct {
+    GSubprocess *daemon;
+    char *address;
+    GDBusConnection *systemd;
+    KhSystemdBus *bus;
+    const char *state;       /* of the unit */
+    const char *after_start; /* its state then */
+    guint stop_ms;           /* how long it takes to end */
+    const char *refusal;     /* the error of the next questions */
+    guint refusals;
+    gboolean hold;
+    gboolean all_asked;
+    GQueue held; /* GDBusMethodInvocation * */
+    guint starts, stops, answers;
+    KhUnitState *found;
+    GError *error;
+} Fixture;
+
+static GVariant *
+value_of(Fixture *f, const char *name)
+{
+    if (g_str_equal(name, "Job"))
+        return g_variant_new("(uo)", 0, "/");
+    if (g_str_equal(name, "ActiveState"))
+        return g_variant_new_string(f->state);
+    if (g_str_equal(name, "Result"))
+        return g_variant_new_string("success");
+    if (g_str_equal(name, "StatusText"))
+        return g_variant_new_string("");
+    if (g_str_equal(name, "MainPID"))
+        return g_variant_new_uint32(0);
+    return g_variant_new_int32(0);
+}
+
+static const char *
+question_of(GDBusMethodInvocation *invocation)
+{
+    const char *name;
+
+    g_variant_get(g_dbus_method_invocation_get_parameters(invocation), "(&s&s)", NULL, &name);
+    return name;
+}
+
+static void
+answer(Fixture *f, GDBusMethodInvocation *invocation)
+{
+    const char *name = question_of(invocation);
+
+    if (f->refusals > 0) {
+        f->refusals--;
+        g_dbus_method_invocation_return_dbus_error(invocation, f->refusal, "refused");
+    } else {
+        g_dbus_method_invocation_return_value(invocation,
+                                              g_variant_new("(v)", value_of(f, name)));
+    }
+}
+
+static void
+on_question(Fixture *f, GDBusMethodInvocation *invocation)
+{
+    f->all_asked = f->all_asked || g_str_equal(question_of(invocation), LAST_QUESTION);
+    if (f->hold)
+        g_queue_push_tail(&f->held, invocation);
+    else
+        answer(f, invocation);
+}
+
+static gboolean
+on_stopped(gpointer data)
+{
+    Fixture *f = data;
+
+    f->state = "inactive";
+    return G_SOURCE_REMOVE;
+}
+
+static void
+on_start(Fixture *f, GDBusMethodInvocation *invocation)
+{
+    if (!g_str_equal(f->state, "inactive")) {
+        g_dbus_method_invocation_return_dbus_error(invocation, SYSTEMD ".UnitExists", "there");
+        return;
+    }
+    f->starts++;
+    f->state = f->after_start;
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", "/job/1"));
+}
+
+static void
+on_call(GDBusConnection *connection, const char *sender, const char *path, const char *interface,
+        const char *method, GVariant *parameters, GDBusMethodInvocation *invocation, gpointer data)
+{
+    Fixture *f = data;
+
+    if (g_str_equal(interface, "org.freedesktop.DBus.Properties")) {
+        on_question(f, invocation);
+    } else if (g_str_equal(method, "StartTransientUnit")) {
+        on_start(f, invocation);
+    } else if (g_str_equal(method, "StopUnit")) {
+        if (f->stops++ == 0)
+            g_timeout_add(f->stop_ms, on_stopped, f);
+        g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", "/job/2"));
+    } else {
+        g_dbus_method_invocation_return_value(invocation, NULL);
+    }
+}
+
+static void
+start_bus(Fixture *f)
+{
+    g_autofree char *option = g_strconcat("--address=", g_getenv("DBUS_SYSTEM_BUS_ADDRESS"), NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GDataInputStream) output = NULL;
+
+    f->daemon = g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE,
+                                 &error, "dbus-daemon", "--session", "--nofork", "--nopidfile",
+                                 "--print-address=1", option, NULL);
+    g_assert_no_error(error);
+    output = g_data_input_stream_new(g_subprocess_get_stdout_pipe(f->daemon));
+    f->address = g_data_input_stream_read_line(output, NULL, NULL, &error);
+    g_assert_no_error(error);
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    static const GDBusInterfaceVTable vtable = {.method_call = on_call};
+    g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(interfaces, NULL);
+    g_autofree char *unit = kh_unit_path(UNIT);
+    const char *const paths[] = {"/org/freedesktop/systemd1", unit, unit};
+    g_autoptr(GVariant) owned = NULL;
+
+    start_bus(f);
+    f->systemd =
+        g_dbus_connection_new_for_address_sync(f->address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL, NULL, NULL);
+    g_assert_nonnull(f->systemd);
+    g_dbus_connection_set_exit_on_close(f->systemd, FALSE);
+    for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
+        g_assert_cmpuint(g_dbus_connection_register_object(f->systemd, paths[i],
+                                                           info->interfaces[i], &vtable, f, NULL,
+                                                           NULL),
+                         !=, 0);
+    owned = g_dbus_connection_call_sync(f->systemd, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                        "org.freedesktop.DBus", "RequestName",
+                                        g_variant_new("(su)", SYSTEMD, 0), NULL, 0, -1, NULL, NULL);
+    g_assert_nonnull(owned);
+    f->bus = kh_systemd_bus_new(f->address);
+    f->state = "inactive";
+    f->after_start = "active";
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_clear_object(&f->bus);
+    g_clear_object(&f->systemd);
+    g_subprocess_force_exit(f->daemon);
+    g_subprocess_wait(f->daemon, NULL, NULL);
+    g_clear_object(&f->daemon);
+    g_clear_pointer(&f->found, kh_unit_state_free);
+    g_clear_error(&f->error);
+    g_free(f->address);
+}
+
+static void
+on_done(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Fixture *f = data;
+
+    g_clear_pointer(&f->found, kh_unit_state_free);
+    g_clear_error(&f->error);
+    f->found = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &f->error);
+    f->answers++;
+}
+
+static void
+wait_for(const guint *count, guint wanted)
+{
+    while (*count < wanted)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+/* The first answer to come is the one to the last question. */
+static void
+answers_in_any_order(Fixture *f, gconstpointer data)
+{
+    f->state = "active";
+    f->hold = TRUE;
+    kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 20, on_done, f);
+    while (!f->all_asked)
+        g_main_context_iteration(NULL, TRUE);
+    while (f->held.length > 0)
+        answer(f, g_queue_pop_tail(&f->held));
+    wait_for(&f->answers, 1);
+    g_assert_no_error(f->error);
+    g_assert_cmpstr(f->found->active_state, ==, "active");
+}
+
+static void
+lost_connection(Fixture *f, gconstpointer data)
+{
+    GDBusMethodInvocation *invocation;
+
+    f->hold = TRUE;
+    for (guint i = 0; i < 5; i++)
+        kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 1, on_done, f);
+    while (!f->all_asked)
+        g_main_context_iteration(NULL, TRUE);
+    g_subprocess_force_exit(f->daemon);
+    wait_for(&f->answers, 5);
+    g_assert_error(f->error, KH_ERROR, KH_ERROR_TIMED_OUT);
+    while ((invocation = g_queue_pop_head(&f->held)) != NULL)
+        g_object_unref(invocation);
+}
+
+/* An answer that says nothing of the unit is no answer: two looks of seven questions. */
+static void
+refused(Fixture *f, gconstpointer data)
+{
+    static const char *const names[] = {"org.freedesktop.DBus.Error.AccessDenied",
+                                        "org.freedesktop.DBus.Error.LimitsExceeded",
+                                        "org.freedesktop.DBus.Error.NoMemory"};
+
+    f->state = "active";
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        f->refusal = names[i];
+        f->refusals = 14;
+        kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 20, on_done, f);
+        wait_for(&f->answers, i + 1);
+        g_assert_no_error(f->error);
+        g_assert_cmpstr(f->found->active_state, ==, "active");
+        g_assert_cmpuint(f->refusals, ==, 0);
+    }
+}
+
+static void
+absent(Fixture *f, gconstpointer data)
+{
+    static const char *const names[] = {"org.freedesktop.DBus.Error.UnknownObject",
+                                        "org.freedesktop.DBus.Error.UnknownMethod",
+                                        "org.freedesktop.DBus.Error.UnknownInterface",
+                                        SYSTEMD ".NoSuchUnit"};
+
+    f->refusals = G_MAXUINT;
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        f->refusal = names[i];
+        kh_systemd_bus_settle_async(f->bus, UNIT, TRUE, 20, on_done, f);
+        wait_for(&f->answers, i + 1);
+        g_assert_no_error(f->error);
+        g_assert_true(kh_unit_state_is_dead(f->found));
+    }
+}
+
+/* A unit that nobody knows of does not stand in the way of a new one. */
+static void
+clash(Fixture *f, gconstpointer data)
+{
+    f->state = "active";
+    f->stop_ms = 300;
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*earlier start is still there*");
+    kh_systemd_bus_start_async(f->bus, UNIT, g_variant_new("a(sv)", NULL), 20, on_done, f);
+    wait_for(&f->answers, 1);
+    g_test_assert_expected_messages();
+    g_assert_no_error(f->error);
+    g_assert_cmpuint(f->stops, ==, 1);
+    g_assert_cmpuint(f->starts, ==, 1);
+    g_assert_cmpstr(f->found->active_state, ==, "active");
+}
+
+static void
+on_released(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Fixture *f = data;
+
+    kh_launcher_release_finish(KH_LAUNCHER(source), result);
+    f->answers++;
+}
+
+/* The machine is said to be dead, its unit is not. */
+static void
+release(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+
+    f->state = "active";
+    f->stop_ms = 3000;
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*has ended is not known yet*");
+    kh_launcher_release_async(launcher, ID, on_released, f);
+    wait_for(&f->answers, 1);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(f->stops, >, 0);
+    g_assert_cmpstr(f->state, ==, "inactive");
+}
+
+static void
+on_launched(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Fixture *f = data;
+
+    g_assert_null(kh_launcher_launch_finish(KH_LAUNCHER(source), result, &f->error));
+    f->answers++;
+}
+
+/* systemd is not done with a start in time: the machine may come up at any moment. */
+static void
+late_launch(Fixture *f, gconstpointer data)
+{
+    static char *no_args[] = {NULL};
+    const KhLaunch launch = {.id = ID,
+                             .name = "one",
+                             .state_folder = "/var/lib/k/0a",
+                             .runtime_folder = "/run/k/0a",
+                             .uid = -1,
+                             .kernel = "/var/lib/k/vmlinuz",
+                             .initrd = "/var/lib/k/initrd.img",
+                             .qemu = "/usr/bin/qemu",
+                             .qemu_args = no_args,
+                             .memory_max = 1 << 30};
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+
+    f->after_start = "activating";
+    f->stop_ms = 3000;
+    kh_launcher_launch_async(launcher, &launch, on_launched, f);
+    wait_for(&f->answers, 1);
+    g_assert_error(f->error, KH_ERROR, KH_ERROR_TIMED_OUT);
+    g_assert_cmpuint(f->starts, ==, 1);
+    g_assert_cmpuint(f->stops, >, 0);
+    g_assert_cmpstr(f->state, ==, "inactive");
+}
+
+#define TEST(name, function)                                                                       \
+    g_test_add("/systemd-bus/" name, Fixture, NULL, set_up, function, tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_autofree char *folder = NULL, *path = NULL, *address = NULL;
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    folder = g_dir_make_tmp("kh-bus-XXXXXX", NULL);
+    path = g_build_filename(folder, "bus", NULL);
+    address = g_strconcat("unix:path=", path, NULL);
+    g_setenv("DBUS_SYSTEM_BUS_ADDRESS", address, TRUE);
+    TEST("answers-in-any-order", answers_in_any_order);
+    TEST("lost-connection", lost_connection);
+    TEST("refused", refused);
+    TEST("absent", absent);
+    TEST("clash", clash);
+    TEST("release", release);
+    TEST("late-launch", late_launch);
+    status = g_test_run();
+    g_unlink(path);
+    g_rmdir(folder);
+    return status;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of which processes are followed: the machine's own and no other. */
+#include "launch/vm.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "launch/launcher.h"
+
+#define OTHER_UID 1999995555
+
+/* A process that does nothing, of @uid if that is not 0. */
+static GPid
+sleeper(uid_t uid)
+{
+    GPid pid = fork();
+
+    g_assert_cmpint(pid, >=, 0);
+    if (pid > 0)
+        return pid;
+    if (uid != 0 && setresuid(uid, uid, uid) != 0)
+        _exit(1);
+    pause();
+    _exit(0);
+}
+
+static void
+end(GPid pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static gboolean
+is_alive(GPid pid)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
+static void
+wait_for_owner(GPid pid, uid_t uid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d", pid);
+    GStatBuf status = {0};
+
+    while (status.st_uid != uid) {
+        g_assert_cmpint(g_stat(path, &status), ==, 0);
+        g_usleep(1000);
+    }
+}
+
+static KhVm *
+read_line(GPid shim, GPid qemu, gint64 uid, gint64 known, GError **error)
+{
+    g_autofree char *line = g_strdup_printf("ready %d %d\n", shim, qemu);
+
+    return kh_launcher_read_ready_line(line, uid, known, error);
+}
+
+static void
+own(void)
+{
+    GPid shim = sleeper(0), qemu = sleeper(0);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhVm) vm = read_line(shim, qemu, -1, shim, &error);
+    g_autoptr(KhVm) again = NULL;
+
+    g_assert_no_error(error);
+    g_assert_cmpint(kh_vm_get_shim(vm)->pid, ==, shim);
+    g_assert_cmpint(kh_vm_get_qemu(vm)->pid, ==, qemu);
+    again = kh_vm_new(kh_vm_get_shim(vm), kh_vm_get_qemu(vm), &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(again);
+    g_clear_object(&again);
+    g_clear_object(&vm);
+    end(shim);
+    end(qemu);
+}
+
+/* Neither a shim nor a QEMU of another user, and nothing happens to either. */
+static void
+foreign(void)
+{
+    GPid ours = sleeper(0), others;
+    const GPid *const pids[][2] = {{&ours, &others}, {&others, &ours}, {&others, &others}};
+    g_autoptr(GError) error = NULL;
+
+    if (geteuid() != 0) {
+        end(ours);
+        g_test_skip("not root");
+        return;
+    }
+    others = sleeper(OTHER_UID);
+    wait_for_owner(others, OTHER_UID);
+    for (guint i = 0; i < G_N_ELEMENTS(pids); i++) {
+        g_assert_null(read_line(*pids[i][0], *pids[i][1], -1, 0, &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+        g_clear_error(&error);
+    }
+    g_assert_null(read_line(ours, ours, OTHER_UID, 0, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+    g_assert_true(is_alive(ours));
+    g_assert_true(is_alive(others));
+    end(ours);
+    end(others);
+}
+
+/* A shim that is gone does not have a foreign QEMU killed in its place. */
+static void
+foreign_alone(void)
+{
+    GPid gone = sleeper(0), other = sleeper(0);
+    g_autoptr(GError) error = NULL;
+
+    end(gone);
+    g_assert_null(read_line(gone, other, OTHER_UID, 0, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+    g_assert_true(is_alive(other));
+    end(other);
+}
+
+static void
+other_shim(void)
+{
+    GPid shim = sleeper(0), qemu = sleeper(0);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(read_line(shim, qemu, -1, qemu, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+    end(shim);
+    end(qemu);
+}
+
+/* Dead already is another thing than foreign. */
+static void
+gone(void)
+{
+    GPid shim = sleeper(0), qemu = sleeper(0);
+    g_autoptr(GError) error = NULL;
+
+    end(shim);
+    end(qemu);
+    g_assert_null(read_line(shim, qemu, -1, 0, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+}
+
+/* A process of the database is known by its start time. */
+static void
+reused(void)
+{
+    GPid pid = sleeper(0);
+    KhProcess later = {.pid = pid, .start_time = kh_process_start_time(pid) - 1};
+    KhProcess timeless = {.pid = pid};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(kh_vm_new(&later, &later, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    g_assert_null(kh_vm_new(&timeless, &timeless, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    g_assert_true(is_alive(pid));
+    end(pid);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vm/own", own);
+    g_test_add_func("/vm/foreign", foreign);
+    g_test_add_func("/vm/foreign-alone", foreign_alone);
+    g_test_add_func("/vm/other-shim", other_shim);
+    g_test_add_func("/vm/gone", gone);
+    g_test_add_func("/vm/reused", reused);
+    return g_test_run();
+}
