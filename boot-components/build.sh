@@ -11,7 +11,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
 readonly KERNEL_SUITE=bookworm-backports KERNEL_META=linux-image-cloud-amd64
 readonly BUSYBOX_SUITE=bookworm OVMF_SUITE=forky
-readonly STANDIN_VERSION=1.0
+readonly STANDIN_VERSION=1.1
 readonly CONFIG_NEEDED='VMGENID SEV_GUEST TSM_REPORTS VIRTIO_PCI SCSI_VIRTIO BLK_DEV_SD
     VIRTIO_NET VIRTIO_CONSOLE VIRTIO_BLK FW_CFG_SYSFS EXT4_FS DEVTMPFS'
 readonly MODULES_REQUIRED='virtio_pci virtio_console virtio_scsi sd_mod virtio_net virtio_blk
@@ -20,18 +20,26 @@ readonly MODULES_OPTIONAL='tsm sev-guest'
 readonly APPLETS='sh cat cp echo false grep head ifconfig insmod kill ln ls mkdir mount mv
     poweroff printf rm route sed sleep sync tail test timeout true umount ['
 
-katana='' output='' lock='' with_ovmf=yes
+# What an unsealed instance that was created without options boots with, for its measurement.
+readonly SHAPE_VCPUS=4 SHAPE_VCPU_TYPE=EPYC-v4 SHAPE_FEATURES=0x1 SHAPE_VMM=qemu
+readonly SHAPE_CMDLINE=console=ttyS0
+
+katana='' output='' lock='' measure='' with_ovmf=yes
 cache='' tmp=''
 packages=()
 
 usage() {
     cat <<'TEXT'
-usage: build.sh [--katana BINARY] --output DIR [--lock FILE] [--no-ovmf]
+usage: build.sh [--katana BINARY] --output DIR [--lock FILE]
+                [--measure PROGRAM] [--no-ovmf]
 
   --katana BINARY  the Katana to run in the guest (an x86-64 Linux program); without it the
                    stand-in of this folder is compiled
   --output DIR     where vmlinuz, initrd.img, ovmf.fd and build-info.txt are put
   --lock FILE      an earlier build-info.txt: use exactly its package versions
+  --measure PROGRAM
+                   a katana-hypervisor, which computes the launch measurement of the
+                   default shape for build-info.txt; without firmware there is none
   --no-ovmf        make no ovmf.fd (confidential instances then cannot be measured)
 
 Downloaded packages are kept in $KATANA_BOOT_CACHE
@@ -61,7 +69,7 @@ clean_up() {
 parse_options() {
     while [ $# -gt 0 ]; do
         case $1 in
-        --katana | --output | --lock)
+        --katana | --output | --lock | --measure)
             if [ $# -lt 2 ] || [ -z "$2" ]; then bad_usage "$1 needs a value"; fi
             printf -v "${1#--}" '%s' "$2"
             shift
@@ -74,6 +82,9 @@ parse_options() {
     done
     if [ -z "$output" ]; then bad_usage "--output is missing"; fi
     if [ -n "$lock" ] && [ ! -r "$lock" ]; then die "the lock file $lock cannot be read"; fi
+    if [ -n "$measure" ] && ! { [ -f "$measure" ] && [ -x "$measure" ]; }; then
+        die "the program $measure, which shall measure, cannot be run"
+    fi
 }
 
 check_tools() {
@@ -90,7 +101,10 @@ readelf binutils
 sha256sum coreutils
 flock util-linux
 TEXT
-    if [ -z "$katana" ] && ! command -v "${CC:-gcc}" >/dev/null; then missing="$missing gcc"; fi
+    if [ -z "$katana" ]; then
+        if ! command -v "${CC:-gcc}" >/dev/null; then missing="$missing gcc"; fi
+        if ! [ -e /usr/include/openssl/evp.h ]; then missing="$missing libssl-dev"; fi
+    fi
     [ -z "$missing" ] || die "these packages are missing, install them with apt-get:$missing"
 }
 
@@ -305,20 +319,27 @@ add_katana() {
 note_compiler() {
     compiler=$("${CC:-gcc}" --version | sed -n 1p)
     libc=$(dpkg-query -W -f '${Version}' libc6-dev 2>/dev/null) || libc=unknown
+    libcrypto=$(dpkg-query -W -f '${Version}' libssl-dev 2>/dev/null) || libcrypto=unknown
     if [ -n "$lock" ] && ! { grep -qxF "COMPILER=$compiler" "$lock" &&
-        grep -qxF "LIBC=$libc" "$lock"; }; then
-        note "$lock was made with another compiler or C library: initrd.img will differ"
+        grep -qxF "LIBC=$libc" "$lock" && grep -qxF "LIBCRYPTO=$libcrypto" "$lock"; }; then
+        note "$lock was made with another compiler, C library or libcrypto: initrd.img will differ"
     fi
 }
 
+# The linker warns of what libcrypto could do and this program does not (names, modules), so
+# its words are shown only where it fails.
 compile_standin() {
     note_compiler
     (
         cd "$HERE/standin"
         "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -DSTANDIN_VERSION="\"$STANDIN_VERSION\"" \
-            -O2 -Wall -Wextra -Werror -static -ffile-prefix-map="$HERE=." -Wl,--build-id=none \
-            -o "$tmp/standin" buf.c chain.c fake.c http.c json.c main.c options.c request.c rpc.c
-    ) || die "the stand-in cannot be compiled: is libc6-dev installed?"
+            -O2 -Wall -Wextra -Werror -static -s -ffile-prefix-map="$HERE=." -Wl,--build-id=none \
+            -o "$tmp/standin" attester.c buf.c chain.c fake.c felt.c http.c json.c main.c \
+            options.c quote.c request.c rpc.c -lcrypto
+    ) 2>"$tmp/compiler" || {
+        cat "$tmp/compiler" >&2
+        die "the stand-in cannot be compiled: are libc6-dev and libssl-dev installed?"
+    }
     cp "$tmp/standin" "$tmp/root/bin/katana"
     echo "stand-in $STANDIN_VERSION" >"$tmp/root/etc/stand-in"
 }
@@ -367,6 +388,23 @@ set_epoch() {
     export SOURCE_DATE_EPOCH
 }
 
+# Sets measurement, where it is asked for and there is a firmware.
+measure_launch() {
+    local out="$tmp/out"
+    if [ -z "$measure" ]; then return; fi
+    if [ ! -f "$out/ovmf.fd" ]; then
+        note "there is no ovmf.fd, so build-info.txt gets no launch measurement"
+        return
+    fi
+    case $measure in */*) ;; *) measure=./$measure ;; esac
+    measurement=$("$measure" measure --ovmf "$out/ovmf.fd" --kernel "$out/vmlinuz" \
+        --initrd "$out/initrd.img" --cmdline "$SHAPE_CMDLINE" --vcpus "$SHAPE_VCPUS" \
+        --vcpu-type "$SHAPE_VCPU_TYPE" --guest-features "$SHAPE_FEATURES" --vmm "$SHAPE_VMM") ||
+        die "$measure cannot measure these parts; see above"
+    [[ $measurement =~ ^[0-9a-f]{96}$ ]] ||
+        die "$measure gave no launch measurement: is it a katana-hypervisor?"
+}
+
 write_info() {
     local out="$tmp/out" i binary
     binary=$(sha256 "$tmp/root/bin/katana")
@@ -377,8 +415,14 @@ write_info() {
         echo "KERNEL_VERSION=$kernel_version"
         if [ -n "$katana" ]; then echo "KATANA=sha256:$binary"; else echo "KATANA=stand-in"; fi
         echo "KATANA_BINARY_SHA256=$binary"
-        if [ -z "$katana" ]; then printf 'COMPILER=%s\nLIBC=%s\n' "$compiler" "$libc"; fi
+        if [ -z "$katana" ]; then
+            printf 'COMPILER=%s\nLIBC=%s\nLIBCRYPTO=%s\n' "$compiler" "$libc" "$libcrypto"
+        fi
         echo "SEALED=no"
+        if [ -n "$measurement" ]; then
+            echo "LAUNCH_MEASUREMENT=$measurement"
+            echo "LAUNCH_SHAPE=vcpus=$SHAPE_VCPUS vcpu-type=$SHAPE_VCPU_TYPE guest-features=$SHAPE_FEATURES vmm=$SHAPE_VMM unsealed cmdline=$SHAPE_CMDLINE"
+        fi
         echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
         for i in "${!packages[@]}"; do echo "PACKAGE_$((i + 1))=${packages[i]}"; done
     } >"$out/build-info.txt"
@@ -401,7 +445,7 @@ put_in_place() {
 }
 
 main() {
-    local kernel_version parent compiler='' libc=''
+    local kernel_version parent compiler='' libc='' libcrypto='' measurement=''
     parse_options "$@"
     check_tools
     if [ -n "$katana" ]; then (check_katana); fi
@@ -428,6 +472,7 @@ main() {
     pack_root
     cp "$tmp/kernel/boot/vmlinuz-$kernel_version" "$tmp/out/vmlinuz"
     if [ "$with_ovmf" = yes ]; then cp "$tmp/ovmf/usr/share/ovmf/OVMF.amdsev.fd" "$tmp/out/ovmf.fd"; fi
+    measure_launch
     write_info
     put_in_place
     cat "$output/build-info.txt"

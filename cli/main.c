@@ -32,6 +32,8 @@ static const struct {
     {"logs", kh_verb_logs, "Print the log of an instance"},
     {"measure", kh_verb_measure, "Compute the launch measurement of a confidential machine"},
     {"report", kh_verb_report, "Show or verify an attestation report, offline"},
+    {"attest", kh_verb_attest, "Verify here what a confidential instance runs"},
+    {"doctor", kh_verb_doctor, "Check this host, and say how to mend it"},
     {"status", kh_verb_status, "Show the service"},
 };
 
@@ -76,6 +78,16 @@ split(KhCli *cli, char **argv, int verb)
     cli->verb = argv[verb];
 }
 
+/* Whether @option is among the arguments; what follows "--" is none of ours. */
+static gboolean
+has_option(char **argv, const char *option)
+{
+    for (int i = 1; argv[i] != NULL && !g_str_equal(argv[i], "--"); i++)
+        if (g_str_equal(argv[i], option))
+            return TRUE;
+    return FALSE;
+}
+
 static int
 refuse(KhCli *cli, const char *verb)
 {
@@ -102,19 +114,14 @@ run(KhCli *cli, char **argv, int verb)
         if (g_str_equal(verbs[i].name, argv[verb])) {
             split(cli, argv, verb);
             cli->help = verbs[i].help;
+            if (verbs[i].run == kh_verb_attest &&
+                (has_option(argv, "-H") || has_option(argv, "--host")))
+                return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                                                    "attest does not go with -H: the host that is "
+                                                    "verified would be the verifier"));
             return kh_remote_run(cli, argv, &code) ? code : verbs[i].run(cli);
         }
     return refuse(cli, argv[verb]);
-}
-
-/* Whether @option is among the arguments; what follows "--" is none of ours. */
-static gboolean
-has_option(char **argv, const char *option)
-{
-    for (int i = 1; argv[i] != NULL && !g_str_equal(argv[i], "--"); i++)
-        if (g_str_equal(argv[i], option))
-            return TRUE;
-    return FALSE;
 }
 
 static int

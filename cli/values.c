@@ -3,10 +3,13 @@
 #include "values.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "error.h"
+#include "names.h"
 #include "sizes.h"
 
+#define TIME_TEXT_MAX 256
 #define ARGS_FILE_MAX (64 * 4096 + 64)
 
 static GVariant *
@@ -111,4 +114,29 @@ kh_value_katana_args(const char *file, char **rest, GError **error)
             return NULL;
         }
     return g_variant_ref_sink(g_variant_new_strv((const char *const *)all, -1));
+}
+
+gboolean
+kh_time_parse(const char *text, gint64 *seconds, GError **error)
+{
+    g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+    g_autoptr(GDateTime) time = NULL;
+    g_autofree char *whole = NULL;
+    g_autofree char *shown = NULL;
+
+    if (text == NULL) {
+        *seconds = g_get_real_time() / G_USEC_PER_SEC;
+        return TRUE;
+    }
+    whole = g_strconcat(text, strchr(text, 'T') == NULL ? "T00:00:00" : "", NULL);
+    time = g_date_time_new_from_iso8601(whole, utc);
+    if (time != NULL) {
+        *seconds = g_date_time_to_unix(time);
+        return TRUE;
+    }
+    shown = kh_text_sanitize(text, TIME_TEXT_MAX);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "--at is \"%s\", it must be a day or a time, 2025-06-01 or 2025-06-01T12:00:00Z",
+                shown);
+    return FALSE;
 }

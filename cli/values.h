@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Configuration values as they are written on a command line, by the list in
- * dbus-interfaces/config-keys.c. Used by create and set.
+ * dbus-interfaces/config-keys.c. Used by create and set; and times, used by
+ * report and attest.
  */
 #pragma once
 
@@ -26,5 +27,11 @@ GVariant *kh_value_parse_change(const KhConfigKey *key, const char *text, GError
  * KH_ERROR_INVALID_ARGUMENT. Transfer full, not floating: "as".
  */
 GVariant *kh_value_katana_args(const char *file, char **rest, GError **error);
+
+/*
+ * The time that --at says, seconds since 1970; NULL: now. A day begins at midnight, UTC; a time
+ * without a zone is UTC's. KH_ERROR_INVALID_ARGUMENT.
+ */
+gboolean kh_time_parse(const char *text, gint64 *seconds, GError **error);
 
 G_END_DECLS

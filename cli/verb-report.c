@@ -9,6 +9,7 @@
 #include "names.h"
 #include "output.h"
 #include "report-output.h"
+#include "values.h"
 #include "verbs.h"
 
 #define TEXT_MAX 256
@@ -37,32 +38,6 @@ static gboolean
 refuse(GError **error, const char *text)
 {
     g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, text);
-    return FALSE;
-}
-
-/* A day begins at midnight, UTC; so does a time without a zone. */
-static gboolean
-parse_time(const char *text, gint64 *seconds, GError **error)
-{
-    g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
-    g_autoptr(GDateTime) time = NULL;
-    g_autofree char *whole = NULL;
-    g_autofree char *shown = NULL;
-
-    if (text == NULL) {
-        *seconds = g_get_real_time() / G_USEC_PER_SEC;
-        return TRUE;
-    }
-    whole = g_strconcat(text, strchr(text, 'T') == NULL ? "T00:00:00" : "", NULL);
-    time = g_date_time_new_from_iso8601(whole, utc);
-    if (time != NULL) {
-        *seconds = g_date_time_to_unix(time);
-        return TRUE;
-    }
-    shown = kh_text_sanitize(text, TEXT_MAX);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "--at is \"%s\", it must be a day or a time, 2025-06-01 or 2025-06-01T12:00:00Z",
-                shown);
     return FALSE;
 }
 
@@ -170,7 +145,7 @@ run_verify(KhCli *cli, const Options *options, const char *path)
     g_autoptr(GBytes) crl = NULL;
     KhVerifierInput input = {.anchors = anchors, .certificates = certificates, .policy = policy};
 
-    if (policy == NULL || !parse_time(options->at, &input.time, &error))
+    if (policy == NULL || !kh_time_parse(options->at, &input.time, &error))
         return kh_cli_fail(cli, error);
     if (options->certs == NULL) {
         refuse(&error, "--certs is missing: the folder with VCEK or VLEK, ASK or ASVK, and ARK");

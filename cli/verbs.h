@@ -8,8 +8,10 @@
 G_BEGIN_DECLS
 
 /* Each returns the exit code, and has printed its result or its error. */
+int kh_verb_attest(KhCli *cli);
 int kh_verb_create(KhCli *cli);
 int kh_verb_delete(KhCli *cli);
+int kh_verb_doctor(KhCli *cli);
 int kh_verb_list(KhCli *cli);
 int kh_verb_logs(KhCli *cli);
 int kh_verb_measure(KhCli *cli);

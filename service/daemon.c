@@ -82,6 +82,7 @@ choose_accelerator(Daemon *self, GError **error)
     gboolean opens = kh_launcher_probe_kvm(self->host.launcher, uid);
     gboolean virtualizes = processor_virtualizes();
 
+    self->host.vm_uid = uid;
     self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
     self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {
@@ -287,6 +288,15 @@ on_all_stopped(GObject *source, GAsyncResult *result, gpointer data)
     g_main_loop_quit(self->loop);
 }
 
+/* What stop-all may take, systemd is asked for: the steps of a stop, and some seconds. */
+static void
+say_stopping(Daemon *self)
+{
+    guint64 seconds = self->settings->stop_all ? self->settings->stop_timeout + 30 : 10;
+
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, seconds * G_USEC_PER_SEC);
+}
+
 /* The first signal ends what is to end with the service; a second one waits for nothing. */
 static gboolean
 on_signal(gpointer data)
@@ -295,7 +305,8 @@ on_signal(gpointer data)
     gboolean again = self->ending;
 
     self->ending = TRUE;
-    sd_notify(0, "STOPPING=1");
+    self->host.ending = self->settings->stop_all;
+    say_stopping(self);
     if (self->settings->stop_all && !again)
         kh_fleet_stop_async(self->manager, on_all_stopped, self);
     else

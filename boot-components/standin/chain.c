@@ -10,11 +10,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_NAME "block-number"
 #define NEW_NAME "block-number.new"
+#define TIMES_NAME "block-times"
+
+/* In a ring of CHAIN_MAX_TIMES. */
+struct record {
+    uint64_t block;
+    uint64_t time;
+};
 
 bool
 chain_set_id(struct chain *chain, const char *text)
@@ -88,12 +97,58 @@ write_number(int dir, uint64_t number)
     return renameat(dir, NEW_NAME, dir, FILE_NAME) == 0 && fsync(dir) == 0;
 }
 
+static off_t
+record_place(uint64_t block)
+{
+    return (off_t)(block % CHAIN_MAX_TIMES * sizeof(struct record));
+}
+
+static bool
+read_record(const struct chain *chain, uint64_t block, struct record *record)
+{
+    return pread(chain->times, record, sizeof *record, record_place(block)) == sizeof *record &&
+           record->time != 0 && record->block == block;
+}
+
+uint64_t
+chain_time(const struct chain *chain, uint64_t block)
+{
+    struct record record;
+
+    return read_record(chain, block, &record) ? record.time : 0;
+}
+
+static bool
+write_time(const struct chain *chain, uint64_t block)
+{
+    const struct record record = {block, (uint64_t)time(NULL)};
+
+    return pwrite(chain->times, &record, sizeof record, record_place(block)) == sizeof record &&
+           fdatasync(chain->times) == 0;
+}
+
+/* The first block is made when the chain is. */
+static bool
+open_times(struct chain *chain, int dir)
+{
+    if (dir < 0)
+        chain->times = memfd_create(TIMES_NAME, MFD_CLOEXEC);
+    else
+        chain->times = openat(dir, TIMES_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return chain->times >= 0 &&
+           (chain->block > 0 || chain_time(chain, 0) != 0 || write_time(chain, 0));
+}
+
 bool
 chain_open(struct chain *chain, const char *db_dir)
 {
     chain->db_dir = db_dir;
-    if (db_dir == NULL)
-        return true;
+    if (db_dir == NULL) {
+        if (open_times(chain, -1))
+            return true;
+        say("no memory for block times: %s", strerror(errno));
+        return false;
+    }
     if (mkdir(db_dir, 0700) != 0 && errno != EEXIST) {
         say("--db-dir cannot be made: %s", strerror(errno));
         return false;
@@ -102,16 +157,24 @@ chain_open(struct chain *chain, const char *db_dir)
     int dir = open_dir(db_dir);
     int got = dir < 0 ? -1 : read_number(dir, &chain->block);
 
+    bool ok = got >= 0 && open_times(chain, dir);
+
     if (got < 0)
         say("the block number in --db-dir cannot be read: %s", strerror(errno));
+    else if (!ok)
+        say("the block times in --db-dir cannot be kept: %s", strerror(errno));
     if (dir >= 0)
         close(dir);
-    return got >= 0;
+    return ok;
 }
 
 bool
 chain_make_block(struct chain *chain)
 {
+    if (!write_time(chain, chain->block + 1)) {
+        say("the block's time cannot be written: %s", strerror(errno));
+        return false;
+    }
     if (chain->db_dir != NULL) {
         int dir = open_dir(chain->db_dir);
         bool ok = dir >= 0 && write_number(dir, chain->block + 1);

@@ -19,6 +19,7 @@
 struct program {
     struct options options;
     struct rpc rpc;
+    struct attester attester;
     int64_t crash_at;   /* 0: never */
     int64_t next_block; /* 0: none */
 };
@@ -117,6 +118,15 @@ run(struct program *program)
     return 0;
 }
 
+static bool
+open_attester(struct program *program)
+{
+    if (program->options.attester == NULL)
+        return true;
+    program->rpc.attester = &program->attester;
+    return attester_open(&program->attester, program->options.attester);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -139,7 +149,16 @@ main(int argc, char **argv)
         fprintf(stderr, "error: invalid value for '--chain-id'\n");
         return 2;
     }
+    if (!open_attester(&program)) {
+        /* It holds a key. */
+        fprintf(stderr, "error: invalid value for '--fake.attester'\n");
+        return 2;
+    }
     if (!chain_open(&program.rpc.chain, program.options.db_dir))
         return 1;
-    return run(&program);
+
+    int code = run(&program);
+
+    attester_close(&program.attester);
+    return code;
 }

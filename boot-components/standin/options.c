@@ -53,6 +53,7 @@ static const struct option table[] = {
     {"--fake.fill-disk", FLAG, AT(fill_disk), false},
     {"--fake.health", TEXT, AT(health), false},
     {"--fake.fatal", TEXT, AT(fatal), false},
+    {"--fake.attester", TEXT, AT(attester), false},
     {"--fake.connect", LIST, 0, false},
     {"--fake.deaf", IGNORED_FLAG, 0, false}, /* for the guest's init */
 };

@@ -29,6 +29,7 @@ struct options {
     bool fill_disk;
     const char *health; /* NULL, "false", "hang" or "500" */
     const char *fatal;
+    const char *attester; /* see attester.h; NULL: none */
     const char *connect[OPTIONS_MAX_CONNECT];
     unsigned n_connect;
 };

@@ -3,10 +3,14 @@
 #include "rpc.h"
 
 #include "json.h"
+#include "quote.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A quote is the longest. */
+#define RPC_MAX_RESULT 8192
 
 #define SPEC_VERSION "0.9.0"
 
@@ -76,15 +80,94 @@ answer_generate_block(struct call *call)
         put_error(call->out, -32603, "the block could not be written to the data disk");
 }
 
+/* A parameter by its place or its name. */
+static struct json_span
+get_param(const struct call *call, unsigned place, const char *name)
+{
+    const char *cursor = NULL;
+    struct json_span param;
+
+    while (json_next(call->params, &cursor, &param))
+        if (place-- == 0)
+            return param;
+    return json_member(call->params, name);
+}
+
+/* A whole number below 2^63, as a block's is. */
+static bool
+read_number(struct json_span value, uint64_t *number)
+{
+    if (value.data == NULL || value.len < 1 || value.len > 18)
+        return false;
+    *number = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return false;
+        *number = 10 * *number + (uint64_t)(value.data[i] - '0');
+    }
+    return true;
+}
+
 static void
-answer_quote(struct call *call)
+put_invalid_params(struct buf *out)
+{
+    put_error(out, -32602, "Invalid params");
+}
+
+static void
+answer_block(struct call *call)
+{
+    const struct chain *chain = &call->rpc->chain;
+    struct json_span id = get_param(call, 0, "block_id");
+    bool latest = json_is_string(id, "latest");
+    uint64_t number = chain->block;
+
+    if (!latest && json_kind(id) != '{') {
+        put_invalid_params(call->out);
+    } else if (!latest && !read_number(json_member(id, "block_number"), &number)) {
+        put_error(call->out, 24, "Block not found: the stand-in finds blocks by number");
+    } else if (number > chain->block) {
+        put_error(call->out, 24, "Block not found");
+    } else {
+        buf_puts(call->out, "\"result\":");
+        quote_put_block(call->out, chain, number);
+    }
+}
+
+/* Katana's code for a service without an attester. */
+static void
+refuse_quote(struct call *call)
 {
     bool hardware = access("/dev/sev-guest", F_OK) == 0;
 
-    /* Katana's code for a service without an attester. */
     put_error(call->out, 100,
               hardware ? "the stand-in makes no quotes; build the boot components with Katana"
                        : "a quote needs SEV-SNP hardware: this guest has no /dev/sev-guest");
+}
+
+static void
+answer_quote(struct call *call)
+{
+    const struct rpc *rpc = call->rpc;
+    struct json_span first = get_param(call, 0, "prev_block_id");
+    uint64_t prev = 0;
+    uint64_t block = 0;
+    bool from_first = json_kind(first) == 'n';
+
+    if (rpc->attester == NULL) {
+        refuse_quote(call);
+    } else if ((!from_first && !read_number(first, &prev)) ||
+               !read_number(get_param(call, 1, "block_id"), &block)) {
+        put_invalid_params(call->out);
+    } else if (prev > rpc->chain.block || block > rpc->chain.block) {
+        put_error(call->out, 102, "there is no such block");
+    } else {
+        buf_puts(call->out, "\"result\":");
+        if (!quote_put(call->out, &rpc->chain, rpc->attester, from_first ? NULL : &prev, block)) {
+            buf_drop(call->out, call->out->len);
+            put_error(call->out, 101, "the report could not be signed");
+        }
+    }
 }
 
 static const struct method methods[] = {
@@ -95,6 +178,7 @@ static const struct method methods[] = {
     {"starknet_syncing", false, answer_syncing},
     {"node_getInfo", false, answer_info},
     {"dev_generateBlock", true, answer_generate_block},
+    {"starknet_getBlockWithTxHashes", false, answer_block},
     {"tee_generateQuote", false, answer_quote},
 };
 
@@ -133,7 +217,7 @@ static void
 answer_one(struct rpc *rpc, struct json_span request, struct buf *out)
 {
     struct json_span id = json_member(request, "id");
-    struct buf result = {.max = 4096};
+    struct buf result = {.max = RPC_MAX_RESULT};
     struct call call = {rpc, json_member(request, "params"), &result};
     bool valid = is_call(request);
     const struct method *method = valid ? find_method(rpc, json_member(request, "method")) : NULL;

@@ -6,6 +6,7 @@
 #ifndef STANDIN_RPC_H
 #define STANDIN_RPC_H
 
+#include "attester.h"
 #include "chain.h"
 #include "http.h"
 #include "options.h"
@@ -15,6 +16,7 @@
 struct rpc {
     const struct options *options;
     struct chain chain;
+    const struct attester *attester; /* NULL: no quotes */
 };
 
 /* context is a struct rpc. */

@@ -3,6 +3,7 @@
 #include "manager-object.h"
 
 #include "build-config.h"
+#include "doctor/doctor.h"
 #include "error.h"
 #include "options.h"
 #include "refusal.h"
@@ -10,6 +11,8 @@
 struct _KhManagerObject {
     KhDbusManagerSkeleton parent_instance;
     KhManager *manager;
+    const KhHost *host;
+    KhDoctor *doctor;
     GDBusObjectManagerServer *objects; /* owns this object; NULL once it is gone */
 };
 
@@ -17,8 +20,9 @@ G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKE
 
 /* Words that a client may look for, sorted; one is added with what it stands for. */
 static const char *const features[] = {
-    "configure", "image",          "instance", "job",           "log-stream", "outbound", "pause",
-    "reset",     "restart-policy", "sealed",   "start-at-boot", "tee",        NULL};
+    "check-host", "configure",     "image", "instance", "job",
+    "log-stream", "outbound",      "pause", "reset",    "restart-policy",
+    "sealed",     "start-at-boot", "tee",   NULL};
 
 static const KhOption no_options[] = {{NULL, NULL}};
 
@@ -30,6 +34,7 @@ kh_manager_object_dispose(GObject *object)
     if (self->manager != NULL)
         g_signal_handlers_disconnect_by_data(self->manager, self);
     g_clear_object(&self->manager);
+    g_clear_object(&self->doctor);
     g_clear_weak_pointer(&self->objects);
     G_OBJECT_CLASS(kh_manager_object_parent_class)->dispose(object);
 }
@@ -203,6 +208,60 @@ on_list(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *co
     return TRUE;
 }
 
+static void
+add_ports(KhPlaces *places, const KhConfig *config)
+{
+    if (config != NULL)
+        g_hash_table_add(places->used_ports, GUINT_TO_POINTER(config->rpc_port));
+}
+
+/* This host as the service has it, for the doctor's thread. */
+static KhPlaces *
+describe_host(KhManagerObject *self)
+{
+    const KhHost *host = self->host;
+    GPtrArray *instances = kh_manager_list(self->manager);
+    KhPlaces *places = kh_places_new();
+
+    places->qemu = g_strdup(host->qemu);
+    places->boot_components = g_strdup(host->boot_components);
+    places->state_folder = g_strdup(kh_state_dir_get_path(host->state_dir));
+    places->launcher = g_strdup(kh_launcher_get_name(host->launcher));
+    places->enforces_limits = kh_launcher_enforces_limits(host->launcher);
+    places->kvm_usable = host->kvm_usable;
+    places->vm_uid = host->vm_uid;
+    places->ports = host->ports;
+    for (guint i = 0; i < instances->len; i++) {
+        const KhRecord *record = kh_instance_get_record(instances->pdata[i]);
+
+        add_ports(places, record->config);
+        add_ports(places, record->pending);
+    }
+    return places;
+}
+
+static void
+on_host_checked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GDBusMethodInvocation *invocation = data;
+    g_autoptr(GPtrArray) findings = kh_doctor_check_finish(KH_DOCTOR(source), result);
+
+    g_dbus_method_invocation_return_value(
+        invocation, g_variant_new("(@a(ssss))", kh_findings_to_variant(findings)));
+}
+
+static gboolean
+on_check_host(KhManagerObject *self, GDBusMethodInvocation *invocation, GVariant *options)
+{
+    GError *error = NULL;
+
+    if (!kh_options_check(options, no_options, &error))
+        kh_refuse_call(invocation, error);
+    else
+        kh_doctor_check_async(self->doctor, describe_host(self), on_host_checked, invocation);
+    return TRUE;
+}
+
 /* The name that was asked for, if it is one. */
 static void
 describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *parameters,
@@ -225,6 +284,8 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
 
     self->manager = g_object_ref(manager);
+    self->host = host;
+    self->doctor = kh_doctor_new();
     g_set_weak_pointer(&self->objects, objects);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_manager_set_version(bus, KH_VERSION);
@@ -235,6 +296,7 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
     kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(host->state_dir));
     on_changed(manager, self);
     g_signal_connect(manager, "changed", G_CALLBACK(on_changed), self);
+    g_signal_connect(self, "handle-check-host", G_CALLBACK(on_check_host), NULL);
     g_signal_connect(self, "handle-create-instance", G_CALLBACK(on_create), NULL);
     g_signal_connect(self, "handle-find-instance", G_CALLBACK(on_find), NULL);
     g_signal_connect(self, "handle-list-instances", G_CALLBACK(on_list), NULL);

@@ -123,6 +123,7 @@ call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invo
 {
     GError *error = NULL;
     KhVerdict verdict = kh_instance_check(context->instance, operation, &error);
+    KhJob *running;
     Call *call;
 
     if (verdict == KH_VERDICT_REFUSE) {
@@ -131,6 +132,11 @@ call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invo
     }
     if (verdict == KH_VERDICT_NOTHING) {
         answer_with_job(invocation, NULL);
+        return NULL;
+    }
+    if (kh_options_get_boolean(options, "no-wait") &&
+        (running = kh_jobs_find(context->jobs, context->instance, operation)) != NULL) {
+        answer_with_job(invocation, running);
         return NULL;
     }
     call = g_new0(Call, 1);

@@ -51,7 +51,7 @@ read_tail(int folder, const char *name, gint64 uid)
 
 /* The shim's line, "exited CODE" or "signaled NUMBER", with " stopped" where it was told to. */
 typedef struct {
-    gboolean known, signaled, stopped;
+    gboolean known, signaled, stopped, forced;
     int number;
 } Status;
 
@@ -59,13 +59,14 @@ static Status
 read_status(int folder, gint64 uid)
 {
     g_autofree char *line = kh_instance_dir_read(folder, KH_FILE_EXIT_STATUS, uid, 64, NULL);
-    Status status = {FALSE, FALSE, FALSE, 0};
+    Status status = {FALSE, FALSE, FALSE, FALSE, 0};
 
     if (line == NULL)
         return status;
     status.signaled = sscanf(line, "signaled %d", &status.number) == 1;
     status.known = status.signaled || sscanf(line, "exited %d", &status.number) == 1;
-    status.stopped = g_str_has_suffix(g_strchomp(line), " stopped");
+    status.forced = g_str_has_suffix(g_strchomp(line), " forced");
+    status.stopped = status.forced || g_str_has_suffix(line, " stopped");
     return status;
 }
 
@@ -82,7 +83,7 @@ of_stop(const Status *status, GError **reason)
 {
     g_set_error(reason, KH_ERROR, KH_ERROR_CANCELLED,
                 "It was stopped from outside: its unit, its shim, or with the host");
-    return status->signaled ? KH_ENDING_FORCED : KH_ENDING_STOPPED;
+    return status->signaled || status->forced ? KH_ENDING_FORCED : KH_ENDING_STOPPED;
 }
 
 static KhEnding

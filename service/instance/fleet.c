@@ -6,7 +6,7 @@
 
 typedef struct {
     GPtrArray *waiting; /* of KhInstance, the next one first */
-    gint64 timeout_usec;
+    const KhHost *host;
 } Queue;
 
 static void start_next(Queue *queue);
@@ -29,14 +29,15 @@ start_next(Queue *queue)
 {
     g_autoptr(KhInstance) next = NULL;
 
-    if (queue->waiting->len == 0) {
+    if (queue->waiting->len == 0 || queue->host->ending) {
         g_ptr_array_unref(queue->waiting);
         g_free(queue);
         return;
     }
     next = g_object_ref(queue->waiting->pdata[0]);
     g_ptr_array_remove_index(queue->waiting, 0);
-    kh_instance_start_async(next, queue->timeout_usec, on_started, queue);
+    kh_instance_start_async(next, (gint64)queue->host->start_timeout * G_USEC_PER_SEC, on_started,
+                            queue);
 }
 
 static gboolean
@@ -62,7 +63,7 @@ kh_fleet_start(KhManager *manager, const KhHost *host)
     Queue *queue = g_new0(Queue, 1);
 
     queue->waiting = g_ptr_array_new_with_free_func(g_object_unref);
-    queue->timeout_usec = (gint64)host->start_timeout * G_USEC_PER_SEC;
+    queue->host = host;
     for (guint i = 0; i < instances->len; i++) {
         KhInstance *instance = instances->pdata[i];
 

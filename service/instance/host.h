@@ -23,6 +23,7 @@ typedef struct {
     KhLauncher *launcher;
     KhFolderWatcher *watcher; /* of those who follow logs */
     KhUidPool *uids;          /* NULL when the service is not root */
+    gboolean ending;          /* the service stops what runs and starts nothing more */
     char *boot_id;            /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
     KhPortRange ports;
@@ -30,6 +31,7 @@ typedef struct {
     const char *qemu;            /* the binary */
     const char *accelerator;     /* "kvm" or "tcg": what "auto" has come to */
     gboolean kvm_usable;
+    gint64 vm_uid; /* one that machines run under; -1: the service's own */
     gboolean simulate_tee; /* confidential machines start as ordinary ones */
     guint max_instances;
     guint start_timeout; /* seconds */

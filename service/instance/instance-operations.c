@@ -14,6 +14,13 @@ needs_configuration(KhOperation operation)
            operation == KH_OPERATION_CONFIGURE;
 }
 
+static gboolean
+begins_a_machine(KhOperation operation)
+{
+    return operation == KH_OPERATION_START || operation == KH_OPERATION_RESTART ||
+           operation == KH_OPERATION_RESET;
+}
+
 KhVerdict
 kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
 {
@@ -28,6 +35,11 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
     if (self->restart_timer != 0 &&
         (operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL))
         return KH_VERDICT_ALLOW;
+    if (self->host->ending && begins_a_machine(operation)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_BUSY, "Cannot %s \"%s\": the service is ending",
+                    kh_operation_name(operation), self->record->name);
+        return KH_VERDICT_REFUSE;
+    }
     if (verdict == KH_VERDICT_REFUSE) {
         kh_state_table_explain(self->record->name, self->record->state, operation, error);
     } else if (self->record->damage != NULL && needs_configuration(operation)) {
@@ -122,6 +134,7 @@ begin_stop(KhInstance *self, const KhStop *how)
         stop_run(self, how);
     else if (self->beginning != NULL)
         g_cancellable_cancel(self->beginning);
+    self->kill = how->kill;
     kh_crash_point("stop:told");
 }
 
@@ -138,7 +151,9 @@ static void
 wait_for_stop(KhInstance *self, GTask *task, const KhStop *how)
 {
     g_autofree char *late = g_strdup_printf(
-        "QEMU of \"%s\" has outlived its kill; a device or a file system may be stuck",
+        self->run != NULL ? "QEMU of \"%s\" has outlived its kill; a device or a file system "
+                            "may be stuck"
+                          : "\"%s\" is still being started, and stops once that is cut off",
         self->record->name);
 
     kh_waiters_add(self->stoppers, task, stop_budget(self, how), late);
@@ -190,7 +205,7 @@ kh_instance_restart_async(KhInstance *self, const KhStop *how, gint64 timeout_us
 gboolean
 kh_instance_start_if_gone(KhInstance *self)
 {
-    if (self->beginning == NULL || self->record->state == KH_STATE_DELETING)
+    if (!self->seeking || self->record->state == KH_STATE_DELETING)
         return FALSE;
     self->again = TRUE;
     return TRUE;
@@ -366,7 +381,8 @@ apply_live_keys(KhInstance *self)
 
     if (self->run != NULL)
         kh_launcher_set_cpu_quota(self->host->launcher, self->record->id, config->cpu_quota);
-    if (self->restart_timer != 0 && g_str_equal(config->restart_policy, "no")) {
+    if (self->restart_timer != 0 && self->record->state == KH_STATE_FAILED &&
+        g_str_equal(config->restart_policy, "no")) {
         kh_instance_forget_restart(self);
         kh_instance_set_state(self, KH_STATE_FAILED, self->record->error_message);
     }

@@ -23,6 +23,8 @@ struct _KhInstance {
     GError *failure;         /* why it is being stopped by the service itself */
     gboolean launched;       /* the start has come as far as QEMU */
     gboolean automatic;      /* the start is one of the restart policy's */
+    gboolean seeking;        /* it is not known yet whether a machine lives */
+    gboolean kill;           /* the stop under way is by force */
     gboolean again;          /* it is to start once it has stopped */
     gboolean commanding;     /* a monitor command is under way */
     gboolean gone;

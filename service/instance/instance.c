@@ -7,6 +7,8 @@
  */
 #include "instance-private.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crash-point.h"
@@ -164,7 +166,7 @@ kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
     kh_instance_set_state(self, KH_STATE_STOPPED, reason);
     kh_crash_point("stop:noted");
     kh_waiters_finish(self->stoppers, NULL);
-    if (again)
+    if (again && !self->host->ending)
         kh_instance_begin(self, FALSE);
     else
         kh_waiters_finish(self->starters, error);
@@ -176,6 +178,8 @@ on_restart_timer(gpointer data)
     KhInstance *self = data;
 
     self->restart_timer = 0;
+    if (self->host->ending)
+        return G_SOURCE_REMOVE;
     self->record->restart_count++;
     kh_instance_begin(self, TRUE);
     return G_SOURCE_REMOVE;
@@ -194,7 +198,7 @@ policy_restarts(KhInstance *self, KhEnding ending)
     const char *policy = self->record->config->restart_policy;
 
     /* Who asked for this start has been told that nothing came up; who stopped it meant it. */
-    if ((!self->launched && !self->automatic) ||
+    if ((!self->launched && !self->automatic) || self->host->ending ||
         g_str_equal(self->record->stopped_in, self->host->boot_id))
         return FALSE;
     return g_str_equal(policy, "always") ||
@@ -221,16 +225,29 @@ plan_restart(KhInstance *self, const GError *error, KhEnding ending)
     return g_strdup_printf("%s; it starts again in %u s", error->message, delay);
 }
 
+/* Until a machine is launched, exit status and logs in the folder are the last one's. */
+static gboolean
+left_by_this_start(KhInstance *self, int folder)
+{
+    struct stat st;
+
+    return self->launched ||
+           (fstatat(folder, KH_FILE_EXIT_STATUS, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (gint64)st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000 >=
+                self->record->started_usec);
+}
+
 static KhEnding
 describe_end(KhInstance *self, GError **error)
 {
     int folder = kh_instance_open_folder(self, error);
     gboolean same_boot = g_str_equal(self->record->boot_id, self->host->boot_id);
-    KhEnding ending;
+    KhEnding ending = KH_ENDING_UNKNOWN;
 
     if (folder < 0)
         return KH_ENDING_FAILED;
-    ending = kh_ending_describe(folder, self->record->vm_uid, error);
+    if (left_by_this_start(self, folder))
+        ending = kh_ending_describe(folder, self->record->vm_uid, error);
     close(folder);
     if (ending != KH_ENDING_UNKNOWN || (same_boot && self->launched))
         return ending;
@@ -334,8 +351,35 @@ conclude_unasked(KhInstance *self, gboolean out_of_memory)
     again = self->again;
     self->again = FALSE;
     set_failed(self, error, reason);
-    if (again)
+    if (again && !self->host->ending)
         kh_instance_begin(self, TRUE);
+}
+
+/*
+ * It was to stop. Up to the control channel's step its end is the guest's own doing, unless
+ * what it left says otherwise: a kill from outside, a crash.
+ */
+static void
+conclude_stop(KhInstance *self, KhStopStep step, gboolean out_of_memory)
+{
+    g_autoptr(GError) reason = NULL;
+    KhEnding ending = KH_ENDING_POWERED_OFF;
+    gboolean graceful;
+
+    if (step <= KH_STOP_CONTROL && self->launched)
+        ending = describe_end(self, &reason);
+    if (out_of_memory) {
+        g_clear_error(&reason);
+        reason = out_of_memory_error(self);
+        ending = KH_ENDING_FAILED;
+    }
+    graceful =
+        step <= KH_STOP_CONTROL && (ending == KH_ENDING_POWERED_OFF || ending == KH_ENDING_STOPPED);
+    if (reason != NULL)
+        redact(self, reason);
+    take_pending(self);
+    kh_instance_set_stopped(
+        self, graceful || reason == NULL ? reason_of_stop(step) : reason->message, !graceful);
 }
 
 /* The machine is dead: what that means depends on what was wanted of it. */
@@ -348,22 +392,10 @@ conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
     if (record->state == KH_STATE_DELETING) {
         kh_instance_begin_removal(self);
     } else if (asked) {
-        take_pending(self);
-        kh_instance_set_stopped(self, reason_of_stop(step), step > KH_STOP_CONTROL);
+        conclude_stop(self, step, out_of_memory);
     } else {
         conclude_unasked(self, out_of_memory);
     }
-}
-
-/* Of a stop whose end no service has seen: what the machine has left says it. */
-static KhStopStep
-unseen_stop_step(KhInstance *self)
-{
-    g_autoptr(GError) reason = NULL;
-    KhEnding ending = describe_end(self, &reason);
-
-    return ending == KH_ENDING_POWERED_OFF || ending == KH_ENDING_STOPPED ? KH_STOP_CONTROL
-                                                                          : KH_STOP_KILL;
 }
 
 /* A shim that was killed leaves its sockets; they would only be connected to in vain. */
@@ -390,11 +422,9 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
 
     if (self->run != NULL)
         step = kh_run_get_stop_step(self->run);
-    else if (self->record->state == KH_STATE_STOPPING && self->launched)
-        step = unseen_stop_step(self);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
-    self->commanding = FALSE;
+    self->commanding = self->seeking = FALSE;
     drop_sockets(self);
     conclude(self, step, out_of_memory);
 }
@@ -492,6 +522,9 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
         kh_crash_point("start:noted");
         g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
         kh_instance_report(self, "waiting for RPC", 0.7);
+        /* It may have been changed since the launch. */
+        kh_launcher_set_cpu_quota(self->host->launcher, self->record->id,
+                                  self->record->config->cpu_quota);
         /* Stopped or deleted meanwhile: nothing of value runs in it yet. */
         if (self->record->state != KH_STATE_STARTING)
             kh_run_kill(self->run);
@@ -519,6 +552,8 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
         .accelerator = kh_instance_get_accelerator(self), .on_step = on_step, .step_data = self};
 
     kh_instance_forget_restart(self);
+    g_clear_error(&self->failure);
+    self->kill = FALSE;
     how.cancellable = self->beginning = g_cancellable_new();
     self->automatic = automatic;
     self->launched = self->again = FALSE;
@@ -548,6 +583,7 @@ on_removed(GObject *source, GAsyncResult *result, gpointer data)
 
     if (!kh_removal_run_finish(result, &error)) {
         self->record->keep_data = FALSE;
+        g_clear_error(&self->failure);
         set_failed(self, error, error->message);
         kh_waiters_finish(self->deleters, error);
         return;
@@ -574,6 +610,7 @@ kh_instance_begin_removal(KhInstance *self)
 static void
 adopt(KhInstance *self, KhVm *vm)
 {
+    self->seeking = FALSE;
     follow(self, vm);
     kh_instance_save(self, NULL);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
@@ -588,7 +625,10 @@ adopt(KhInstance *self, KhVm *vm)
     /* Only a stop of the service's own has a reason: Katana's end. */
     if (self->record->reason[0] != '\0')
         self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", self->record->reason);
-    kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
+    if (self->kill)
+        kh_run_kill(self->run);
+    else
+        kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
 }
 
 static void
@@ -613,20 +653,18 @@ resume(KhInstance *self)
                              .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
                              .uid = record->vm_uid};
     g_autoptr(KhVm) vm = NULL;
-    gboolean recover;
-
     self->launched = record->shim.pid > 0;
-    recover = same_boot && (!self->launched || kh_launcher_knows_machines(self->host->launcher));
     self->automatic = TRUE; /* nobody waits for its start any more */
     self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
-    if (same_boot && self->launched && !recover)
+    if (same_boot && self->launched && !kh_launcher_knows_machines(self->host->launcher))
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {
         adopt(self, vm);
         return;
     }
+    self->seeking = TRUE;
     self->beginning = g_cancellable_new();
-    if (recover)
+    if (same_boot)
         kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
     else
         release(self);

@@ -242,6 +242,19 @@ kh_jobs_list(KhJobs *self)
     return self->jobs;
 }
 
+KhJob *
+kh_jobs_find(KhJobs *self, KhInstance *instance, KhOperation operation)
+{
+    for (guint i = 0; i < self->jobs->len; i++) {
+        KhJob *job = self->jobs->pdata[i];
+
+        if (job->state == KH_JOB_RUNNING && job->instance == instance &&
+            job->operation == operation)
+            return job;
+    }
+    return NULL;
+}
+
 static void
 drop(KhJobs *self, KhJob *job)
 {

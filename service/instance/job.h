@@ -51,6 +51,12 @@ KhJobs *kh_jobs_new(void);
 /* A new job, running; owned by the registry, alive until a minute after its end. */
 KhJob *kh_jobs_begin(KhJobs *self, KhInstance *instance, KhOperation operation);
 
+/*
+ * The running job of that operation on @instance, owned by the registry; NULL. Who does not
+ * wait gets it instead of one more of the same: only waiting callers are bounded.
+ */
+KhJob *kh_jobs_find(KhJobs *self, KhInstance *instance, KhOperation operation);
+
 /* All that are kept, oldest first: GPtrArray of KhJob, owned by the registry. */
 GPtrArray *kh_jobs_list(KhJobs *self);
 

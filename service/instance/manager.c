@@ -608,7 +608,11 @@ choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GErr
 static gboolean
 check_storage(const KhRecord *record, const KhConfig *config, GError **error)
 {
-    if (!record->formatted || config->storage_bytes == record->config->storage_bytes)
+    gboolean down = record->state == KH_STATE_CREATED || record->state == KH_STATE_STOPPED ||
+                    record->state == KH_STATE_FAILED;
+
+    if (config->storage_bytes == kh_record_get_wanted(record)->storage_bytes ||
+        (!record->formatted && down))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                 "The data disk of \"%s\" has its size since its first start; storage-bytes cannot "

@@ -41,9 +41,9 @@ kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
     return g_build_filename(kh_state_dir_get_path(host->state_dir), "instances", record->id, NULL);
 }
 
-/* Whether data.raw has an ext2, 3 or 4 file system (magic number at 1024 + 56). */
+/* Whether data.raw has an ext2, 3 or 4 file system (magic number at 1024 + 56); its size. */
 static gboolean
-has_file_system(const Preparation *p, int folder)
+has_file_system(const Preparation *p, int folder, guint64 *size)
 {
     int fd = kh_instance_dir_open_file(folder, KH_FILE_DATA, p->uid, NULL);
     guint8 magic[2] = {0, 0};
@@ -51,6 +51,7 @@ has_file_system(const Preparation *p, int folder)
 
     if (fd < 0)
         return FALSE;
+    *size = (guint64)lseek(fd, 0, SEEK_END);
     read = pread(fd, magic, sizeof magic, 1024 + 56) == sizeof magic;
     close(fd);
     return read && magic[0] == 0x53 && magic[1] == 0xef;
@@ -63,8 +64,20 @@ has_file_system(const Preparation *p, int folder)
 static gboolean
 make_disk(Preparation *p, int folder, GError **error)
 {
-    if (p->formatted || (!p->sealed && (p->formatted = has_file_system(p, folder))))
+    guint64 size = 0;
+
+    if (p->formatted)
         return TRUE;
+    if (!p->sealed && has_file_system(p, folder, &size)) {
+        p->formatted = size == p->storage;
+        if (!p->formatted)
+            g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                        "data.raw has a file system and %" G_GUINT64_FORMAT
+                        " bytes, and storage-bytes is %" G_GUINT64_FORMAT
+                        "; set storage-bytes to its size",
+                        size, p->storage);
+        return p->formatted;
+    }
     if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be made anew: %s",
                     g_strerror(errno));

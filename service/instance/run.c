@@ -32,7 +32,6 @@ struct _KhRun {
     gint64 step_deadline; /* monotonic */
     guint quit_ms;
     gboolean paused;
-    gboolean was_reset; /* and is not ready yet */
     gboolean probed;
     gboolean ended;
 };
@@ -149,9 +148,8 @@ forbid_reboot(KhRun *self)
     g_autoptr(JsonObject) arguments = json_object_new();
 
     json_object_set_string_member(arguments, "reboot", "shutdown");
-    if (self->was_reset && self->qmp != NULL)
+    if (self->qmp != NULL)
         kh_qmp_client_execute_async(self->qmp, "set-action", arguments, on_told, NULL);
-    self->was_reset = FALSE;
 }
 
 static void
@@ -430,7 +428,6 @@ begin_again(KhRun *self)
     g_clear_object(&self->probing);
     self->probing = g_cancellable_new();
     self->probed = FALSE;
-    self->was_reset = TRUE;
     drop_control(self);
     connect_later(self, 0);
 }

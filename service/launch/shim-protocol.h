@@ -41,7 +41,8 @@
  * The exit-status file holds one line, written to a temporary name and renamed:
  *   "exited CODE\n" or "signaled NUMBER\n", with " stopped" before the end of the line
  *   where the shim was asked by a signal to stop the machine (systemctl stop, a shutdown
- *   of the host), so that a service which was not asked does not take it for a failure
+ *   of the host) and the guest did, " forced" where the shim had to end QEMU; so a service
+ *   which was not asked does not take it for a failure
  * The shim itself exits with QEMU's code, or 128 + signal; with KH_SHIM_EXIT_FAILED where
  * QEMU (or mkfs) was not started, the reason being on the ready pipe and on stderr.
  */

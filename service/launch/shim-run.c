@@ -171,6 +171,20 @@ remove_sockets(const Run *run)
     unlinkat(run->runtime, KH_SOCKET_CONSOLE, 0);
 }
 
+/* What is said of a stop in exit-status (shim-protocol.h). */
+static const char *
+word_of(KhShimStop stop)
+{
+    switch (stop) {
+    case KH_SHIM_STOP_NONE:
+        return "";
+    case KH_SHIM_STOP_ASKED:
+        return " stopped";
+    default:
+        return " forced";
+    }
+}
+
 static int
 finish(Run *run, int status)
 {
@@ -180,8 +194,8 @@ finish(Run *run, int status)
     kh_shim_log_close(&run->loop.serial_log);
     kh_shim_log_close(&run->loop.qemu_log);
     remove_sockets(run);
-    if (!kh_shim_status_write(run->state, run->reserved_status, status,
-                              run->loop.stop != KH_SHIM_STOP_NONE, &error))
+    if (!kh_shim_status_write(run->state, run->reserved_status, status, word_of(run->loop.stop),
+                              &error))
         kh_shim_report_error(-1, &error);
     return kh_shim_child_exit_code(status);
 }

@@ -39,10 +39,9 @@ is_in_place(int folder, int reserved)
 }
 
 bool
-kh_shim_status_write(int folder, int reserved, int status, bool stopped, KhShimError *error)
+kh_shim_status_write(int folder, int reserved, int status, const char *word, KhShimError *error)
 {
     char line[sizeof blank];
-    const char *word = stopped ? " stopped" : "";
     int length = WIFSIGNALED(status)
                      ? snprintf(line, sizeof line, "signaled %d%s\n", WTERMSIG(status), word)
                      : snprintf(line, sizeof line, "exited %d%s\n", WEXITSTATUS(status), word);

@@ -14,7 +14,8 @@
 bool kh_shim_status_reserve(int folder, int *reserved, KhShimError *error);
 
 /*
- * Writes a status of waitpid(), and whether the shim was asked to stop the machine, and
- * gives the file its name. Closes `reserved`.
+ * Writes a status of waitpid() and, after it, `word`: how the shim stopped the machine, or
+ * "". Gives the file its name; closes `reserved`.
  */
-bool kh_shim_status_write(int folder, int reserved, int status, bool stopped, KhShimError *error);
+bool kh_shim_status_write(int folder, int reserved, int status, const char *word,
+                          KhShimError *error);

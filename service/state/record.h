@@ -17,7 +17,7 @@ typedef struct {
 } KhProcess;
 
 typedef struct {
-    char *id; /* 16 hex digits */
+    char *id; /* a UUID; of older instances 16 hex digits */
     char *name;
     KhConfig *config;          /* what its machine runs with, or would */
     KhConfig *pending;         /* the next start's, where that differs; else NULL */

@@ -472,10 +472,14 @@ kh_store_has_port(KhStore *self, guint16 port)
     return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
 }
 
+/* A database that does not answer may have it. */
 gboolean
 kh_store_has_instance(KhStore *self, const char *id)
 {
-    return exists(self, "SELECT 1 FROM instances WHERE id=?", id, 0);
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, NULL, "SELECT 1 FROM instances WHERE id=?", "s", id);
+
+    return row == NULL || sqlite3_step(row) != SQLITE_DONE;
 }
 
 gboolean

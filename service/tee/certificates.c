@@ -214,6 +214,25 @@ kh_certificates_add(KhCertificates *certificates, const guint8 *data, gsize leng
     return good;
 }
 
+gboolean
+kh_certificates_add_from(KhCertificates *certificates, const KhCertificates *from, GError **error)
+{
+    for (guint i = 0; i < kh_certificates_get_length(from); i++) {
+        const KhCertificate *one = kh_certificates_get(from, i);
+        guint8 *der = NULL;
+        int length = i2d_X509(one->x509, &der);
+        gboolean good =
+            length > 0 && kh_certificates_add(certificates, der, (gsize)length, one->origin, error);
+
+        OPENSSL_free(der);
+        if (length <= 0)
+            return refuse(one->origin, "cannot be written", error);
+        if (!good)
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static int
 by_name(gconstpointer a, gconstpointer b)
 {

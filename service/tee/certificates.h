@@ -49,6 +49,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhCertificates, kh_certificates_free)
 gboolean kh_certificates_add(KhCertificates *certificates, const guint8 *data, gsize length,
                              const char *origin, GError **error);
 
+/* Adds all of @from, as above. */
+gboolean kh_certificates_add_from(KhCertificates *certificates, const KhCertificates *from,
+                                  GError **error);
+
 /*
  * Adds those of each file in the folder @path, in the order of their names. What is none is
  * left out, and told by kh_certificates_get_ignored(). KH_ERROR_NOT_FOUND, KH_ERROR_FAILED for

@@ -35,6 +35,9 @@ typedef struct {
  */
 KhVerification *kh_verifier_run(const guint8 *data, gsize length, const KhVerifierInput *input);
 
+/* The same list where there is no report at all, each check not applicable. Transfer full. */
+KhVerification *kh_verifier_exempt(const char *reason);
+
 void kh_verification_free(KhVerification *verification);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhVerification, kh_verification_free)
 

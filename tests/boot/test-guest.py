@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import quotes
 import rpc
 from tap import Skip, check, equal, eventually, run
 
@@ -216,6 +217,30 @@ def test_blocks_survive():
     check_clean(disk)
 
 
+def test_quotes():
+    """a guest with a processor of the test's signs quotes that verify, the same after a restart"""
+    folder = os.path.join(FOLDER, "chain")
+    argument = quotes.make_chain(folder)
+    disk = make_disk("quotes")
+    facts = []
+    for _ in range(2):
+        with guest(disk, "--dev", argument) as one:
+            one.start()
+            one.wait_healthy()
+            if not facts:
+                rpc.call(one.port, "dev_generateBlock")
+            answer = quotes.ask(one.port, 0, 1)
+            quotes.accepted(quotes.verify(folder, answer, 1))
+            quotes.refused(quotes.verify(folder, answer, 1, measurement="cd" * 48), "V9")
+            del answer["result"]["quote"]
+            facts.append((answer["result"],
+                          rpc.call(one.port, "starknet_getBlockWithTxHashes", "latest")))
+            one.stop()
+            check(argument[-80:] not in one.text(), "the argument in the log")
+    equal(facts[1], facts[0], "facts after a restart")
+    check_clean(disk)
+
+
 def test_reconnect():
     """the control port takes a new host after the first has gone"""
     disk = make_disk("reconnect")
@@ -330,7 +355,7 @@ def test_dynamic():
                      if name.endswith(".c"))
     subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE",
                     '-DSTANDIN_VERSION="dynamic"', "-o", program, *sources,
-                    "-Wl,--no-as-needed", "-lm"], check=True, timeout=120)
+                    "-Wl,--no-as-needed", "-lm", "-lcrypto"], check=True, timeout=120)
     parts = build(os.path.join(FOLDER, "dynamic parts"), "--katana", program)
     with open(os.path.join(parts, "build-info.txt"), encoding="utf-8") as info:
         check(re.search("^KATANA=sha256:[0-9a-f]{64}$", info.read(), re.MULTILINE), "KATANA=")
@@ -355,8 +380,8 @@ def prepare():
     return build(os.path.join(FOLDER, "parts"))
 
 
-TESTS = [test_interface, test_blocks_survive, test_reconnect, test_orphans, test_crash, test_fatal,
-         test_ignored_stop, test_deaf, test_network, test_dynamic]
+TESTS = [test_interface, test_blocks_survive, test_quotes, test_reconnect, test_orphans,
+         test_crash, test_fatal, test_ignored_stop, test_deaf, test_network, test_dynamic]
 PARTS = None
 
 

@@ -9,14 +9,18 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
+import quotes
 import rpc
+from quotes import accepted, ask, refused, verify
 from tap import check, equal, eventually, run
 
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else
@@ -30,7 +34,7 @@ def compile_program():
     subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1",
                     '-DSTANDIN_VERSION="test"', "-Wall", "-Wextra", "-Werror",
                     "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-                    "-o", PROGRAM, *sources], check=True, timeout=120)
+                    "-o", PROGRAM, *sources, "-lcrypto"], check=True, timeout=120)
 
 
 class StandIn:
@@ -198,6 +202,102 @@ def test_faults():
         eventually(lambda: "connect 127.0.0.1:1: Connection refused\n" in one.text(), 20, "refused")
 
 
+def make_chain(name, *args):
+    folder = os.path.join(FOLDER, name)
+    return folder, quotes.make_chain(folder, *args)
+
+
+def test_quotes():
+    """a quote of each product is verified by the library, and lies of the verifier's are not"""
+    for product in ("Milan", "Genoa", "Turin"):
+        folder, argument = make_chain(product, product)
+        with standin("--dev", argument) as one:
+            for _ in range(3):
+                rpc.call(one.port, "dev_generateBlock")
+            for prev, block, *expected in ((2, 3), (None, 0), (0, 1), (None, 3, "none"),
+                                           (1, 3, "1")):
+                accepted(verify(folder, ask(one.port, prev, block), block, *expected))
+            answer = ask(one.port, 2, 3)
+            refused(verify(folder, answer, 2), "K4")
+            refused(verify(folder, answer, 3, "1"), "K5")
+            refused(verify(folder, answer, 3, measurement="cd" * 48), "V9")
+            refused(verify(folder, answer, 3, chain_id="SN_TEST"), "K3")
+            answer["result"]["stateRoot"] = "0x1"
+            refused(verify(folder, answer, 3), "K2")
+            check(argument[-80:] not in one.text(), "the argument in the log")
+
+
+def test_quote_of_another_chain():
+    """a processor that the verifier does not trust, or a policy for debugging, is refused"""
+    folder, argument = make_chain("one")
+    other, _ = make_chain("other")
+    with standin("--chain-id", "SN_TEST", argument) as one:
+        answer = ask(one.port, None, 0)
+        accepted(verify(folder, answer, 0, chain_id="SN_TEST"))
+        refused(verify(other, answer, 0, chain_id="SN_TEST"), "B1")
+    folder, argument = make_chain("debug", "Genoa", "0xb0000")
+    with standin(argument) as one:
+        refused(verify(folder, ask(one.port, None, 0), 0), "V2")
+
+
+def test_quote_calls():
+    """blocks that are not there are refused, and the same block has the same facts each time"""
+    _, argument = make_chain("calls")
+    name, _, value = argument.partition("=")
+    db = os.path.join(FOLDER, "facts")
+    facts = []
+    for _ in range(2):
+        with standin("--dev", "--db-dir", db, name, value) as one:
+            if not facts:
+                rpc.call(one.port, "dev_generateBlock")
+            for _ in range(2):
+                result = ask(one.port, 0, 1)["result"]
+                del result["quote"]
+                block = rpc.call(one.port, "starknet_getBlockWithTxHashes", "latest")
+                equal(block["block_hash"], result["blockHash"], "block hash")
+                equal(block["new_root"], result["stateRoot"], "state root")
+                equal(block["parent_hash"], result["prevBlockHash"], "parent")
+                facts.append((result, block))
+            for params, code in (([0, 2], 102), ([2, 1], 102), ([], -32602), ([None], -32602),
+                                 ([None, "latest"], -32602), ([-1, 0], -32602), ([0, 1.0], -32602),
+                                 ([None, 10 ** 18], -32602), (["0", "1"], -32602)):
+                equal(rpc.error_code(one.port, "tee_generateQuote", *params), code, f"{params}")
+            named = rpc.post(one.port, {"jsonrpc": "2.0", "id": 1, "method": "tee_generateQuote",
+                                        "params": {"block_id": 1, "prev_block_id": None}})
+            equal(named["result"]["prevBlockHash"], "0x0", "parameters by name")
+    check(all(fact == facts[0] for fact in facts), f"other facts: {facts}")
+
+
+def test_blocks():
+    """blocks are found by number, with the time that they were made at"""
+    with standin("--dev") as one:
+        begin = int(time.time())
+        rpc.call(one.port, "dev_generateBlock")
+        for block_id, number in (({"block_number": 0}, 0), ({"block_number": 1}, 1),
+                                 ("latest", 1)):
+            block = rpc.call(one.port, "starknet_getBlockWithTxHashes", block_id)
+            equal(block["block_number"], number, "number")
+            check(begin - 30 <= block["timestamp"] <= time.time(), "time")
+        for params, code in (([{"block_number": 2}], 24), ([{"block_hash": "0x1"}], 24),
+                             ([], -32602), (["pending"], -32602), ([1], -32602)):
+            equal(rpc.error_code(one.port, "starknet_getBlockWithTxHashes", *params), code,
+                  f"{params}")
+
+
+def test_bad_attesters():
+    """an attester that is not whole is refused, and never printed"""
+    _, argument = make_chain("bad")
+    for bad in (argument + ":", argument.replace(":chip", ":chop"), argument[:-1],
+                argument + ":product=milan", argument.replace("milan", "rome"),
+                argument.replace("key=", "key=0x"), argument.split("=", 1)[0] + "=",
+                argument.replace(":policy", "::policy"), argument.rsplit(":", 1)[0],
+                re.sub("key=[0-9a-f]*", "key=" + "0" * 96, argument),
+                re.sub("key=[0-9a-f]*", "key=" + "f" * 96, argument)):
+        code, text = exit_of(bad)
+        equal(code, 2, "exit code")
+        check("--fake.attester" in text and quotes.MEASUREMENT not in text, f"what is said: {text}")
+
+
 def test_ignore_stop():
     """--fake.ignore-stop survives SIGTERM"""
     one = StandIn("--fake.ignore-stop")
@@ -218,7 +318,8 @@ def main():
     try:
         compile_program()
         return run([test_interface, test_errors, test_http, test_blocks_survive, test_block_time,
-                    test_options, test_faults, test_ignore_stop])
+                    test_options, test_faults, test_quotes, test_quote_of_another_chain,
+                    test_quote_calls, test_blocks, test_bad_attesters, test_ignore_stop])
     finally:
         shutil.rmtree(FOLDER)
 

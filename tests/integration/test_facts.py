@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+from gi.repository import GLib
+
 import invariants
 import tap
 from bus import Bus
@@ -230,6 +232,86 @@ def b16_stop_all():
         log = pathlib.Path(found["DataDirectory"]) / "serial.log"
         tap.check("Teardown" in log.read_text(), "the guest was told")
         wait_state(bus, paths[1], "running")
+
+
+def stop_all_starts_nothing():
+    """a service that stops all starts neither what waits for its turn nor what is asked for"""
+    with live("--on-service-stop", "stop-all", "--stop-timeout", "3") as (world, bus):
+        slow = bus.create("slow", "--fake.ignore-stop")
+        hangs = bus.create("hangs", "--fake.never-ready", start_at_boot=True)
+        waits = bus.create("waits", start_at_boot=True)
+        tap.equal(world.end_service(), 0, "exit code")
+        world.start()
+        wait_state(bus, hangs, "starting")
+        bus.do(slow, "Start")
+        world.service.send_signal(signal.SIGTERM)
+        wait_state(bus, slow, "stopping")
+        refused("Busy", lambda: bus.do(waits, "Start"))
+        tap.equal(world.service.wait(30), 0, "exit code")
+        tap.equal(world.processes(), set(), "shims and QEMUs")
+
+
+def killed_while_stopping():
+    """a machine that is killed from outside while it is to stop was not stopped gracefully"""
+    with live("--stop-timeout", "20") as (_, bus):
+        path = running(bus, "x", "--fake.ignore-stop")
+        call = bus.begin(bus.do, path, "Stop")
+        wait_state(bus, path, "stopping")
+        kill_qemu(bus, path)
+        call.result(10)
+        found = bus.properties(path)
+        tap.equal((found["State"], found["StopResult"]), ("stopped", "forced"), "the result")
+        tap.check("signal 9" in found["StateReason"], found["StateReason"])
+
+
+def cut_off_start():
+    """a start that was cut off is not judged by what the machine before it has left"""
+    for words, point in (((), "start:intended"), (("--fake.fatal", "of-old"), "start:files-made")):
+        with World() as world:
+            world.start()
+            bus = Bus(world)
+            path = bus.create("x", *words)
+            try:
+                bus.do(path, "Start")
+                os.kill(parent_of(pid_of(bus, path)), signal.SIGTERM)
+                wait_state(bus, path, "stopped")
+            except Failed:
+                pass
+            service_dies(world)
+            world.start_armed(point)
+            try:
+                bus.do(path, "Start")
+            except Failed:
+                pass
+            world.service.wait(10)
+            world.start()
+            found = wait_state(bus, path, "failed")
+            tap.check("The service ended" in found["StateReason"], found["StateReason"])
+            bus.close()
+
+
+def disk_while_it_is_made():
+    """the size of a disk that is being made, or is there, cannot be changed"""
+    with live() as (_, bus):
+        path = bus.create("x", "--fake.never-ready")
+        bus.call(path, "Instance.Configure", storage(200))
+        bus.do(path, "Start", no_wait=True)
+        refused("NotSupported", lambda: bus.call(path, "Instance.Configure", storage(300)))
+        disk = pathlib.Path(bus.properties(path)["DataDirectory"]) / "data.raw"
+        tap.eventually(disk.exists, 10, "the disk")
+        tap.equal(disk.stat().st_size, bus.properties(path)["StorageBytes"], "its size")
+
+
+def storage(mib):
+    return GLib.Variant("(a{sv}a{sv})", ({"storage-bytes": GLib.Variant("t", mib << 20)}, {}))
+
+
+def bounded_jobs():
+    """who does not wait gets the job that runs, not one more"""
+    with live() as (_, bus):
+        path = bus.create("x", "--fake.never-ready")
+        jobs = {bus.do(path, "Start", no_wait=True) for _ in range(50)}
+        tap.equal(len(jobs), 1, "jobs")
 
 
 def machines_live_on():
@@ -676,7 +758,8 @@ def b17_answers_while_stopping():
 
 
 TESTS = [restarts_on_failure, restarts_always, never_after_a_stop, crash_loop, backoff_survives,
-         stop_ends_the_wait, b16_start_at_boot, b16_stop_all, machines_live_on, b01_reboot,
+         stop_ends_the_wait, b16_start_at_boot, b16_stop_all, stop_all_starts_nothing, killed_while_stopping,
+         cut_off_start, disk_while_it_is_made, bounded_jobs, machines_live_on, b01_reboot,
          b01_reboot_in_every_state, graceful_shutdown_of_the_host, b05_foreign_pid,
          b03_start_without_pid, b06_dead_while_stopping, stop_without_its_service,
          restart_without_its_service, b02_true_after_adoption, b08_ends_are_noticed, b12_delete_needs_an_end,

@@ -94,7 +94,7 @@ def config_keys():
         path = world.create("x")
         before = snapshot(world)
         for config, says in (("{'vcpu': <uint32 1>}", "vcpus"), ("{'vcpus': <1>}", "'u'"),
-                             ("{'tee': <'yes'>}", "tee"), ("{'dev': <'yes'>}", "dev"),
+                             ("{'tees': <true>}", "tee"), ("{'dev': <'yes'>}", "dev"),
                              ("{'katana-args': <'x'>}", "katana-args"),
                              ("{'memory-bytes': <uint64 18446744073709551615>}", "memory-bytes")):
             for method, arguments in (("CreateInstance", ("y", config, "{}")),

@@ -186,8 +186,9 @@ def root_is_served():
 
 def without_polkitd():
     """without polkitd root is served and nobody else"""
-    with Guarded(polkitd=False) as world:
-        path = world.create("x")
+    with Guarded("--insecure-simulate-tee=true", polkitd=False) as world:
+        (world.components / "ovmf.fd").write_bytes(firmware())
+        path = world.create("x", "{'tee': <true>}")
         job = re.search(r"'(/[^']+)'", world.start_instance(path))[1]
         for one in calls(path, job):
             refused(lambda one=one: world.call(*one, user=MEMBER), "NotAuthorized")

@@ -579,7 +579,7 @@ def test_stop_kills_in_the_end():
             time.sleep(0.2)
         assert m.wait() == 137
         assert time.monotonic() - began >= 6.9, "a second SIGTERM has hastened the stop"
-        assert m.read("exit-status") == b"signaled 9 stopped\n"
+        assert m.read("exit-status") == b"signaled 9 forced\n"
 
 
 MONITOR = """

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* Fetches evidence and certificates, has them verified, prints what came of it; see attest.h. */
+#include "attest.h"
+
+#include "attest-options.h"
+#include "attest-output.h"
+#include "bytes.h"
+#include "crl.h"
+#include "error.h"
+#include "evidence.h"
+#include "key-fetch.h"
+#include "values.h"
+
+/* What one run has; all of it owned. */
+typedef struct {
+    KhCli *cli;
+    KhAttestOptions options;
+    KhAnchors *anchors;
+    KhPolicy *policy;
+    KhKatanaExpectations katana;
+    gint64 time;
+    KhBootParts *parts; /* that are expected; NULL */
+    char *cmdline;
+    KhLaunch launch;
+    KhEvidence *evidence;
+    KhCertificates *certificates;
+    GBytes *crl;
+    GPtrArray *notes; /* of char * */
+} Attest;
+
+static void
+attest_clear(Attest *self)
+{
+    kh_attest_options_clear(&self->options);
+    g_clear_pointer(&self->anchors, kh_anchors_free);
+    g_clear_pointer(&self->policy, kh_policy_free);
+    g_clear_pointer(&self->parts, kh_boot_parts_free);
+    g_free(self->cmdline);
+    g_clear_pointer(&self->evidence, kh_evidence_free);
+    g_clear_pointer(&self->certificates, kh_certificates_free);
+    g_clear_pointer(&self->crl, g_bytes_unref);
+    g_clear_pointer(&self->notes, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Attest, attest_clear)
+
+static void G_GNUC_PRINTF(2, 3) note(Attest *self, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_ptr_array_add(self->notes, g_strdup_vprintf(format, arguments));
+    va_end(arguments);
+}
+
+/* --- before the service is asked ----------------------------------------------------- */
+
+/* The root of --insecure-trust-ark in the place of all others. */
+static gboolean
+trust_other_root(Attest *self, GError **error)
+{
+    const char *path = self->options.trust_ark;
+    g_autoptr(GBytes) bytes = kh_bytes_read_file(path, KH_CERTIFICATE_FILE_MAX, FALSE, error);
+    g_autoptr(KhCertificates) one = kh_certificates_new();
+    gsize length;
+    const guint8 *data;
+
+    if (bytes == NULL)
+        return FALSE;
+    data = g_bytes_get_data(bytes, &length);
+    if (!kh_certificates_add(one, data, length, path, error))
+        return FALSE;
+    if (kh_certificates_get_length(one) != 1) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s has more than one certificate, it must be the root alone", path);
+        return FALSE;
+    }
+    kh_anchors_free(self->anchors);
+    self->anchors = kh_anchors_new_empty(TRUE);
+    kh_anchors_add_root(self->anchors, kh_certificates_get(one, 0)->sha256);
+    return kh_certificates_add_from(self->certificates, one, error);
+}
+
+static gboolean
+read_files(Attest *self, GError **error)
+{
+    const KhAttestOptions *options = &self->options;
+
+    if (options->certs != NULL &&
+        !kh_certificates_add_folder(self->certificates, options->certs, error))
+        return FALSE;
+    if (options->trust_ark != NULL && !trust_other_root(self, error))
+        return FALSE;
+    if (options->crl != NULL) {
+        self->crl = kh_bytes_read_file(options->crl, KH_CRL_SIZE_MAX, FALSE, error);
+        if (self->crl == NULL)
+            return FALSE;
+    }
+    if (!kh_attest_options_have_files(options))
+        return TRUE;
+    if (kh_policy_has(self->policy, KH_POLICY_MEASUREMENT)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "The policy file says the measurement already: leave the files out");
+        return FALSE;
+    }
+    self->parts = kh_attest_options_load(&self->options, self->cli, &self->cmdline, error);
+    return self->parts != NULL;
+}
+
+static gboolean
+prepare(Attest *self, GError **error)
+{
+    if (!kh_attest_options_check(&self->options, error))
+        return FALSE;
+    self->policy = kh_attest_options_policy(&self->options, error);
+    return self->policy != NULL && kh_attest_options_katana(&self->options, &self->katana, error) &&
+           kh_time_parse(self->options.at, &self->time, error) && read_files(self, error);
+}
+
+/* --- the service --------------------------------------------------------------------- */
+
+static GVariant *
+evidence_options(const Attest *self)
+{
+    GVariantDict options = G_VARIANT_DICT_INIT(NULL);
+    guint64 prev;
+
+    if (self->katana.block.set)
+        g_variant_dict_insert(&options, "block", "t", self->katana.block.number);
+    if (!self->katana.prev_block.set)
+        return g_variant_dict_end(&options);
+    if (kh_felt_to_u64(&self->katana.prev_block.felt, &prev))
+        g_variant_dict_insert(&options, "prev", "t", prev);
+    else
+        g_variant_dict_insert(&options, "genesis", "b", TRUE);
+    return g_variant_dict_end(&options);
+}
+
+/* Of the shape the host may say what the verifier does not; what boots is his own. */
+static void
+fill_shape(Attest *self)
+{
+    KhLaunchOptions *launch = &self->options.launch;
+    const KhEvidence *evidence = self->evidence;
+
+    if (launch->vcpus == NULL && evidence->vcpus != 0) {
+        launch->vcpus = g_strdup_printf("%u", evidence->vcpus);
+        note(self,
+             "measured for %s vCPUs, which is claimed by the host; --vcpus says another "
+             "number",
+             launch->vcpus);
+    }
+    if (launch->vcpu_type == NULL && launch->vcpu_sig == NULL && evidence->vcpu_type != NULL) {
+        launch->vcpu_type = g_strdup(evidence->vcpu_type);
+        note(self,
+             "measured for the processor %s, which is claimed by the host; --vcpu-type says "
+             "another one",
+             launch->vcpu_type);
+    }
+    if (launch->guest_features == NULL && evidence->has_features) {
+        launch->guest_features = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", evidence->features);
+        note(self,
+             "measured with the guest features %s, which are claimed by the host; "
+             "--guest-features says others",
+             launch->guest_features);
+    }
+}
+
+/* The expected measurement, from the files. */
+static gboolean
+measure(Attest *self, GError **error)
+{
+    guint8 digest[KH_LAUNCH_DIGEST_SIZE];
+    g_autofree char *hex = NULL;
+
+    if (self->parts == NULL)
+        return TRUE;
+    fill_shape(self);
+    self->launch.parts = self->parts;
+    self->launch.cmdline = self->cmdline;
+    if (!kh_launch_options_shape(&self->options.launch, &self->launch.shape, error) ||
+        !kh_launch_measure(&self->launch, digest, error))
+        return FALSE;
+    hex = kh_bytes_to_hex(digest, sizeof digest);
+    return kh_policy_set(self->policy, KH_POLICY_MEASUREMENT, hex, KH_SOURCE_OPTION, error);
+}
+
+/* --- AMD's key service --------------------------------------------------------------- */
+
+static void
+on_fetched(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+static gboolean
+take_fetched(Attest *self, const KhKeyTrust *trust, const KhKeyFetch *fetched, GError **error)
+{
+    for (guint i = 0; i < fetched->troubles->len; i++)
+        note(self, "%s", (const char *)fetched->troubles->pdata[i]);
+    if (self->crl == NULL && fetched->crl != NULL)
+        self->crl = g_bytes_ref(fetched->crl);
+    /* One that was asked for and is withheld is no reason to do without. */
+    if (self->crl == NULL && !self->options.offline &&
+        !kh_policy_has(self->policy, KH_POLICY_REQUIRE_CRL) &&
+        !kh_policy_set(self->policy, KH_POLICY_REQUIRE_CRL, "true", KH_SOURCE_BUILT_IN, error))
+        return FALSE;
+    return kh_certificates_add_from(self->certificates, kh_key_trust_get_certificates(trust),
+                                    error);
+}
+
+static gboolean
+fetch_for(Attest *self, const KhReport *report, KhProduct product, GError **error)
+{
+    const KhKeyServiceOptions options = {
+        .url = self->options.key_service, .offline = self->options.offline, .now = self->time};
+    g_autoptr(KhKeyService) service = kh_key_service_new(&options, error);
+    g_autoptr(KhKeyTrust) trust = kh_key_trust_new(self->anchors);
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(KhKeyFetch) fetched = NULL;
+
+    if (service == NULL)
+        return FALSE;
+    kh_key_fetch_async(service, trust, report, product, self->cli->deadline, on_fetched, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    fetched = kh_key_fetch_finish(result, error);
+    return fetched != NULL && take_fetched(self, trust, fetched, error);
+}
+
+/* AMD's service has nothing for a root that is not AMD's. */
+static gboolean
+fetch_keys(Attest *self, GError **error)
+{
+    const KhQuote *quote = self->evidence->quote;
+    g_autofree KhReport *report = NULL;
+    gconstpointer data;
+    gsize length;
+
+    if (self->options.certs != NULL || quote == NULL || kh_quote_is_mock(quote) ||
+        (self->options.trust_ark != NULL && self->options.key_service == NULL))
+        return TRUE;
+    data = g_bytes_get_data(quote->bytes, &length);
+    report = kh_report_new(data, length, NULL);
+    if (report == NULL || !kh_report_version_is_known(report))
+        return TRUE;
+    return fetch_for(self, report, kh_verifier_product(report, self->policy, NULL), error);
+}
+
+/* --- the whole ----------------------------------------------------------------------- */
+
+static int
+verify(Attest *self)
+{
+    const KhEvidence *evidence = self->evidence;
+    const KhNeighbours neighbours = {.luks_uuid = self->options.sealed};
+    KhAttestationInput input = {
+        .anchors = self->anchors,
+        .certificates = self->certificates,
+        .crl = self->crl,
+        .time = self->time,
+        .policy = self->policy,
+        .katana = self->katana,
+        .insecure_mock = self->options.mock,
+        .sealed = self->options.sealed != NULL,
+        .launch = self->parts == NULL ? NULL : &self->launch,
+        .neighbours = &neighbours,
+        .quote = evidence->quote,
+        .quote_fault = evidence->quote_fault,
+        .claims = {evidence->measurement, evidence->has_block_time, evidence->block_time},
+    };
+    g_autoptr(KhAttestation) result = kh_attestation_run(&input);
+    const KhAttestOutput output = {evidence->name, &input, result, self->notes};
+
+    if (self->cli->json)
+        kh_attest_output_json(&output);
+    else
+        kh_attest_output_text(&output);
+    return kh_verdict_exit_code(result->verdict, self->options.trust_host);
+}
+
+static void
+note_evidence(Attest *self)
+{
+    const KhQuote *quote = self->evidence->quote;
+
+    if (self->evidence->simulated)
+        note(self, "the host says itself that this machine is simulated");
+    if (self->evidence->old_form)
+        note(self, "this Katana attests its latest block only, whatever was asked for");
+    if (quote != NULL && kh_quote_is_mock(quote) && !self->options.mock)
+        note(self, "the quote is a mock, which anybody can make; --insecure-mock looks at it");
+}
+
+/* The host's certificates come last: there are bounds, and the verifier's own matter more. */
+static gboolean
+attest(Attest *self, const char *name, GError **error)
+{
+    self->evidence = kh_evidence_fetch(self->cli, name, evidence_options(self), error);
+    if (self->evidence == NULL || !measure(self, error) || !fetch_keys(self, error))
+        return FALSE;
+    kh_certificates_add_from(self->certificates, self->evidence->certificates, NULL);
+    note_evidence(self);
+    return TRUE;
+}
+
+int
+kh_attest_run(KhCli *cli, KhAnchors *anchors)
+{
+    g_auto(Attest) self = {.cli = cli, .anchors = anchors};
+    g_autofree GOptionEntry *entries = kh_attest_options_entries(&self.options);
+    GError *error = NULL;
+    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME", 1, 1, &error);
+
+    self.certificates = kh_certificates_new();
+    self.notes = g_ptr_array_new_with_free_func(g_free);
+    if (names == NULL || !prepare(&self, &error) || !attest(&self, names[0], &error))
+        return kh_cli_fail(cli, error);
+    return verify(&self);
+}

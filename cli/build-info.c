@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* From published hashes to parts; see build-info.h. */
+#include "build-info.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "error.h"
+
+#define FILE_MAX (64 * 1024)
+
+static gboolean G_GNUC_PRINTF(3, 4) refuse(GError **error, KhError code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (error != NULL)
+        *error = g_error_new_valist(KH_ERROR, (int)code, format, arguments);
+    va_end(arguments);
+    return FALSE;
+}
+
+static char **
+read_lines(const char *path, GError **error)
+{
+    g_autoptr(GBytes) bytes = kh_bytes_read_file(path, FILE_MAX, FALSE, error);
+    g_autofree char *text = NULL;
+    gsize length;
+    const char *data;
+
+    if (bytes == NULL)
+        return NULL;
+    data = g_bytes_get_data(bytes, &length);
+    if (length > FILE_MAX || memchr(data == NULL ? "" : data, '\0', length) != NULL) {
+        refuse(error, KH_ERROR_INVALID_ARGUMENT,
+               "%s is no build-info.txt: it has a zero byte, or more than %d bytes", path,
+               FILE_MAX);
+        return NULL;
+    }
+    text = g_strndup(data == NULL ? "" : data, length);
+    return g_strsplit(text, "\n", -1);
+}
+
+/* The SHA-256 called @key. *found FALSE: there is none. */
+static gboolean
+find_hash(char **lines, const char *key, guint8 sha256[KH_SHA256_SIZE], gboolean *found,
+          GError **error)
+{
+    gsize length = strlen(key);
+
+    *found = FALSE;
+    for (guint i = 0; lines[i] != NULL; i++) {
+        if (strncmp(lines[i], key, length) != 0 || lines[i][length] != '=')
+            continue;
+        if (*found)
+            return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s stands there twice", key);
+        g_strchomp(lines[i]);
+        if (!kh_bytes_from_hex(lines[i] + length + 1, key, sha256, KH_SHA256_SIZE, error))
+            return FALSE;
+        *found = TRUE;
+    }
+    return TRUE;
+}
+
+static gboolean
+need_hash(char **lines, const char *key, KhFileHash *hash, GError **error)
+{
+    gboolean found;
+
+    if (!find_hash(lines, key, hash->sha256, &found, error))
+        return FALSE;
+    if (!found)
+        return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s is missing", key);
+    hash->path = g_strdup(key);
+    return TRUE;
+}
+
+/* Transfer full; OVMF.fd where there is neither, for the error. */
+static char *
+find_firmware(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *small = g_build_filename(folder, "ovmf.fd", NULL);
+    g_autofree char *big = g_build_filename(folder, "OVMF.fd", NULL);
+
+    if (!g_file_test(big, G_FILE_TEST_EXISTS) && g_file_test(small, G_FILE_TEST_EXISTS))
+        return g_steal_pointer(&small);
+    return g_steal_pointer(&big);
+}
+
+static gboolean
+check_firmware(char **lines, const KhBootParts *parts, GError **error)
+{
+    guint8 published[KH_SHA256_SIZE];
+    gboolean found;
+
+    if (!find_hash(lines, "OVMF_SHA256", published, &found, error))
+        return FALSE;
+    if (found && memcmp(published, parts->firmware->sha256, KH_SHA256_SIZE) != 0)
+        return refuse(error, KH_ERROR_INTEGRITY_MISMATCH, "%s is not the firmware of OVMF_SHA256",
+                      parts->firmware->name);
+    return kh_firmware_check_kernel(parts->firmware, error);
+}
+
+KhBootParts *
+kh_build_info_load(const char *path, const char *ovmf, GError **error)
+{
+    g_auto(GStrv) lines = read_lines(path, error);
+    g_autofree char *firmware = ovmf == NULL ? find_firmware(path) : g_strdup(ovmf);
+    g_autoptr(KhBootParts) parts = NULL;
+
+    if (lines == NULL)
+        return NULL;
+    parts = kh_boot_parts_load(firmware, NULL, NULL, error);
+    if (parts == NULL)
+        return NULL;
+    if (!check_firmware(lines, parts, error) ||
+        !need_hash(lines, "KERNEL_SHA256", &parts->kernel, error) ||
+        !need_hash(lines, "INITRD_SHA256", &parts->initrd, error)) {
+        g_prefix_error(error, "%s: ", path);
+        return NULL;
+    }
+    parts->has_kernel = TRUE;
+    parts->has_initrd = TRUE;
+    return g_steal_pointer(&parts);
+}

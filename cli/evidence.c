@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* From the bus to claims; see evidence.h. */
+#include "evidence.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "measurement.h"
+#include "names.h"
+
+#define INTERFACE_TEE "org.katana.Hypervisor.Tee"
+#define NAME_MAX_SHOWN 64
+#define TEXT_MAX 256
+
+void
+kh_evidence_free(KhEvidence *self)
+{
+    g_free(self->name);
+    g_clear_pointer(&self->quote, kh_quote_free);
+    g_free(self->quote_fault);
+    g_clear_pointer(&self->measurement, g_bytes_unref);
+    g_free(self->vcpu_type);
+    g_clear_pointer(&self->certificates, kh_certificates_free);
+    g_free(self);
+}
+
+/* The one value of the reply, which must be of @type: a host may answer anything. */
+static GVariant *
+call(KhCli *cli, const char *path, const char *interface, const char *method, GVariant *parameters,
+     const char *type, GError **error)
+{
+    g_autoptr(GVariant) reply =
+        kh_client_call(cli, path, interface, method, parameters, NULL, error);
+
+    if (reply == NULL)
+        return NULL;
+    if (g_variant_is_of_type(reply, G_VARIANT_TYPE(type)))
+        return g_variant_get_child_value(reply, 0);
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "The service answers %s with another type than it must; is it another version?",
+                method);
+    return NULL;
+}
+
+static GVariant *
+get_all(KhCli *cli, const char *path, const char *interface, GError **error)
+{
+    return call(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
+                g_variant_new("(s)", interface), "(a{sv})", error);
+}
+
+static void
+read_quote(KhEvidence *self, GVariant *evidence)
+{
+    g_autoptr(GError) failure = NULL;
+    const char *text;
+
+    if (!g_variant_lookup(evidence, "quote", "&s", &text)) {
+        self->quote_fault = g_strdup("the service gives none");
+        return;
+    }
+    self->quote = kh_quote_parse(text, strlen(text), &failure);
+    if (self->quote == NULL)
+        self->quote_fault = kh_text_sanitize(failure->message, TEXT_MAX);
+}
+
+/* What is no certificate is left out: the checks miss it if it was needed. */
+static void
+read_certificates(KhEvidence *self, GVariant *evidence)
+{
+    g_autoptr(GVariant) files =
+        g_variant_lookup_value(evidence, "certificates", G_VARIANT_TYPE("a{say}"));
+    gsize n = files == NULL ? 0 : MIN(g_variant_n_children(files), KH_CERTIFICATE_FILES_MAX);
+
+    for (gsize i = 0; i < n; i++) {
+        g_autoptr(GVariant) file = g_variant_get_child_value(files, i);
+        g_autoptr(GVariant) name = g_variant_get_child_value(file, 0);
+        g_autoptr(GVariant) bytes = g_variant_get_child_value(file, 1);
+        g_autofree char *shown = kh_text_sanitize(g_variant_get_string(name, NULL), NAME_MAX_SHOWN);
+        g_autofree char *origin = g_strconcat("the host's ", shown, NULL);
+        gsize length;
+        const guint8 *data = g_variant_get_fixed_array(bytes, &length, 1);
+
+        if (length > 0 && length <= KH_CERTIFICATE_FILE_MAX)
+            kh_certificates_add(self->certificates, data, length, origin, NULL);
+    }
+}
+
+static void
+read_facts(KhEvidence *self, GVariant *evidence)
+{
+    self->has_block_time = g_variant_lookup(evidence, "timestamp", "t", &self->block_time);
+    g_variant_lookup(evidence, "old-form", "b", &self->old_form);
+    g_variant_lookup(evidence, "simulated", "b", &self->simulated);
+}
+
+static void
+read_tee(KhEvidence *self, GVariant *properties)
+{
+    g_autoptr(GVariant) value =
+        g_variant_lookup_value(properties, "ExpectedMeasurement", G_VARIANT_TYPE("ay"));
+    gsize length = 0;
+    gconstpointer data = value == NULL ? NULL : g_variant_get_fixed_array(value, &length, 1);
+
+    if (length == KH_LAUNCH_DIGEST_SIZE)
+        self->measurement = g_bytes_new(data, length);
+    self->has_features = g_variant_lookup(properties, "GuestFeatures", "t", &self->features);
+}
+
+/* What the machine is made of; what the host does not say has the usual default. */
+static gboolean
+read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
+{
+    g_autoptr(GVariant) instance = get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+    g_autoptr(GVariant) configuration = NULL;
+    const char *text;
+
+    if (instance == NULL)
+        return FALSE;
+    g_variant_lookup(instance, "Vcpus", "u", &self->vcpus);
+    if (g_variant_lookup(instance, "Name", "&s", &text))
+        self->name = kh_text_sanitize(text, NAME_MAX_SHOWN);
+    configuration = call(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
+                         g_variant_new("(@a{sv})", g_variant_new("a{sv}", NULL)), "(a{sv})", NULL);
+    if (configuration != NULL && g_variant_lookup(configuration, "vcpu-type", "&s", &text))
+        self->vcpu_type = kh_text_sanitize(text, NAME_MAX_SHOWN);
+    return TRUE;
+}
+
+KhEvidence *
+kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **error)
+{
+    g_autoptr(GVariant) held = g_variant_ref_sink(options);
+    g_autoptr(KhEvidence) self = g_new0(KhEvidence, 1);
+    g_autoptr(GVariant) found = call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
+                                     g_variant_new("(s)", name), "(o)", error);
+    const char *path = found == NULL ? NULL : g_variant_get_string(found, NULL);
+    g_autoptr(GVariant) properties = NULL;
+    g_autoptr(GVariant) evidence = NULL;
+
+    self->certificates = kh_certificates_new();
+    if (path == NULL || !read_shape(self, cli, path, error))
+        return NULL;
+    properties = get_all(cli, path, INTERFACE_TEE, error);
+    if (properties == NULL)
+        return NULL;
+    evidence = call(cli, path, INTERFACE_TEE, "GetEvidence", g_variant_new("(@a{sv})", held),
+                    "(a{sv})", error);
+    if (evidence == NULL)
+        return NULL;
+    read_tee(self, properties);
+    read_quote(self, evidence);
+    read_facts(self, evidence);
+    read_certificates(self, evidence);
+    if (self->name == NULL)
+        self->name = kh_text_sanitize(name, NAME_MAX_SHOWN);
+    return g_steal_pointer(&self);
+}

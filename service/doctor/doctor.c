@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* All checks of the host; see doctor.h. */
+#include "doctor.h"
+
+#include "boot-parts.h"
+#include "kvm.h"
+#include "memory.h"
+#include "processor.h"
+#include "qemu-probe.h"
+#include "service-place.h"
+#include "snp.h"
+
+/* For each of three questions; a loaded host is slow to load QEMU. */
+#define QEMU_TIMEOUT_MS 10000
+
+struct _KhDoctor {
+    GObject parent_instance;
+    GPtrArray *waiting; /* of GTask; not empty while a round is under way */
+    KhPlaces *places;
+    KhFindings *findings; /* of the thread; NULL: it is at work */
+    KhQemuFacts *qemu;    /* NULL: it is asked */
+};
+
+G_DEFINE_FINAL_TYPE(KhDoctor, kh_doctor, G_TYPE_OBJECT)
+
+static void
+clear_round(KhDoctor *self)
+{
+    g_clear_pointer(&self->places, kh_places_free);
+    g_clear_pointer(&self->findings, g_ptr_array_unref);
+    g_clear_pointer(&self->qemu, kh_qemu_facts_free);
+}
+
+static void
+kh_doctor_finalize(GObject *object)
+{
+    KhDoctor *self = KH_DOCTOR(object);
+
+    clear_round(self);
+    g_ptr_array_unref(self->waiting);
+    G_OBJECT_CLASS(kh_doctor_parent_class)->finalize(object);
+}
+
+static void
+kh_doctor_class_init(KhDoctorClass *class)
+{
+    G_OBJECT_CLASS(class)->finalize = kh_doctor_finalize;
+}
+
+static void
+kh_doctor_init(KhDoctor *self)
+{
+    self->waiting = g_ptr_array_new_with_free_func(g_object_unref);
+}
+
+KhDoctor *
+kh_doctor_new(void)
+{
+    return g_object_new(KH_TYPE_DOCTOR, NULL);
+}
+
+static void
+check_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    KhPlaces *places = data;
+    KhFindings *findings = kh_findings_new();
+    KhKvmFacts kvm;
+
+    kh_places_load(places);
+    kh_processor_check(places, findings);
+    kh_kvm_probe(places, &kvm);
+    kh_kvm_judge(places, &kvm, findings);
+    kh_snp_check(places, findings);
+    kh_boot_parts_check(places, findings);
+    kh_service_place_check(places, findings);
+    kh_memory_check(places, findings);
+    g_task_return_pointer(task, findings, (GDestroyNotify)g_ptr_array_unref);
+}
+
+/* Once both are there. The list is emptied first: an answer may bring the next question. */
+static void
+answer(KhDoctor *self)
+{
+    g_autoptr(GPtrArray) waiting = NULL;
+    g_autoptr(GPtrArray) findings = NULL;
+
+    if (self->findings == NULL || self->qemu == NULL)
+        return;
+    kh_qemu_judge(self->places, self->qemu, self->findings);
+    waiting = g_steal_pointer(&self->waiting);
+    findings = g_steal_pointer(&self->findings);
+    self->waiting = g_ptr_array_new_with_free_func(g_object_unref);
+    clear_round(self);
+    for (guint i = 0; i < waiting->len; i++)
+        g_task_return_pointer(waiting->pdata[i], g_ptr_array_ref(findings),
+                              (GDestroyNotify)g_ptr_array_unref);
+}
+
+static void
+on_checked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    KhDoctor *self = KH_DOCTOR(source);
+
+    self->findings = g_task_propagate_pointer(G_TASK(result), NULL);
+    answer(self);
+}
+
+static void
+on_probed(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(KhDoctor) self = data;
+
+    self->qemu = kh_qemu_probe_finish(result);
+    answer(self);
+}
+
+void
+kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GAsyncReadyCallback callback,
+                      gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+    g_autoptr(GTask) work = NULL;
+
+    g_task_set_source_tag(task, kh_doctor_check_async);
+    g_ptr_array_add(self->waiting, task);
+    if (self->waiting->len > 1) {
+        kh_places_free(places);
+        return;
+    }
+    self->places = places;
+    work = g_task_new(self, NULL, on_checked, NULL);
+    g_task_set_task_data(work, places, NULL);
+    g_task_run_in_thread(work, check_in_thread);
+    kh_qemu_probe_async(places->qemu, QEMU_TIMEOUT_MS, on_probed, g_object_ref(self));
+}
+
+KhFindings *
+kh_doctor_check_finish(KhDoctor *self, GAsyncResult *result)
+{
+    return g_task_propagate_pointer(G_TASK(result), NULL);
+}

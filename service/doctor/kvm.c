@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether KVM makes machines; see kvm.h. */
+#include "kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* linux/kvm.h; older headers lack the first, and the second is x86's alone. */
+#define CAP_VM_TYPES 235
+#define TYPE_SNP 4
+
+static void
+fail(KhKvmFacts *facts, const char *step)
+{
+    facts->error = errno;
+    facts->step = step;
+}
+
+static void
+make_machine(int fd, KhKvmFacts *facts)
+{
+    int machine = -1, types;
+
+    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+        fail(facts, "asked for its version");
+        return;
+    }
+    machine = ioctl(fd, KVM_CREATE_VM, 0);
+    if (machine < 0) {
+        fail(facts, "asked for a machine");
+        return;
+    }
+    types = ioctl(fd, KVM_CHECK_EXTENSION, CAP_VM_TYPES);
+    facts->types = types > 0 ? (guint)types : 0;
+    close(machine);
+}
+
+void
+kh_kvm_probe(const KhPlaces *places, KhKvmFacts *facts)
+{
+    g_autofree char *path = g_build_filename(places->dev, "kvm", NULL);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+    *facts = (KhKvmFacts){0, "", 0};
+    if (fd < 0) {
+        fail(facts, "opened");
+        return;
+    }
+    make_machine(fd, facts);
+    close(fd);
+}
+
+/* The service's unit hides devices; what it asked of a machine's uid at its start counts. */
+static gboolean
+is_hidden(const KhPlaces *places, const KhKvmFacts *facts)
+{
+    return facts->error == ENOENT && g_str_equal(places->launcher, "systemd");
+}
+
+static void
+judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findings)
+{
+    gboolean works = facts->error == 0 || is_hidden(places, facts);
+
+    if (works && places->kvm_usable) {
+        kh_findings_add(findings, "kvm", KH_FINDING_OK,
+                        facts->error == 0 ? "/dev/kvm makes machines, and opens for their uid"
+                                          : "/dev/kvm opens for the machines' uid");
+        return;
+    }
+    if (works)
+        kh_findings_add(findings, "kvm", KH_FINDING_FAIL,
+                        "/dev/kvm did not open for the machines' uid when the service began, or "
+                        "the processor has neither vmx nor svm");
+    else
+        kh_findings_add(findings, "kvm", KH_FINDING_FAIL, "/dev/kvm cannot be %s: %s", facts->step,
+                        g_strerror(facts->error));
+    kh_findings_mend(findings,
+                     "switch virtualization on in the BIOS, modprobe kvm_amd or kvm_intel, give "
+                     "/dev/kvm the group kvm and mode 0660%s, restart the service; machines are "
+                     "emulated and slow until then",
+                     places->vm_uid < 0 ? " and yourself that group" : "");
+}
+
+void
+kh_kvm_judge(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findings)
+{
+    judge_plain(places, facts, findings);
+    if ((facts->types & (1u << TYPE_SNP)) != 0) {
+        kh_findings_add(findings, "snp-kvm", KH_FINDING_OK, "KVM makes machines of the type SNP");
+    } else if (is_hidden(places, facts)) {
+        kh_findings_add(findings, "snp-kvm", KH_FINDING_WARN,
+                        "/dev/kvm cannot be asked from the service's sandbox");
+        kh_findings_mend(findings, "snp-kernel and snp-device tell enough");
+    } else {
+        kh_findings_add(findings, "snp-kvm", KH_FINDING_FAIL,
+                        "KVM makes no machines of the type SNP");
+        kh_findings_mend(findings, "Linux 6.11 or newer with kvm_amd and its sev_snp=1, on a host "
+                                   "with SEV-SNP");
+    }
+}

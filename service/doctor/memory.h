@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory and clock of the host: the checks "memory", "memory-lock", "huge-pages" and "clock"
+ * of the doctor.
+ */
+#pragma once
+
+#include "findings.h"
+#include "places.h"
+
+G_BEGIN_DECLS
+
+void kh_memory_check(const KhPlaces *places, KhFindings *findings);
+
+G_END_DECLS

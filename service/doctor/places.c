@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the checks look; see places.h. */
+#include "places.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#define TEXT_MAX (1024 * 1024)
+#define GROUP_MAX 16384
+#define CPUID_MEMORY 0x8000001f
+
+static KhCpuidMemory
+read_cpuid(void)
+{
+    KhCpuidMemory leaf = {FALSE};
+
+#if defined(__x86_64__)
+    leaf.known =
+        __get_cpuid_count(CPUID_MEMORY, 0, &leaf.eax, &leaf.ebx, &leaf.ecx, &leaf.edx) != 0;
+#endif
+    return leaf;
+}
+
+KhPlaces *
+kh_places_new(void)
+{
+    KhPlaces *self = g_new0(KhPlaces, 1);
+    const char *path = g_getenv("PATH");
+
+    self->sys = g_strdup("/sys");
+    self->proc = g_strdup("/proc");
+    self->dev = g_strdup("/dev");
+    self->os_release = g_strdup("/etc/os-release");
+    /* mkfs.ext4 lies in sbin, which a session has not always in its PATH. */
+    self->path = g_strconcat(path == NULL ? "/usr/bin:/bin" : path, ":/usr/sbin:/sbin", NULL);
+    self->cpuid = read_cpuid();
+    self->vm_uid = -1;
+    self->vm_gid = -1;
+    self->used_ports = g_hash_table_new(NULL, NULL);
+    return self;
+}
+
+void
+kh_places_free(KhPlaces *self)
+{
+    g_free(self->sys);
+    g_free(self->proc);
+    g_free(self->dev);
+    g_free(self->os_release);
+    g_free(self->path);
+    g_free(self->qemu);
+    g_free(self->boot_components);
+    g_free(self->state_folder);
+    g_free(self->launcher);
+    g_hash_table_unref(self->used_ports);
+    g_free(self);
+}
+
+static gint64
+find_kvm_group(void)
+{
+    g_autofree char *buffer = g_malloc(GROUP_MAX);
+    struct group entry, *found = NULL;
+
+    if (getgrnam_r("kvm", &entry, buffer, GROUP_MAX, &found) != 0 || found == NULL)
+        return -1;
+    return entry.gr_gid;
+}
+
+void
+kh_places_load(KhPlaces *self)
+{
+    g_autofree char *text = kh_places_read(self->os_release, "");
+
+    self->distribution = text == NULL ? KH_DISTRIBUTION_OTHER : kh_distribution_parse(text);
+    if (self->vm_uid >= 0 && self->vm_gid < 0)
+        self->vm_gid = find_kvm_group();
+}
+
+/* A regular file's at most TEXT_MAX bytes; those of /proc and /sys say nothing of their size. */
+static gboolean
+read_all(int fd, GByteArray *bytes)
+{
+    guint8 chunk[4096];
+    gssize n;
+
+    while (bytes->len < TEXT_MAX) {
+        n = read(fd, chunk, sizeof chunk);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return n == 0;
+        if (n > 0)
+            g_byte_array_append(bytes, chunk, (guint)n);
+    }
+    return TRUE;
+}
+
+char *
+kh_places_read(const char *root, const char *path)
+{
+    g_autofree char *name = *path == '\0' ? g_strdup(root) : g_build_filename(root, path, NULL);
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    gboolean complete = fd >= 0 && read_all(fd, bytes);
+    struct stat info;
+
+    complete = complete && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    if (fd >= 0)
+        close(fd);
+    if (!complete)
+        return NULL;
+    g_byte_array_append(bytes, (const guint8 *)"", 1);
+    return g_strdup(g_strstrip((char *)bytes->data));
+}
+
+char *
+kh_places_find_program(const KhPlaces *self, const char *name)
+{
+    g_auto(GStrv) folders = g_strsplit(self->path, ":", 64);
+
+    if (strchr(name, '/') != NULL)
+        return g_file_test(name, G_FILE_TEST_IS_EXECUTABLE) ? g_strdup(name) : NULL;
+    for (guint i = 0; folders[i] != NULL; i++) {
+        g_autofree char *file = g_build_filename(folders[i], name, NULL);
+
+        if (*folders[i] != '\0' && g_file_test(file, G_FILE_TEST_IS_EXECUTABLE) &&
+            !g_file_test(file, G_FILE_TEST_IS_DIR))
+            return g_steal_pointer(&file);
+    }
+    return NULL;
+}

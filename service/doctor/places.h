@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the checks look, and what the service has told them: copied, so that they may run
+ * in a thread. Tests give folders of their own instead of /sys, /proc and /dev.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "distribution.h"
+#include "port/registry.h"
+
+G_BEGIN_DECLS
+
+/* CPUID leaf 0x8000001F, encrypted memory (AMD's APM volume 3, appendix E). */
+typedef struct {
+    gboolean known;
+    guint32 eax, ebx, ecx, edx;
+} KhCpuidMemory;
+
+typedef struct {
+    char *sys;
+    char *proc;
+    char *dev;
+    char *os_release;
+    char *path; /* of programs, with ':' */
+    KhCpuidMemory cpuid;
+    KhDistribution distribution; /* by kh_places_load() */
+
+    char *qemu;
+    char *boot_components;
+    char *state_folder;
+    char *launcher; /* "systemd" or "direct" */
+    gboolean enforces_limits;
+    gboolean kvm_usable; /* a machine's uid could open it when the service began */
+    gint64 vm_uid;       /* -1: machines run under the service's own */
+    gint64 vm_gid;       /* the group that QEMU has besides; -1: none */
+    KhPortRange ports;
+    GHashTable *used_ports; /* of instances, GUINT_TO_POINTER */
+} KhPlaces;
+
+/* Those of this host. Free with kh_places_free(). */
+KhPlaces *kh_places_new(void);
+void kh_places_free(KhPlaces *self);
+
+/* What takes reading before any check: the distribution, the group kvm. Blocks. */
+void kh_places_load(KhPlaces *self);
+
+/*
+ * The text of the file @path below @root, without spaces around it and at most 1 MiB; NULL
+ * where it cannot be read. Transfer full.
+ */
+char *kh_places_read(const char *root, const char *path);
+
+/* The program called @name in @self->path, or absolute; NULL: none. Transfer full. */
+char *kh_places_find_program(const KhPlaces *self, const char *name);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhPlaces, kh_places_free)
+
+G_END_DECLS

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The checks "architecture", "processor", "microcode" and "snp-cbit" of the doctor. */
+#pragma once
+
+#include "findings.h"
+#include "places.h"
+
+G_BEGIN_DECLS
+
+void kh_processor_check(const KhPlaces *places, KhFindings *findings);
+
+G_END_DECLS

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* What the service needs besides QEMU; see service-place.h. */
+#include "service-place.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "sizes.h"
+
+/* Less is trouble soon, less than the other trouble now. */
+#define DISK_WARN (G_GUINT64_CONSTANT(10) << 30)
+#define DISK_FAIL (G_GUINT64_CONSTANT(512) << 20)
+#define PORTS_WARN 10
+
+static void
+check_mkfs(const KhPlaces *places, KhFindings *findings)
+{
+    g_autofree char *program = kh_places_find_program(places, "mkfs.ext4");
+    g_autofree char *install = kh_distribution_install(places->distribution, KH_PACKAGE_E2FSPROGS);
+
+    if (program != NULL) {
+        kh_findings_add(findings, "e2fsprogs", KH_FINDING_OK, "%s", program);
+        return;
+    }
+    kh_findings_add(findings, "e2fsprogs", KH_FINDING_FAIL, "there is no mkfs.ext4 in %s",
+                    places->path);
+    kh_findings_mend(findings, "%s", install);
+}
+
+static void
+check_build_tools(const KhPlaces *places, KhFindings *findings)
+{
+    static const char *const tools[] = {"cpio", "xz", "zstd", "ar", "tar", "sha256sum", NULL};
+    g_autofree char *install =
+        kh_distribution_install(places->distribution, KH_PACKAGE_BUILD_TOOLS);
+
+    for (guint i = 0; tools[i] != NULL; i++) {
+        g_autofree char *program = kh_places_find_program(places, tools[i]);
+
+        if (program != NULL)
+            continue;
+        kh_findings_add(findings, "build-tools", KH_FINDING_WARN,
+                        "there is no %s, boot components cannot be built here", tools[i]);
+        kh_findings_mend(findings, "%s, or bring components that were built elsewhere", install);
+        return;
+    }
+    kh_findings_add(findings, "build-tools", KH_FINDING_OK, "boot components can be built here");
+}
+
+static void
+check_launcher(const KhPlaces *places, KhFindings *findings)
+{
+    gboolean units = g_str_equal(places->launcher, "systemd");
+
+    kh_findings_add(findings, "launcher", KH_FINDING_OK,
+                    units ? "systemd: machines are units"
+                          : "direct: machines are children of the service");
+    if (places->enforces_limits) {
+        kh_findings_add(findings, "limits", KH_FINDING_OK,
+                        "the kernel holds machines to their memory and processor limits");
+        return;
+    }
+    kh_findings_add(findings, "limits", KH_FINDING_WARN,
+                    "machines are not held to their memory and processor limits");
+    kh_findings_mend(findings, "run the service as root under systemd with cgroup v2, or give it "
+                               "a control group of its own (Delegate=yes)");
+}
+
+static void
+check_disk(const KhPlaces *places, KhFindings *findings)
+{
+    struct statvfs info;
+    guint64 left;
+    g_autofree char *shown = NULL;
+
+    if (statvfs(places->state_folder, &info) != 0) {
+        kh_findings_add(findings, "disk", KH_FINDING_FAIL, "%s: %s", places->state_folder,
+                        g_strerror(errno));
+        kh_findings_mend(findings, "mount the file system of the state folder");
+        return;
+    }
+    left = (info.f_flag & ST_RDONLY) != 0 ? 0 : (guint64)info.f_bavail * info.f_frsize;
+    shown = kh_size_format(left);
+    kh_findings_add(findings, "disk",
+                    left >= DISK_WARN   ? KH_FINDING_OK
+                    : left >= DISK_FAIL ? KH_FINDING_WARN
+                                        : KH_FINDING_FAIL,
+                    "%s left in %s%s", shown, places->state_folder,
+                    (info.f_flag & ST_RDONLY) != 0 ? ", which is mounted read-only" : "");
+    if (left < DISK_WARN)
+        kh_findings_mend(findings, "delete instances, or put state-dir on a larger file system");
+}
+
+/*
+ * Whether nobody listens there. Bound and not listened on, unlike kh_port_probe(): so a
+ * machine that starts meanwhile, or a create that looks for a port, is not in its way.
+ */
+static gboolean
+is_left(guint16 port)
+{
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    gboolean left = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                    bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return left;
+}
+
+static guint
+count_ports(const KhPlaces *places)
+{
+    guint left = 0;
+
+    for (guint port = places->ports.first; port <= places->ports.last; port++)
+        if (!g_hash_table_contains(places->used_ports, GUINT_TO_POINTER(port)) &&
+            is_left((guint16)port))
+            left++;
+    return left;
+}
+
+static void
+check_ports(const KhPlaces *places, KhFindings *findings)
+{
+    guint left = count_ports(places);
+
+    kh_findings_add(findings, "ports",
+                    left == 0           ? KH_FINDING_FAIL
+                    : left < PORTS_WARN ? KH_FINDING_WARN
+                                        : KH_FINDING_OK,
+                    "%u of the ports %u to %u are left on 127.0.0.1", left, places->ports.first,
+                    places->ports.last);
+    if (left < PORTS_WARN)
+        kh_findings_mend(findings, "delete instances, or widen port-range in the settings");
+}
+
+void
+kh_service_place_check(const KhPlaces *places, KhFindings *findings)
+{
+    check_mkfs(places, findings);
+    check_build_tools(places, findings);
+    check_launcher(places, findings);
+    check_disk(places, findings);
+    check_ports(places, findings);
+}

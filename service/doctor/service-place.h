@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the service needs besides QEMU: the checks "e2fsprogs", "build-tools", "launcher",
+ * "limits", "disk" and "ports" of the doctor.
+ */
+#pragma once
+
+#include "findings.h"
+#include "places.h"
+
+G_BEGIN_DECLS
+
+/* Blocks: it tries every port of the range. */
+void kh_service_place_check(const KhPlaces *places, KhFindings *findings);
+
+G_END_DECLS

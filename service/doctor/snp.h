@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SEV-SNP in kernel and firmware: the checks "snp-kernel", "snp-sev-es", "snp-device",
+ * "snp-firmware-state" and "snp-asids" of the doctor.
+ */
+#pragma once
+
+#include "findings.h"
+#include "places.h"
+
+G_BEGIN_DECLS
+
+/* Blocks. */
+void kh_snp_check(const KhPlaces *places, KhFindings *findings);
+
+G_END_DECLS

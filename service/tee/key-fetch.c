@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Chain, certificate and list, one after the other; see key-fetch.h. */
+#include "key-fetch.h"
+
+#include <string.h>
+
+#include "error.h"
+
+#define STEPS_MAX 3
+
+typedef struct {
+    KhKeyTrust *trust;
+    KhKeyItem items[STEPS_MAX]; /* the chain first: the others are verified by it */
+    guint n_items;
+    guint next;
+    KhKeyFetch *result;
+} Fetch;
+
+static void ask_next(GTask *task);
+
+void
+kh_key_fetch_free(KhKeyFetch *self)
+{
+    g_clear_pointer(&self->crl, g_bytes_unref);
+    g_ptr_array_unref(self->troubles);
+    g_free(self);
+}
+
+static void
+fetch_free(gpointer data)
+{
+    Fetch *fetch = data;
+
+    g_clear_pointer(&fetch->result, kh_key_fetch_free);
+    g_free(fetch);
+}
+
+static void
+on_got(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Fetch *fetch = g_task_get_task_data(task);
+    const KhKeyItem *item = &fetch->items[fetch->next++];
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GBytes) bytes =
+        kh_key_service_get_finish(KH_KEY_SERVICE(source), result, NULL, &failure);
+
+    if (g_task_return_error_if_cancelled(task))
+        return;
+    if (bytes == NULL) {
+        g_ptr_array_add(fetch->result->troubles, g_strdup(failure->message));
+        /* Without the chain nothing else of the service's can be verified. */
+        if (fetch->next == 1)
+            fetch->next = fetch->n_items;
+    } else if (kh_key_kind_is_crl(item->kind)) {
+        fetch->result->crl = g_steal_pointer(&bytes);
+    }
+    ask_next(g_steal_pointer(&task));
+}
+
+/* Takes @task. */
+static void
+ask_next(GTask *task)
+{
+    Fetch *fetch = g_task_get_task_data(task);
+
+    if (fetch->next < fetch->n_items) {
+        kh_key_service_get_async(g_task_get_source_object(task), &fetch->items[fetch->next],
+                                 kh_key_trust_verify, fetch->trust, g_task_get_cancellable(task),
+                                 on_got, task);
+        return;
+    }
+    g_task_return_pointer(task, g_steal_pointer(&fetch->result), (GDestroyNotify)kh_key_fetch_free);
+    g_object_unref(task);
+}
+
+static void
+add_item(Fetch *fetch, KhKeyKind kind, const KhReport *report, KhProduct product)
+{
+    KhKeyItem *item = &fetch->items[fetch->n_items++];
+    gsize length;
+    const guint8 *chip = kh_report_field(report, KH_REPORT_CHIP_ID, &length);
+
+    item->kind = kind;
+    item->product = product;
+    memcpy(item->chip_id, chip, KH_REPORT_CHIP_ID_SIZE);
+    item->tcb = kh_report_tcb(report, KH_REPORT_REPORTED_TCB, product);
+}
+
+static void
+choose_items(Fetch *fetch, const KhReport *report, KhProduct product)
+{
+    if (product == KH_PRODUCT_UNKNOWN)
+        return;
+    if (report->signing_key == KH_SIGNING_KEY_VCEK) {
+        add_item(fetch, KH_KEY_VCEK_CHAIN, report, product);
+        add_item(fetch, KH_KEY_VCEK, report, product);
+        add_item(fetch, KH_KEY_VCEK_CRL, report, product);
+    } else if (report->signing_key == KH_SIGNING_KEY_VLEK) {
+        add_item(fetch, KH_KEY_VLEK_CHAIN, report, product);
+        add_item(fetch, KH_KEY_VLEK_CRL, report, product);
+    }
+}
+
+void
+kh_key_fetch_async(KhKeyService *service, KhKeyTrust *trust, const KhReport *report,
+                   KhProduct product, GCancellable *cancellable, GAsyncReadyCallback callback,
+                   gpointer user_data)
+{
+    GTask *task = g_task_new(service, cancellable, callback, user_data);
+    Fetch *fetch = g_new0(Fetch, 1);
+
+    fetch->trust = trust;
+    fetch->result = g_new0(KhKeyFetch, 1);
+    fetch->result->troubles = g_ptr_array_new_with_free_func(g_free);
+    choose_items(fetch, report, product);
+    g_task_set_source_tag(task, kh_key_fetch_async);
+    g_task_set_task_data(task, fetch, fetch_free);
+    ask_next(task);
+}
+
+KhKeyFetch *
+kh_key_fetch_finish(GAsyncResult *result, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    KhKeyFetch *fetch = g_task_propagate_pointer(G_TASK(result), &failure);
+
+    if (fetch == NULL)
+        g_propagate_error(
+            error, kh_error_import(g_steal_pointer(&failure), KH_ERROR_FAILED, "The key service"));
+    return fetch;
+}

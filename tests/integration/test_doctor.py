@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""CheckHost and the verb doctor: what they answer, that they hold up nobody, and how the
+command line takes what a service says."""
+import contextlib
+import json
+import sys
+import threading
+import time
+
+import gi
+
+gi.require_version("Gio", "2.0")
+from gi.repository import Gio, GLib  # pylint: disable=wrong-import-position
+
+import tap  # pylint: disable=wrong-import-position
+from bus import Bus  # pylint: disable=wrong-import-position
+from harness import MANAGER, NAME, Failed, World  # pylint: disable=wrong-import-position
+
+CHECKS = {"architecture", "processor", "microcode", "kvm", "qemu", "qemu-user-network",
+          "boot-components", "e2fsprogs", "build-tools", "launcher", "limits", "disk", "ports",
+          "memory", "memory-lock", "huge-pages", "clock", "snp-cbit", "snp-kvm", "snp-kernel",
+          "snp-sev-es", "snp-device", "snp-firmware-state", "snp-asids", "snp-boot-firmware",
+          "snp-qemu"}
+XML = f"""<node><interface name="{NAME}.Manager"><method name="CheckHost">
+<arg name="options" type="a{{sv}}" direction="in"/>
+<arg name="checks" type="a(ssss)" direction="out"/></method></interface></node>"""
+OPTIONS = GLib.Variant("(a{sv})", ({},))
+
+
+def ask(bus):
+    return bus.call(MANAGER, "Manager.CheckHost", OPTIONS)
+
+
+def by_name(rows):
+    return {row[0]: row[1:] for row in rows}
+
+
+@contextlib.contextmanager
+def playing(world, rows):
+    """The bus name is somebody's who answers these rows."""
+    context, connection = GLib.MainContext.new(), Bus(world).connection
+
+    def answer(_connection, _sender, _path, _interface, _method, _arguments, invocation):
+        invocation.return_value(GLib.Variant("(a(ssss))", (rows,)))
+
+    loop = GLib.MainLoop.new(context, False)
+    started = threading.Event()
+
+    def serve():
+        context.push_thread_default()
+        connection.register_object(MANAGER, Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0],
+                                   answer, None, None)
+        connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName",
+                             GLib.Variant("(su)", (NAME, 0)), None, Gio.DBusCallFlags.NONE, -1,
+                             None)
+        started.set()
+        loop.run()
+        context.pop_thread_default()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    tap.check(started.wait(20), "somebody answers")
+    yield
+    loop.quit()
+    thread.join(20)
+    connection.close_sync(None)
+
+
+def test_checks():
+    """every check is there once, and what fails has a remedy"""
+    with World() as world:
+        world.start()
+        bus = Bus(world)
+        rows = ask(bus)
+        tap.equal(sorted(row[0] for row in rows), sorted(CHECKS), "checks")
+        for check, status, found, remedy in rows:
+            tap.check(status in ("ok", "warn", "fail"), f"{check}: {status}")
+            tap.check(found, f"{check} says nothing")
+            tap.equal(remedy == "", status == "ok", f"{check} has a remedy: {remedy}")
+        found = by_name(rows)
+        tap.equal([found[name][0] for name in ("qemu", "qemu-user-network", "snp-qemu")],
+                  ["ok"] * 3, "the fake QEMU")
+        tap.equal(found["boot-components"][0], "warn", str(found["boot-components"]))
+        tap.check(f"ports {world.ports[0]} to {world.ports[-1]}" in found["ports"][1],
+                  found["ports"][1])
+        bus.close()
+
+
+def test_instance_ports():
+    """a port of an instance is not left, whether it runs or not"""
+    with World() as world:
+        world.start()
+        bus = Bus(world)
+        before = int(by_name(ask(bus))["ports"][1].split()[0])
+        bus.create("x")
+        tap.equal(int(by_name(ask(bus))["ports"][1].split()[0]), before - 1, "ports left")
+        bus.close()
+
+
+def test_options():
+    """an unknown option is refused"""
+    with World() as world:
+        world.start()
+        try:
+            world.call(MANAGER, "Manager.CheckHost", "{'x': <1>}")
+        except Failed as error:
+            tap.equal(error.name, "InvalidArgument", error.message)
+        else:
+            raise AssertionError("was accepted")
+
+
+def test_command_line():
+    """the table and the document say what the service says"""
+    with World() as world:
+        world.start()
+        done = world.cli("--json", "doctor", check=False)
+        document = json.loads(done.stdout)
+        words = [one["status"] for one in document["checks"]]
+        tap.equal({one["check"] for one in document["checks"]}, CHECKS, "checks")
+        tap.equal(document["status"], max(words, key=["ok", "warn", "fail"].index), "status")
+        tap.equal(done.returncode, int("fail" in words), "exit code")
+        table = world.cli("doctor", check=False)
+        tap.equal(table.returncode, done.returncode, "exit code of the table")
+        names = {line.split()[0] for line in table.stdout.splitlines() if line[0] != " "}
+        tap.equal(names, CHECKS, "the table")
+        for one in document["checks"]:
+            tap.check(one["remedy"] in table.stdout, f"the remedy of {one['check']}")
+        tap.equal(world.cli("doctor", "x", check=False).returncode, 2, "an argument too many")
+
+
+def test_exit_codes():
+    """0 unless a check fails, or has a status that nobody knows"""
+    for status, code in (("ok", 0), ("warn", 0), ("fail", 1), ("fine", 1)):
+        with World() as world, playing(world, [("a", "ok", "b", ""), ("c", status, "d", "e")]):
+            for arguments in (("doctor",), ("--json", "doctor")):
+                done = world.cli(*arguments, check=False)
+                tap.equal((done.returncode, done.stderr), (code, ""), f"{status} {arguments}")
+
+
+def test_hostile_service():
+    """escape sequences and line feeds of a service do not reach the terminal"""
+    row = ("\x1b[2Ja\nb", "ok\x07", "\x9b31mfound\rx", "rm\x1b]0;x\x07")
+    with World() as world, playing(world, [row]):
+        done = world.cli("doctor", check=False)
+        tap.equal(done.returncode, 1, "exit code")
+        tap.check(not set("\x1b\x07\r\x9b") & set(done.stdout), repr(done.stdout))
+        tap.equal(done.stdout.count("\n"), 2, repr(done.stdout))
+
+
+def test_slow_qemu():
+    """a QEMU that does not answer holds up nobody, and is told of"""
+    with World(fake=False) as world:
+        qemu = world.tools / "slow-qemu"
+        qemu.write_text("#!/bin/sh\nexec sleep 300\n")
+        qemu.chmod(0o755)
+        world.options += ["--qemu", str(qemu)]
+        world.start()
+        bus = Bus(world)
+        begun = time.monotonic()
+        rows = [bus.begin(ask, bus) for _ in range(3)]
+        asked = 0
+        while not all(one.done() for one in rows):
+            bus.call(MANAGER, "Manager.ListInstances", GLib.Variant("(asa{sv})", ([], {})), 5)
+            asked += 1
+            time.sleep(0.1)
+        took = time.monotonic() - begun
+        tap.note(f"{asked} calls were answered in {took:.1f} s")
+        tap.check(asked >= 10, f"only {asked} calls were answered meanwhile")
+        for one in rows:
+            status, found, remedy = by_name(one.result())["qemu"]
+            tap.equal(status, "fail", found)
+            tap.check("no answer in time" in found and remedy, found)
+        bus.close()
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run())
