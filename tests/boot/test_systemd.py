@@ -200,6 +200,15 @@ def test_real_guest():
     tap.check(where[0] != where[1], "QEMU has the mounts of the host")
 
 
+def test_confidential():
+    """create --tee asks QEMU for its processors and measures, within the service's sandbox"""
+    HOST.use_real_qemu()
+    HOST.cli("create", "secret", "--tee", "--force", "--vcpus", "1")
+    tap.equal(HOST.cli("measure", "secret").strip(),
+              HOST.show("secret")["expected_measurement"], "what is expected")
+    HOST.cli("delete", "-y", "secret")
+
+
 def test_unit():
     """its unit has the limits, the order and the deadline that it needs"""
     shown = dict(line.split("=", 1) for line in

@@ -182,7 +182,8 @@ def test_refused():
         assert_refused(2, "give --ovmf FILE", "--vcpus", "1")
         assert_refused(2, "give the kernel too", "--ovmf", files.ovmf, "--initrd", files.initrd)
         assert_refused(2, "with a kernel only", "--ovmf", files.ovmf, "--cmdline", "x")
-        assert_refused(2, "too many", *files.all, "name")
+        assert_refused(2, "as it would start", *files.all, "name")
+        assert_refused(2, "too many", "name", "name")
         for option, value, says in (("--vcpus", "0", "--vcpus"), ("--vcpus", "513", "512"),
                                     ("--vcpus", "x", "--vcpus"), ("--vmm", "krun", "qemu, ec2"),
                                     ("--vcpu-type", "host", "EPYC-Turin"),
