@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """attest against a service that owns the bus name and tells what it likes: with a root of the
 test's own in AMD's place a true story is VERIFIED, and each lie is less."""
+import atexit
 import functools
 import hashlib
 import http.server
@@ -121,6 +122,7 @@ class World:
         config.write_text(BUS.format(path=path))
         self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork",
                                      "--nopidfile"], stderr=subprocess.DEVNULL)
+        atexit.register(self.bus.kill)
         tap.eventually(path.exists, 10, "the bus socket")
         self.env = dict(os.environ, DBUS_SESSION_BUS_ADDRESS=f"unix:path={path}",
                         KATANA_HYPERVISOR_BUS="session", LC_ALL="C.UTF-8",
