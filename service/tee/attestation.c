@@ -18,7 +18,6 @@ static const struct {
     {"K3", "the chain id is claimed by the host; --chain-id ID would settle it"},
     {"K4", "the block is claimed by the host; --block N, --min-block N or --block-hash FELT "
            "would settle it"},
-    {"K5", "the range of blocks is claimed by the host; --prev N would settle it"},
 };
 
 /* What no report says. */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writes what a host could tell into a folder: answers of Katana with reports of a processor of
+ * this program's own, and its certificates. Arguments: the folder, the measurement of the true
+ * story, another one. Run by test_attest.py.
+ */
+#include <openssl/pem.h>
+
+#include "attest-story.h"
+#include "bytes.h"
+
+#define MEASUREMENT 0x90
+#define NOT_CANONICAL "0x800000000000011000000000000000000000000000000000000000000000b08"
+
+static void
+write_file(const char *folder, const char *name, gconstpointer data, gssize length)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_file_set_contents(path, data, length, &error);
+    g_assert_no_error(error);
+}
+
+/* Takes @bytes. */
+static void
+write_bytes(const char *folder, const char *name, GBytes *bytes)
+{
+    gsize length;
+    gconstpointer data = g_bytes_get_data(bytes, &length);
+
+    write_file(folder, name, data, (gssize)length);
+    g_bytes_unref(bytes);
+}
+
+static void
+write_story(const char *folder, const char *name, const KhTestStory *story)
+{
+    g_autofree char *text = kh_test_story_tell(story);
+
+    write_file(folder, name, text, -1);
+}
+
+static void
+write_certificates(const char *folder, KhTestStory *story)
+{
+    write_bytes(folder, "root.der", kh_test_certificate_make(&story->root));
+    write_bytes(folder, "intermediate.der", kh_test_certificate_make(&story->intermediate));
+    write_bytes(folder, "leaf.der", kh_test_certificate_make(&story->leaf));
+    write_bytes(folder, "crl", kh_test_crl_make(&story->crl));
+    story->intermediate.serial = story->crl.revoked = 77;
+    write_bytes(folder, "revoked.der", kh_test_certificate_make(&story->intermediate));
+    write_bytes(folder, "crl-revoked", kh_test_crl_make(&story->crl));
+    story->root.signer = story->root.key = story->keys->intermediate;
+    write_bytes(folder, "other-root.der", kh_test_certificate_make(&story->root));
+}
+
+static void
+write_stories(const char *folder, KhTestStory *story, const char *other)
+{
+    write_story(folder, "truth", story);
+    story->block--;
+    write_story(folder, "older", story);
+    story->block++;
+    story->chain_id = "SN_MAIN";
+    write_story(folder, "other-chain", story);
+    story->chain_id = KH_TEST_CHAIN_ID;
+    story->shown_hash = NOT_CANONICAL;
+    write_story(folder, "not-canonical", story);
+    story->shown_hash = NULL;
+    story->mock = TRUE;
+    write_story(folder, "mock", story);
+    story->mock = FALSE;
+    g_assert_true(kh_bytes_from_hex(other, "measurement", story->report + MEASUREMENT, 48, NULL));
+    write_story(folder, "other-measurement", story);
+}
+
+int
+main(int argc, char **argv)
+{
+    KhTestKeys keys;
+    KhTestStory story;
+
+    g_assert_cmpint(argc, ==, 4);
+    kh_test_keys_make(&keys);
+    kh_test_story_init(&story, &keys);
+    g_assert_true(kh_bytes_from_hex(argv[2], "measurement", story.report + MEASUREMENT, 48, NULL));
+    write_stories(argv[1], &story, argv[3]);
+    write_certificates(argv[1], &story);
+    kh_test_story_clear(&story);
+    kh_test_keys_clear(&keys);
+    return 0;
+}

@@ -1,0 +1,356 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""attest against a service that owns the bus name and tells what it likes: with a root of the
+test's own in AMD's place a true story is VERIFIED, and each lie is less."""
+import atexit
+import functools
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+
+import dbus
+import dbus.mainloop.glib
+import dbus.service
+from gi.repository import GLib
+
+import tap
+from test_measure import firmware
+
+BUILD = pathlib.Path(os.environ["KH_BUILD"])
+PROGRAM = BUILD / "cli/katana-hypervisor"
+ANCHORED = BUILD / "tests/integration/attest-test-anchor"
+STORIES = BUILD / "tests/integration/attest-stories"
+NAME = "org.katana.Hypervisor"
+INSTANCE = "/org/katana/Hypervisor/instances/one"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+AT = ("--at", "2025-07-01")
+UUID = "11111111-2222-4333-8444-555555555555"
+BUS = """<busconfig><type>session</type><listen>unix:path={path}</listen>
+<policy context="default"><allow send_destination="*"/>
+<allow receive_sender="*"/><allow own="*"/></policy></busconfig>"""
+
+
+class Liar(dbus.service.Object):
+    """The service, as far as attest asks it."""
+
+    def __init__(self, bus):
+        self.name = dbus.service.BusName(NAME, bus)
+        super().__init__(bus, "/org/katana/Hypervisor/Manager")
+        self.add_to_connection(bus, INSTANCE)
+        self.evidence, self.tee, self.options = {}, {}, None
+        self.instance = {"Name": "one", "Vcpus": dbus.UInt32(4)}
+
+    SUPPORTS_MULTIPLE_OBJECT_PATHS = True
+
+    @dbus.service.method(f"{NAME}.Manager", in_signature="s", out_signature="o")
+    def FindInstance(self, _name):
+        return dbus.ObjectPath(INSTANCE)
+
+    @dbus.service.method(PROPERTIES, in_signature="s", out_signature="a{sv}")
+    def GetAll(self, interface):
+        return self.tee if interface.endswith("Tee") else self.instance
+
+    @dbus.service.method(f"{NAME}.Instance", in_signature="a{sv}", out_signature="a{sv}")
+    def GetConfiguration(self, _options):
+        return {"vcpu-type": "EPYC-v4"}
+
+    @dbus.service.method(f"{NAME}.Tee", in_signature="a{sv}", out_signature="a{sv}")
+    def GetEvidence(self, options):
+        self.options = dict(options)
+        return self.evidence
+
+
+def pem(*ders):
+    return "".join(map(ssl.DER_cert_to_PEM_cert, ders)).encode()
+
+
+class KeyService(http.server.BaseHTTPRequestHandler):
+    """AMD's, with the test's certificates."""
+    answers, asked = {}, []
+
+    def do_GET(self):
+        kind = self.path.rsplit("/", 1)[1]
+        self.asked.append(kind)
+        body = self.answers.get(kind if kind in ("cert_chain", "crl") else "leaf")
+        self.send_response(404 if body is None else 200)
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_):
+        pass
+
+
+class World:
+    """A bus with a liar on it, a key service, and what they tell."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kh-attest-"))
+        self.make_parts()
+        self.digest = self.measure("console=ttyS0", 4)
+        self.other = self.measure("console=ttyS0", 3)
+        subprocess.run([STORIES, self.folder, self.digest, self.other], check=True, timeout=120)
+        self.start_bus()
+        self.start_key_service()
+
+    def make_parts(self):
+        self.ovmf, self.kernel, self.initrd = (self.folder / part for part in
+                                               ("ovmf.fd", "vmlinuz", "initrd.img"))
+        self.ovmf.write_bytes(firmware())
+        self.kernel.write_bytes(b"kernel" * 1000)
+        self.initrd.write_bytes(b"initrd" * 1000)
+        self.parts = ("--ovmf", self.ovmf, "--kernel", self.kernel, "--initrd", self.initrd)
+        self.info = self.folder / "build-info.txt"
+        self.info.write_text("".join(
+            f"{key}_SHA256={hashlib.sha256(part.read_bytes()).hexdigest()}\n" for key, part in
+            (("OVMF", self.ovmf), ("KERNEL", self.kernel), ("INITRD", self.initrd))))
+
+    def measure(self, cmdline, vcpus):
+        done = subprocess.run([PROGRAM, "measure", *self.parts, "--cmdline", cmdline, "--vcpus",
+                               str(vcpus)], check=True, capture_output=True, timeout=60)
+        return done.stdout.decode().strip()
+
+    def start_bus(self):
+        path, config = self.folder / "bus", self.folder / "bus.conf"
+        config.write_text(BUS.format(path=path))
+        self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork",
+                                     "--nopidfile"], stderr=subprocess.DEVNULL)
+        atexit.register(self.bus.kill)
+        tap.eventually(path.exists, 10, "the bus socket")
+        self.env = dict(os.environ, DBUS_SESSION_BUS_ADDRESS=f"unix:path={path}",
+                        KATANA_HYPERVISOR_BUS="session", LC_ALL="C.UTF-8",
+                        G_DEBUG="fatal-criticals", KH_TEST_ROOT=str(self.folder / "root.der"))
+        dbus.mainloop.glib.threads_init()
+        loop = dbus.mainloop.glib.DBusGMainLoop()
+        self.liar = Liar(dbus.bus.BusConnection(f"unix:path={path}", mainloop=loop))
+        self.loop = GLib.MainLoop()
+        threading.Thread(target=self.loop.run, daemon=True).start()
+
+    def start_key_service(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), KeyService)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def read(self, name):
+        return (self.folder / name).read_bytes()
+
+    def tell(self, story="truth", intermediate="intermediate.der", root="root.der",
+             leaf="leaf.der", crl="crl"):
+        """What host and key service say from now on."""
+        text = self.read(story).decode() if story in os.listdir(self.folder) else story
+        names = [name for name in (intermediate, root, leaf) if name is not None]
+        files = {name: dbus.ByteArray(self.read(name)) for name in names}
+        self.liar.evidence = {"quote": text, "timestamp": dbus.UInt64(1751300000),
+                              "certificates": dbus.Dictionary(files, signature="say"),
+                              "simulated": False}
+        self.liar.tee = {"ExpectedMeasurement": dbus.ByteArray(bytes.fromhex(self.digest)),
+                         "GuestFeatures": dbus.UInt64(1)}
+        self.liar.instance = {"Name": "one", "Vcpus": dbus.UInt32(4)}
+        chain = None if None in (intermediate, root) else pem(*map(self.read,
+                                                                  (intermediate, root)))
+        KeyService.answers = {"cert_chain": chain, "leaf": leaf and self.read(leaf),
+                              "crl": crl and self.read(crl)}
+        KeyService.asked = []
+
+    def run(self, *arguments, program=ANCHORED):
+        """The exit code and the document; a fresh cache each time."""
+        words = [program, *(["attest"] if program == PROGRAM else []), "--json", "one", *AT,
+                 *map(str, arguments)]
+        with tempfile.TemporaryDirectory() as cache:
+            done = subprocess.run(words, env=dict(self.env, XDG_CACHE_HOME=cache), timeout=120,
+                                  capture_output=True, check=False)
+        if not done.stdout:
+            return done.returncode, json.loads(done.stderr)
+        return done.returncode, json.loads(done.stdout)
+
+    def ask(self, *more, **options):
+        """With all expectations, and certificates from the key service."""
+        return self.run("--key-service", self.url, "--measurement", self.digest, "--chain-id",
+                        "KATANA", "--block", "7", *more, **options)
+
+    def close(self):
+        self.loop.quit()
+        self.server.shutdown()
+        self.bus.terminate()
+        self.bus.wait(10)
+        shutil.rmtree(self.folder)
+
+
+def failed(found):
+    return [one["id"] for one in found["checks"] if one["status"] == "failed"]
+
+
+def expect(done, code, verdict, *ids):
+    found = done[1]
+    tap.equal((done[0], found.get("verdict")), (code, verdict),
+              f"verdict; failed {failed(found) if 'checks' in found else found}, "
+              f"notes {found.get('notes')}")
+    for one in ids:
+        tap.check(one in failed(found), f"{one} is not among {failed(found)}")
+    return found
+
+
+def test_truth(world):
+    """a true story, expected by the verifier, is VERIFIED and says what it leaves out"""
+    world.tell()
+    found = expect(world.ask(), 0, "VERIFIED")
+    tap.equal(failed(found), [], "failed checks")
+    tap.equal(found["claimed_by_host"], [], "what rests on the host")
+    tap.check(any("ACPI" in one for one in found["not_covered"]), str(found["not_covered"]))
+    tap.equal(found["katana"]["block"], "7", "the block")
+    tap.equal(world.liar.options, {"block": 7}, "what the service was asked for")
+    tap.equal(len(KeyService.asked), 3, "requests")
+
+
+def test_certificates_of_the_host(world):
+    """the host's certificates do, with a list of the verifier's own"""
+    world.tell()
+    empty = world.folder / "empty"
+    empty.mkdir()
+    found = world.run("--certs", empty, "--crl", world.folder / "crl", "--measurement",
+                      world.digest, "--chain-id", "KATANA", "--block", "7")
+    expect(found, 0, "VERIFIED")
+    tap.equal(KeyService.asked, [], "requests")
+
+
+def test_expectation_from_files(world):
+    """build-info.txt and boot parts give the same expectation; the host's shape is noted"""
+    world.tell()
+    rest = ("--key-service", world.url, "--chain-id", "KATANA", "--block", "7")
+    found = expect(world.run("--build-info", world.info, "--unsealed", *rest), 0, "VERIFIED")
+    tap.check(any("--vcpus" in one for one in found["notes"]), str(found["notes"]))
+    expect(world.run(*world.parts, "--cmdline", "console=ttyS0", *rest), 0, "VERIFIED")
+    expect(world.run("--build-info", world.info, "--sealed", UUID, *rest), 1, "FAILED", "V9")
+    world.liar.instance["Vcpus"] = dbus.UInt32(5)
+    expect(world.run("--build-info", world.info, "--unsealed", *rest), 1, "FAILED", "V9")
+    expect(world.run("--build-info", world.info, "--unsealed", "--vcpus", 4, *rest), 0,
+           "VERIFIED")
+
+
+def test_claims(world):
+    """what only the host says is CONSISTENT, however true, and names what would settle it"""
+    world.tell()
+    found = expect(world.run("--key-service", world.url), 1, "CONSISTENT")
+    says = "\n".join(found["claimed_by_host"])
+    for option in ("--measurement", "--chain-id", "--block"):
+        tap.check(option in says, f"no {option} in {says}")
+    tap.check(says.count("claimed by the host") == 3, says)
+    expect(world.run("--key-service", world.url, "--trust-host"), 0, "CONSISTENT")
+    world.tell("other-measurement")
+    world.liar.tee["ExpectedMeasurement"] = dbus.ByteArray(bytes.fromhex(world.other))
+    expect(world.run("--key-service", world.url), 1, "CONSISTENT")
+    expect(world.ask("--trust-host"), 1, "FAILED", "V9")
+
+
+def test_lies(world):
+    """each lie is FAILED, and named"""
+    for story, check in (("other-measurement", "V9"), ("older", "K4"), ("other-chain", "K3"),
+                         ("not-canonical", "K1"), ("mock", "S1"), ("{}", "K1"),
+                         ("[" * 100000, "K1")):
+        world.tell(story)
+        expect(world.ask("--trust-host"), 1, "FAILED", check)
+    world.tell()
+    del world.liar.evidence["quote"]
+    expect(world.ask(), 1, "FAILED", "K1")
+
+
+def test_chains(world):
+    """a chain that is withheld, of another root, or revoked; a certificate that is withheld"""
+    for change, check in (({"root": "other-root.der"}, "C1"), ({"root": None}, "C1"),
+                          ({"intermediate": None}, "C1"), ({"leaf": None}, "C4"),
+                          ({"crl": None}, "C8"),
+                          ({"intermediate": "revoked.der", "crl": "crl-revoked"}, "C8")):
+        world.tell(**change)
+        code, found = world.ask("--trust-host")
+        tap.equal((code, found["verdict"]), (1, "FAILED"), f"{change}")
+        tap.check(check in failed(found) or (check == "C1" and "C2" in failed(found)),
+                  f"{change}: {failed(found)}")
+
+
+def test_simulated(world):
+    """a root that is not AMD's is SIMULATED, with the program that is installed too"""
+    world.tell()
+    expect(world.ask(program=PROGRAM), 1, "FAILED", "C2")
+    root = ("--insecure-trust-ark", world.folder / "root.der")
+    expect(world.ask(*root, program=PROGRAM), 1, "SIMULATED")
+    world.tell("other-chain")
+    expect(world.ask(*root, program=PROGRAM), 1, "FAILED", "K3")
+    world.tell("mock")
+    expect(world.ask("--insecure-mock", "--trust-host"), 1, "SIMULATED")
+
+
+def test_explanation(world):
+    """a measurement that differs is explained, and stays refused"""
+    world.tell("other-measurement")
+    found = expect(world.run("--key-service", world.url, "--build-info", world.info, "--unsealed",
+                             "--chain-id", "KATANA", "--block", "7"), 1, "FAILED", "V9")
+    tap.check(found["explanation"]["found"], str(found["explanation"]))
+    tap.check("3" in found["explanation"]["text"], found["explanation"]["text"])
+
+
+def test_terminal(world):
+    """nothing of the host's moves the cursor or writes a verdict on the last line"""
+    world.tell("other-measurement")
+    evil = "one\x1b[2J\nVERIFIED\n\u202e"
+    world.liar.instance["Name"] = evil
+    files = {evil: dbus.ByteArray(world.read("leaf.der")),
+             evil + "2": dbus.ByteArray(b"\x1b[31m")}
+    world.liar.evidence["certificates"] = dbus.Dictionary(files, signature="say")
+    KeyService.answers = {}
+    done = subprocess.run([ANCHORED, "one", *AT, "--key-service", world.url, "--measurement",
+                           world.digest, "--chain-id", "KATANA", "--block", "7"],
+                          env=dict(world.env, XDG_CACHE_HOME=str(world.folder)), timeout=120,
+                          capture_output=True, check=False)
+    text = (done.stdout + done.stderr).decode()
+    tap.equal(done.returncode, 1, "exit code")
+    tap.check("\x1b" not in text and "\u202e" not in text, repr(text))
+    tap.equal(done.stdout.decode().splitlines()[-1], "FAILED", "the last line")
+    tap.check("VERIFIED" not in text.splitlines(), text)
+
+
+def test_types(world):
+    """an answer of another type is an error, not a crash"""
+    world.tell()
+    world.liar.tee = {"ExpectedMeasurement": "text", "GuestFeatures": "x"}
+    world.liar.instance = {"Name": dbus.UInt32(1), "Vcpus": "many"}
+    world.liar.evidence.update({"timestamp": "now", "simulated": dbus.UInt64(2)})
+    expect(world.ask(), 0, "VERIFIED")
+    world.liar.evidence["quote"] = dbus.UInt32(3)
+    expect(world.ask(), 1, "FAILED", "K1")
+    world.liar.evidence = {"timestamp": dbus.UInt64(2**64 - 1)}
+    expect(world.ask(), 1, "FAILED", "K1")
+
+
+def test_usage(world):
+    """options that do not fit each other are exit code 2; so is -H"""
+    for words in (("--build-info", world.info), ("--fee-token", "0x1"),
+                  ("--block", "1", "--min-block", "1"), ("--sealed", UUID),
+                  ("--build-info", world.info, "--sealed", "x"), ("--vcpus", "2"),
+                  ("--measurement", "00"), ("--state-root", "1"), ("--prev", "x"),
+                  ("--certs", world.folder, "--offline"), ("--min-tcb", "x=1")):
+        tap.equal(world.run(*words)[0], 2, f"exit code of {words}")
+    tap.equal(world.run("-H", "somebody@somewhere", program=PROGRAM)[0], 2, "exit code of -H")
+
+
+def bound(test, world):
+    return functools.wraps(test)(lambda: test(world))
+
+
+def main():
+    world = World()
+    try:
+        return tap.run([bound(test, world) for name, test in list(globals().items())
+                        if name.startswith("test_")])
+    finally:
+        world.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
