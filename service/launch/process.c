@@ -112,6 +112,7 @@ kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error
     struct pollfd ended = {.fd = self->fd, .events = POLLIN};
     struct stat status;
     gboolean seen = stat(path, &status) == 0;
+    int reason = errno;
 
     if (seen && status.st_uid == uid)
         return TRUE;
@@ -126,7 +127,7 @@ kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error
     else
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
                     "Whose process %" G_GINT64_FORMAT " is cannot be seen: %s", self->pid,
-                    g_strerror(errno));
+                    g_strerror(reason));
     return FALSE;
 }
 

@@ -192,7 +192,7 @@ typedef struct {
     gboolean again;       /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
-    gboolean stopped;     /* an earlier unit has been told to end */
+    gboolean stopped; /* an earlier unit has been told to end */
     guint timeout_s;
     gint64 deadline;
     KhUnitState *state;
@@ -343,9 +343,12 @@ consider(KhSystemdBus *self, Look *look)
 static const struct {
     const char *interface, *name, *type;
 } fields[] = {
-    {SYSTEMD ".Unit", "Job", "(uo)"},          {SYSTEMD ".Unit", "ActiveState", "s"},
-    {SYSTEMD ".Service", "Result", "s"},       {SYSTEMD ".Service", "StatusText", "s"},
-    {SYSTEMD ".Service", "MainPID", "u"},      {SYSTEMD ".Service", "ExecMainCode", "i"},
+    {SYSTEMD ".Unit", "Job", "(uo)"},
+    {SYSTEMD ".Unit", "ActiveState", "s"},
+    {SYSTEMD ".Service", "Result", "s"},
+    {SYSTEMD ".Service", "StatusText", "s"},
+    {SYSTEMD ".Service", "MainPID", "u"},
+    {SYSTEMD ".Service", "ExecMainCode", "i"},
     {SYSTEMD ".Service", "ExecMainStatus", "i"},
 };
 

@@ -83,8 +83,7 @@ answer(Fixture *f, GDBusMethodInvocation *invocation)
         f->refusals--;
         g_dbus_method_invocation_return_dbus_error(invocation, f->refusal, "refused");
     } else {
-        g_dbus_method_invocation_return_value(invocation,
-                                              g_variant_new("(v)", value_of(f, name)));
+        g_dbus_method_invocation_return_value(invocation, g_variant_new("(v)", value_of(f, name)));
     }
 }
 
@@ -172,9 +171,8 @@ set_up(Fixture *f, gconstpointer data)
     g_assert_nonnull(f->systemd);
     g_dbus_connection_set_exit_on_close(f->systemd, FALSE);
     for (guint i = 0; i < G_N_ELEMENTS(paths); i++)
-        g_assert_cmpuint(g_dbus_connection_register_object(f->systemd, paths[i],
-                                                           info->interfaces[i], &vtable, f, NULL,
-                                                           NULL),
+        g_assert_cmpuint(g_dbus_connection_register_object(
+                             f->systemd, paths[i], info->interfaces[i], &vtable, f, NULL, NULL),
                          !=, 0);
     owned = g_dbus_connection_call_sync(f->systemd, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                         "org.freedesktop.DBus", "RequestName",
@@ -272,10 +270,9 @@ refused(Fixture *f, gconstpointer data)
 static void
 absent(Fixture *f, gconstpointer data)
 {
-    static const char *const names[] = {"org.freedesktop.DBus.Error.UnknownObject",
-                                        "org.freedesktop.DBus.Error.UnknownMethod",
-                                        "org.freedesktop.DBus.Error.UnknownInterface",
-                                        SYSTEMD ".NoSuchUnit"};
+    static const char *const names[] = {
+        "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod",
+        "org.freedesktop.DBus.Error.UnknownInterface", SYSTEMD ".NoSuchUnit"};
 
     f->refusals = G_MAXUINT;
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
