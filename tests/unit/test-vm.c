@@ -4,6 +4,7 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ sleeper(uid_t uid)
         return pid;
     if (uid != 0 && setresuid(uid, uid, uid) != 0)
         _exit(1);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that failed leaves none */
     pause();
     _exit(0);
 }
