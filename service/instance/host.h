@@ -31,7 +31,7 @@ typedef struct {
     const char *qemu;            /* the binary */
     const char *accelerator;     /* "kvm" or "tcg": what "auto" has come to */
     gboolean kvm_usable;
-    gint64 vm_uid; /* one that machines run under; -1: the service's own */
+    gint64 vm_uid;         /* one that machines run under; -1: the service's own */
     gboolean simulate_tee; /* confidential machines start as ordinary ones */
     guint max_instances;
     guint start_timeout; /* seconds */
