@@ -22,7 +22,7 @@ import dbus.service
 from gi.repository import GLib
 
 import tap
-from test_measure import firmware
+from amdsev import firmware
 
 BUILD = pathlib.Path(os.environ["KH_BUILD"])
 PROGRAM = BUILD / "cli/katana-hypervisor"

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Real guests: the boot components under the real QEMU, shim and service, emulated."""
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 
+import quotes
 import rpc
 import tap
 from harness import MANAGER, World, components, is_alive, now, status_of, wait_dead
@@ -95,7 +97,7 @@ def ordinary_user():
         world.start()
         world.cli("create", "demo", "--dev", "--memory", "512M", "--vcpus", "1", "--storage",
                   "100M", "--auto-start", user=user)
-        shown = __import__("json").loads(world.cli("--json", "show", "demo", user=user).stdout)
+        shown = json.loads(world.cli("--json", "show", "demo", user=user).stdout)
         tap.check(rpc.healthy(shown["rpc_port"]), "GET /")
         tap.equal(status_of(shown["main_pid"])["Uid"], [str(user)] * 4, "uids")
         world.cli("delete", "--force", "-y", "demo", user=user)
@@ -173,6 +175,75 @@ def network():
 def log_of(world):
     name = world.list()[0]["name"]
     return world.cli("logs", name, "-n", "0").stdout
+
+
+class Confidential:
+    """A world with one confidential instance, simulated, and a processor of the test's own
+    that signs the reports of its guest."""
+
+    def __init__(self, world):
+        self.world, self.chain = world, world.folder / "chain"
+        world.start()
+        config = f"{{{SMALL}, 'tee': <true>}}"
+        world.call(MANAGER, "Manager.CreateInstance", "demo", config, "{'allow-dev': <true>}")
+        self.expected = world.show("demo")["expected_measurement"]
+        quotes.make_chain(self.chain, measurement=self.expected)
+        world.cli("set", "demo", f"katana-args-file={self.chain / 'argument'}")
+        self.give_certificates()
+        world.cli("start", "demo")
+        self.port = world.show("demo")["rpc_port"]
+
+    def give_certificates(self):
+        """To the host: what it has of its processor, with a root that is not AMD's."""
+        host = self.world.state / "certificates"
+        host.mkdir()
+        for name in ("vcek.pem", "ask.pem", "ark.pem"):
+            shutil.copy(self.chain / name, host)
+
+    def attest(self, *words, root=True):
+        """The exit code and the document."""
+        if root:
+            words = (*words, "--insecure-trust-ark", str(self.chain / "ark.pem"))
+        done = self.world.cli("--json", "attest", "demo", "--crl", str(self.chain / "crl.der"),
+                              "--offline", *words, check=False)
+        tap.check(done.stdout, f"attest {words}: {done.stderr}")
+        return done.returncode, json.loads(done.stdout)
+
+    def expect(self, verdict, *words, failed=(), **options):
+        code, found = self.attest(*words, **options)
+        wrong = [one["id"] for one in found["checks"] if one["status"] == "failed"]
+        tap.equal((code, found["verdict"], wrong), (1, verdict, list(failed)),
+                  f"{words}: {[one for one in found['checks'] if one['status'] == 'failed']}")
+        return found
+
+
+def attested():
+    """create, start and attest a confidential instance, simulated, with a processor of its own"""
+    with Boot("--insecure-simulate-tee=true") as world:
+        one = Confidential(world)
+        for _ in range(2):
+            rpc.call(one.port, "dev_generateBlock")
+        info = ("--build-info", str(world.components / "build-info.txt"), "--unsealed")
+        own = (*info, "--vcpus", "1", "--vcpu-type", "EPYC-v4", "--guest-features", "0x1",
+               "--chain-id", "KATANA", "--block", "2")
+        found = one.expect("SIMULATED", *own)
+        facts = {check["id"]: check for check in found["checks"]}
+        tap.equal((facts["V9"]["expected"], facts["V9"]["actual"], facts["V9"]["source"]),
+                  (one.expected, one.expected, "option"), "the measurement")
+        tap.equal((found["claimed_by_host"], found["katana"]["block"]), ([], "2"), "its story")
+        claimed = one.expect("SIMULATED")["claimed_by_host"]
+        tap.equal(len(claimed), 3, f"what rests on the host: {claimed}")
+        one.expect("FAILED", *own, root=False, failed=["C2"])
+        one.expect("FAILED", *own, "--state-root", "0x1", failed=["K4"])
+        one.expect("FAILED", *info, "--chain-id", "SN_MAIN", "--block", "1", failed=["K3"])
+        one.expect("FAILED", *info, "--chain-id", "KATANA", "--min-block", "3", failed=["K4"])
+        why = one.expect("FAILED", *info, "--vcpus", "2", failed=["V9"])["explanation"]
+        tap.check(why["found"] and "vCPU" in why["text"], str(why))
+        world.cli("stop", "demo")
+        world.cli("start", "demo")
+        block = found["katana"]
+        one.expect("SIMULATED", *own, "--block-hash", block["block_hash"], "--state-root",
+                   block["state_root"])
 
 
 LOG_SIZE, LOG_FILES, LINE_MAX = 64 << 10, 4, 64 << 10
@@ -293,4 +364,4 @@ def starknet_js():
 
 if __name__ == "__main__":
     sys.exit(tap.run([answers, ordinary_user, blocks_survive, shim_stops_gracefully, network,
-                      spam, starknet_js]))
+                      spam, attested, starknet_js]))

@@ -12,11 +12,11 @@ from tap import check, equal, skip
 MEASUREMENT = "ab" * 48
 
 
-def make_chain(folder, *args):
+def make_chain(folder, *args, measurement=MEASUREMENT):
     """Makes a folder with certificates of its own, and returns the argument with their key."""
     program = os.environ.get("KH_MAKE_CHAIN") or skip("run by meson only (KH_MAKE_CHAIN)")
     os.mkdir(folder)
-    subprocess.run([program, folder, MEASUREMENT, *args], check=True, timeout=120)
+    subprocess.run([program, folder, measurement, *args], check=True, timeout=120)
     with open(os.path.join(folder, "argument"), encoding="ascii") as argument:
         return argument.read()
 
