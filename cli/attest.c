@@ -8,6 +8,7 @@
 #include "crl.h"
 #include "error.h"
 #include "evidence.h"
+#include "host-images.h"
 #include "key-fetch.h"
 #include "values.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     char *cmdline;
     KhLaunch launch;
     KhEvidence *evidence;
+    KhHostImages *images; /* NULL: no files are expected */
     KhCertificates *certificates;
     GBytes *crl;
     GPtrArray *notes; /* of char * */
@@ -34,6 +36,7 @@ attest_clear(Attest *self)
     kh_attest_options_clear(&self->options);
     g_clear_pointer(&self->anchors, kh_anchors_free);
     g_clear_pointer(&self->policy, kh_policy_free);
+    g_clear_pointer(&self->images, kh_host_images_free);
     g_clear_pointer(&self->parts, kh_boot_parts_free);
     g_free(self->cmdline);
     g_clear_pointer(&self->evidence, kh_evidence_free);
@@ -181,6 +184,8 @@ measure(Attest *self, GError **error)
     if (!kh_launch_options_shape(&self->options.launch, &self->launch.shape, error) ||
         !kh_launch_measure(&self->launch, digest, error))
         return FALSE;
+    if (self->options.launch.vcpus == NULL)
+        note(self, "measured for %u vCPUs; --vcpus says another number", self->launch.shape.vcpus);
     hex = kh_bytes_to_hex(digest, sizeof digest);
     return kh_policy_set(self->policy, KH_POLICY_MEASUREMENT, hex, KH_SOURCE_OPTION, error);
 }
@@ -253,7 +258,10 @@ static int
 verify(Attest *self)
 {
     const KhEvidence *evidence = self->evidence;
-    const KhNeighbours neighbours = {.luks_uuid = self->options.sealed};
+    const GArray *images = self->images == NULL ? NULL : self->images->images;
+    const KhNeighbours neighbours = {.images = images == NULL ? NULL : (gpointer)images->data,
+                                     .n_images = images == NULL ? 0 : images->len,
+                                     .luks_uuid = self->options.sealed};
     KhAttestationInput input = {
         .anchors = self->anchors,
         .certificates = self->certificates,
@@ -279,6 +287,20 @@ verify(Attest *self)
     return kh_verdict_exit_code(result->verdict, self->options.trust_host);
 }
 
+/* For the explanation of another measurement, if it comes to that. */
+static void
+find_images(Attest *self)
+{
+    if (self->parts == NULL || !self->parts->has_kernel)
+        return;
+    self->images = kh_host_images_fetch(self->cli, self->parts);
+    if (self->images->other_firmware > 0)
+        note(self,
+             "the host has %u sets of boot components with another firmware, which an explanation "
+             "leaves out",
+             self->images->other_firmware);
+}
+
 static void
 note_evidence(Attest *self)
 {
@@ -300,6 +322,7 @@ attest(Attest *self, const char *name, GError **error)
     if (self->evidence == NULL || !measure(self, error) || !fetch_keys(self, error))
         return FALSE;
     kh_certificates_add_from(self->certificates, self->evidence->certificates, NULL);
+    find_images(self);
     note_evidence(self);
     return TRUE;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "cpu-types.h"
 #include "error.h"
 #include "measurement.h"
 #include "names.h"
@@ -107,6 +108,16 @@ read_tee(KhEvidence *self, GVariant *properties)
     self->has_features = g_variant_lookup(properties, "GuestFeatures", "t", &self->features);
 }
 
+/* What no machine can have is not said: the usual default is measured, and V9 tells. */
+static void
+drop_impossible(KhEvidence *self)
+{
+    if (self->vcpus > KH_MEASURED_VCPUS_MAX)
+        self->vcpus = 0;
+    if (self->vcpu_type != NULL && kh_cpu_type_parse(self->vcpu_type, NULL) == NULL)
+        g_clear_pointer(&self->vcpu_type, g_free);
+}
+
 /* What the machine is made of; what the host does not say has the usual default. */
 static gboolean
 read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
@@ -124,6 +135,7 @@ read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
                          g_variant_new("(@a{sv})", g_variant_new("a{sv}", NULL)), "(a{sv})", NULL);
     if (configuration != NULL && g_variant_lookup(configuration, "vcpu-type", "&s", &text))
         self->vcpu_type = kh_text_sanitize(text, NAME_MAX_SHOWN);
+    drop_impossible(self);
     return TRUE;
 }
 

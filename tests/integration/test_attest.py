@@ -47,8 +47,14 @@ class Liar(dbus.service.Object):
         self.add_to_connection(bus, INSTANCE)
         self.evidence, self.tee, self.options = {}, {}, None
         self.instance = {"Name": "one", "Vcpus": dbus.UInt32(4)}
+        self.add_to_connection(bus, "/org/katana/Hypervisor")
+        self.images, self.type = {}, "EPYC-v4"
 
     SUPPORTS_MULTIPLE_OBJECT_PATHS = True
+
+    @dbus.service.method("org.freedesktop.DBus.ObjectManager", out_signature="a{oa{sa{sv}}}")
+    def GetManagedObjects(self):
+        return dbus.Dictionary(self.images, signature="oa{sa{sv}}")
 
     @dbus.service.method(f"{NAME}.Manager", in_signature="s", out_signature="o")
     def FindInstance(self, _name):
@@ -60,7 +66,7 @@ class Liar(dbus.service.Object):
 
     @dbus.service.method(f"{NAME}.Instance", in_signature="a{sv}", out_signature="a{sv}")
     def GetConfiguration(self, _options):
-        return {"vcpu-type": "EPYC-v4"}
+        return {"vcpu-type": self.type}
 
     @dbus.service.method(f"{NAME}.Tee", in_signature="a{sv}", out_signature="a{sv}")
     def GetEvidence(self, options):
@@ -166,6 +172,7 @@ class World:
         with tempfile.TemporaryDirectory() as cache:
             done = subprocess.run(words, env=dict(self.env, XDG_CACHE_HOME=cache), timeout=120,
                                   capture_output=True, check=False)
+        tap.check(done.returncode >= 0, f"ended by a signal: {done.stderr.decode()}")
         if not done.stdout:
             return done.returncode, json.loads(done.stderr)
         return done.returncode, json.loads(done.stdout)
@@ -293,6 +300,51 @@ def test_explanation(world):
                              "--chain-id", "KATANA", "--block", "7"), 1, "FAILED", "V9")
     tap.check(found["explanation"]["found"], str(found["explanation"]))
     tap.check("3" in found["explanation"]["text"], found["explanation"]["text"])
+
+
+def image_of(*parts):
+    """The properties of an image on the bus; a part is its name and content."""
+    rows = [dbus.Struct((name, dbus.UInt64(len(content)), hashlib.sha256(content).hexdigest()),
+                        signature="sts") for name, content in parts]
+    parts = dbus.Array(rows, signature="(sts)")
+    return {f"{NAME}.Image": dbus.Dictionary({"Parts": parts}, signature="sv")}
+
+
+def test_images(world):
+    """an image of the host's explains a measurement that differs; what it claims proves nothing"""
+    world.tell()
+    ovmf, kernel, initrd = (part.read_bytes() for part in (world.ovmf, world.kernel, world.initrd))
+    path = "/org/katana/Hypervisor/images/"
+    world.liar.images = {
+        path + "1" * 64: image_of(("ovmf.fd", ovmf), ("vmlinuz", kernel), ("initrd.img", initrd)),
+        path + "2" * 64: image_of(("ovmf.fd", b"x"), ("vmlinuz", kernel), ("initrd.img", initrd)),
+        path + "3" * 64: image_of(("vmlinuz", kernel)),
+        "/": {f"{NAME}.Image": dbus.Dictionary({"Parts": "none"}, signature="sv")}}
+    other = world.folder / "another-initrd"
+    other.write_bytes(b"another")
+    words = ("--key-service", world.url, "--chain-id", "KATANA", "--block", "7", "--ovmf",
+             world.ovmf, "--kernel", world.kernel, "--initrd", other, "--cmdline", "console=ttyS0")
+    found = expect(world.run(*words), 1, "FAILED", "V9")
+    tap.check("the image 111111111111 of the host" in found["explanation"]["text"],
+              found["explanation"]["text"])
+    tap.check(any("1 sets" in one for one in found["notes"]), str(found["notes"]))
+    world.liar.images = {}
+    tap.check(not expect(world.run(*words), 1, "FAILED", "V9")["explanation"]["found"], "no image")
+
+
+def test_impossible_shape(world):
+    """a shape that no machine has is passed over: the usual one is measured for"""
+    world.tell()
+    words = ("--key-service", world.url, "--build-info", world.info, "--unsealed", "--chain-id",
+             "KATANA", "--block", "7")
+    for count in (0, 513, 2**32 - 1):
+        world.liar.instance["Vcpus"] = dbus.UInt32(count)
+        found = expect(world.run(*words), 0, "VERIFIED")
+        tap.check("measured for 4 vCPUs; --vcpus" in str(found["notes"]), str(found["notes"]))
+    world.liar.instance["Vcpus"] = dbus.UInt32(4)
+    world.liar.type = "no\x1b[mtype"
+    expect(world.run(*words), 0, "VERIFIED")
+    world.liar.type = "EPYC-v4"
 
 
 def test_terminal(world):
