@@ -85,14 +85,20 @@ kh_path_of_job(guint number)
     return g_strdup_printf(KH_PATH_JOBS "/%u", number);
 }
 
+/* By Unicode's categories: Cc, Cf (with all that reorders what a terminal shows), Zl, Zp. */
 gboolean
 kh_text_is_harmful(gunichar c)
 {
-    gboolean control = (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0);
-    /* U+202A..U+202E and U+2066..U+2069 reorder what a terminal shows. */
-    gboolean bidi = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-
-    return control || bidi;
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_CONTROL:
+        return c != '\t';
+    case G_UNICODE_FORMAT:
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+        return TRUE;
+    default:
+        return FALSE;
+    }
 }
 
 char *

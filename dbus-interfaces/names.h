@@ -60,7 +60,7 @@ char *kh_path_of_image(const char *id);
 /* The object path of the job @number. Transfer full. */
 char *kh_path_of_job(guint number);
 
-/* Whether @c leads a terminal astray: C0, DEL and C1 but tab, what reorders text. */
+/* Whether @c leads a terminal astray: controls but tab, what is not seen or reorders text. */
 gboolean kh_text_is_harmful(gunichar c);
 
 /*

@@ -83,6 +83,22 @@ sanitized_text(void)
     g_assert_cmpstr(cut, ==, "abc");
 }
 
+/* Each of Unicode's Bidi_Control, and what breaks a line without being seen. */
+static void
+harmful_characters(void)
+{
+    const gunichar harmful[] = {0x00,   0x0d,   0x1b,   0x7f,   0x9b,   0x061c, 0x200b, 0x200e,
+                                0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069, 0xfeff};
+    const gunichar harmless[] = {'\t', ' ', 'a', 0xe9, 0x5d0, 0x2026, 0xfffd, 0x1f512};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(harmful); i++)
+        if (!kh_text_is_harmful(harmful[i]))
+            g_error("U+%04X counts as harmless", harmful[i]);
+    for (gsize i = 0; i < G_N_ELEMENTS(harmless); i++)
+        if (kh_text_is_harmful(harmless[i]))
+            g_error("U+%04X counts as harmful", harmless[i]);
+}
+
 static void
 nearest_word(void)
 {
@@ -102,6 +118,7 @@ main(int argc, char **argv)
     g_test_add_func("/names/states", states_round_trip);
     g_test_add_func("/names/paths", object_paths);
     g_test_add_func("/names/sanitize", sanitized_text);
+    g_test_add_func("/names/harmful", harmful_characters);
     g_test_add_func("/names/nearest", nearest_word);
     return g_test_run();
 }
