@@ -122,15 +122,15 @@ call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invo
          KhOperation operation, GVariant *options)
 {
     GError *error = NULL;
-    KhVerdict verdict = kh_instance_check(context->instance, operation, &error);
+    KhAdmission admission = kh_instance_check(context->instance, operation, &error);
     KhJob *running;
     Call *call;
 
-    if (verdict == KH_VERDICT_REFUSE) {
+    if (admission == KH_ADMISSION_REFUSE) {
         kh_refuse_call(invocation, error);
         return NULL;
     }
-    if (verdict == KH_VERDICT_NOTHING) {
+    if (admission == KH_ADMISSION_NOTHING) {
         answer_with_job(invocation, NULL);
         return NULL;
     }

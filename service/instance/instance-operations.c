@@ -21,35 +21,35 @@ begins_a_machine(KhOperation operation)
            operation == KH_OPERATION_RESET;
 }
 
-KhVerdict
+KhAdmission
 kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
 {
-    KhVerdict verdict = kh_state_table_verdict(self->record->state, operation);
+    KhAdmission admission = kh_state_table_look_up(self->record->state, operation);
 
     if (self->gone) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "\"%s\" has been deleted",
                     self->record->name);
-        return KH_VERDICT_REFUSE;
+        return KH_ADMISSION_REFUSE;
     }
     /* A stop ends the wait for an automatic restart. */
     if (self->restart_timer != 0 &&
         (operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL))
-        return KH_VERDICT_ALLOW;
+        return KH_ADMISSION_ALLOW;
     if (self->host->ending && begins_a_machine(operation)) {
         g_set_error(error, KH_ERROR, KH_ERROR_BUSY, "Cannot %s \"%s\": the service is ending",
                     kh_operation_name(operation), self->record->name);
-        return KH_VERDICT_REFUSE;
+        return KH_ADMISSION_REFUSE;
     }
-    if (verdict == KH_VERDICT_REFUSE) {
+    if (admission == KH_ADMISSION_REFUSE) {
         kh_state_table_explain(self->record->name, self->record->state, operation, error);
     } else if (self->record->damage != NULL && needs_configuration(operation)) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                     "The database's row of \"%s\" is damaged (%s); it can only be stopped and "
                     "deleted",
                     self->record->name, self->record->damage);
-        return KH_VERDICT_REFUSE;
+        return KH_ADMISSION_REFUSE;
     }
-    return verdict;
+    return admission;
 }
 
 /* Answers what the table has already decided; TRUE when @task (taken then) is done. */
@@ -57,11 +57,11 @@ static gboolean
 decided(KhInstance *self, KhOperation operation, GTask *task)
 {
     GError *error = NULL;
-    KhVerdict verdict = kh_instance_check(self, operation, &error);
+    KhAdmission admission = kh_instance_check(self, operation, &error);
 
-    if (verdict == KH_VERDICT_ALLOW || verdict == KH_VERDICT_JOIN)
+    if (admission == KH_ADMISSION_ALLOW || admission == KH_ADMISSION_JOIN)
         return FALSE;
-    if (verdict == KH_VERDICT_NOTHING)
+    if (admission == KH_ADMISSION_NOTHING)
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -395,7 +395,7 @@ kh_instance_configure(KhInstance *self, KhConfig *config, const char *measuremen
     g_autoptr(KhConfig) now = NULL;
     g_auto(GStrv) differences = NULL;
 
-    if (kh_instance_check(self, KH_OPERATION_CONFIGURE, error) == KH_VERDICT_REFUSE)
+    if (kh_instance_check(self, KH_OPERATION_CONFIGURE, error) == KH_ADMISSION_REFUSE)
         return FALSE;
     if (kh_instance_has_machine(self)) {
         now = kh_config_with_live_keys(self->record->config, wanted);

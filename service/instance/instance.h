@@ -47,7 +47,7 @@ char **kh_instance_get_portable_command(KhInstance *self);
 int kh_instance_open_folder(KhInstance *self, GError **error);
 
 /* What the state table says of @operation now; @error when it is refused. */
-KhVerdict kh_instance_check(KhInstance *self, KhOperation operation, GError **error);
+KhAdmission kh_instance_check(KhInstance *self, KhOperation operation, GError **error);
 
 /*
  * Starts it; finishes when RPC has answered. After @timeout_usec it fails with

@@ -744,7 +744,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
     change->changes = g_variant_ref(changes);
     g_task_set_source_tag(task, kh_manager_configure_async);
     g_task_set_task_data(task, change, change_free);
-    if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_VERDICT_REFUSE ||
+    if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_ADMISSION_REFUSE ||
         (config = check_change(self, change, &error)) == NULL)
         g_task_return_error(task, error);
     else if (is_default_image(config))

@@ -4,13 +4,13 @@
 
 #include "error.h"
 
-#define ALLOW KH_VERDICT_ALLOW
-#define REFUSE KH_VERDICT_REFUSE
-#define JOIN KH_VERDICT_JOIN
-#define NOTHING KH_VERDICT_NOTHING
+#define ALLOW KH_ADMISSION_ALLOW
+#define REFUSE KH_ADMISSION_REFUSE
+#define JOIN KH_ADMISSION_JOIN
+#define NOTHING KH_ADMISSION_NOTHING
 
 /* clang-format off */
-static const KhVerdict table[KH_N_STATES][KH_N_OPERATIONS] = {
+static const KhAdmission table[KH_N_STATES][KH_N_OPERATIONS] = {
     /*                     start    stop     kill     restart reset   pause    resume   configure delete  delete --force */
     [KH_STATE_CREATED]  = {ALLOW,   NOTHING, NOTHING, ALLOW,  REFUSE, REFUSE,  REFUSE,  ALLOW,    ALLOW,  ALLOW},
     [KH_STATE_STARTING] = {JOIN,    ALLOW,   ALLOW,   ALLOW,  REFUSE, REFUSE,  REFUSE,  ALLOW,    REFUSE, ALLOW},
@@ -49,8 +49,8 @@ kh_operation_name(KhOperation operation)
     return names[operation];
 }
 
-KhVerdict
-kh_state_table_verdict(KhState state, KhOperation operation)
+KhAdmission
+kh_state_table_look_up(KhState state, KhOperation operation)
 {
     return table[state][operation];
 }

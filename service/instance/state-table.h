@@ -27,23 +27,23 @@ typedef enum {
 #define KH_N_OPERATIONS (KH_OPERATION_FORCE_DELETE + 1)
 
 /**
- * KhVerdict:
- * @KH_VERDICT_REFUSE: not in this state
- * @KH_VERDICT_ALLOW: go
- * @KH_VERDICT_JOIN: it is under way already: wait for its end with it
- * @KH_VERDICT_NOTHING: the state is what was asked for
+ * KhAdmission:
+ * @KH_ADMISSION_REFUSE: not in this state
+ * @KH_ADMISSION_ALLOW: go
+ * @KH_ADMISSION_JOIN: it is under way already: wait for its end with it
+ * @KH_ADMISSION_NOTHING: the state is what was asked for
  */
 typedef enum {
-    KH_VERDICT_REFUSE,
-    KH_VERDICT_ALLOW,
-    KH_VERDICT_JOIN,
-    KH_VERDICT_NOTHING,
-} KhVerdict;
+    KH_ADMISSION_REFUSE,
+    KH_ADMISSION_ALLOW,
+    KH_ADMISSION_JOIN,
+    KH_ADMISSION_NOTHING,
+} KhAdmission;
 
 /* "start", "stop", "delete" …; static. */
 const char *kh_operation_name(KhOperation operation);
 
-KhVerdict kh_state_table_verdict(KhState state, KhOperation operation);
+KhAdmission kh_state_table_look_up(KhState state, KhOperation operation);
 
 /*
  * Sets KH_ERROR_INVALID_STATE (KH_ERROR_BUSY while stopping or deleting) for a refused pair:

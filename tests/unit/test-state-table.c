@@ -7,7 +7,7 @@
 #include "error.h"
 
 /*
- * One letter per verdict: Allow, Refuse, Join, Nothing; for start stop kill restart reset
+ * One letter per admission: Allow, Refuse, Join, Nothing; for start stop kill restart reset
  * pause resume configure delete force-delete, by the order of KhState.
  */
 static const char *const expected[KH_N_STATES] = {
@@ -20,14 +20,14 @@ static const char *const expected[KH_N_STATES] = {
 static void
 whole_table(void)
 {
-    static const char letters[] = {[KH_VERDICT_REFUSE] = 'R',
-                                   [KH_VERDICT_ALLOW] = 'A',
-                                   [KH_VERDICT_JOIN] = 'J',
-                                   [KH_VERDICT_NOTHING] = 'N'};
+    static const char letters[] = {[KH_ADMISSION_REFUSE] = 'R',
+                                   [KH_ADMISSION_ALLOW] = 'A',
+                                   [KH_ADMISSION_JOIN] = 'J',
+                                   [KH_ADMISSION_NOTHING] = 'N'};
 
     for (guint state = 0; state < KH_N_STATES; state++)
         for (guint operation = 0; operation < KH_N_OPERATIONS; operation++)
-            g_assert_cmpint(letters[kh_state_table_verdict(state, operation)], ==,
+            g_assert_cmpint(letters[kh_state_table_look_up(state, operation)], ==,
                             expected[state][operation]);
 }
 
@@ -36,8 +36,8 @@ static void
 no_dead_end(void)
 {
     for (guint state = 0; state < KH_N_STATES; state++)
-        g_assert_cmpint(kh_state_table_verdict(state, KH_OPERATION_FORCE_DELETE), !=,
-                        KH_VERDICT_REFUSE);
+        g_assert_cmpint(kh_state_table_look_up(state, KH_OPERATION_FORCE_DELETE), !=,
+                        KH_ADMISSION_REFUSE);
 }
 
 static void
@@ -47,7 +47,7 @@ explanations(void)
         for (guint operation = 0; operation < KH_N_OPERATIONS; operation++) {
             g_autoptr(GError) error = NULL;
 
-            if (kh_state_table_verdict(state, operation) != KH_VERDICT_REFUSE)
+            if (kh_state_table_look_up(state, operation) != KH_ADMISSION_REFUSE)
                 continue;
             kh_state_table_explain("demo", state, operation, &error);
             g_assert_true(error->domain == KH_ERROR);
