@@ -69,22 +69,22 @@ launch(GTask *task)
                                .c_bit = kh_snp_host_c_bit(),
                                .luks_uuid = config->sealed ? record->id : NULL};
     g_auto(GStrv) args = kh_command_line_build(&machine);
-    const KhLaunch request = {.id = record->id,
-                              .name = record->name,
-                              .state_folder = state,
-                              .runtime_folder = runtime,
-                              .uid = record->vm_uid,
-                              .kvm = g_str_equal(s->how.accelerator, "kvm"),
-                              .kernel = kernel,
-                              .initrd = initrd,
-                              .firmware = config->tee && !record->simulated ? firmware : NULL,
-                              .qemu = host->qemu,
-                              .qemu_args = args,
-                              .log_size = host->log_size,
-                              .log_files = host->log_files,
-                              .stop_timeout = host->stop_timeout,
-                              .memory_max = kh_start_up_memory_max(config, s->how.accelerator),
-                              .cpu_quota = config->cpu_quota};
+    const KhLaunchSpec request = {.id = record->id,
+                                  .name = record->name,
+                                  .state_folder = state,
+                                  .runtime_folder = runtime,
+                                  .uid = record->vm_uid,
+                                  .kvm = g_str_equal(s->how.accelerator, "kvm"),
+                                  .kernel = kernel,
+                                  .initrd = initrd,
+                                  .firmware = config->tee && !record->simulated ? firmware : NULL,
+                                  .qemu = host->qemu,
+                                  .qemu_args = args,
+                                  .log_size = host->log_size,
+                                  .log_files = host->log_files,
+                                  .stop_timeout = host->stop_timeout,
+                                  .memory_max = kh_start_up_memory_max(config, s->how.accelerator),
+                                  .cpu_quota = config->cpu_quota};
 
     s->how.on_step("starting QEMU", 0.5, s->how.step_data);
     kh_launcher_launch_async(host->launcher, &request, on_launched, g_object_ref(task));

@@ -274,7 +274,7 @@ spawn_shim(char **args, int procs, int *ready, GError **error)
 
 /* The same in a group of the machine's own, where there can be one. */
 static GSubprocess *
-spawn_machine(KhDirectLauncher *self, const KhLaunch *launch, int *ready, GError **error)
+spawn_machine(KhDirectLauncher *self, const KhLaunchSpec *launch, int *ready, GError **error)
 {
     g_auto(GStrv) args = kh_launcher_build_run_args(launch, KH_SHIM_FD_READY);
     g_auto(GStrv) command = build_command(self, (const char *const *)args);
@@ -294,7 +294,7 @@ spawn_machine(KhDirectLauncher *self, const KhLaunch *launch, int *ready, GError
 }
 
 static void
-launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback callback,
+launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
              gpointer user_data)
 {
     KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);

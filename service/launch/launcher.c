@@ -39,7 +39,7 @@ kh_launcher_enforces_limits(KhLauncher *self)
 }
 
 void
-kh_launcher_launch_async(KhLauncher *self, const KhLaunch *launch, GAsyncReadyCallback callback,
+kh_launcher_launch_async(KhLauncher *self, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
                          gpointer user_data)
 {
     KH_LAUNCHER_GET_IFACE(self)->launch_async(self, launch, callback, user_data);
@@ -106,7 +106,7 @@ add_uid(GStrvBuilder *args, gint64 uid, gboolean kvm)
 }
 
 char **
-kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd)
+kh_launcher_build_run_args(const KhLaunchSpec *launch, int ready_fd)
 {
     g_autoptr(GStrvBuilder) args = g_strv_builder_new();
 

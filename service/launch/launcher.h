@@ -31,7 +31,7 @@ typedef struct {
     guint stop_timeout; /* seconds, for a stop without the service */
     guint64 memory_max; /* bytes that shim and QEMU may have together */
     guint cpu_quota;    /* percent of one processor, 0 = no limit */
-} KhLaunch;
+} KhLaunchSpec;
 
 /* Where traces of a machine are to be found. */
 typedef struct {
@@ -48,7 +48,7 @@ struct _KhLauncherInterface {
     const char *name;
     gboolean knows_machines;
     gboolean (*enforces_limits)(KhLauncher *self);
-    void (*launch_async)(KhLauncher *self, const KhLaunch *launch, GAsyncReadyCallback callback,
+    void (*launch_async)(KhLauncher *self, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
                          gpointer user_data);
     KhVm *(*launch_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
     void (*recover_async)(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
@@ -82,7 +82,7 @@ gboolean kh_launcher_enforces_limits(KhLauncher *self);
  * KH_ERROR_NOT_FOUND when the machine lived and is dead already, and is to be released.
  * With an error nothing runs.
  */
-void kh_launcher_launch_async(KhLauncher *self, const KhLaunch *launch,
+void kh_launcher_launch_async(KhLauncher *self, const KhLaunchSpec *launch,
                               GAsyncReadyCallback callback, gpointer user_data);
 KhVm *kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
@@ -124,7 +124,7 @@ gboolean kh_launcher_probe_kvm(KhLauncher *self, gint64 uid);
  * The shim's arguments for @launch, without its own path; @ready_fd -1 for none. Transfer
  * full. For the launchers.
  */
-char **kh_launcher_build_run_args(const KhLaunch *launch, int ready_fd);
+char **kh_launcher_build_run_args(const KhLaunchSpec *launch, int ready_fd);
 
 /*
  * Reads the line "ready SHIM QEMU" (shim-protocol.h) and follows both, if they are @uid's

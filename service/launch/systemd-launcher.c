@@ -231,7 +231,7 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
-launch_async(KhLauncher *launcher, const KhLaunch *launch, GAsyncReadyCallback callback,
+launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
              gpointer user_data)
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);

@@ -142,7 +142,7 @@ add_log_field(GVariantBuilder *fields, const char *name, const char *value)
 }
 
 static void
-add_identity(GVariantBuilder *b, const KhLaunch *launch)
+add_identity(GVariantBuilder *b, const KhLaunchSpec *launch)
 {
     static const char *const after[] = {"katana-hypervisord.service", "dbus.service", NULL};
     g_autofree char *description = g_strdup_printf("Katana instance %s", launch->name);
@@ -177,7 +177,7 @@ add_life(GVariantBuilder *b, const char *type, guint start_s, guint stop_s)
 }
 
 static void
-add_limits(GVariantBuilder *b, const KhLaunch *launch)
+add_limits(GVariantBuilder *b, const KhLaunchSpec *launch)
 {
     if (launch->memory_max > 0)
         add_number(b, "MemoryMax", launch->memory_max);
@@ -187,7 +187,7 @@ add_limits(GVariantBuilder *b, const KhLaunch *launch)
 }
 
 GVariant *
-kh_unit_properties_of_machine(const char *shim, const KhLaunch *launch)
+kh_unit_properties_of_machine(const char *shim, const KhLaunchSpec *launch)
 {
     const char *paths[] = {shim,           launch->qemu,         launch->kernel,
                            launch->initrd, launch->state_folder, launch->runtime_folder};

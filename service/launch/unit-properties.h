@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 #define KH_UNIT_TOOL_TIMEOUT 300
 
 /* a(sv), floating. */
-GVariant *kh_unit_properties_of_machine(const char *shim, const KhLaunch *launch);
+GVariant *kh_unit_properties_of_machine(const char *shim, const KhLaunchSpec *launch);
 
 /* The same for `SHIM ARGS`, which ends by itself. */
 GVariant *kh_unit_properties_of_tool(const char *shim, const char *const *args);

@@ -339,16 +339,16 @@ static void
 late_launch(Fixture *f, gconstpointer data)
 {
     static char *no_args[] = {NULL};
-    const KhLaunch launch = {.id = ID,
-                             .name = "one",
-                             .state_folder = "/var/lib/k/0a",
-                             .runtime_folder = "/run/k/0a",
-                             .uid = -1,
-                             .kernel = "/var/lib/k/vmlinuz",
-                             .initrd = "/var/lib/k/initrd.img",
-                             .qemu = "/usr/bin/qemu",
-                             .qemu_args = no_args,
-                             .memory_max = 1 << 30};
+    const KhLaunchSpec launch = {.id = ID,
+                                 .name = "one",
+                                 .state_folder = "/var/lib/k/0a",
+                                 .runtime_folder = "/run/k/0a",
+                                 .uid = -1,
+                                 .kernel = "/var/lib/k/vmlinuz",
+                                 .initrd = "/var/lib/k/initrd.img",
+                                 .qemu = "/usr/bin/qemu",
+                                 .qemu_args = no_args,
+                                 .memory_max = 1 << 30};
     g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
 
     f->after_start = "activating";

@@ -8,22 +8,22 @@
 
 static char *no_args[] = {(char *)"-machine", (char *)"q35", NULL};
 
-static KhLaunch
+static KhLaunchSpec
 example(void)
 {
-    return (KhLaunch){.id = "0123abcd",
-                      .name = "one",
-                      .state_folder = "/var/lib/k/instances/0123abcd",
-                      .runtime_folder = "/run/k/0123abcd",
-                      .uid = 1879113728,
-                      .kernel = "/var/lib/k/vmlinuz",
-                      .initrd = "/var/lib/k/initrd.img",
-                      .qemu = "/usr/bin/qemu-system-x86_64",
-                      .qemu_args = no_args,
-                      .log_size = 1 << 20,
-                      .log_files = 4,
-                      .stop_timeout = 30,
-                      .memory_max = 4 * GIB};
+    return (KhLaunchSpec){.id = "0123abcd",
+                          .name = "one",
+                          .state_folder = "/var/lib/k/instances/0123abcd",
+                          .runtime_folder = "/run/k/0123abcd",
+                          .uid = 1879113728,
+                          .kernel = "/var/lib/k/vmlinuz",
+                          .initrd = "/var/lib/k/initrd.img",
+                          .qemu = "/usr/bin/qemu-system-x86_64",
+                          .qemu_args = no_args,
+                          .log_size = 1 << 20,
+                          .log_files = 4,
+                          .stop_timeout = 30,
+                          .memory_max = 4 * GIB};
 }
 
 /* The text of property @name; fails where it is there twice. NULL for none. */
@@ -80,7 +80,7 @@ assert_log_fields(GVariant *properties, const char *wanted)
 static void
 machine(void)
 {
-    KhLaunch launch = example();
+    KhLaunchSpec launch = example();
     g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
     g_autofree char *command = text_of(p, "ExecStartEx");
 
@@ -104,7 +104,7 @@ machine(void)
 static void
 machine_with_more(void)
 {
-    KhLaunch launch = example();
+    KhLaunchSpec launch = example();
     g_autoptr(GVariant) p = NULL;
 
     launch.kvm = TRUE;
@@ -124,7 +124,7 @@ machine_with_more(void)
 static void
 confidential_machine(void)
 {
-    KhLaunch launch = example();
+    KhLaunchSpec launch = example();
     g_autoptr(GVariant) p = NULL;
     g_autofree char *command = NULL;
 
