@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations on an instance; see operations.h. Each handler reads its options, then call_new()
- * asks the state table and makes the job; the operation's end is answered by on_done().
+ * Operations on an instance; see operations.h. Each handler reads its options, then
+ * job_call_new() asks the state table and makes the job; on_done() answers the end.
  */
 #include "operations.h"
 
@@ -86,31 +86,72 @@ on_done(GObject *source, GAsyncResult *result, gpointer data)
         answer(call, g_steal_pointer(&error));
 }
 
+/* --- options -------------------------------------------------------------------------- */
+
 static const KhOption no_options[] = {{NULL, NULL}};
+static const KhOption start_options[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
+static const KhOption stop_options[] = {
+    {"timeout-usec", "t"}, {"mode", "s"}, {"no-wait", "b"}, {NULL, NULL}};
+static const KhOption delete_options[] = {
+    {"force", "b"}, {"keep-data", "b"}, {"no-wait", "b"}, {NULL, NULL}};
+
+/* All that the options of an operation may say; what one does not have is unset. */
+typedef struct {
+    gint64 timeout; /* microseconds; 0: not given */
+    gboolean kill, force, keep_data, no_wait;
+} Wanted;
 
 static gboolean
-read_stop(GVariant *options, KhStop *how, GError **error)
+read_mode(GVariant *options, gboolean *kill, GError **error)
 {
     const char *mode = "graceful";
 
     g_variant_lookup(options, "mode", "&s", &mode);
-    how->kill = g_str_equal(mode, "kill");
-    if (how->kill || g_str_equal(mode, "graceful"))
+    *kill = g_str_equal(mode, "kill");
+    if (*kill || g_str_equal(mode, "graceful"))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                 "The option \"mode\" must be \"graceful\" or \"kill\"");
     return FALSE;
 }
 
-/* A start's own deadline; a stop's is 0, its default. */
+/* FALSE: the call has been refused. */
 static gboolean
-read_timeout(const Context *context, GVariant *options, gint64 *timeout, GError **error)
+read_options(GDBusMethodInvocation *invocation, GVariant *options, const KhOption *known,
+             Wanted *wanted)
 {
-    if (!kh_options_get_timeout(options, timeout, error))
-        return FALSE;
-    if (*timeout == 0)
-        *timeout = (gint64)context->host->start_timeout * G_USEC_PER_SEC;
-    return TRUE;
+    GError *error = NULL;
+
+    wanted->force = kh_options_get_boolean(options, "force");
+    wanted->keep_data = kh_options_get_boolean(options, "keep-data");
+    wanted->no_wait = kh_options_get_boolean(options, "no-wait");
+    if (kh_options_check(options, known, &error) &&
+        kh_options_get_timeout(options, &wanted->timeout, &error) &&
+        read_mode(options, &wanted->kill, &error))
+        return TRUE;
+    kh_refuse_call(invocation, error);
+    return FALSE;
+}
+
+/* A start has the service's own deadline, where none is given. */
+static gint64
+start_timeout(const Context *context, const Wanted *wanted)
+{
+    return wanted->timeout != 0 ? wanted->timeout
+                                : (gint64)context->host->start_timeout * G_USEC_PER_SEC;
+}
+
+/* --- calls ---------------------------------------------------------------------------- */
+
+static Call *
+call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation)
+{
+    Call *call = g_new0(Call, 1);
+
+    call->skeleton = g_object_ref(skeleton);
+    call->invocation = invocation;
+    call->context = context;
+    return call;
 }
 
 /*
@@ -118,8 +159,8 @@ read_timeout(const Context *context, GVariant *options, gint64 *timeout, GError 
  * table, or nothing is to be done.
  */
 static Call *
-call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation,
-         KhOperation operation, GVariant *options)
+job_call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation,
+             KhOperation operation, const Wanted *wanted)
 {
     GError *error = NULL;
     KhAdmission admission = kh_instance_check(context->instance, operation, &error);
@@ -134,17 +175,14 @@ call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invo
         answer_with_job(invocation, NULL);
         return NULL;
     }
-    if (kh_options_get_boolean(options, "no-wait") &&
+    if (wanted->no_wait &&
         (running = kh_jobs_find(context->jobs, context->instance, operation)) != NULL) {
         answer_with_job(invocation, running);
         return NULL;
     }
-    call = g_new0(Call, 1);
-    call->skeleton = g_object_ref(skeleton);
-    call->invocation = invocation;
-    call->context = context;
+    call = call_new(context, skeleton, invocation);
     call->job = g_object_ref(kh_jobs_begin(context->jobs, context->instance, operation));
-    if (kh_options_get_boolean(options, "no-wait"))
+    if (wanted->no_wait)
         answer_with_job(g_steal_pointer(&call->invocation), call->job);
     return call;
 }
@@ -153,16 +191,14 @@ static gboolean
 on_start(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
          Context *context)
 {
-    static const KhOption known[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
-    GError *error = NULL;
-    gint64 timeout;
+    Wanted wanted;
     Call *call;
 
-    if (!kh_options_check(options, known, &error) ||
-        !read_timeout(context, options, &timeout, &error))
-        kh_refuse_call(invocation, error);
-    else if ((call = call_new(context, skeleton, invocation, KH_OPERATION_START, options)) != NULL)
-        kh_instance_start_async(context->instance, timeout, on_done, call);
+    if (!read_options(invocation, options, start_options, &wanted))
+        return TRUE;
+    call = job_call_new(context, skeleton, invocation, KH_OPERATION_START, &wanted);
+    if (call != NULL)
+        kh_instance_start_async(context->instance, start_timeout(context, &wanted), on_done, call);
     return TRUE;
 }
 
@@ -170,22 +206,17 @@ static gboolean
 on_stop(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
         Context *context)
 {
-    static const KhOption known[] = {
-        {"timeout-usec", "t"}, {"mode", "s"}, {"no-wait", "b"}, {NULL, NULL}};
-    KhStop how = {.kill = FALSE};
-    GError *error = NULL;
+    Wanted wanted;
     Call *call;
 
-    if (!kh_options_check(options, known, &error) ||
-        !kh_options_get_timeout(options, &how.timeout_usec, &error) ||
-        !read_stop(options, &how, &error)) {
-        kh_refuse_call(invocation, error);
+    if (!read_options(invocation, options, stop_options, &wanted))
         return TRUE;
-    }
-    call = call_new(context, skeleton, invocation, how.kill ? KH_OPERATION_KILL : KH_OPERATION_STOP,
-                    options);
+    call = job_call_new(context, skeleton, invocation,
+                        wanted.kill ? KH_OPERATION_KILL : KH_OPERATION_STOP, &wanted);
     if (call != NULL)
-        kh_instance_stop_async(context->instance, &how, on_done, call);
+        kh_instance_stop_async(context->instance,
+                               &(KhStop){.kill = wanted.kill, .timeout_usec = wanted.timeout},
+                               on_done, call);
     return TRUE;
 }
 
@@ -193,21 +224,15 @@ static gboolean
 on_restart(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
            Context *context)
 {
-    static const KhOption known[] = {
-        {"timeout-usec", "t"}, {"mode", "s"}, {"no-wait", "b"}, {NULL, NULL}};
-    KhStop how = {.kill = FALSE};
-    GError *error = NULL;
-    gint64 timeout;
+    Wanted wanted;
     Call *call;
 
-    if (!kh_options_check(options, known, &error) ||
-        !read_timeout(context, options, &timeout, &error) || !read_stop(options, &how, &error)) {
-        kh_refuse_call(invocation, error);
+    if (!read_options(invocation, options, stop_options, &wanted))
         return TRUE;
-    }
-    call = call_new(context, skeleton, invocation, KH_OPERATION_RESTART, options);
+    call = job_call_new(context, skeleton, invocation, KH_OPERATION_RESTART, &wanted);
     if (call != NULL)
-        kh_instance_restart_async(context->instance, &how, timeout, on_done, call);
+        kh_instance_restart_async(context->instance, &(KhStop){.kill = wanted.kill},
+                                  start_timeout(context, &wanted), on_done, call);
     return TRUE;
 }
 
@@ -215,46 +240,27 @@ static gboolean
 on_reset(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
          Context *context)
 {
-    static const KhOption known[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
-    GError *error = NULL;
-    gint64 timeout;
+    Wanted wanted;
     Call *call;
 
-    if (!kh_options_check(options, known, &error) ||
-        !read_timeout(context, options, &timeout, &error))
-        kh_refuse_call(invocation, error);
-    else if ((call = call_new(context, skeleton, invocation, KH_OPERATION_RESET, options)) != NULL)
-        kh_instance_reset_async(context->instance, timeout, on_done, call);
+    if (!read_options(invocation, options, start_options, &wanted))
+        return TRUE;
+    call = job_call_new(context, skeleton, invocation, KH_OPERATION_RESET, &wanted);
+    if (call != NULL)
+        kh_instance_reset_async(context->instance, start_timeout(context, &wanted), on_done, call);
     return TRUE;
 }
 
 /* Pause and resume are quick: a call without a job. */
-static Call *
-quick_call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation,
-               GVariant *options)
-{
-    GError *error = NULL;
-    Call *call;
-
-    if (!kh_options_check(options, no_options, &error)) {
-        kh_refuse_call(invocation, error);
-        return NULL;
-    }
-    call = g_new0(Call, 1);
-    call->skeleton = g_object_ref(skeleton);
-    call->invocation = invocation;
-    call->context = context;
-    return call;
-}
-
 static gboolean
 on_pause(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
          Context *context)
 {
-    Call *call = quick_call_new(context, skeleton, invocation, options);
+    Wanted wanted;
 
-    if (call != NULL)
-        kh_instance_pause_async(context->instance, on_done, call);
+    if (read_options(invocation, options, no_options, &wanted))
+        kh_instance_pause_async(context->instance, on_done,
+                                call_new(context, skeleton, invocation));
     return TRUE;
 }
 
@@ -262,10 +268,11 @@ static gboolean
 on_resume(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
           Context *context)
 {
-    Call *call = quick_call_new(context, skeleton, invocation, options);
+    Wanted wanted;
 
-    if (call != NULL)
-        kh_instance_resume_async(context->instance, on_done, call);
+    if (read_options(invocation, options, no_options, &wanted))
+        kh_instance_resume_async(context->instance, on_done,
+                                 call_new(context, skeleton, invocation));
     return TRUE;
 }
 
@@ -273,21 +280,15 @@ static gboolean
 on_delete(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
           Context *context)
 {
-    static const KhOption known[] = {
-        {"force", "b"}, {"keep-data", "b"}, {"no-wait", "b"}, {NULL, NULL}};
-    gboolean force = kh_options_get_boolean(options, "force");
-    GError *error = NULL;
+    Wanted wanted;
     Call *call;
 
-    if (!kh_options_check(options, known, &error)) {
-        kh_refuse_call(invocation, error);
+    if (!read_options(invocation, options, delete_options, &wanted))
         return TRUE;
-    }
-    call = call_new(context, skeleton, invocation,
-                    force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, options);
+    call = job_call_new(context, skeleton, invocation,
+                        wanted.force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, &wanted);
     if (call != NULL)
-        kh_instance_delete_async(context->instance, force,
-                                 kh_options_get_boolean(options, "keep-data"), on_done, call);
+        kh_instance_delete_async(context->instance, wanted.force, wanted.keep_data, on_done, call);
     return TRUE;
 }
 
