@@ -40,10 +40,10 @@ katana-hypervisor delete dev1
 """
 
 
-def tour():
-    """The shell blocks of "Five minutes" but the one that starts the shell, and the outputs."""
+def read_tour(heading):
+    """The shell blocks below a heading, and what they print."""
     text = (SOURCE / "README.md").read_text(encoding="utf-8")
-    part = re.search(r"## Five minutes\n(.*?)\n## ", text, re.S)[1]
+    part = re.search(rf"\n{heading}\n(.*?)\n##", text, re.S)[1]
     blocks = re.findall(r"```sh\n(.*?)```", part, re.S)
     outputs = [line.strip() for line in re.findall(r"(?m)^    (.+)$", part)]
     return blocks, outputs
@@ -57,20 +57,14 @@ def free_port_5050():
         tap.skip("port 5050 is in use")
 
 
-def readme_tour():
-    """README's tour, pasted line by line, prints what README says"""
-    if BUILD != SOURCE / "build":
-        tap.skip(f"the tour names build/, this build is in {BUILD}")
-    free_port_5050()
-    components()
-    blocks, outputs = tour()
-    tap.equal(blocks[0].strip(), "dbus-run-session -- bash", "the first command")
+def paste(blocks, outputs):
+    """Runs the blocks in README's shell; each line that README shows is printed."""
     # Root's own home is closed to others as well.
     home = tempfile.mkdtemp(prefix="kh-readme-")
     env = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     try:
         done = subprocess.run(["dbus-run-session", "--", "bash", "-e"], env=dict(env, HOME=home),
-                              input="".join(blocks[1:]), cwd=SOURCE, capture_output=True,
+                              input="".join(blocks), cwd=SOURCE, capture_output=True,
                               text=True, timeout=180, check=False)
     finally:
         shutil.rmtree(home)
@@ -80,6 +74,27 @@ def readme_tour():
         # Process ids differ.
         line = re.sub(r" +", " ", re.sub(r" \d+( +no)?$", "", line))
         tap.check(line in printed, f"{line!r} is not in:\n{done.stdout}")
+
+
+def in_build():
+    if BUILD != SOURCE / "build":
+        tap.skip(f"the tour names build/, this build is in {BUILD}")
+    free_port_5050()
+    components()
+
+
+def readme_tour():
+    """README's tour, pasted line by line, prints what README says"""
+    in_build()
+    blocks, outputs = read_tour("## Five minutes")
+    tap.equal(blocks[0].strip(), "dbus-run-session -- bash", "the first command")
+    paste(blocks[1:], outputs)
+
+
+def attestation_tour():
+    """README's attestation without a processor ends as README says"""
+    in_build()
+    paste(*read_tour("### Without such a processor"))
 
 
 def quick_start():
@@ -103,4 +118,4 @@ def what_is_left():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([readme_tour, quick_start, what_is_left]))
+    sys.exit(tap.run([readme_tour, attestation_tour, quick_start, what_is_left]))
