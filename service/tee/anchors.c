@@ -6,7 +6,7 @@
 
 #include "bytes.h"
 
-/* SHA-256 of the DER; tee.md D.1. */
+/* SHA-256 of the DER. */
 static const char *const amd_roots[] = {
     "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd", /* ARK-Milan */
     "4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1", /* ARK-Genoa */

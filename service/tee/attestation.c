@@ -6,7 +6,7 @@
 
 #include "bytes.h"
 
-/* Katana asks for its reports from there (tee.md C.1). */
+/* Katana asks for its reports from there (its crates/tee/src/snp.rs). */
 #define KATANA_VMPL "1"
 
 /* What passes on the host's word alone, and the options with which it would not. */

@@ -10,10 +10,10 @@
 #include "error.h"
 #include "signature.h"
 
-/* The first intermediate of Genoa, which AMD has revoked and replaced (tee.md D.1). */
+/* The first intermediate of Genoa, which AMD has revoked and replaced. */
 #define REVOKED_GENOA_SERIAL 0x20001
 
-/* What each of AMD's names consists of, besides the common name; tee.md D.1. */
+/* What each of AMD's names consists of, besides the common name. */
 static const struct {
     int nid;
     const char *value;

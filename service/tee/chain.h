@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The chain of one report: the leaf whose key signed it, AMD's intermediate above that, AMD's
- * root. Chosen among what was handed over, then held to the checks C1 to C9 (tee.md D.6, D.7).
+ * root. Chosen among what was handed over, then held to the checks C1 to C9.
  * Used by the verifier.
  */
 #pragma once

@@ -255,7 +255,7 @@ check_certificate_tcb(const Context *self)
                        "the current TCB is older than the certificate's");
 }
 
-/* V15a: reported <= committed <= current (tee.md D.7.5). */
+/* V15a: reported <= committed <= current. */
 static void
 check_tcb_order(const Context *self)
 {

@@ -36,7 +36,7 @@ typedef enum {
     N_EXTENSIONS,
 } Which;
 
-/* tee.md D.2; the security version that a number is, -1 for none. */
+/* AMD 57230, the VCEK's extensions; the security version that a number is, -1 for none. */
 static const struct {
     const char *oid, *name;
     Form form;
@@ -174,10 +174,7 @@ read_text(Which which, const ASN1_OCTET_STRING *value, GError **error)
     return g_strndup((const char *)data + 2, (gsize)length - 2);
 }
 
-/*
- * Raw bytes without a tag; a tag is told by the length only, as an id may begin like one
- * (tee.md D.7.2).
- */
+/* Raw bytes without a tag; a tag is told by the length only, as an id may begin like one. */
 static gboolean
 read_hardware_id(KhExtensions *self, const ASN1_OCTET_STRING *value, GError **error)
 {

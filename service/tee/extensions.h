@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What AMD writes into the certificate of a chip's or a host's key: product, security versions,
- * chip id or the name of the cloud provider (tee.md D.2). Used by the chain's checks.
+ * chip id or the name of the cloud provider (AMD 57230, "Versioned Chip Endorsement Key (VCEK)
+ * Certificate and KDS Interface Specification"). Used by the chain's checks.
  */
 #pragma once
 

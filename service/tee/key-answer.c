@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What AMD's key service gives out; see key-answer.h. AMD 57230, "VCEK certificate and KDS
- * interface specification", chapter 4; tee.md D.4. */
+ * interface specification", chapter 4. */
 #include "key-answer.h"
 
 #include <openssl/err.h>

@@ -5,7 +5,7 @@
 #include "certificate-cache.h"
 #include "error.h"
 
-/* AMD gives out one VCEK in some ten seconds to an address (tee.md D.4). */
+/* AMD gives out one VCEK in some ten seconds to an address; more are answered 429. */
 static const KhHttpLimits usual_limits = {
     .answer_ms = 30000,
     .attempts = 5,

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* tee.md D.3: the product map. */
+/* CPUID family and models of each generation, as AMD's own tools (virtee/sev) map them. */
 static const struct {
     guint8 family, first, last;
     KhProduct product;

@@ -242,7 +242,7 @@ static const Field range_fields[] = {
     FIELD("eventsCommitment", events_commitment), FIELD("messagesCommitment", messages_commitment),
 };
 
-/* Tells the schemas apart (tee.md C.7). */
+/* Tells the schemas apart; quote.h has their history. */
 static KhQuoteSchema
 find_schema(JsonObject *object)
 {

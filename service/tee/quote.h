@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Katana's quote: the request tee_generateQuote, and what a node answers to it, in each form
- * that Katana has had (tee.md C.1, C.7). The answer is read whole and strictly; what it means
- * is decided by katana-binding.
+ * that Katana has had (crates/rpc/rpc-types/src/tee.rs of Katana). The answer is read whole and
+ * strictly; what it means is decided by katana-binding.
  */
 #pragma once
 

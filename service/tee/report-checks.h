@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The checks of the report itself: S1 to S7 of its structure, B1 to B4 of what binds it to the
- * certificate, V1 to V20 and V15a of what the verifier expects (tee.md D.6, D.7). Used by the
- * verifier.
+ * certificate, V1 to V20 and V15a of what the verifier expects. What each id means stands in
+ * verifier.c, which uses them.
  */
 #pragma once
 

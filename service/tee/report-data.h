@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What Katana puts into a report: the commitment of each schema, the hash of the configuration
- * and that of messages (tee.md C.1). Used by katana-binding.
+ * and that of messages (crates/tee/src/attestation.rs of Katana). Used by katana-binding.
  */
 #pragma once
 

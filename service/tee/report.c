@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The layout of an attestation report; see report.h. Offsets are those of tee.md D.5. */
+/* The layout of an attestation report; see report.h. Offsets are those of AMD 56860. */
 #include "report.h"
 
 #include <string.h>

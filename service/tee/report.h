@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An attestation report of SEV-SNP, versions 2 to 5 (tee.md D.5). It is kept as the bytes that
- * were signed; what is decoded here is for checks and for people. Used by the verifier.
+ * An attestation report of SEV-SNP, versions 2 to 5 (AMD 56860, "SEV Secure Nested Paging
+ * Firmware ABI Specification", ATTESTATION_REPORT). It is kept as the bytes that were signed;
+ * what is decoded here is for checks and for people. Used by the verifier.
  */
 #pragma once
 

@@ -10,7 +10,7 @@
 
 static const char *const names[] = {"fmc", "bootloader", "tee", "snp", "microcode", NULL};
 
-/* The byte of TCB_VERSION that each part is, by generation; tee.md D.3. */
+/* The byte of TCB_VERSION that each part is, by generation (AMD 56860, TCB_VERSION). */
 static const gint8 milan_bytes[] = {-1, 0, 1, 6, 7};
 static const gint8 turin_bytes[] = {0, 1, 2, 3, 7};
 
