@@ -15,10 +15,11 @@ void
 kh_attest_options_clear(KhAttestOptions *self)
 {
     char **const all[] = {
-        &self->measurement, &self->build_info, &self->sealed,  &self->chain_id,   &self->fee_token,
-        &self->block,       &self->min_block,  &self->prev,    &self->state_root, &self->block_hash,
-        &self->chip_id,     &self->fork_block, &self->min_tcb, &self->certs,      &self->crl,
-        &self->policy,      &self->trust_ark,  &self->at,      &self->key_service};
+        &self->measurement, &self->build_info, &self->sealed,      &self->chain_id,
+        &self->fee_token,   &self->block,      &self->min_block,   &self->prev,
+        &self->state_root,  &self->block_hash, &self->chip_id,     &self->fork_block,
+        &self->min_tcb,     &self->certs,      &self->crl,         &self->policy,
+        &self->trust_ark,   &self->at,         &self->key_service, &self->quote};
 
     for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
         g_clear_pointer(all[i], g_free);
@@ -69,6 +70,8 @@ static void
 append_means(GArray *entries, KhAttestOptions *o)
 {
     const GOptionEntry more[] = {
+        {"quote", 0, 0, G_OPTION_ARG_FILENAME, &o->quote,
+         "Katana's answer to tee_generateQuote, instead of asking a service", "FILE"},
         {"certs", 0, 0, G_OPTION_ARG_FILENAME, &o->certs,
          "Certificates, instead of asking AMD's key service", "DIR"},
         {"crl", 0, 0, G_OPTION_ARG_FILENAME, &o->crl, "AMD's list of revoked certificates", "FILE"},

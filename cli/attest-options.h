@@ -15,6 +15,7 @@ typedef struct {
     char *measurement, *build_info, *sealed;
     char *chain_id, *fee_token, *block, *min_block, *prev, *state_root, *block_hash;
     char *chip_id, *fork_block, *min_tcb;
+    char *quote; /* the file that stands for the service */
     char *certs, *crl, *policy, *trust_ark, *at, *key_service;
     gboolean unsealed, offline, trust_host, mock;
 } KhAttestOptions;

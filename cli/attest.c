@@ -291,7 +291,7 @@ verify(Attest *self)
 static void
 find_images(Attest *self)
 {
-    if (self->parts == NULL || !self->parts->has_kernel)
+    if (self->parts == NULL || !self->parts->has_kernel || self->options.quote != NULL)
         return;
     self->images = kh_host_images_fetch(self->cli, self->parts);
     if (self->images->other_firmware > 0)
@@ -314,11 +314,24 @@ note_evidence(Attest *self)
         note(self, "the quote is a mock, which anybody can make; --insecure-mock looks at it");
 }
 
+static KhEvidence *
+find_evidence(Attest *self, const char *name, GError **error)
+{
+    if ((name == NULL) != (self->options.quote != NULL)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "Give the NAME of an instance, or --quote FILE");
+        return NULL;
+    }
+    if (name == NULL)
+        return kh_evidence_read(self->options.quote, error);
+    return kh_evidence_fetch(self->cli, name, evidence_options(self), error);
+}
+
 /* The host's certificates come last: there are bounds, and the verifier's own matter more. */
 static gboolean
 attest(Attest *self, const char *name, GError **error)
 {
-    self->evidence = kh_evidence_fetch(self->cli, name, evidence_options(self), error);
+    self->evidence = find_evidence(self, name, error);
     if (self->evidence == NULL || !measure(self, error) || !fetch_keys(self, error))
         return FALSE;
     kh_certificates_add_from(self->certificates, self->evidence->certificates, NULL);
@@ -333,7 +346,7 @@ kh_attest_run(KhCli *cli, KhAnchors *anchors)
     g_auto(Attest) self = {.cli = cli, .anchors = anchors};
     g_autofree GOptionEntry *entries = kh_attest_options_entries(&self.options);
     GError *error = NULL;
-    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME", 1, 1, &error);
+    g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME | --quote FILE", 0, 1, &error);
 
     self.certificates = kh_certificates_new();
     self.notes = g_ptr_array_new_with_free_func(g_free);

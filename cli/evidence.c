@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "cpu-types.h"
 #include "error.h"
 #include "measurement.h"
@@ -12,6 +13,7 @@
 #define INTERFACE_TEE "org.katana.Hypervisor.Tee"
 #define NAME_MAX_SHOWN 64
 #define TEXT_MAX 256
+#define QUOTE_FILE_MAX (4 * 1024 * 1024) /* what the parser takes */
 
 void
 kh_evidence_free(KhEvidence *self)
@@ -23,6 +25,29 @@ kh_evidence_free(KhEvidence *self)
     g_free(self->vcpu_type);
     g_clear_pointer(&self->certificates, kh_certificates_free);
     g_free(self);
+}
+
+KhEvidence *
+kh_evidence_read(const char *path, GError **error)
+{
+    g_autoptr(GBytes) bytes = kh_bytes_read_file(path, QUOTE_FILE_MAX, FALSE, error);
+    g_autoptr(GError) failure = NULL;
+    g_autofree char *shown = NULL;
+    KhEvidence *self;
+    gsize length;
+    const char *text;
+
+    if (bytes == NULL)
+        return NULL;
+    self = g_new0(KhEvidence, 1);
+    self->certificates = kh_certificates_new();
+    shown = g_filename_display_basename(path);
+    self->name = kh_text_sanitize(shown, NAME_MAX_SHOWN);
+    text = g_bytes_get_data(bytes, &length);
+    self->quote = kh_quote_parse_answer(text == NULL ? "" : text, length, &failure);
+    if (self->quote == NULL)
+        self->quote_fault = kh_text_sanitize(failure->message, TEXT_MAX);
+    return self;
 }
 
 /* The one value of the reply, which must be of @type: a host may answer anything. */

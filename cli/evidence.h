@@ -12,7 +12,7 @@
 G_BEGIN_DECLS
 
 typedef struct {
-    char *name;          /* the instance's, harmless for a terminal */
+    char *name;          /* the instance's or the file's, harmless for a terminal */
     KhQuote *quote;      /* NULL: there is none */
     char *quote_fault;   /* why not */
     GBytes *measurement; /* what the host expects, 48 bytes; NULL */
@@ -32,6 +32,12 @@ typedef struct {
  * of the service; KH_ERROR_FAILED for an answer of another type. Transfer full.
  */
 KhEvidence *kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **error);
+
+/*
+ * The same from the file @path, which holds the answer of a Katana to tee_generateQuote, without
+ * any other claim. The errors of kh_bytes_read_file(). Transfer full.
+ */
+KhEvidence *kh_evidence_read(const char *path, GError **error);
 
 void kh_evidence_free(KhEvidence *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhEvidence, kh_evidence_free)

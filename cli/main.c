@@ -118,7 +118,8 @@ run(KhCli *cli, char **argv, int verb)
                 (has_option(argv, "-H") || has_option(argv, "--host")))
                 return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                                                     "attest does not go with -H: the host that is "
-                                                    "verified would be the verifier"));
+                                                    "verified would be the verifier; take its "
+                                                    "quote and use --quote FILE here"));
             return kh_remote_run(cli, argv, &code) ? code : verbs[i].run(cli);
         }
     return refuse(cli, argv[verb]);

@@ -165,13 +165,13 @@ class World:
                               "crl": crl and self.read(crl)}
         KeyService.asked = []
 
-    def run(self, *arguments, program=ANCHORED):
+    def run(self, *arguments, program=ANCHORED, name="one", env=None):
         """The exit code and the document; a fresh cache each time."""
-        words = [program, *(["attest"] if program == PROGRAM else []), "--json", "one", *AT,
-                 *map(str, arguments)]
+        words = [program, *(["attest"] if program == PROGRAM else []), "--json",
+                 *([name] if name else []), *AT, *map(str, arguments)]
         with tempfile.TemporaryDirectory() as cache:
-            done = subprocess.run(words, env=dict(self.env, XDG_CACHE_HOME=cache), timeout=120,
-                                  capture_output=True, check=False)
+            done = subprocess.run(words, env=dict(env or self.env, XDG_CACHE_HOME=cache),
+                                  timeout=120, capture_output=True, check=False)
         tap.check(done.returncode >= 0, f"ended by a signal: {done.stderr.decode()}")
         if not done.stdout:
             return done.returncode, json.loads(done.stderr)
@@ -192,6 +192,10 @@ class World:
 
 def failed(found):
     return [one["id"] for one in found["checks"] if one["status"] == "failed"]
+
+
+def skipped(found):
+    return [one["id"] for one in found["checks"] if one["status"] == "skipped"]
 
 
 def expect(done, code, verdict, *ids):
@@ -300,6 +304,29 @@ def test_explanation(world):
                              "--chain-id", "KATANA", "--block", "7"), 1, "FAILED", "V9")
     tap.check(found["explanation"]["found"], str(found["explanation"]))
     tap.check("3" in found["explanation"]["text"], found["explanation"]["text"])
+
+
+def test_quote_file(world):
+    """the answer of a node in a file is verified without any service; nothing is claimed for it"""
+    world.tell()
+    path = world.folder / "quote.json"
+    answer = {"jsonrpc": "2.0", "id": 1, "result": json.loads(world.read("truth"))}
+    path.write_text(json.dumps(answer))
+    expected = ("--key-service", world.url, "--chain-id", "KATANA")
+    words = ("--quote", path, *expected, "--block", "7")
+    env = {name: value for name, value in world.env.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
+    found = expect(world.run(*words, "--measurement", world.digest, name=None, env=env), 0, "VERIFIED")
+    tap.equal(found["name"], "quote.json", "its name")
+    expect(world.run(*words, "--measurement", world.other, name=None), 1, "FAILED", "V9")
+    found = expect(world.run(*words, name=None), 1, "FAILED")
+    tap.check("V9" in skipped(found), str(skipped(found)))
+    tap.equal(world.run(*words)[0], 2, "exit code with NAME and --quote")
+    tap.equal(world.run(*expected, name=None)[0], 2, "exit code with neither")
+    for content in (b"", b"{}", b"[" * 100000, b"x" * (5 << 20), b'{"result":{"quote":"0x00"}}',
+                    b'{"error":{"code":100,"message":"\x1b[2J none"}}'):
+        path.write_bytes(content)
+        expect(world.run(*words, "--measurement", world.digest, name=None), 1, "FAILED", "K1")
+    tap.equal(world.run("--quote", world.folder / "no-such", name=None)[0], 3, "no file")
 
 
 def image_of(*parts):
