@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes the seeds in corpus/report, corpus/certificate and corpus/key-answer anew. Not a test; run
- * by hand when the form of a target's input changes. Usage: make-corpus FOLDER
+ * Writes the seeds in corpus/report, corpus/certificate, corpus/key-answer and corpus/firmware
+ * anew. Not a test; run by hand when the form of a target's input changes. Usage: make-corpus
+ * FOLDER
  */
 #include <string.h>
 
 #include <glib.h>
 
+#include "firmware-tail.h"
 #include "tee-chain.h"
 
 static void
@@ -137,6 +139,45 @@ write_key_answers(const char *folder, const KhTestKeys *keys)
     write_bytes(folder, "crl-milan.der", list);
 }
 
+/* The tables of @tail, which it takes, behind a byte of choices; see fuzz-firmware.c. */
+static void
+write_firmware(const char *folder, const char *name, guint8 choice, guint8 *tail)
+{
+    g_autoptr(GByteArray) data = g_byte_array_new();
+    g_autofree guint8 *owned = tail;
+
+    g_byte_array_append(data, &choice, 1);
+    g_byte_array_append(data, owned + TAIL_METADATA, TAIL_SIZE - TAIL_METADATA);
+    write_seed(folder, "firmware", name, data);
+}
+
+static void
+write_firmwares(const char *folder)
+{
+    static const struct {
+        const char *name;
+        guint place;
+        guint32 value;
+    } wrong[] = {
+        {"metadata-outside", TAIL_ENTRY_METADATA, 0xfffff000},
+        {"many-sections", TAIL_METADATA + 12, 0x10000001},
+        {"large-section", TAIL_METADATA + 20, 0xfffff000},
+        {"hashes-at-the-edge", TAIL_ENTRY_HASHES, 0x810fff},
+    };
+
+    write_firmware(folder, "amdsev", 0x07, tail_new(TAIL_AMDSEV));
+    write_firmware(folder, "amdsev-ec2", 0x11, tail_new(TAIL_AMDSEV));
+    write_firmware(folder, "amdsev-gce", 0x21, tail_new(TAIL_AMDSEV));
+    write_firmware(folder, "generic", 0x04, tail_new(TAIL_GENERIC));
+    write_firmware(folder, "generic-kernel", 0x01, tail_new(TAIL_GENERIC));
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        guint8 *tail = tail_new(TAIL_AMDSEV);
+
+        tail_put32(tail + wrong[i].place, wrong[i].value);
+        write_firmware(folder, wrong[i].name, 0x01, tail);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -151,6 +192,7 @@ main(int argc, char **argv)
     write_report(argv[1], &keys, 5, KH_PRODUCT_TURIN, FALSE);
     write_certificates(argv[1], &keys);
     write_key_answers(argv[1], &keys);
+    write_firmwares(argv[1]);
     kh_test_keys_clear(&keys);
     return 0;
 }

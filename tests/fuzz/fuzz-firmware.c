@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fuzz target: a byte of choices, then the end of a firmware image. It is filled up with zeros
+ * in front to whole pages, unless the choice is to take it as it is.
+ */
+#include <string.h>
+
+#include "fuzz.h"
+#include "measurement.h"
+
+#define CHOICE_KERNEL 0x01
+#define CHOICE_FEATURES 0x02
+#define CHOICE_VCPUS(choice) (1 + ((choice) >> 2 & 3))
+#define CHOICE_VMM(choice) ((choice) >> 4 & 3)
+#define CHOICE_AS_IT_IS 0x80
+
+#define MEASURED_SECTIONS_MAX (64 * 1024 * 1024)
+
+static void
+check_firmware(const KhFirmware *firmware, gsize size)
+{
+    guint64 bytes = 0;
+
+    g_assert_cmpint(firmware->size, ==, size);
+    g_assert_cmpint(firmware->gpa + firmware->size, ==, G_GUINT64_CONSTANT(1) << 32);
+    g_assert_cmpint(firmware->n_sections, <=, KH_FIRMWARE_SECTIONS_MAX);
+    for (guint i = 0; i < firmware->n_sections; i++) {
+        const KhFirmwareSection *section = &firmware->sections[i];
+
+        g_assert_cmpint((section->gpa | section->size) % KH_PAGE_SIZE, ==, 0);
+        bytes += section->size;
+    }
+    g_assert_cmpint(bytes, <=, MEASURED_SECTIONS_MAX);
+}
+
+/* A kernel is measured or refused, never passed over. */
+static void
+measure(KhFirmware *firmware, guint8 choice)
+{
+    static const KhVmm vmms[] = {KH_VMM_QEMU, KH_VMM_EC2, KH_VMM_GCE, KH_VMM_QEMU};
+    KhBootParts parts = {.firmware = firmware, .has_kernel = (choice & CHOICE_KERNEL) != 0};
+    const KhLaunch launch = {.parts = &parts,
+                             .cmdline = "console=ttyS0",
+                             .shape = {.vcpus = CHOICE_VCPUS(choice),
+                                       .vcpu_signature = 0x800f12,
+                                       .guest_features = (choice & CHOICE_FEATURES) ? 0x21 : 0x1,
+                                       .vmm = vmms[CHOICE_VMM(choice)]}};
+    guint8 once[KH_LAUNCH_DIGEST_SIZE], again[KH_LAUNCH_DIGEST_SIZE];
+    g_autoptr(GError) error = NULL;
+
+    if (!kh_launch_measure(&launch, once, &error)) {
+        g_assert_true(parts.has_kernel && !firmware->measures_kernel);
+        return;
+    }
+    g_assert_true(!parts.has_kernel || firmware->measures_kernel);
+    g_assert_true(kh_launch_measure(&launch, again, NULL));
+    g_assert_cmpmem(once, sizeof once, again, sizeof again);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    g_autofree guint8 *image = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhFirmware) firmware = NULL;
+    gsize whole, length = size - 1;
+
+    if (size == 0)
+        return 0;
+    whole = (length + KH_PAGE_SIZE - 1) / KH_PAGE_SIZE * KH_PAGE_SIZE;
+    if ((data[0] & CHOICE_AS_IT_IS) != 0)
+        whole = length;
+    image = g_malloc0(whole);
+    if (length > 0)
+        memcpy(image + whole - length, data + 1, length);
+    firmware = kh_firmware_parse(image, whole, "image", &error);
+    g_assert_true((firmware == NULL) == (error != NULL));
+    if (firmware == NULL)
+        return 0;
+    check_firmware(firmware, whole);
+    measure(firmware, data[0]);
+    return 0;
+}
