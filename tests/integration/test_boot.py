@@ -219,6 +219,8 @@ class Confidential:
 
 def attested():
     """create, start and attest a confidential instance, simulated, with a processor of its own"""
+    if not (components() / "ovmf.fd").exists():
+        raise tap.Skip("the firmware cannot be had")
     with Boot("--insecure-simulate-tee=true") as world:
         one = Confidential(world)
         for _ in range(2):
