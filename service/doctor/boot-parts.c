@@ -42,7 +42,7 @@ find_fault(const char *path, const char *expected, gboolean needed)
     KhFileHash hash = {0};
     g_autofree char *digest = NULL;
 
-    if (!kh_input_file_hash(path, "a boot component", PART_MAX, &hash, &error)) {
+    if (!kh_input_file_hash(path, "boot component", PART_MAX, &hash, &error)) {
         gboolean absent = g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND);
 
         return absent && !needed && expected == NULL ? NULL : g_strdup(error->message);

@@ -17,8 +17,8 @@
 #define GROUP_MAX 16384
 #define CPUID_MEMORY 0x8000001f
 
-static KhCpuidMemory
-read_cpuid(void)
+KhCpuidMemory
+kh_cpuid_memory(void)
 {
     KhCpuidMemory leaf = {FALSE};
 
@@ -41,7 +41,7 @@ kh_places_new(void)
     self->os_release = g_strdup("/etc/os-release");
     /* mkfs.ext4 lies in sbin, which a session has not always in its PATH. */
     self->path = g_strconcat(path == NULL ? "/usr/bin:/bin" : path, ":/usr/sbin:/sbin", NULL);
-    self->cpuid = read_cpuid();
+    self->cpuid = kh_cpuid_memory();
     self->vm_uid = -1;
     self->vm_gid = -1;
     self->used_ports = g_hash_table_new(NULL, NULL);

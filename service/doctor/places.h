@@ -18,6 +18,12 @@ typedef struct {
     guint32 eax, ebx, ecx, edx;
 } KhCpuidMemory;
 
+/* The bit of an address that says "encrypted"; of EBX. */
+#define KH_CPUID_CBIT(leaf) ((leaf)->ebx & 0x3f)
+
+/* This processor's; not known where it has no such leaf. */
+KhCpuidMemory kh_cpuid_memory(void);
+
 typedef struct {
     char *sys;
     char *proc;

@@ -8,7 +8,6 @@
 #include "tee/product.h"
 
 #define CPUID_EAX_SNP (1u << 4)
-#define CPUID_EBX_CBIT 0x3f
 
 /* The value of the first line "KEY : VALUE" of cpuinfo; transfer full, "" for none. */
 static char *
@@ -84,10 +83,11 @@ check_microcode(const char *cpuinfo, KhFindings *findings)
                      "in a virtual machine or container this is normal; else update the BIOS");
 }
 
-static void
-check_cbit(const KhCpuidMemory *leaf, KhFindings *findings)
+void
+kh_processor_check_snp(const KhPlaces *places, KhFindings *findings)
 {
-    guint position = leaf->ebx & CPUID_EBX_CBIT;
+    const KhCpuidMemory *leaf = &places->cpuid;
+    guint position = KH_CPUID_CBIT(leaf);
 
     if (leaf->known && (leaf->eax & CPUID_EAX_SNP) != 0 && position > 0) {
         kh_findings_add(findings, "snp-cbit", KH_FINDING_OK,
@@ -110,5 +110,5 @@ kh_processor_check(const KhPlaces *places, KhFindings *findings)
     check_architecture(findings);
     check_processor(cpuinfo, findings);
     check_microcode(cpuinfo, findings);
-    check_cbit(&places->cpuid, findings);
+    kh_processor_check_snp(places, findings);
 }

@@ -9,4 +9,7 @@ G_BEGIN_DECLS
 
 void kh_processor_check(const KhPlaces *places, KhFindings *findings);
 
+/* "snp-cbit" alone. */
+void kh_processor_check_snp(const KhPlaces *places, KhFindings *findings);
+
 G_END_DECLS

@@ -202,11 +202,17 @@ check_ids(const KhPlaces *places, KhFindings *findings)
 }
 
 void
-kh_snp_check(const KhPlaces *places, KhFindings *findings)
+kh_snp_check_kernel(const KhPlaces *places, KhFindings *findings)
 {
     check_parameter(places, "snp-kernel", "sev_snp", findings);
     check_parameter(places, "snp-sev-es", "sev_es", findings);
     check_device(places, findings);
-    check_firmware(places, findings);
     check_ids(places, findings);
+}
+
+void
+kh_snp_check(const KhPlaces *places, KhFindings *findings)
+{
+    kh_snp_check_kernel(places, findings);
+    check_firmware(places, findings);
 }

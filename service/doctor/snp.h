@@ -13,4 +13,7 @@ G_BEGIN_DECLS
 /* Blocks. */
 void kh_snp_check(const KhPlaces *places, KhFindings *findings);
 
+/* All but "snp-firmware-state", which asks the firmware: these read sysfs and look at /dev/sev. */
+void kh_snp_check_kernel(const KhPlaces *places, KhFindings *findings);
+
 G_END_DECLS

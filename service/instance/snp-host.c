@@ -1,73 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether this host can run confidential machines; see snp-host.h. */
+/* The doctor's word on confidential machines, as an error; see snp-host.h. */
 #include "snp-host.h"
 
-#ifdef __x86_64__
-#include <cpuid.h>
-#endif
-
+#include "doctor/processor.h"
+#include "doctor/snp.h"
 #include "error.h"
 
-#define LEAF 0x8000001f /* AMD publication 24594, E.4.17: encrypted memory */
-#define LEAF_SNP (1u << 4)
-#define PARAMETER "/sys/module/kvm_amd/parameters/sev_snp"
-#define DEVICE "/sys/class/misc/sev"
+/* What AMD's servers have. */
 #define USUAL_C_BIT 51
 
-static gboolean
-read_leaf(guint *eax, guint *ebx)
+gboolean
+kh_snp_host_judge(KhFindings *findings, GError **error)
 {
-#ifdef __x86_64__
-    guint ecx = 0, edx = 0;
+    for (guint i = 0; i < findings->len; i++) {
+        const KhFinding *finding = findings->pdata[i];
 
-    return __get_cpuid_count(LEAF, 0, eax, ebx, &ecx, &edx) != 0;
-#else
-    return FALSE;
-#endif
-}
-
-static gboolean
-refuse(GError **error, const char *found)
-{
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "This host cannot run confidential machines (SEV-SNP): %s", found);
-    return FALSE;
-}
-
-/* The parameter is Y or N, in older kernels 1 or 0. */
-static gboolean
-module_has_snp(const char **found)
-{
-    g_autofree char *value = NULL;
-
-    *found = "kvm_amd is not loaded, or knows no sev_snp; load it, with Linux 6.11 or newer";
-    if (!g_file_get_contents(PARAMETER, &value, NULL, NULL))
+        if (finding->status != KH_FINDING_FAIL)
+            continue;
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "This host cannot run confidential machines (SEV-SNP): %s; %s. The verb doctor "
+                    "has all checks",
+                    finding->found, finding->remedy);
         return FALSE;
-    *found = PARAMETER " says that it is off; enable SEV-SNP in the firmware's setup, and load "
-                       "kvm_amd with sev=1 sev_es=1 sev_snp=1";
-    return value[0] == 'Y' || value[0] == '1';
+    }
+    return TRUE;
 }
 
+/* The firmware's own state is left out: to ask it would block. */
 gboolean
 kh_snp_host_check(GError **error)
 {
-    const char *found = "";
-    guint eax = 0, ebx = 0;
+    g_autoptr(KhPlaces) places = kh_places_new();
+    g_autoptr(GPtrArray) findings = kh_findings_new();
 
-    if (!read_leaf(&eax, &ebx) || (eax & LEAF_SNP) == 0)
-        return refuse(error, "the processor has no SEV-SNP (CPUID 0x8000001f); it takes an AMD "
-                             "EPYC 7003 or newer");
-    if (!module_has_snp(&found))
-        return refuse(error, found);
-    if (!g_file_test(DEVICE, G_FILE_TEST_EXISTS))
-        return refuse(error, "there is no /dev/sev; load the module ccp, and see the kernel's log");
-    return TRUE;
+    kh_places_load(places);
+    kh_processor_check_snp(places, findings);
+    kh_snp_check_kernel(places, findings);
+    return kh_snp_host_judge(findings, error);
 }
 
 guint
 kh_snp_host_c_bit(void)
 {
-    guint eax = 0, ebx = 0;
+    KhCpuidMemory leaf = kh_cpuid_memory();
 
-    return read_leaf(&eax, &ebx) && (ebx & 0x3f) != 0 ? ebx & 0x3f : USUAL_C_BIT;
+    return leaf.known && KH_CPUID_CBIT(&leaf) != 0 ? KH_CPUID_CBIT(&leaf) : USUAL_C_BIT;
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Confidential instances, with a fake QEMU: what create refuses and why, what is expected to
 be measured, what a simulated one starts, and the evidence of its guest."""
+import json
 import os
 import pathlib
 import sys
@@ -103,7 +104,11 @@ def host_without():
     with World() as world:
         parts(world)
         world.start()
-        refused("NotSupported", lambda: make(world, "x"), "SEV-SNP", "force")
+        doctor = json.loads(world.cli("--json", "doctor", check=False).stdout)["checks"]
+        first = next(one for one in doctor
+                     if one["check"].startswith("snp-") and one["status"] == "fail")
+        refused("NotSupported", lambda: make(world, "x"), "SEV-SNP", "force", first["found"],
+                first["remedy"])
         path = make(world, "x", TEE, FORCE)
         tap.equal(world.show("x")["simulated"], False, "it is not simulated")
         refused("NotSupported", lambda: world.start_instance(path), "SEV-SNP")

@@ -14,7 +14,9 @@
 #include "doctor/qemu-probe.h"
 #include "doctor/service-place.h"
 #include "doctor/snp.h"
+#include "error.h"
 #include "firmware-tail.h"
+#include "instance/snp-host.h"
 
 #define GENOA                                                                                      \
     "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n"                 \
@@ -253,6 +255,24 @@ test_plain_amd(Host *host, gconstpointer data)
     assert_finding(host, "snp-device", KH_FINDING_FAIL, "no /dev/sev", "modprobe");
     assert_finding(host, "snp-asids", KH_FINDING_FAIL, "no ASIDs", "BIOS");
     assert_finding(host, "kvm", KH_FINDING_FAIL, "asked for its version", "modprobe");
+}
+
+/* What create --tee says is the first of the doctor's refusals, and its remedy. */
+static void
+test_judged(Host *host, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    make_snp(host);
+    kh_snp_check_kernel(host->places, host->findings);
+    g_assert_true(kh_snp_host_judge(host->findings, &error));
+    g_assert_no_error(error);
+    put(host, "sys/module/kvm_amd/parameters/sev_snp", "N\n");
+    g_ptr_array_set_size(host->findings, 0);
+    kh_snp_check_kernel(host->places, host->findings);
+    g_assert_false(kh_snp_host_judge(host->findings, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED);
+    g_assert_nonnull(strstr(error->message, "kvm_amd has sev_snp=N; with Linux 6.11"));
 }
 
 static void
@@ -550,6 +570,7 @@ main(int argc, char **argv)
     ADD("snp-device", test_snp_device);
     ADD("snp-hidden", test_snp_hidden);
     ADD("snp-off", test_snp_off);
+    ADD("judged", test_judged);
     ADD("plain-amd", test_plain_amd);
     ADD("intel", test_intel);
     ADD("container", test_container);
