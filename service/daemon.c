@@ -79,10 +79,12 @@ choose_accelerator(Daemon *self, GError **error)
 {
     const char *wanted = self->settings->accelerator;
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
-    gboolean opens = kh_launcher_probe_kvm(self->host.launcher, uid);
+    gboolean opens = kh_launcher_probe(self->host.launcher, "kvm", uid);
     gboolean virtualizes = processor_virtualizes();
 
     self->host.vm_uid = uid;
+    self->host.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
+                           kh_launcher_probe(self->host.launcher, "sev", uid);
     self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
     self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {

@@ -229,6 +229,7 @@ describe_host(KhManagerObject *self)
     places->launcher = g_strdup(kh_launcher_get_name(host->launcher));
     places->enforces_limits = kh_launcher_enforces_limits(host->launcher);
     places->kvm_usable = host->kvm_usable;
+    places->sev_opens = host->sev_opens;
     places->vm_uid = host->vm_uid;
     places->ports = host->ports;
     for (guint i = 0; i < instances->len; i++) {

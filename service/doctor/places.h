@@ -39,6 +39,7 @@ typedef struct {
     char *launcher; /* "systemd" or "direct" */
     gboolean enforces_limits;
     gboolean kvm_usable; /* a machine's uid could open it when the service began */
+    gboolean sev_opens;  /* the same of /dev/sev */
     gint64 vm_uid;       /* -1: machines run under the service's own */
     gint64 vm_gid;       /* the group that QEMU has besides; -1: none */
     KhPortRange ports;

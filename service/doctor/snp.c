@@ -73,21 +73,33 @@ may_open(const KhPlaces *places, const char *path, const struct stat *info)
     return (info->st_mode & 0006) == 0006;
 }
 
-/* The service's unit hides devices from it; the kernel's list of them shows what there is. */
+static void
+mend_device(KhFindings *findings, const char *then)
+{
+    kh_findings_mend(findings,
+                     "put the line %s into /etc/udev/rules.d/99-sev.rules, then "
+                     "udevadm control --reload && udevadm trigger /dev/sev%s",
+                     UDEV_RULE, then);
+}
+
+/* The service's unit hides devices from it: the kernel's list of them shows what there is. */
 static void
 check_hidden(const KhPlaces *places, KhFindings *findings)
 {
     g_autofree char *listed = g_build_filename(places->sys, "class/misc/sev", NULL);
 
-    if (g_file_test(listed, G_FILE_TEST_EXISTS)) {
-        kh_findings_add(findings, "snp-device", KH_FINDING_WARN,
-                        "the kernel has /dev/sev, which the service cannot see from its sandbox");
-        kh_findings_mend(findings, "see that \"stat /dev/sev\" has the group kvm and mode 0660");
-        return;
+    if (!g_file_test(listed, G_FILE_TEST_EXISTS)) {
+        kh_findings_add(findings, "snp-device", KH_FINDING_FAIL, "there is no /dev/sev");
+        kh_findings_mend(findings, "load ccp and kvm_amd on a host with SEV-SNP: modprobe kvm_amd; "
+                                   "dmesg says what the firmware misses");
+    } else if (places->sev_opens) {
+        kh_findings_add(findings, "snp-device", KH_FINDING_OK,
+                        "/dev/sev opens for the machines' uid");
+    } else {
+        kh_findings_add(findings, "snp-device", KH_FINDING_FAIL,
+                        "/dev/sev did not open for the machines' uid when the service began");
+        mend_device(findings, ", and restart the service");
     }
-    kh_findings_add(findings, "snp-device", KH_FINDING_FAIL, "there is no /dev/sev");
-    kh_findings_mend(findings, "load ccp and kvm_amd on a host with SEV-SNP: modprobe kvm_amd; "
-                               "dmesg says what the firmware misses");
 }
 
 static void
@@ -106,10 +118,7 @@ check_device(const KhPlaces *places, KhFindings *findings)
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL,
                         "/dev/sev cannot be opened for machines: owner %u, group %u, mode %04o",
                         info.st_uid, info.st_gid, info.st_mode & 07777);
-        kh_findings_mend(findings,
-                         "put the line %s into /etc/udev/rules.d/99-sev.rules, then "
-                         "udevadm control --reload && udevadm trigger /dev/sev",
-                         UDEV_RULE);
+        mend_device(findings, "");
     }
 }
 

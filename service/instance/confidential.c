@@ -25,7 +25,7 @@ kh_confidential_check_host(const KhHost *host, const KhConfig *config, const KhO
         return TRUE;
     if (!check_dev(config, overrides->allow_dev, error))
         return FALSE;
-    if (host->simulate_tee || overrides->force || kh_snp_host_check(error))
+    if (host->simulate_tee || overrides->force || kh_snp_host_check(host, error))
         return TRUE;
     g_prefix_error(error, "It would not start, force creates it all the same: ");
     return FALSE;

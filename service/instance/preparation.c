@@ -200,7 +200,7 @@ check_tee(const KhHost *host, const KhRecord *record, GError **error)
 {
     if (!record->config->tee || record->simulated)
         return TRUE;
-    if (!kh_snp_host_check(error))
+    if (!kh_snp_host_check(host, error))
         return FALSE;
     if (host->kvm_usable)
         return TRUE;

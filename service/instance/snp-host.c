@@ -28,12 +28,13 @@ kh_snp_host_judge(KhFindings *findings, GError **error)
 
 /* The firmware's own state is left out: to ask it would block. */
 gboolean
-kh_snp_host_check(GError **error)
+kh_snp_host_check(const KhHost *host, GError **error)
 {
     g_autoptr(KhPlaces) places = kh_places_new();
     g_autoptr(GPtrArray) findings = kh_findings_new();
 
     kh_places_load(places);
+    places->sev_opens = host->sev_opens;
     kh_processor_check_snp(places, findings);
     kh_snp_check_kernel(places, findings);
     return kh_snp_host_judge(findings, error);

@@ -7,11 +7,12 @@
 #pragma once
 
 #include "doctor/findings.h"
+#include "host.h"
 
 G_BEGIN_DECLS
 
 /* KH_ERROR_NOT_SUPPORTED says what the doctor has found first, and how to mend it. */
-gboolean kh_snp_host_check(GError **error);
+gboolean kh_snp_host_check(const KhHost *host, GError **error);
 
 /* The same of checks that have been made. */
 gboolean kh_snp_host_judge(KhFindings *findings, GError **error);

@@ -243,13 +243,14 @@ on_probed(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 gboolean
-kh_launcher_probe_kvm(KhLauncher *self, gint64 uid)
+kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid)
 {
+    g_autofree char *mode = g_strconcat("--probe-", device, NULL);
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     g_auto(GStrv) args = NULL;
     Probe probe = {FALSE, FALSE};
 
-    g_strv_builder_add(builder, "--probe-kvm");
+    g_strv_builder_add(builder, mode);
     add_uid(builder, uid, TRUE);
     args = g_strv_builder_end(builder);
     KH_LAUNCHER_GET_IFACE(self)->run_tool_async(self, (const char *const *)args, on_probed, &probe);

@@ -117,8 +117,11 @@ void kh_launcher_format_async(KhLauncher *self, const char *state_folder, const 
                               gint64 uid, GAsyncReadyCallback callback, gpointer user_data);
 gboolean kh_launcher_format_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
-/* Whether /dev/kvm opens for @uid with the group kvm. Blocks: for start-up only. */
-gboolean kh_launcher_probe_kvm(KhLauncher *self, gint64 uid);
+/*
+ * Whether a machine's device, "kvm" or "sev", opens for @uid with the group kvm, where machines
+ * run. Blocks: for start-up only.
+ */
+gboolean kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid);
 
 /*
  * The shim's arguments for @launch, without its own path; @ready_fd -1 for none. Transfer

@@ -11,6 +11,7 @@ enum {
     OPTION_RUN = 256,
     OPTION_FORMAT,
     OPTION_PROBE_KVM,
+    OPTION_PROBE_SEV,
     OPTION_VERSION,
     OPTION_INSTANCE,
     OPTION_STATE_DIR,
@@ -29,10 +30,13 @@ enum {
     OPTION_READY_FD,
 };
 
+#define MODES "--run, --format, --probe-kvm, --probe-sev and --version"
+
 static const struct option long_options[] = {
     {"run", no_argument, NULL, OPTION_RUN},
     {"format", no_argument, NULL, OPTION_FORMAT},
     {"probe-kvm", no_argument, NULL, OPTION_PROBE_KVM},
+    {"probe-sev", no_argument, NULL, OPTION_PROBE_SEV},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"instance", required_argument, NULL, OPTION_INSTANCE},
     {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
@@ -161,10 +165,11 @@ static bool
 parse_mode(KhShimOptions *options, int code, KhShimError *error)
 {
     if (options->mode != KH_SHIM_MODE_NONE)
-        return kh_shim_fail(error, "give one of --run, --format, --probe-kvm and --version");
+        return kh_shim_fail(error, "give one of " MODES);
     options->mode = code == OPTION_RUN         ? KH_SHIM_MODE_RUN
                     : code == OPTION_FORMAT    ? KH_SHIM_MODE_FORMAT
                     : code == OPTION_PROBE_KVM ? KH_SHIM_MODE_PROBE_KVM
+                    : code == OPTION_PROBE_SEV ? KH_SHIM_MODE_PROBE_SEV
                                                : KH_SHIM_MODE_VERSION;
     return true;
 }
@@ -176,6 +181,7 @@ parse_option(KhShimOptions *options, int code, const char *name, KhShimError *er
     case OPTION_RUN:
     case OPTION_FORMAT:
     case OPTION_PROBE_KVM:
+    case OPTION_PROBE_SEV:
     case OPTION_VERSION:
         return parse_mode(options, code, error);
     case OPTION_INSTANCE:
@@ -235,7 +241,7 @@ check(KhShimOptions *options, KhShimError *error)
             return kh_shim_fail(error, "--format needs --state-dir and a command after --");
         return true;
     case KH_SHIM_MODE_NONE:
-        return kh_shim_fail(error, "give one of --run, --format, --probe-kvm and --version");
+        return kh_shim_fail(error, "give one of " MODES);
     default:
         return true;
     }

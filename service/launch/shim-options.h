@@ -16,6 +16,7 @@ typedef enum {
     KH_SHIM_MODE_RUN,
     KH_SHIM_MODE_FORMAT,
     KH_SHIM_MODE_PROBE_KVM,
+    KH_SHIM_MODE_PROBE_SEV,
     KH_SHIM_MODE_VERSION,
 } KhShimMode;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The modes --format and --probe-kvm. */
+/* The modes --format, --probe-kvm and --probe-sev. */
 #include "shim-tools.h"
 
 #include <errno.h>
@@ -118,17 +118,17 @@ kh_shim_format(const KhShimOptions *options)
 }
 
 int
-kh_shim_probe_kvm(const KhShimOptions *options)
+kh_shim_probe(const KhShimOptions *options, const char *device)
 {
     KhShimError error;
     if (!kh_shim_drop_privileges(options, &error))
         return fail(options, &error);
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int fd = open(device, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
         close(fd);
         return 0;
     }
-    kh_shim_fail_errno(&error, "uid %u cannot open /dev/kvm", getuid());
+    kh_shim_fail_errno(&error, "uid %u cannot open %s", getuid(), device);
     kh_shim_report_error(-1, &error);
     return 1;
 }

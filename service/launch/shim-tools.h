@@ -10,5 +10,5 @@
  */
 int kh_shim_format(const KhShimOptions *options);
 
-/* --probe-kvm: 0 when /dev/kvm opens for reading and writing as that user, else 1. */
-int kh_shim_probe_kvm(const KhShimOptions *options);
+/* --probe-kvm, --probe-sev: 0 when @device opens for reading and writing as that user, else 1. */
+int kh_shim_probe(const KhShimOptions *options, const char *device);

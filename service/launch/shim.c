@@ -39,7 +39,9 @@ main(int argc, char **argv)
     case KH_SHIM_MODE_FORMAT:
         return kh_shim_format(&options);
     case KH_SHIM_MODE_PROBE_KVM:
-        return kh_shim_probe_kvm(&options);
+        return kh_shim_probe(&options, "/dev/kvm");
+    case KH_SHIM_MODE_PROBE_SEV:
+        return kh_shim_probe(&options, "/dev/sev");
     default:
         puts("katana-hypervisor-shim " KH_VERSION);
         return 0;

@@ -229,7 +229,7 @@ kh_unit_properties_of_tool(const char *shim, const char *const *args)
     add_string(&b, "SyslogIdentifier", "katana-tool");
     add_life(&b, "oneshot", KH_UNIT_TOOL_TIMEOUT, 5);
     add_command(&b, shim, args);
-    add_sandbox(&b, g_str_equal(args[0], "--probe-kvm"), FALSE);
+    add_sandbox(&b, g_str_has_prefix(args[0], "--probe-"), g_str_equal(args[0], "--probe-sev"));
     add_folders(&b, paths, G_N_ELEMENTS(paths));
     add_strings(&b, "ReadWritePaths", writable);
     return g_variant_builder_end(&b);

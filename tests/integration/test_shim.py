@@ -795,5 +795,14 @@ def test_probe_kvm():
                 assert call("--probe-kvm", *m.user(), "--group", str(group)).returncode == 0
 
 
+def test_probe_sev():
+    result = call("--probe-sev")
+    if os.path.exists("/dev/sev"):
+        assert result.returncode == (0 if os.access("/dev/sev", os.R_OK | os.W_OK) else 1)
+    else:
+        assert result.returncode == 1 and "cannot open /dev/sev" in result.stderr, result
+    assert call("--probe-sev", "--probe-kvm").returncode == 125
+
+
 if __name__ == "__main__":
     sys.exit(tap.run())

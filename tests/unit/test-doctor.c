@@ -215,9 +215,13 @@ test_snp_hidden(Host *host, gconstpointer data)
     host->places->kvm_usable = TRUE;
     kh_snp_check(host->places, host->findings);
     kh_kvm_judge(host->places, &kvm, host->findings);
-    assert_finding(host, "snp-device", KH_FINDING_WARN, "sandbox", "stat /dev/sev");
+    assert_finding(host, "snp-device", KH_FINDING_FAIL, "did not open", "restart the service");
     assert_finding(host, "kvm", KH_FINDING_OK, "opens", "");
     assert_finding(host, "snp-kvm", KH_FINDING_WARN, "sandbox", "snp-kernel");
+    g_ptr_array_set_size(host->findings, 0);
+    host->places->sev_opens = TRUE;
+    kh_snp_check(host->places, host->findings);
+    assert_finding(host, "snp-device", KH_FINDING_OK, "opens for the machines' uid", "");
 }
 
 static void

@@ -142,14 +142,18 @@ tools(void)
     const char *const format[] = {"--format",    "--state-dir", "/var/lib/k/i", "--", "mkfs",
                                   "--probe-kvm", NULL};
     const char *const probe[] = {"--probe-kvm", NULL};
+    const char *const sev[] = {"--probe-sev", NULL};
     g_autoptr(GVariant) f = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", format));
     g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", probe));
+    g_autoptr(GVariant) s = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", sev));
 
     assert_property(f, "Type", "'oneshot'");
     assert_property(f, "ReadWritePaths", "['/var/lib/k/i']");
     assert_property(f, "PrivateDevices", "true");
     assert_property(p, "ReadWritePaths", "@as []");
     assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw')]");
+    assert_property(s, "DeviceAllow", "[('/dev/kvm', 'rw'), ('/dev/sev', 'rw')]");
+    assert_property(s, "PrivateDevices", "false");
 }
 
 static void
