@@ -16,6 +16,7 @@ static const struct {
     const char *name;
     int (*run)(KhCli *cli);
     const char *help;
+    const char *here; /* why it never runs on another host; NULL: it may */
 } verbs[] = {
     {"create", kh_verb_create, "Create an instance"},
     {"list", kh_verb_list, "List instances, newest first"},
@@ -32,7 +33,9 @@ static const struct {
     {"logs", kh_verb_logs, "Print the log of an instance"},
     {"measure", kh_verb_measure, "Compute the launch measurement of a confidential machine"},
     {"report", kh_verb_report, "Show or verify an attestation report, offline"},
-    {"attest", kh_verb_attest, "Verify here what a confidential instance runs"},
+    {"attest", kh_verb_attest, "Verify here what a confidential instance runs",
+     "attest does not go with -H: the host that is verified would be the verifier; take its quote "
+     "and use --quote FILE here"},
     {"doctor", kh_verb_doctor, "Check this host, and say how to mend it"},
     {"status", kh_verb_status, "Show the service"},
 };
@@ -114,13 +117,7 @@ run(KhCli *cli, char **argv, int verb)
         if (g_str_equal(verbs[i].name, argv[verb])) {
             split(cli, argv, verb);
             cli->help = verbs[i].help;
-            if (verbs[i].run == kh_verb_attest &&
-                (has_option(argv, "-H") || has_option(argv, "--host")))
-                return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                                                    "attest does not go with -H: the host that is "
-                                                    "verified would be the verifier; take its "
-                                                    "quote and use --quote FILE here"));
-            return kh_remote_run(cli, argv, &code) ? code : verbs[i].run(cli);
+            return kh_remote_run(cli, argv, verbs[i].here, &code) ? code : verbs[i].run(cli);
         }
     return refuse(cli, argv[verb]);
 }

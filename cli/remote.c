@@ -101,8 +101,17 @@ exit_code_of(KhCli *cli, const char *host, GSubprocess *ssh)
     return code;
 }
 
+static gboolean
+check(const char *host, const char *refusal, GError **error)
+{
+    if (refusal == NULL)
+        return check_host(host, error);
+    g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, refusal);
+    return FALSE;
+}
+
 gboolean
-kh_remote_run(KhCli *cli, char **argv, int *code)
+kh_remote_run(KhCli *cli, char **argv, const char *refusal, int *code)
 {
     const char *host;
     g_autofree char *command = build_command(argv, &host);
@@ -111,7 +120,7 @@ kh_remote_run(KhCli *cli, char **argv, int *code)
 
     if (host == NULL)
         return FALSE;
-    if (!check_host(host, &error)) {
+    if (!check(host, refusal, &error)) {
         *code = kh_cli_fail(cli, error);
         return TRUE;
     }

@@ -415,7 +415,10 @@ def test_usage(world):
                   ("--measurement", "00"), ("--state-root", "1"), ("--prev", "x"),
                   ("--certs", world.folder, "--offline"), ("--min-tcb", "x=1")):
         tap.equal(world.run(*words)[0], 2, f"exit code of {words}")
-    tap.equal(world.run("-H", "somebody@somewhere", program=PROGRAM)[0], 2, "exit code of -H")
+    for words in (("-H", "me@there"), ("-Hme@there",), ("--host", "me@there"), ("--host=me@there",)):
+        code, found = world.run(*words, program=PROGRAM)
+        tap.equal(code, 2, f"exit code of {words}")
+        tap.check("would be the verifier" in str(found), f"{words}: {found}")
 
 
 def bound(test, world):
