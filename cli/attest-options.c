@@ -280,10 +280,9 @@ kh_attest_options_load(KhAttestOptions *self, KhCli *cli, char **cmdline, GError
         *cmdline = g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, self->sealed, NULL);
     else
         *cmdline = g_strdup(self->unsealed ? KH_DEFAULT_CMDLINE : plain);
-    if (parts == NULL || parts->has_kernel || (*cmdline)[0] == '\0')
+    if (parts == NULL || parts->has_kernel)
         return parts;
     kh_boot_parts_free(parts);
-    refuse(error,
-           "--sealed and --unsealed are told by a kernel's command line; give --kernel FILE");
+    refuse(error, "A firmware alone starts anything: give --kernel FILE and --initrd FILE too");
     return NULL;
 }

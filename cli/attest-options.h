@@ -41,7 +41,8 @@ gboolean kh_attest_options_have_files(const KhAttestOptions *self);
 
 /*
  * The launch that the files describe; *cmdline is what belongs to it, transfer full. What its
- * shape leaves open has been filled in. As kh_launch_options_load(). Transfer full.
+ * shape leaves open has been filled in. KH_ERROR_INVALID_ARGUMENT without a kernel, else as
+ * kh_launch_options_load(). Transfer full.
  */
 KhBootParts *kh_attest_options_load(KhAttestOptions *self, KhCli *cli, char **cmdline,
                                     GError **error);

@@ -291,7 +291,7 @@ verify(Attest *self)
 static void
 find_images(Attest *self)
 {
-    if (self->parts == NULL || !self->parts->has_kernel || self->options.quote != NULL)
+    if (self->parts == NULL || self->options.quote != NULL)
         return;
     self->images = kh_host_images_fetch(self->cli, self->parts);
     if (self->images->other_firmware > 0)

@@ -188,6 +188,8 @@ list_uncovered(const KhAttestationInput *input, KhAttestation *self)
 {
     for (guint i = 0; i < G_N_ELEMENTS(never_covered); i++)
         say(self->uncovered, never_covered[i]);
+    if (kh_checks_find(self->verification->checks, "K6")->status == KH_CHECK_SKIPPED)
+        say(self->uncovered, "the messages that the answer lists: they are not checked, see K6");
     if (!input->sealed)
         say(self->uncovered, "the disk: it is not known to be sealed (--sealed UUID)");
     if (!kh_policy_has(input->policy, KH_POLICY_MIN_REPORTED_TCB))

@@ -326,6 +326,9 @@ check_list(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
 static void
 check_revocation(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
 {
+    if (kh_policy_has(use->policy, KH_POLICY_REQUIRE_CRL))
+        kh_checks_set_source(checks, "C8",
+                             kh_policy_get(use->policy, KH_POLICY_REQUIRE_CRL)->source);
     if (is_revoked_genoa(chain->intermediate))
         kh_checks_fail(checks, "C8", NULL, chain->intermediate->subject,
                        "AMD has revoked SEV-Genoa with the serial number 0x20001");

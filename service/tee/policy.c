@@ -449,7 +449,11 @@ kh_policy_parse(KhPolicy *policy, const char *text, gsize length, GError **error
                     "%u of its lines are keys, %" G_GSIZE_FORMAT " could be read", n_lines, n_keys);
         return FALSE;
     }
-    for (guint i = 0; names != NULL && names[i] != NULL; i++)
+    if (n_keys == 0) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "it has no key, and asks nothing");
+        return FALSE;
+    }
+    for (guint i = 0; names[i] != NULL; i++)
         if (!apply(policy, file, names[i], error))
             return FALSE;
     return TRUE;

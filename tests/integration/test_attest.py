@@ -413,7 +413,8 @@ def test_usage(world):
                   ("--block", "1", "--min-block", "1"), ("--sealed", UUID),
                   ("--build-info", world.info, "--sealed", "x"), ("--vcpus", "2"),
                   ("--measurement", "00"), ("--state-root", "1"), ("--prev", "x"),
-                  ("--certs", world.folder, "--offline"), ("--min-tcb", "x=1")):
+                  ("--certs", world.folder, "--offline"), ("--min-tcb", "x=1"),
+                  ("--ovmf", world.ovmf), ("--ovmf", world.ovmf, "--unsealed")):
         tap.equal(world.run(*words)[0], 2, f"exit code of {words}")
     for words in (("-H", "me@there"), ("-Hme@there",), ("--host", "me@there"), ("--host=me@there",)):
         code, found = world.run(*words, program=PROGRAM)

@@ -67,9 +67,10 @@ write_answer(const KhTestStory *self, const guint8 *quote, gsize length, const c
         "{\"quote\":\"0x%s\",\"prevStateRoot\":\"0x506\",\"stateRoot\":\"%s\","
         "\"prevBlockHash\":\"0xb06\",\"blockHash\":\"%s\",\"prevBlockNumber\":\"0x%x\","
         "\"blockNumber\":\"0x%x\",\"eventsCommitment\":\"0x0\",\"messagesCommitment\":\"%s\","
-        "\"katanaTeeConfigHash\":\"%s\",\"l2ToL1Messages\":[],\"l1ToL2Messages\":[]%s}",
+        "\"katanaTeeConfigHash\":\"%s\",\"l2ToL1Messages\":[],\"l1ToL2Messages\":%s%s}",
         hex, self->state_root, hash, (guint)self->block - 1, (guint)self->block,
-        self->fork == NULL ? NO_MESSAGES : "0x0", config, fork);
+        self->fork == NULL ? NO_MESSAGES : "0x0", config,
+        self->l1_to_l2 == NULL ? "[]" : self->l1_to_l2, fork);
 }
 
 static void

@@ -24,6 +24,7 @@ typedef struct {
     guint64 block;
     const char *block_hash, *state_root;
     const char *fork;       /* the block that it was forked at; NULL: it was not */
+    const char *l1_to_l2;   /* messages in the answer, a JSON array; NULL: none */
     const char *shown_hash; /* in the answer, instead of what the report binds; NULL */
     gboolean legacy;        /* the answer of January 2026 */
     gboolean mock;

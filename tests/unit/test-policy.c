@@ -22,8 +22,6 @@ static void
 good(void)
 {
     static const char *const texts[] = {
-        "[report]",
-        H("# nothing"),
         "# first\n\n [report]\n  vmpl = 1  \n",
         "[report]\r\nvmpl=1\r\n",
         H("measurement=" HEX48),
@@ -55,6 +53,8 @@ bad(void)
     } rows[] = {
         {"", "empty"},
         {"# only a comment\n", "empty"},
+        {"[report]", "no key"},
+        {H("# vmpl=1"), "no key"},
         {"vmpl=1\n", ""},
         {"[reports]\nvmpl=1\n", "reports"},
         {H("vmpl=1\n[katana]\nx=1"), "katana"},
