@@ -12,6 +12,8 @@
 #include "key-fetch.h"
 #include "values.h"
 
+#define SLOW_S 5
+
 /* What one run has; all of it owned. */
 typedef struct {
     KhCli *cli;
@@ -214,6 +216,14 @@ take_fetched(Attest *self, const KhKeyTrust *trust, const KhKeyFetch *fetched, G
                                     error);
 }
 
+/* It allows one certificate in some ten seconds, and says so to whoever asks too soon. */
+static gboolean
+on_slow(gpointer cli)
+{
+    kh_cli_note(cli, "still waiting for AMD's key service; --offline or --certs do without it");
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean
 fetch_for(Attest *self, const KhReport *report, KhProduct product, GError **error)
 {
@@ -223,12 +233,16 @@ fetch_for(Attest *self, const KhReport *report, KhProduct product, GError **erro
     g_autoptr(KhKeyTrust) trust = kh_key_trust_new(self->anchors);
     g_autoptr(GAsyncResult) result = NULL;
     g_autoptr(KhKeyFetch) fetched = NULL;
+    guint slow;
 
     if (service == NULL)
         return FALSE;
+    slow = g_timeout_add_seconds(SLOW_S, on_slow, self->cli);
     kh_key_fetch_async(service, trust, report, product, self->cli->deadline, on_fetched, &result);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
+    if (g_main_context_find_source_by_id(NULL, slow) != NULL)
+        g_source_remove(slow);
     fetched = kh_key_fetch_finish(result, error);
     return fetched != NULL && take_fetched(self, trust, fetched, error);
 }
