@@ -272,10 +272,11 @@ static int
 verify(Attest *self)
 {
     const KhEvidence *evidence = self->evidence;
+    const char *id = evidence->id;
     const GArray *images = self->images == NULL ? NULL : self->images->images;
     const KhNeighbours neighbours = {.images = images == NULL ? NULL : (gpointer)images->data,
                                      .n_images = images == NULL ? 0 : images->len,
-                                     .luks_uuid = self->options.sealed};
+                                     .luks_uuid = id != NULL ? id : self->options.sealed};
     KhAttestationInput input = {
         .anchors = self->anchors,
         .certificates = self->certificates,

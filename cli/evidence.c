@@ -19,6 +19,7 @@ void
 kh_evidence_free(KhEvidence *self)
 {
     g_free(self->name);
+    g_free(self->id);
     g_clear_pointer(&self->quote, kh_quote_free);
     g_free(self->quote_fault);
     g_clear_pointer(&self->measurement, g_bytes_unref);
@@ -154,6 +155,8 @@ read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
     if (instance == NULL)
         return FALSE;
     g_variant_lookup(instance, "Vcpus", "u", &self->vcpus);
+    if (g_variant_lookup(instance, "Id", "&s", &text) && g_uuid_string_is_valid(text))
+        self->id = g_strdup(text);
     if (g_variant_lookup(instance, "Name", "&s", &text))
         self->name = kh_text_sanitize(text, NAME_MAX_SHOWN);
     configuration = call(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",

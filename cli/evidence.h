@@ -15,6 +15,7 @@ typedef struct {
     char *name;          /* the instance's or the file's, harmless for a terminal */
     KhQuote *quote;      /* NULL: there is none */
     char *quote_fault;   /* why not */
+    char *id;            /* the instance's, which a sealed disk has for its UUID; NULL */
     GBytes *measurement; /* what the host expects, 48 bytes; NULL */
     gboolean has_block_time;
     guint64 block_time;

@@ -271,7 +271,8 @@ describe_shape(const Search *self, const KhLaunchShape *shape, GPtrArray *change
     const KhLaunchShape *expected = &self->launch->shape;
 
     if (shape->vcpus != expected->vcpus)
-        add_change(changes, "%u vCPUs instead of %u", shape->vcpus, expected->vcpus);
+        add_change(changes, "%u vCPU%s instead of %u", shape->vcpus, shape->vcpus == 1 ? "" : "s",
+                   expected->vcpus);
     if (shape->vcpu_signature != expected->vcpu_signature) {
         g_autofree char *found = describe_signature(shape->vcpu_signature);
         g_autofree char *wanted = describe_signature(expected->vcpu_signature);

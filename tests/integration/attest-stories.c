@@ -2,7 +2,7 @@
 /*
  * Writes what a host could tell into a folder: answers of Katana with reports of a processor of
  * this program's own, and its certificates. Arguments: the folder, the measurement of the true
- * story, another one. Run by test_attest.py.
+ * story, another one, that of a sealed machine. Run by test_attest.py.
  */
 #include <openssl/pem.h>
 
@@ -56,7 +56,15 @@ write_certificates(const char *folder, KhTestStory *story)
 }
 
 static void
-write_stories(const char *folder, KhTestStory *story, const char *other)
+write_measured(const char *folder, const char *name, KhTestStory *story, const char *measurement)
+{
+    g_assert_true(
+        kh_bytes_from_hex(measurement, "measurement", story->report + MEASUREMENT, 48, NULL));
+    write_story(folder, name, story);
+}
+
+static void
+write_stories(const char *folder, KhTestStory *story)
 {
     write_story(folder, "truth", story);
     story->block--;
@@ -71,8 +79,6 @@ write_stories(const char *folder, KhTestStory *story, const char *other)
     story->mock = TRUE;
     write_story(folder, "mock", story);
     story->mock = FALSE;
-    g_assert_true(kh_bytes_from_hex(other, "measurement", story->report + MEASUREMENT, 48, NULL));
-    write_story(folder, "other-measurement", story);
 }
 
 int
@@ -81,11 +87,13 @@ main(int argc, char **argv)
     KhTestKeys keys;
     KhTestStory story;
 
-    g_assert_cmpint(argc, ==, 4);
+    g_assert_cmpint(argc, ==, 5);
     kh_test_keys_make(&keys);
     kh_test_story_init(&story, &keys);
     g_assert_true(kh_bytes_from_hex(argv[2], "measurement", story.report + MEASUREMENT, 48, NULL));
-    write_stories(argv[1], &story, argv[3]);
+    write_stories(argv[1], &story);
+    write_measured(argv[1], "other-measurement", &story, argv[3]);
+    write_measured(argv[1], "sealed", &story, argv[4]);
     write_certificates(argv[1], &story);
     kh_test_story_clear(&story);
     kh_test_keys_clear(&keys);

@@ -102,7 +102,9 @@ class World:
         self.make_parts()
         self.digest = self.measure("console=ttyS0", 4)
         self.other = self.measure("console=ttyS0", 3)
-        subprocess.run([STORIES, self.folder, self.digest, self.other], check=True, timeout=120)
+        sealed = self.measure(f"console=ttyS0 KATANA_EXPECTED_LUKS_UUID={UUID}", 4)
+        subprocess.run([STORIES, self.folder, self.digest, self.other, sealed], check=True,
+                       timeout=120)
         self.start_bus()
         self.start_key_service()
 
@@ -304,6 +306,12 @@ def test_explanation(world):
                              "--chain-id", "KATANA", "--block", "7"), 1, "FAILED", "V9")
     tap.check(found["explanation"]["found"], str(found["explanation"]))
     tap.check("3" in found["explanation"]["text"], found["explanation"]["text"])
+    world.tell("sealed")
+    world.liar.instance["Id"] = UUID
+    found = expect(world.run("--key-service", world.url, "--build-info", world.info, "--unsealed",
+                             "--chain-id", "KATANA", "--block", "7"), 1, "FAILED", "V9")
+    tap.check(f"the one sealed with {UUID}" in found["explanation"]["text"],
+              found["explanation"]["text"])
 
 
 def test_quote_file(world):
