@@ -45,7 +45,10 @@ kh_evidence_read(const char *path, GError **error)
     shown = g_filename_display_basename(path);
     self->name = kh_text_sanitize(shown, NAME_MAX_SHOWN);
     text = g_bytes_get_data(bytes, &length);
-    self->quote = kh_quote_parse_answer(text == NULL ? "" : text, length, &failure);
+    text = text == NULL ? "" : text;
+    self->quote = kh_quote_parse_answer(text, length, &failure);
+    if (self->quote == NULL)
+        self->quote = kh_quote_parse(text, length, NULL);
     if (self->quote == NULL)
         self->quote_fault = kh_text_sanitize(failure->message, TEXT_MAX);
     return self;
@@ -157,8 +160,6 @@ read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
     g_variant_lookup(instance, "Vcpus", "u", &self->vcpus);
     if (g_variant_lookup(instance, "Id", "&s", &text) && g_uuid_string_is_valid(text))
         self->id = g_strdup(text);
-    if (g_variant_lookup(instance, "Name", "&s", &text))
-        self->name = kh_text_sanitize(text, NAME_MAX_SHOWN);
     configuration = call(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
                          g_variant_new("(@a{sv})", g_variant_new("a{sv}", NULL)), "(a{sv})", NULL);
     if (configuration != NULL && g_variant_lookup(configuration, "vcpu-type", "&s", &text))
@@ -192,7 +193,6 @@ kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **erro
     read_quote(self, evidence);
     read_facts(self, evidence);
     read_certificates(self, evidence);
-    if (self->name == NULL)
-        self->name = kh_text_sanitize(name, NAME_MAX_SHOWN);
+    self->name = kh_text_sanitize(name, NAME_MAX_SHOWN);
     return g_steal_pointer(&self);
 }

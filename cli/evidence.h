@@ -12,7 +12,7 @@
 G_BEGIN_DECLS
 
 typedef struct {
-    char *name;          /* the instance's or the file's, harmless for a terminal */
+    char *name;          /* as it was asked for, or the file's; harmless for a terminal */
     KhQuote *quote;      /* NULL: there is none */
     char *quote_fault;   /* why not */
     char *id;            /* the instance's, which a sealed disk has for its UUID; NULL */
@@ -35,8 +35,8 @@ typedef struct {
 KhEvidence *kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **error);
 
 /*
- * The same from the file @path, which holds the answer of a Katana to tee_generateQuote, without
- * any other claim. The errors of kh_bytes_read_file(). Transfer full.
+ * The same from the file @path, which holds the answer of a Katana to tee_generateQuote or its
+ * result alone, without any other claim. The errors of kh_bytes_read_file(). Transfer full.
  */
 KhEvidence *kh_evidence_read(const char *path, GError **error);
 

@@ -32,7 +32,8 @@ static const struct {
     {"delete", kh_verb_delete, "Delete instances and their data"},
     {"logs", kh_verb_logs, "Print the log of an instance"},
     {"measure", kh_verb_measure, "Compute the launch measurement of a confidential machine"},
-    {"report", kh_verb_report, "Show or verify an attestation report, offline"},
+    {"report", kh_verb_report, "Show or verify an attestation report, offline",
+     "report does not go with -H: its verdict would be that host's word; copy the file from there"},
     {"attest", kh_verb_attest, "Verify here what a confidential instance runs",
      "attest does not go with -H: the host that is verified would be the verifier; take its quote "
      "and use --quote FILE here"},

@@ -326,6 +326,8 @@ def test_quote_file(world):
     found = expect(world.run(*words, "--measurement", world.digest, name=None, env=env), 0, "VERIFIED")
     tap.equal(found["name"], "quote.json", "its name")
     expect(world.run(*words, "--measurement", world.other, name=None), 1, "FAILED", "V9")
+    path.write_bytes(world.read("truth"))
+    expect(world.run(*words, "--measurement", world.digest, name=None), 0, "VERIFIED")
     found = expect(world.run(*words, name=None), 1, "FAILED")
     tap.check("V9" in skipped(found), str(skipped(found)))
     tap.equal(world.run(*words)[0], 2, "exit code with NAME and --quote")

@@ -536,6 +536,7 @@ def test_host_fails():
         assert_cli(world, 2, "verb", "-H", "there", "lits")
         assert_cli(world, 2, "-H", "list", "-vHthere")
         assert_cli(world, 2, "-H", "list", "-H")
+        assert_cli(world, 2, "that host's word", "report", "show", "-Hthere", "/dev/null")
         tap.check(not words.exists(), "ssh was run")
         for code, says in (("255", "ssh"), ("127", "there"), ("126", "there")):
             world.env["FAKE_SSH_CODE"] = code
