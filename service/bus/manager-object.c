@@ -5,6 +5,7 @@
 #include "build-config.h"
 #include "doctor/doctor.h"
 #include "error.h"
+#include "instance/host-places.h"
 #include "options.h"
 #include "refusal.h"
 
@@ -215,23 +216,13 @@ add_ports(KhPlaces *places, const KhConfig *config)
         g_hash_table_add(places->used_ports, GUINT_TO_POINTER(config->rpc_port));
 }
 
-/* This host as the service has it, for the doctor's thread. */
+/* This host and the ports of its instances, for the doctor's thread. */
 static KhPlaces *
 describe_host(KhManagerObject *self)
 {
-    const KhHost *host = self->host;
     GPtrArray *instances = kh_manager_list(self->manager);
-    KhPlaces *places = kh_places_new();
+    KhPlaces *places = kh_host_places_new(self->host);
 
-    places->qemu = g_strdup(host->qemu);
-    places->boot_components = g_strdup(host->boot_components);
-    places->state_folder = g_strdup(kh_state_dir_get_path(host->state_dir));
-    places->launcher = g_strdup(kh_launcher_get_name(host->launcher));
-    places->enforces_limits = kh_launcher_enforces_limits(host->launcher);
-    places->kvm_usable = host->kvm_usable;
-    places->sev_opens = host->sev_opens;
-    places->vm_uid = host->vm_uid;
-    places->ports = host->ports;
     for (guint i = 0; i < instances->len; i++) {
         const KhRecord *record = kh_instance_get_record(instances->pdata[i]);
 

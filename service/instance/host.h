@@ -31,7 +31,7 @@ typedef struct {
     const char *qemu;            /* the binary */
     const char *accelerator;     /* "kvm" or "tcg": what "auto" has come to */
     gboolean kvm_usable;
-    gboolean sev_opens; /* /dev/sev, for the machines' uid, when the service began */
+    gboolean sev_opens;    /* /dev/sev, for the machines' uid, when the service began */
     gint64 vm_uid;         /* one that machines run under; -1: the service's own */
     gboolean simulate_tee; /* confidential machines start as ordinary ones */
     guint max_instances;

@@ -5,6 +5,7 @@
 #include "doctor/processor.h"
 #include "doctor/snp.h"
 #include "error.h"
+#include "host-places.h"
 
 /* What AMD's servers have. */
 #define USUAL_C_BIT 51
@@ -30,11 +31,10 @@ kh_snp_host_judge(KhFindings *findings, GError **error)
 gboolean
 kh_snp_host_check(const KhHost *host, GError **error)
 {
-    g_autoptr(KhPlaces) places = kh_places_new();
+    g_autoptr(KhPlaces) places = kh_host_places_new(host);
     g_autoptr(GPtrArray) findings = kh_findings_new();
 
     kh_places_load(places);
-    places->sev_opens = host->sev_opens;
     kh_processor_check_snp(places, findings);
     kh_snp_check_kernel(places, findings);
     return kh_snp_host_judge(findings, error);

@@ -150,6 +150,46 @@ def test_security():
     tap.check(found <= SECURITY_MAX, f"exposure {found}, at most {SECURITY_MAX}:\n{said}")
 
 
+def harmless_device():
+    """Numbers of a device that opens without rights, and that no unit is given unasked."""
+    for path in ("/dev/fuse", "/dev/net/tun", "/dev/loop-control"):
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        except OSError:
+            continue
+        number = os.stat(path).st_rdev
+        return str(os.major(number)), str(os.minor(number))
+    raise tap.Skip("none of the harmless devices opens here")
+
+
+def sev_finding():
+    """What doctor says of /dev/sev once the service has begun anew."""
+    HOST.run("systemctl", "restart", UNIT)
+    checks = json.loads(HOST.cli("--json", "doctor", check=False).stdout)["checks"]
+    return next(one for one in checks if one["check"] == "snp-device")
+
+
+def test_sev_device():
+    """doctor says whether machines may open /dev/sev, which the service's unit hides from it"""
+    numbers = harmless_device()
+    HOST.run("mount", "-t", "tmpfs", "misc", "/sys/class/misc")
+    try:
+        tap.check("there is no /dev/sev" in sev_finding()["found"], "the kernel lists none")
+        HOST.run("mkdir", "/sys/class/misc/sev")
+        HOST.run("mknod", "--mode=0600", "/dev/sev", "c", *numbers)
+        found = sev_finding()
+        tap.equal(found["status"], "fail", f"root's alone: {found}")
+        tap.check("did not open" in found["found"] and "udev" in found["remedy"], found)
+        HOST.run("chgrp", "kvm", "/dev/sev")
+        HOST.run("chmod", "0660", "/dev/sev")
+        found = sev_finding()
+        tap.equal(found["status"], "ok", f"the group's: {found}")
+    finally:
+        HOST.run("rm", "--force", "/dev/sev")
+        HOST.run("umount", "/sys/class/misc")
+        HOST.run("systemctl", "restart", UNIT)
+
+
 def inner_tests(launcher):
     done = HOST.run("env", f"LAUNCHER={launcher}", "python3", "/opt/test/test_launcher.py",
                     check=False, timeout=200)

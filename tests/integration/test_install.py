@@ -240,7 +240,8 @@ def test_unit_keeps_machines(context):
                  "After=dbus.socket dbus.service", "RuntimeDirectoryPreserve=yes",
                  "RuntimeDirectoryMode=0711", "StateDirectoryMode=0711"):
         assert line in unit.splitlines(), line
-    for line in ("KillMode=process", "OOMPolicy=continue", "DeviceAllow=/dev/kvm rw"):
+    for line in ("KillMode=process", "OOMPolicy=continue", "DeviceAllow=/dev/kvm rw",
+                 "DeviceAllow=/dev/sev rw"):
         assert line in drop_in.splitlines(), line
         assert line not in unit.splitlines(), line
     assert "CAP_SETUID" not in unit

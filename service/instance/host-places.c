@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The host as the service has it, for the doctor; see host-places.h. */
+#include "host-places.h"
+
+KhPlaces *
+kh_host_places_new(const KhHost *host)
+{
+    KhPlaces *places = kh_places_new();
+
+    places->qemu = g_strdup(host->qemu);
+    places->boot_components = g_strdup(host->boot_components);
+    places->state_folder = g_strdup(kh_state_dir_get_path(host->state_dir));
+    places->launcher = g_strdup(kh_launcher_get_name(host->launcher));
+    places->enforces_limits = kh_launcher_enforces_limits(host->launcher);
+    places->kvm_usable = host->kvm_usable;
+    places->sev_opens = host->sev_opens;
+    places->vm_uid = host->vm_uid;
+    places->ports = host->ports;
+    return places;
+}
