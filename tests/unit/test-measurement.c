@@ -694,7 +694,8 @@ explain_processors(Files *files, gconstpointer data)
     assert_explained(&expected, &expected, NULL, 0, "is the expected one");
     for (gsize i = 0; i < G_N_ELEMENTS(counts); i++) {
         KhLaunch observed = expected;
-        g_autofree char *says = g_strdup_printf("but for %u vCPUs instead of 4", counts[i]);
+        g_autofree char *says =
+            g_strdup_printf("but for %u vCPU%s instead of 4", counts[i], counts[i] == 1 ? "" : "s");
 
         observed.shape.vcpus = counts[i];
         assert_explained(&expected, &observed, NULL, 1, says);
