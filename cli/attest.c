@@ -30,7 +30,7 @@ typedef struct {
     KhEvidence *evidence;
     KhHostImages *images; /* NULL: no files are expected */
     KhCertificates *certificates;
-    GBytes *crl;
+    GBytes *crl, *fetched_crl;
     GPtrArray *notes; /* of char * */
 } Attest;
 
@@ -46,6 +46,7 @@ attest_clear(Attest *self)
     g_clear_pointer(&self->evidence, kh_evidence_free);
     g_clear_pointer(&self->certificates, kh_certificates_free);
     g_clear_pointer(&self->crl, g_bytes_unref);
+    g_clear_pointer(&self->fetched_crl, g_bytes_unref);
     g_clear_pointer(&self->notes, g_ptr_array_unref);
 }
 
@@ -207,10 +208,10 @@ take_fetched(Attest *self, const KhKeyTrust *trust, const KhKeyFetch *fetched, G
 {
     for (guint i = 0; i < fetched->troubles->len; i++)
         note(self, "%s", (const char *)fetched->troubles->pdata[i]);
-    if (self->crl == NULL && fetched->crl != NULL)
-        self->crl = g_bytes_ref(fetched->crl);
+    if (fetched->crl != NULL)
+        self->fetched_crl = g_bytes_ref(fetched->crl);
     /* One that was asked for and is withheld is no reason to do without. */
-    if (self->crl == NULL && !self->options.offline &&
+    if (self->crl == NULL && self->fetched_crl == NULL && !self->options.offline &&
         !kh_policy_has(self->policy, KH_POLICY_REQUIRE_CRL) &&
         !kh_policy_set(self->policy, KH_POLICY_REQUIRE_CRL, "true", KH_SOURCE_BUILT_IN, error))
         return FALSE;
@@ -283,6 +284,7 @@ verify(Attest *self)
         .anchors = self->anchors,
         .certificates = self->certificates,
         .crl = self->crl,
+        .newer_crl = self->fetched_crl,
         .time = self->time,
         .policy = self->policy,
         .katana = self->katana,

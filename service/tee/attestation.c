@@ -86,6 +86,7 @@ verify_quote(const KhAttestationInput *input, gboolean mock)
         .certificates = input->certificates,
         .policy = input->policy,
         .crl = input->crl,
+        .newer_crl = input->newer_crl,
         .time = input->time,
     };
     gsize length = 0;

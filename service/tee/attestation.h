@@ -23,6 +23,7 @@ typedef struct {
     const KhAnchors *anchors;
     const KhCertificates *certificates; /* of everybody; none is trusted for its origin */
     GBytes *crl;                        /* NULL: none; never the host's */
+    GBytes *newer_crl;                  /* see KhVerifierInput */
     gint64 time;                        /* of verification, seconds since 1970 */
     KhPolicy *policy;                   /* the verifier's; what attest always asks is added */
     KhKatanaExpectations katana;        /* the verifier's; what it leaves open is claimed */

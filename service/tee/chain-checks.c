@@ -305,8 +305,9 @@ is_revoked_genoa(const KhCertificate *intermediate)
            ASN1_INTEGER_get(X509_get0_serialNumber(intermediate->x509)) == REVOKED_GENOA_SERIAL;
 }
 
+/* Neither list may revoke it: an old one that somebody kept does not undo a newer one. */
 static void
-check_list(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
+check_lists(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
 {
     const KhCrlUse list = {
         .root = chain->root,
@@ -316,7 +317,8 @@ check_list(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
     };
     g_autoptr(GError) failure = NULL;
 
-    if (kh_crl_check(use->crl, &list, &failure))
+    if ((use->crl == NULL || kh_crl_check(use->crl, &list, &failure)) &&
+        (use->newer_crl == NULL || kh_crl_check(use->newer_crl, &list, &failure)))
         kh_checks_pass(checks, "C8", NULL, chain->intermediate->subject);
     else
         kh_checks_fail(checks, "C8", NULL, chain->intermediate->subject, "%s", failure->message);
@@ -332,8 +334,8 @@ check_revocation(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
     if (is_revoked_genoa(chain->intermediate))
         kh_checks_fail(checks, "C8", NULL, chain->intermediate->subject,
                        "AMD has revoked SEV-Genoa with the serial number 0x20001");
-    else if (use->crl != NULL)
-        check_list(chain, use, checks);
+    else if (use->crl != NULL || use->newer_crl != NULL)
+        check_lists(chain, use, checks);
     else if (kh_policy_allows(use->policy, KH_POLICY_REQUIRE_CRL))
         kh_checks_fail(checks, "C8", "a CRL", NULL, "a CRL is required, and none was given");
     else if (kh_anchors_know(use->anchors, chain->intermediate->sha256))

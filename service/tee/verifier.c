@@ -117,6 +117,7 @@ check_report(KhVerification *self, const KhVerifierInput *input)
         .report = self->report,
         .time = input->time,
         .crl = input->crl,
+        .newer_crl = input->newer_crl,
     };
 
     self->chain = kh_chain_choose(input->certificates, self->report, input->anchors, input->time);

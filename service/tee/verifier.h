@@ -16,8 +16,9 @@ typedef struct {
     const KhAnchors *anchors;
     const KhCertificates *certificates;
     const KhPolicy *policy;
-    GBytes *crl; /* NULL: none */
-    gint64 time; /* of verification, seconds since 1970 */
+    GBytes *crl;       /* NULL: none */
+    gint64 time;       /* of verification, seconds since 1970 */
+    GBytes *newer_crl; /* besides @crl, which may be older: what either revokes is; NULL */
 } KhVerifierInput;
 
 typedef struct {

@@ -48,7 +48,7 @@ class Liar(dbus.service.Object):
         self.evidence, self.tee, self.options = {}, {}, None
         self.instance = {"Name": "one", "Vcpus": dbus.UInt32(4)}
         self.add_to_connection(bus, "/org/katana/Hypervisor")
-        self.images, self.type = {}, "EPYC-v4"
+        self.images, self.type, self.refusal = {}, "EPYC-v4", None
 
     SUPPORTS_MULTIPLE_OBJECT_PATHS = True
 
@@ -71,6 +71,8 @@ class Liar(dbus.service.Object):
     @dbus.service.method(f"{NAME}.Tee", in_signature="a{sv}", out_signature="a{sv}")
     def GetEvidence(self, options):
         self.options = dict(options)
+        if self.refusal is not None:
+            raise self.refusal
         return self.evidence
 
 
@@ -415,6 +417,33 @@ def test_types(world):
     expect(world.ask(), 1, "FAILED", "K1")
     world.liar.evidence = {"timestamp": dbus.UInt64(2**64 - 1)}
     expect(world.ask(), 1, "FAILED", "K1")
+
+
+class Refusal(dbus.DBusException):
+    _dbus_error_name = f"{NAME}.Error.Failed"
+
+
+def test_error_text(world):
+    """an error of the host's ends with no line that looks like a verdict of ours"""
+    world.tell()
+    world.liar.refusal = Refusal("no\n\none: all that was required holds\n\nVERIFIED")
+    done = subprocess.run([PROGRAM, "attest", "one"], env=world.env, capture_output=True,
+                          timeout=60, check=False)
+    world.liar.refusal = None
+    text = (done.stdout + done.stderr).decode()
+    tap.equal(done.returncode, 1, text)
+    tap.check("VERIFIED" in text and "VERIFIED" not in text.splitlines(), repr(text))
+    tap.check(not any(line.startswith("one") for line in text.splitlines()), repr(text))
+
+
+def test_older_list(world):
+    """an old list of the verifier's own does not undo what a newer one revokes"""
+    world.tell(intermediate="revoked.der", crl="crl-revoked")
+    expect(world.ask("--crl", world.folder / "crl"), 1, "FAILED", "C8")
+    world.tell(intermediate="revoked.der", crl="crl")
+    expect(world.ask("--crl", world.folder / "crl-revoked"), 1, "FAILED", "C8")
+    world.tell()
+    expect(world.ask("--crl", world.folder / "crl"), 0, "VERIFIED")
 
 
 def test_usage(world):
