@@ -46,13 +46,15 @@ format_age(const KhAttestationInput *input)
     const KhHostClaims *claims = &input->claims;
     g_autoptr(GDateTime) time = NULL;
     g_autofree char *text = NULL;
+    gint64 age;
 
     if (!claims->has_block_time || claims->block_time > TIME_MAX)
         return g_strdup("unknown");
     time = g_date_time_new_from_unix_utc((gint64)claims->block_time);
     text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ");
-    return g_strdup_printf("%s, %" G_GINT64_FORMAT " s before, claimed by the host", text,
-                           input->time - (gint64)claims->block_time);
+    age = input->time - (gint64)claims->block_time;
+    return g_strdup_printf("%s, %" G_GINT64_FORMAT " s %s, claimed by the host", text, ABS(age),
+                           age < 0 ? "ahead" : "before");
 }
 
 static void

@@ -95,17 +95,18 @@ print_json_error(const GError *error, const char *message)
     g_printerr("%s\n", text);
 }
 
-/* Some errors end with lines of a log. */
+/* Some errors end with lines of a log. Indented, no word of theirs is a line of ours. */
 static char *
 sanitize_lines(const char *text)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", LINES_MAX);
 
     for (guint i = 0; lines[i] != NULL; i++) {
-        char *line = kh_text_sanitize(lines[i], MESSAGE_MAX);
+        g_autofree char *line = kh_text_sanitize(lines[i], MESSAGE_MAX);
+        const char *indent = i > 0 && line[0] != ' ' ? "  " : "";
 
         g_free(lines[i]);
-        lines[i] = line;
+        lines[i] = g_strconcat(indent, line, NULL);
     }
     return g_strjoinv("\n", lines);
 }
@@ -204,6 +205,8 @@ kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint m
         g_option_context_add_main_entries(context, entries, NULL);
     add_global_entries(cli, context);
     if (!g_option_context_parse_strv(context, &args, &failure)) {
+        /* It has taken back what it had set. */
+        cli->json = g_strv_contains((const char *const *)cli->args, "--json");
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s; see %s --help",
                     failure->message, cli->verb);
         return NULL;

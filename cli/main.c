@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor: finds the verb, and lets it do the rest. */
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +139,18 @@ run_without_verb(KhCli *cli, char **argv)
         cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "A verb is missing; see --help"));
 }
 
+/* A verdict that nobody could read is no success. */
+static int
+flush_output(KhCli *cli, int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (code != 0 || errno == EPIPE)
+        return code != 0 ? code : 1;
+    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                                        "The output cannot be written: %s", g_strerror(errno)));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -148,6 +161,7 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
     code = verb == 0 ? run_without_verb(&cli, argv) : run(&cli, argv, verb);
+    code = flush_output(&cli, code);
     g_clear_object(&cli.deadline);
     g_clear_object(&cli.bus);
     g_strfreev(cli.args);

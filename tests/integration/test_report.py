@@ -21,6 +21,15 @@ def run(*arguments):
                           timeout=60, check=False)
 
 
+def test_full_output():
+    """what cannot be written is no success"""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=60,
+                              check=False)
+    tap.equal(done.returncode, 1, "exit code")
+    tap.check(b"No space left" in done.stderr, str(done.stderr))
+
+
 def refused(code, says, *arguments):
     done = run(*arguments)
     tap.equal(done.returncode, code, f"exit code of {arguments}: {done.stderr}")

@@ -58,6 +58,7 @@ bad(void)
         {"vmpl=1\n", ""},
         {"[reports]\nvmpl=1\n", "reports"},
         {H("vmpl=1\n[katana]\nx=1"), "katana"},
+        {H("product=Venice"), "Turin"},
         {H("vmpll=1"), "did you mean \"vmpl\""},
         {H("vmpl=1\nvmpl=1"), "vmpl"},
         {H("vmpl=1\n vmpl =2"), "vmpl"},
