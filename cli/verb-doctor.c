@@ -4,25 +4,36 @@
 #include <string.h>
 
 #include "client.h"
+#include "local-doctor.h"
 #include "names.h"
 #include "output.h"
 #include "verbs.h"
 
 #define TEXT_MAX 4096
+#define EXIT_UNREACHABLE 7 /* see cli.c */
 /* Where what was found begins; a remedy stands below it. */
 #define FOUND_COLUMN 25
 
 static const char details[] = "Exits 0 when no check fails, else 1. A check whose name begins "
-                              "with \"snp-\" is for confidential instances alone.";
+                              "with \"snp-\" is for confidential instances alone. Without a "
+                              "service the host is checked for one with its usual settings.";
 
 static GVariant *
 fetch(KhCli *cli, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
     g_autoptr(GVariant) reply =
         kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CheckHost",
-                       g_variant_new("(a{sv})", NULL), NULL, error);
+                       g_variant_new("(a{sv})", NULL), NULL, &failure);
 
-    return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
+    if (reply != NULL)
+        return g_variant_get_child_value(reply, 0);
+    if (kh_cli_exit_code(failure) == EXIT_UNREACHABLE) {
+        g_dbus_error_strip_remote_error(failure);
+        return kh_local_doctor_check(failure->message);
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return NULL;
 }
 
 /* "ok", "warn" or "fail"; a word that is none of the first two fails. */

@@ -239,7 +239,7 @@ set_defaults(KhSettings *s)
     s->launcher = g_strdup("auto");
     s->accelerator = g_strdup("auto");
     kh_uid_range_parse(KH_UID_RANGE_DEFAULT, &s->uids, NULL);
-    s->ports = (KhPortRange){5050, 6049};
+    s->ports = KH_PORT_RANGE_DEFAULT;
     s->max_instances = 10000;
     s->log_size = 16 * MIB;
     s->log_files = 4;

@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #include "distribution.h"
-#include "port/registry.h"
+#include "port/port-range.h"
 
 G_BEGIN_DECLS
 
@@ -36,7 +36,7 @@ typedef struct {
     char *qemu;
     char *boot_components;
     char *state_folder;
-    char *launcher; /* "systemd" or "direct" */
+    char *launcher; /* "systemd", "direct", or "" where no service runs */
     gboolean enforces_limits;
     gboolean kvm_usable; /* a machine's uid could open it when the service began */
     gboolean sev_opens;  /* the same of /dev/sev */

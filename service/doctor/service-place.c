@@ -55,6 +55,8 @@ check_launcher(const KhPlaces *places, KhFindings *findings)
 {
     gboolean units = g_str_equal(places->launcher, "systemd");
 
+    if (places->launcher[0] == '\0')
+        return;
     kh_findings_add(findings, "launcher", KH_FINDING_OK,
                     units ? "systemd: machines are units"
                           : "direct: machines are children of the service");

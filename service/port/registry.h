@@ -5,13 +5,10 @@
  */
 #pragma once
 
+#include "port-range.h"
 #include "state/store.h"
 
 G_BEGIN_DECLS
-
-typedef struct {
-    guint16 first, last; /* inclusive */
-} KhPortRange;
 
 /* Reads "5050-6049". KH_ERROR_INVALID_ARGUMENT unless 1024 <= first <= last <= 65535. */
 gboolean kh_port_range_parse(const char *text, KhPortRange *range, GError **error);

@@ -129,6 +129,20 @@ def test_command_line():
         tap.equal(world.cli("doctor", "x", check=False).returncode, 2, "an argument too many")
 
 
+def test_without_service():
+    """where no service is to be had the command line checks the host itself, and says so"""
+    with World() as world:
+        done = world.cli("--json", "doctor", check=False)
+        document = json.loads(done.stdout)
+        tap.equal((done.returncode, document["status"]), (1, "fail"), "exit code and status")
+        found = {one["check"]: one for one in document["checks"]}
+        tap.equal(set(found), (CHECKS | {"service"}) - {"launcher", "limits"}, "checks")
+        tap.check("systemctl" in found["service"]["remedy"], str(found["service"]))
+        tap.equal(document["checks"][0]["check"], "service", "the first")
+        table = world.cli("doctor", check=False)
+        tap.equal((table.returncode, table.stderr), (1, ""), "the table")
+
+
 def test_exit_codes():
     """0 unless a check fails, or has a status that nobody knows"""
     for status, code in (("ok", 0), ("warn", 0), ("fail", 1), ("fine", 1)):

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The doctor in the command line's own process; see local-doctor.h. */
+#include "local-doctor.h"
+
+#include <unistd.h>
+
+#include "build-config.h"
+#include "doctor/doctor.h"
+
+#define STATE_PARENT KH_LOCALSTATEDIR "/lib"
+
+/* What the service would be told by itself, for machines under this process's uid. */
+static KhPlaces *
+usual_places(void)
+{
+    KhPlaces *places = kh_places_new();
+    const char *state = STATE_PARENT "/katana-hypervisor";
+
+    places->qemu = kh_places_find_program(places, "qemu-system-x86_64");
+    if (places->qemu == NULL)
+        places->qemu = g_strdup("qemu-system-x86_64");
+    places->boot_components = g_strdup(KH_COMPONENTSDIR);
+    places->state_folder = g_strdup(access(state, F_OK) == 0 ? state : STATE_PARENT);
+    places->launcher = g_strdup("");
+    places->kvm_usable = access("/dev/kvm", R_OK | W_OK) == 0;
+    places->ports = KH_PORT_RANGE_DEFAULT;
+    return places;
+}
+
+static void
+on_checked(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(KhFindings **)data = kh_doctor_check_finish(KH_DOCTOR(source), result);
+}
+
+GVariant *
+kh_local_doctor_check(const char *unreachable)
+{
+    g_autoptr(KhDoctor) doctor = kh_doctor_new();
+    g_autoptr(GPtrArray) all = kh_findings_new();
+    g_autoptr(GPtrArray) found = NULL;
+
+    kh_findings_add(all, "service", KH_FINDING_FAIL, "%s", unreachable);
+    kh_findings_mend(all, "systemctl start katana-hypervisord; journalctl -u katana-hypervisord "
+                          "says why it does not. The checks below are for its usual settings");
+    kh_doctor_check_async(doctor, usual_places(), on_checked, &found);
+    while (found == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_ptr_array_extend_and_steal(all, g_steal_pointer(&found));
+    return g_variant_ref_sink(kh_findings_to_variant(all));
+}
