@@ -6,6 +6,8 @@
 
 #include "bytes.h"
 #include "error.h"
+#include "launch-options.h"
+#include "neighbour-cmdlines.h"
 
 #define FILE_MAX (64 * 1024)
 
@@ -102,6 +104,75 @@ check_firmware(char **lines, const KhBootParts *parts, GError **error)
     return kh_firmware_check_kernel(parts->firmware, error);
 }
 
+/* The value of @key; NULL: there is none. Owned by @lines. */
+static const char *
+find_value(char **lines, const char *key)
+{
+    gsize length = strlen(key);
+
+    for (guint i = 0; lines[i] != NULL; i++)
+        if (strncmp(lines[i], key, length) == 0 && lines[i][length] == '=')
+            return g_strchomp(lines[i]) + length + 1;
+    return NULL;
+}
+
+/* The words of LAUNCH_SHAPE, as boot-components/build.sh writes them; the last is the rest. */
+static char *
+read_shape(const char *text, KhLaunchOptions *options)
+{
+    g_auto(GStrv) halves = g_strsplit(text, " cmdline=", 2);
+    g_auto(GStrv) words = g_strsplit(halves[0] == NULL ? "" : halves[0], " ", 16);
+    const struct {
+        const char *key;
+        char **place;
+    } known[] = {{"vcpus=", &options->vcpus},
+                 {"vcpu-type=", &options->vcpu_type},
+                 {"guest-features=", &options->guest_features},
+                 {"vmm=", &options->vmm}};
+
+    for (guint i = 0; words[i] != NULL; i++)
+        for (gsize k = 0; k < G_N_ELEMENTS(known); k++)
+            if (g_str_has_prefix(words[i], known[k].key) && *known[k].place == NULL)
+                *known[k].place = g_strdup(words[i] + strlen(known[k].key));
+    return halves[0] != NULL && halves[1] != NULL ? g_strdup(halves[1]) : NULL;
+}
+
+/* Katana's releases name the UUID instead: one EPYC-v4, sealed (its verify-build.sh). */
+static char *
+published_shape(char **lines, KhLaunchOptions *options)
+{
+    const char *shape = find_value(lines, "LAUNCH_SHAPE"), *uuid = find_value(lines, "LUKS_UUID");
+
+    if (shape != NULL)
+        return read_shape(shape, options);
+    if (uuid == NULL)
+        return NULL;
+    options->vcpus = g_strdup("1");
+    return g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, uuid, NULL);
+}
+
+/* A digest of the file that is not that of its own hashes: one of them is wrong. */
+static gboolean
+check_measurement(char **lines, const KhBootParts *parts, GError **error)
+{
+    const char *published = find_value(lines, "LAUNCH_MEASUREMENT");
+    g_auto(KhLaunchOptions) options = {NULL};
+    g_autofree char *cmdline = published == NULL ? NULL : published_shape(lines, &options);
+    KhLaunch launch = {.parts = parts, .cmdline = cmdline};
+    guint8 digest[KH_LAUNCH_DIGEST_SIZE];
+    g_autofree char *hex = NULL;
+
+    if (cmdline == NULL)
+        return TRUE;
+    if (!kh_launch_options_shape(&options, &launch.shape, error) ||
+        !kh_launch_measure(&launch, digest, error))
+        return FALSE;
+    hex = kh_bytes_to_hex(digest, sizeof digest);
+    return g_ascii_strcasecmp(hex, published) == 0 ||
+           refuse(error, KH_ERROR_INTEGRITY_MISMATCH,
+                  "LAUNCH_MEASUREMENT is not that of the hashes beside it");
+}
+
 KhBootParts *
 kh_build_info_load(const char *path, const char *ovmf, GError **error)
 {
@@ -122,5 +193,9 @@ kh_build_info_load(const char *path, const char *ovmf, GError **error)
     }
     parts->has_kernel = TRUE;
     parts->has_initrd = TRUE;
+    if (!check_measurement(lines, parts, error)) {
+        g_prefix_error(error, "%s: ", path);
+        return NULL;
+    }
     return g_steal_pointer(&parts);
 }

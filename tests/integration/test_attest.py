@@ -249,6 +249,26 @@ def test_expectation_from_files(world):
            "VERIFIED")
 
 
+def test_published_measurement(world):
+    """a build-info.txt whose measurement is not that of its hashes is refused"""
+    rest = ("--ovmf", world.ovmf, "--unsealed", "--key-service", world.url, "--chain-id", "KATANA",
+            "--block", "7")
+    shape = "LAUNCH_SHAPE=vcpus=4 vcpu-type=EPYC-v4 guest-features=0x1 vmm=qemu unsealed " \
+            "cmdline=console=ttyS0\n"
+    katana = world.measure(f"console=ttyS0 KATANA_EXPECTED_LUKS_UUID={UUID}", 1)
+    path = world.folder / "published.txt"
+    for lines, code in ((f"LAUNCH_MEASUREMENT={world.digest}\n" + shape, 0),
+                        (f"LAUNCH_MEASUREMENT={world.other}\n" + shape, 1),
+                        (f"LAUNCH_MEASUREMENT={world.digest}\n" + shape.replace("4 ", "5 ", 1), 1),
+                        (f"LUKS_UUID={UUID}\nLAUNCH_MEASUREMENT={katana}\n", 0),
+                        (f"LUKS_UUID={UUID}\nLAUNCH_MEASUREMENT={world.digest}\n", 1)):
+        world.tell()
+        path.write_text(world.info.read_text() + lines)
+        found = world.run("--build-info", path, *rest)
+        tap.equal(found[0], code, f"exit code with {lines}: {found[1]}")
+        tap.check(code == 0 or "LAUNCH_MEASUREMENT" in found[1]["error"]["message"], str(found[1]))
+
+
 def test_claims(world):
     """what only the host says is CONSISTENT, however true, and names what would settle it"""
     world.tell()
