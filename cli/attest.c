@@ -2,6 +2,7 @@
 /* Fetches evidence and certificates, has them verified, prints what came of it; see attest.h. */
 #include "attest.h"
 
+#include "attest-keys.h"
 #include "attest-options.h"
 #include "attest-output.h"
 #include "bytes.h"
@@ -9,12 +10,11 @@
 #include "error.h"
 #include "evidence.h"
 #include "host-images.h"
-#include "key-fetch.h"
 #include "values.h"
 
-#define SLOW_S 5
 /* The service gives a guest a minute; a person who is asked for a password takes longer. */
 #define HOST_S 300
+#define ROOT_SHOWN 8 /* bytes of its fingerprint */
 
 /* What one run has; all of it owned. */
 typedef struct {
@@ -31,6 +31,7 @@ typedef struct {
     KhHostImages *images; /* NULL: no files are expected */
     KhCertificates *certificates;
     GBytes *crl, *fetched_crl;
+    char *cache;      /* of another root's certificates; NULL */
     GPtrArray *notes; /* of char * */
 } Attest;
 
@@ -45,6 +46,7 @@ attest_clear(Attest *self)
     g_free(self->cmdline);
     g_clear_pointer(&self->evidence, kh_evidence_free);
     g_clear_pointer(&self->certificates, kh_certificates_free);
+    g_free(self->cache);
     g_clear_pointer(&self->crl, g_bytes_unref);
     g_clear_pointer(&self->fetched_crl, g_bytes_unref);
     g_clear_pointer(&self->notes, g_ptr_array_unref);
@@ -62,6 +64,16 @@ static void G_GNUC_PRINTF(2, 3) note(Attest *self, const char *format, ...)
 }
 
 /* --- before the service is asked ----------------------------------------------------- */
+
+/* Of its own: what hangs on another root takes no place of AMD's. */
+static void
+set_cache(Attest *self, const guint8 *root)
+{
+    g_autofree char *hex = kh_bytes_to_hex(root, ROOT_SHOWN);
+    g_autofree char *name = g_strconcat("insecure-", hex, NULL);
+
+    self->cache = g_build_filename(g_get_user_cache_dir(), "katana-hypervisor", name, NULL);
+}
 
 /* The root of --insecure-trust-ark in the place of all others. */
 static gboolean
@@ -83,6 +95,7 @@ trust_other_root(Attest *self, GError **error)
                     "%s has more than one certificate, it must be the root alone", path);
         return FALSE;
     }
+    set_cache(self, kh_certificates_get(one, 0)->sha256);
     kh_anchors_free(self->anchors);
     self->anchors = kh_anchors_new_empty(TRUE);
     kh_anchors_add_root(self->anchors, kh_certificates_get(one, 0)->sha256);
@@ -197,65 +210,33 @@ measure(Attest *self, GError **error)
 
 /* --- AMD's key service --------------------------------------------------------------- */
 
-static void
-on_fetched(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(GAsyncResult **)data = g_object_ref(result);
-}
-
 static gboolean
-take_fetched(Attest *self, const KhKeyTrust *trust, const KhKeyFetch *fetched, GError **error)
+take_keys(Attest *self, KhAttestKeys *keys, GError **error)
 {
-    for (guint i = 0; i < fetched->troubles->len; i++)
-        note(self, "%s", (const char *)fetched->troubles->pdata[i]);
-    if (fetched->crl != NULL)
-        self->fetched_crl = g_bytes_ref(fetched->crl);
+    for (guint i = 0; i < keys->troubles->len; i++)
+        note(self, "%s", (const char *)keys->troubles->pdata[i]);
+    self->fetched_crl = g_steal_pointer(&keys->crl);
     /* One that was asked for and is withheld is no reason to do without. */
     if (self->crl == NULL && self->fetched_crl == NULL && !self->options.offline &&
         !kh_policy_has(self->policy, KH_POLICY_REQUIRE_CRL) &&
         !kh_policy_set(self->policy, KH_POLICY_REQUIRE_CRL, "true", KH_SOURCE_BUILT_IN, error))
         return FALSE;
-    return kh_certificates_add_from(self->certificates, kh_key_trust_get_certificates(trust),
-                                    error);
-}
-
-/* It allows one certificate in some ten seconds, and says so to whoever asks too soon. */
-static gboolean
-on_slow(gpointer cli)
-{
-    kh_cli_note(cli, "still waiting for AMD's key service; --offline or --certs do without it");
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean
-fetch_for(Attest *self, const KhReport *report, KhProduct product, GError **error)
-{
-    const KhKeyServiceOptions options = {
-        .url = self->options.key_service, .offline = self->options.offline, .now = self->time};
-    g_autoptr(KhKeyService) service = kh_key_service_new(&options, error);
-    g_autoptr(KhKeyTrust) trust = kh_key_trust_new(self->anchors);
-    g_autoptr(GAsyncResult) result = NULL;
-    g_autoptr(KhKeyFetch) fetched = NULL;
-    guint slow;
-
-    if (service == NULL)
-        return FALSE;
-    slow = g_timeout_add_seconds(SLOW_S, on_slow, self->cli);
-    kh_key_fetch_async(service, trust, report, product, self->cli->deadline, on_fetched, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    if (g_main_context_find_source_by_id(NULL, slow) != NULL)
-        g_source_remove(slow);
-    fetched = kh_key_fetch_finish(result, error);
-    return fetched != NULL && take_fetched(self, trust, fetched, error);
+    return kh_certificates_add_from(self->certificates, keys->certificates, error);
 }
 
 /* AMD's service has nothing for a root that is not AMD's. */
 static gboolean
 fetch_keys(Attest *self, GError **error)
 {
+    const KhAttestKeysInput input = {.cli = self->cli,
+                                     .options = &self->options,
+                                     .anchors = self->anchors,
+                                     .policy = self->policy,
+                                     .time = self->time,
+                                     .folder = self->cache};
     const KhQuote *quote = self->evidence->quote;
     g_autofree KhReport *report = NULL;
+    g_autoptr(KhAttestKeys) keys = NULL;
     gconstpointer data;
     gsize length;
 
@@ -266,7 +247,8 @@ fetch_keys(Attest *self, GError **error)
     report = kh_report_new(data, length, NULL);
     if (report == NULL || !kh_report_version_is_known(report))
         return TRUE;
-    return fetch_for(self, report, kh_verifier_product(report, self->policy, NULL), error);
+    keys = kh_attest_keys_fetch(&input, report, error);
+    return keys != NULL && take_keys(self, keys, error);
 }
 
 /* --- the whole ----------------------------------------------------------------------- */

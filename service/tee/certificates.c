@@ -155,9 +155,8 @@ refuse(const char *origin, const char *what, GError **error)
     return FALSE;
 }
 
-/* A certificate is never encrypted, and nobody is asked. */
-static int
-no_password(char *buffer, int size, int writing, void *data)
+int
+kh_certificate_no_password(char *buffer, int size, int writing, void *data)
 {
     return -1;
 }
@@ -170,7 +169,7 @@ add_pem(KhCertificates *certificates, const guint8 *data, gsize length, const ch
     guint found = 0;
     X509 *x509;
 
-    while ((x509 = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
+    while ((x509 = PEM_read_bio_X509(bio, NULL, kh_certificate_no_password, NULL)) != NULL) {
         if (!append(certificates, x509, origin, error))
             return FALSE;
         found++;

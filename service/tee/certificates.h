@@ -37,6 +37,9 @@ typedef struct {
 
 typedef struct _KhCertificates KhCertificates;
 
+/* For PEM_read_bio_…: nothing of AMD's is encrypted, and nobody is asked. */
+int kh_certificate_no_password(char *buffer, int size, int writing, void *data);
+
 KhCertificates *kh_certificates_new(void);
 void kh_certificates_free(KhCertificates *certificates);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhCertificates, kh_certificates_free)

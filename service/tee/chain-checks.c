@@ -309,16 +309,17 @@ is_revoked_genoa(const KhCertificate *intermediate)
 static void
 check_lists(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
 {
-    const KhCrlUse list = {
+    KhCrlUse list = {
         .root = chain->root,
         .intermediate = chain->intermediate,
         .time = use->time,
         .grace_days = (guint)kh_policy_get(use->policy, KH_POLICY_CRL_GRACE_DAYS)->number,
     };
     g_autoptr(GError) failure = NULL;
+    gboolean good = use->crl == NULL || kh_crl_check(use->crl, &list, &failure);
 
-    if ((use->crl == NULL || kh_crl_check(use->crl, &list, &failure)) &&
-        (use->newer_crl == NULL || kh_crl_check(use->newer_crl, &list, &failure)))
+    list.later = TRUE;
+    if (good && (use->newer_crl == NULL || kh_crl_check(use->newer_crl, &list, &failure)))
         kh_checks_pass(checks, "C8", NULL, chain->intermediate->subject);
     else
         kh_checks_fail(checks, "C8", NULL, chain->intermediate->subject, "%s", failure->message);

@@ -34,7 +34,7 @@ parse(GBytes *bytes, GError **error)
     if (g_strstr_len((const char *)data, (gssize)length, "-----BEGIN X509 CRL-----") != NULL) {
         g_autoptr(BIO) bio = BIO_new_mem_buf(data, (int)length);
 
-        crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
+        crl = PEM_read_bio_X509_CRL(bio, NULL, kh_certificate_no_password, NULL);
     } else {
         crl = d2i_X509_CRL(NULL, &end, (long)length);
         if (crl != NULL && end != data + length)
@@ -80,7 +80,8 @@ check_time(const X509_CRL *crl, const KhCrlUse *use, GError **error)
         return fail(error, "the CRL does not say until when it holds");
     comparison = ASN1_TIME_cmp_time_t(last, (time_t)use->time);
     if (comparison != 0 && comparison != -1)
-        return fail(error, "the CRL is of a later time than the verification");
+        return use->later ||
+               fail(error, "the CRL is of a later time than the verification; give one of then");
     comparison = ASN1_TIME_cmp_time_t(next, due);
     if (comparison != 0 && comparison != 1)
         return fail(error, "the CRL is out of date: its nextUpdate has passed");
@@ -102,6 +103,14 @@ check_entries(X509_CRL *crl, const KhCertificate *certificate, GError **error)
         }
     }
     return TRUE;
+}
+
+gboolean
+kh_crl_lists(GBytes *bytes, const KhCertificate *certificate)
+{
+    g_autoptr(X509_CRL) crl = parse(bytes, NULL);
+
+    return crl != NULL && !check_entries(crl, certificate, NULL);
 }
 
 gboolean

@@ -14,7 +14,11 @@ typedef struct {
     const KhCertificate *intermediate;
     gint64 time;      /* of the verification, seconds since 1970 */
     guint grace_days; /* for how long after its nextUpdate it still counts */
+    gboolean later;   /* one that was made after @time counts, for what it lists */
 } KhCrlUse;
+
+/* Whether the CRL in @bytes lists @certificate; nothing else of it is looked at. */
+gboolean kh_crl_lists(GBytes *bytes, const KhCertificate *certificate);
 
 /*
  * Whether the CRL in @bytes, DER or PEM, is the root's, is current, and lists neither of the

@@ -13,6 +13,8 @@ typedef struct {
     KhKeyItem items[STEPS_MAX]; /* the chain first: the others are verified by it */
     guint n_items;
     guint next;
+    gboolean kept;  /* the chain came from the cache */
+    gboolean again; /* it has been forgotten once */
     KhKeyFetch *result;
 } Fetch;
 
@@ -35,15 +37,31 @@ fetch_free(gpointer data)
     g_free(fetch);
 }
 
+/* AMD may have made another intermediate in its place: one that is kept would stay for ever. */
+static gboolean
+begin_again(Fetch *fetch, KhKeyService *service, GBytes *crl)
+{
+    if (!fetch->kept || fetch->again ||
+        !kh_key_trust_is_revoked(fetch->trust, &fetch->items[0], crl) ||
+        !kh_key_service_forget(service, &fetch->items[0]))
+        return FALSE;
+    fetch->again = TRUE;
+    fetch->next = 0;
+    kh_key_trust_forget(fetch->trust);
+    g_ptr_array_set_size(fetch->result->troubles, 0);
+    return TRUE;
+}
+
 static void
 on_got(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     Fetch *fetch = g_task_get_task_data(task);
     const KhKeyItem *item = &fetch->items[fetch->next++];
+    KhKeyService *service = KH_KEY_SERVICE(source);
     g_autoptr(GError) failure = NULL;
-    g_autoptr(GBytes) bytes =
-        kh_key_service_get_finish(KH_KEY_SERVICE(source), result, NULL, &failure);
+    KhKeyOrigin origin;
+    g_autoptr(GBytes) bytes = kh_key_service_get_finish(service, result, &origin, &failure);
 
     if (g_task_return_error_if_cancelled(task))
         return;
@@ -52,7 +70,9 @@ on_got(GObject *source, GAsyncResult *result, gpointer data)
         /* Without the chain nothing else of the service's can be verified. */
         if (fetch->next == 1)
             fetch->next = fetch->n_items;
-    } else if (kh_key_kind_is_crl(item->kind)) {
+    } else if (fetch->next == 1) {
+        fetch->kept = origin == KH_KEY_FROM_CACHE;
+    } else if (kh_key_kind_is_crl(item->kind) && !begin_again(fetch, service, bytes)) {
         fetch->result->crl = g_steal_pointer(&bytes);
     }
     ask_next(g_steal_pointer(&task));

@@ -271,6 +271,16 @@ kh_key_service_get_async(KhKeyService *self, const KhKeyItem *item, KhKeyVerify 
     take_turn(self);
 }
 
+gboolean
+kh_key_service_forget(KhKeyService *self, const KhKeyItem *item)
+{
+    g_autofree char *name = kh_key_item_file_name(item);
+
+    if (!self->offline)
+        kh_certificate_cache_remove(self->cache, name);
+    return !self->offline;
+}
+
 GBytes *
 kh_key_service_get_finish(KhKeyService *self, GAsyncResult *result, KhKeyOrigin *origin,
                           GError **error)

@@ -52,6 +52,12 @@ void kh_key_service_get_async(KhKeyService *self, const KhKeyItem *item, KhKeyVe
                               GAsyncReadyCallback callback, gpointer user_data);
 
 /*
+ * Drops @item from the cache, so that it is asked for once more. FALSE offline, where it would
+ * only be lost.
+ */
+gboolean kh_key_service_forget(KhKeyService *self, const KhKeyItem *item);
+
+/*
  * The bytes, verified. Besides the errors of kh_key_item_check(), kh_http_get_finish() and
  * @verify: KH_ERROR_NOT_FOUND offline for what is not in the cache. @origin may be NULL.
  * Transfer full.

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "crl.h"
 #include "error.h"
 #include "extensions.h"
 #include "signature.h"
@@ -163,6 +164,22 @@ verify_crl(KhKeyTrust *trust, const KhKeyItem *item, GBytes *bytes, GError **err
     if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(root->x509)) != 0)
         return fail(error, "the revocation list is not of %s", root->subject);
     return kh_signature_verify_crl(crl, root->x509, error);
+}
+
+gboolean
+kh_key_trust_is_revoked(const KhKeyTrust *trust, const KhKeyItem *item, GBytes *bytes)
+{
+    KhRole role = item->kind == KH_KEY_VLEK_CHAIN ? KH_ROLE_ASVK : KH_ROLE_ASK;
+    const KhCertificate *low = find(trust, role, item->product);
+
+    return low != NULL && kh_crl_lists(bytes, low);
+}
+
+void
+kh_key_trust_forget(KhKeyTrust *trust)
+{
+    kh_certificates_free(trust->taken);
+    trust->taken = kh_certificates_new();
 }
 
 gboolean

@@ -25,6 +25,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhKeyTrust, kh_key_trust_free)
  */
 gboolean kh_key_trust_verify(const KhKeyItem *item, GBytes *bytes, gpointer trust, GError **error);
 
+/* Whether the CRL in @bytes lists the intermediate of the chain @item that it has taken. */
+gboolean kh_key_trust_is_revoked(const KhKeyTrust *trust, const KhKeyItem *item, GBytes *bytes);
+
+/* Drops all that it has taken. */
+void kh_key_trust_forget(KhKeyTrust *trust);
+
 /* All certificates that it has taken, for the verifier. */
 const KhCertificates *kh_key_trust_get_certificates(const KhKeyTrust *trust);
 

@@ -51,6 +51,10 @@ write_certificates(const char *folder, KhTestStory *story)
     story->intermediate.serial = story->crl.revoked = 77;
     write_bytes(folder, "revoked.der", kh_test_certificate_make(&story->intermediate));
     write_bytes(folder, "crl-revoked", kh_test_crl_make(&story->crl));
+    /* Made after the day of which the stories tell. */
+    story->crl.last_update += KH_TEST_YEAR - 30 * 24 * 60 * 60;
+    story->crl.next_update += KH_TEST_YEAR;
+    write_bytes(folder, "crl-later", kh_test_crl_make(&story->crl));
     story->root.signer = story->root.key = story->keys->intermediate;
     write_bytes(folder, "other-root.der", kh_test_certificate_make(&story->root));
 }
@@ -81,6 +85,24 @@ write_stories(const char *folder, KhTestStory *story)
     story->mock = FALSE;
 }
 
+/* The true story with keys of somebody else, and the certificates of these. */
+static void
+write_foreign(const char *folder, const char *measurement)
+{
+    KhTestKeys keys;
+    KhTestStory story;
+
+    kh_test_keys_make(&keys);
+    kh_test_story_init(&story, &keys);
+    write_measured(folder, "foreign", &story, measurement);
+    write_bytes(folder, "foreign-root.der", kh_test_certificate_make(&story.root));
+    write_bytes(folder, "foreign-intermediate.der", kh_test_certificate_make(&story.intermediate));
+    write_bytes(folder, "foreign-leaf.der", kh_test_certificate_make(&story.leaf));
+    write_bytes(folder, "foreign-crl", kh_test_crl_make(&story.crl));
+    kh_test_story_clear(&story);
+    kh_test_keys_clear(&keys);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -95,6 +117,7 @@ main(int argc, char **argv)
     write_measured(argv[1], "other-measurement", &story, argv[3]);
     write_measured(argv[1], "sealed", &story, argv[4]);
     write_certificates(argv[1], &story);
+    write_foreign(argv[1], argv[2]);
     kh_test_story_clear(&story);
     kh_test_keys_clear(&keys);
     return 0;

@@ -3,13 +3,17 @@
 """attest against a service that owns the bus name and tells what it likes: with a root of the
 test's own in AMD's place a true story is VERIFIED, and each lie is less."""
 import atexit
+import contextlib
 import functools
 import hashlib
 import http.server
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -169,12 +173,12 @@ class World:
                               "crl": crl and self.read(crl)}
         KeyService.asked = []
 
-    def run(self, *arguments, program=ANCHORED, name="one", env=None):
-        """The exit code and the document; a fresh cache each time."""
+    def run(self, *arguments, program=ANCHORED, name="one", env=None, cache=None):
+        """The exit code and the document; a fresh cache each time, or the folder @cache."""
         words = [program, *(["attest"] if program == PROGRAM else []), "--json",
                  *([name] if name else []), *AT, *map(str, arguments)]
-        with tempfile.TemporaryDirectory() as cache:
-            done = subprocess.run(words, env=dict(env or self.env, XDG_CACHE_HOME=cache),
+        with tempfile.TemporaryDirectory() as fresh:
+            done = subprocess.run(words, env=dict(env or self.env, XDG_CACHE_HOME=cache or fresh),
                                   timeout=120, capture_output=True, check=False)
         tap.check(done.returncode >= 0, f"ended by a signal: {done.stderr.decode()}")
         if not done.stdout:
@@ -464,6 +468,83 @@ def test_older_list(world):
     expect(world.ask("--crl", world.folder / "crl-revoked"), 1, "FAILED", "C8")
     world.tell()
     expect(world.ask("--crl", world.folder / "crl"), 0, "VERIFIED")
+
+
+def test_later_list(world):
+    """a list made after the day that is verified counts for what it revokes, and no more"""
+    world.tell(crl="crl-later")
+    expect(world.ask(), 0, "VERIFIED")
+    world.tell(intermediate="revoked.der", crl="crl-later")
+    expect(world.ask(), 1, "FAILED", "C8")
+    world.tell()
+    expect(world.ask("--crl", world.folder / "crl-later"), 1, "FAILED", "C8")
+
+
+def test_cache_of_another_root(world):
+    """what hangs on --insecure-trust-ark takes no place of AMD's in the cache"""
+    with tempfile.TemporaryDirectory() as cache:
+        offline = ("--offline", "--measurement", world.digest, "--chain-id", "KATANA", "--block",
+                   "7")
+        world.tell(leaf="foreign-leaf.der", intermediate="foreign-intermediate.der",
+                   root="foreign-root.der", crl="foreign-crl", story="foreign")
+        foreign = ("--insecure-trust-ark", world.folder / "foreign-root.der")
+        expect(world.ask(*foreign, cache=cache), 1, "SIMULATED")
+        world.tell()
+        expect(world.ask(cache=cache), 0, "VERIFIED")
+        world.tell(leaf="foreign-leaf.der", intermediate="foreign-intermediate.der",
+                   root="foreign-root.der", crl="foreign-crl", story="foreign")
+        expect(world.ask(*foreign, cache=cache), 1, "SIMULATED")
+        world.tell(leaf=None, intermediate=None, root=None)
+        expect(world.run(*offline, cache=cache), 0, "VERIFIED")
+
+
+def test_revoked_in_cache(world):
+    """a chain in the cache that a newer list revokes is asked for once more"""
+    with tempfile.TemporaryDirectory() as cache:
+        world.tell(intermediate="revoked.der")
+        expect(world.ask(cache=cache), 0, "VERIFIED")
+        for kept in pathlib.Path(cache).rglob("*crl*"):
+            kept.unlink()
+        world.tell(intermediate="revoked.der", crl="crl-revoked")
+        expect(world.ask(cache=cache), 1, "FAILED", "C8")
+        world.tell(crl="crl-revoked")
+        expect(world.ask(cache=cache), 0, "VERIFIED")
+        tap.check("cert_chain" in KeyService.asked, f"asked for {KeyService.asked}")
+        world.tell(crl="crl-revoked")
+        expect(world.ask(cache=cache), 0, "VERIFIED")
+        tap.equal(KeyService.asked, [], "asked for, once all is kept")
+
+
+def run_in_terminal(words, env):
+    """The exit code, and what a terminal of its own has shown; ended if it asks anything."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(words[0], words, env)
+    said = b""
+    with contextlib.suppress(OSError):
+        while select.select([terminal], [], [], 60)[0] and (part := os.read(terminal, 4096)):
+            said += part
+            if b"pass phrase" in said:
+                os.kill(pid, signal.SIGKILL)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+
+
+def test_nobody_is_asked(world):
+    """an encrypted list is refused, and no terminal is asked for its password"""
+    world.tell()
+    path = world.folder / "encrypted.pem"
+    path.write_text("-----BEGIN X509 CRL-----\nProc-Type: 4,ENCRYPTED\n"
+                    "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAAAAAAAAA=\n"
+                    "-----END X509 CRL-----\n")
+    certs = world.folder / "chain"
+    certs.mkdir()
+    for name in ("root.der", "intermediate.der", "leaf.der"):
+        shutil.copy(world.folder / name, certs)
+    code, said = run_in_terminal([str(ANCHORED), "one", *AT, "--certs", str(certs), "--crl",
+                                  str(path)], world.env)
+    tap.equal(code, 1, said)
+    tap.check("the CRL cannot be read" in said, said)
 
 
 def test_usage(world):
