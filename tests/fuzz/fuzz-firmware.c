@@ -16,22 +16,27 @@
 #define CHOICE_AS_IT_IS 0x80
 
 #define NAME "the-image"
+#define FOUR_GIB (G_GUINT64_CONSTANT(1) << 32)
 #define MEASURED_SECTIONS_MAX (64 * 1024 * 1024)
 
 static void
 check_firmware(const KhFirmware *firmware, gsize size)
 {
     guint64 bytes = 0;
+    guint hashes = 0;
 
     g_assert_cmpint(firmware->size, ==, size);
-    g_assert_cmpint(firmware->gpa + firmware->size, ==, G_GUINT64_CONSTANT(1) << 32);
+    g_assert_cmpint(firmware->gpa + firmware->size, ==, FOUR_GIB);
     g_assert_cmpint(firmware->n_sections, <=, KH_FIRMWARE_SECTIONS_MAX);
     for (guint i = 0; i < firmware->n_sections; i++) {
         const KhFirmwareSection *section = &firmware->sections[i];
 
         g_assert_cmpint((section->gpa | section->size) % KH_PAGE_SIZE, ==, 0);
+        g_assert_cmpint((guint64)section->gpa + section->size, <=, FOUR_GIB);
         bytes += section->size;
+        hashes += section->type == KH_SECTION_KERNEL_HASHES;
     }
+    g_assert_cmpint(hashes, <=, 1);
     g_assert_cmpint(bytes, <=, MEASURED_SECTIONS_MAX);
 }
 
