@@ -22,7 +22,9 @@ kh_findings_new(void)
     return g_ptr_array_new_with_free_func(finding_free);
 }
 
-static char *G_GNUC_PRINTF(1, 0) compose(const char *format, va_list arguments)
+G_GNUC_PRINTF(1, 0)
+static char *
+compose(const char *format, va_list arguments)
 {
     g_autofree char *text = g_strdup_vprintf(format, arguments);
 

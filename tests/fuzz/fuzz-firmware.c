@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "error.h"
 #include "fuzz.h"
 #include "measurement.h"
 
@@ -14,23 +15,52 @@
 #define CHOICE_VMM(choice) ((choice) >> 4 & 3)
 #define CHOICE_AS_IT_IS 0x80
 
+#define NAME "the-image"
+#define FOUR_GIB (G_GUINT64_CONSTANT(1) << 32)
 #define MEASURED_SECTIONS_MAX (64 * 1024 * 1024)
 
 static void
 check_firmware(const KhFirmware *firmware, gsize size)
 {
     guint64 bytes = 0;
+    guint hashes = 0;
 
     g_assert_cmpint(firmware->size, ==, size);
-    g_assert_cmpint(firmware->gpa + firmware->size, ==, G_GUINT64_CONSTANT(1) << 32);
+    g_assert_cmpint(firmware->gpa + firmware->size, ==, FOUR_GIB);
     g_assert_cmpint(firmware->n_sections, <=, KH_FIRMWARE_SECTIONS_MAX);
     for (guint i = 0; i < firmware->n_sections; i++) {
         const KhFirmwareSection *section = &firmware->sections[i];
 
         g_assert_cmpint((section->gpa | section->size) % KH_PAGE_SIZE, ==, 0);
+        g_assert_cmpint((guint64)section->gpa + section->size, <=, FOUR_GIB);
         bytes += section->size;
+        hashes += section->type == KH_SECTION_KERNEL_HASHES;
     }
+    g_assert_cmpint(hashes, <=, 1);
     g_assert_cmpint(bytes, <=, MEASURED_SECTIONS_MAX);
+}
+
+/* One firmware, two launches. */
+static void
+check_differs(const KhLaunch *launch, const guint8 measured[KH_LAUNCH_DIGEST_SIZE])
+{
+    guint8 other[KH_LAUNCH_DIGEST_SIZE];
+
+    g_assert_true(kh_launch_measure(launch, other, NULL));
+    g_assert_true(memcmp(other, measured, sizeof other) != 0);
+}
+
+/* Without the kernel, with another one. */
+static void
+check_kernel_counts(KhLaunch launch, const guint8 measured[KH_LAUNCH_DIGEST_SIZE])
+{
+    KhBootParts parts = *launch.parts;
+
+    launch.parts = &parts;
+    parts.kernel.sha256[0] ^= 1;
+    check_differs(&launch, measured);
+    parts.has_kernel = FALSE;
+    check_differs(&launch, measured);
 }
 
 /* A kernel is measured or refused, never passed over. */
@@ -49,12 +79,15 @@ measure(KhFirmware *firmware, guint8 choice)
     g_autoptr(GError) error = NULL;
 
     if (!kh_launch_measure(&launch, once, &error)) {
+        g_assert_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED);
         g_assert_true(parts.has_kernel && !firmware->measures_kernel);
         return;
     }
     g_assert_true(!parts.has_kernel || firmware->measures_kernel);
     g_assert_true(kh_launch_measure(&launch, again, NULL));
     g_assert_cmpmem(once, sizeof once, again, sizeof again);
+    if (parts.has_kernel)
+        check_kernel_counts(launch, once);
 }
 
 int
@@ -73,10 +106,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     image = g_malloc0(whole);
     if (length > 0)
         memcpy(image + whole - length, data + 1, length);
-    firmware = kh_firmware_parse(image, whole, "image", &error);
+    firmware = kh_firmware_parse(image, whole, NAME, &error);
     g_assert_true((firmware == NULL) == (error != NULL));
-    if (firmware == NULL)
+    if (firmware == NULL) {
+        g_assert_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED);
+        g_assert_nonnull(strstr(error->message, NAME));
         return 0;
+    }
     check_firmware(firmware, whole);
     measure(firmware, data[0]);
     return 0;

@@ -151,18 +151,45 @@ write_firmware(const char *folder, const char *name, guint8 choice, guint8 *tail
     write_seed(folder, "firmware", name, data);
 }
 
+/* The metadata is @offset bytes before the image's end and has @n sections, as far as they fit. */
+static void
+write_sections(const char *folder, const char *name, guint32 offset, guint32 n)
+{
+    guint8 *tail = tail_new(TAIL_AMDSEV);
+    guint8 *place = tail + TAIL_SIZE - offset;
+
+    tail_put32(tail + TAIL_ENTRY_METADATA, offset);
+    memmove(place, tail + TAIL_METADATA, 16);
+    tail_put32(place + 4, 16 + 12 * n);
+    tail_put32(place + 12, n);
+    for (guint32 i = 0; i < n && 16 + 12 * (i + 1) <= offset; i++) {
+        tail_put32(place + 16 + 12 * i, 0x800000 + 0x1000 * i);
+        tail_put32(place + 20 + 12 * i, 0x1000);
+        tail_put32(place + 24 + 12 * i, 1);
+    }
+    write_firmware(folder, name, 0x00, tail);
+}
+
 static void
 write_firmwares(const char *folder)
 {
     static const struct {
         const char *name;
-        guint place;
+        guint8 choice;
+        guint bytes, place;
         guint32 value;
     } wrong[] = {
-        {"metadata-outside", TAIL_ENTRY_METADATA, 0xfffff000},
-        {"many-sections", TAIL_METADATA + 12, 0x10000001},
-        {"large-section", TAIL_METADATA + 20, 0xfffff000},
-        {"hashes-at-the-edge", TAIL_ENTRY_HASHES, 0x810fff},
+        {"table-outside", 0x01, 2, TAIL_FOOTER, 0xffff},
+        {"entry-outside", 0x01, 2, TAIL_ENTRY_HASHES + 8, 0x7fff},
+        {"metadata-outside", 0x01, 4, TAIL_ENTRY_METADATA, 0xfffff000},
+        /* Times 12 it is 8 in 32 bits. */
+        {"many-sections", 0x01, 4, TAIL_METADATA + 12, 0x15555556},
+        {"large-section", 0x01, 4, TAIL_METADATA + 20, 0xfffff000},
+        /* Up to 4 GiB, which a section may reach; and as much as is measured at all. */
+        {"section-to-4-gib", 0x01, 4, TAIL_METADATA + 20, 0xff800000},
+        {"sections-of-64-mib", 0x01, 4, TAIL_METADATA + 20, 0x3fea000},
+        {"hashes-at-the-edge", 0x01, 4, TAIL_ENTRY_HASHES, 0x810fff},
+        {"hashes-twice", 0x01, 4, TAIL_METADATA + 24 + 2 * 12, 0x10},
     };
 
     write_firmware(folder, "amdsev", 0x07, tail_new(TAIL_AMDSEV));
@@ -170,11 +197,18 @@ write_firmwares(const char *folder)
     write_firmware(folder, "amdsev-gce", 0x21, tail_new(TAIL_AMDSEV));
     write_firmware(folder, "generic", 0x04, tail_new(TAIL_GENERIC));
     write_firmware(folder, "generic-kernel", 0x01, tail_new(TAIL_GENERIC));
+    write_firmware(folder, "no-whole-pages", 0x87, tail_new(TAIL_AMDSEV));
+    write_sections(folder, "most-sections", TAIL_SIZE - TAIL_METADATA, 64);
+    write_sections(folder, "too-many-sections", TAIL_SIZE - TAIL_METADATA, 100);
+    write_sections(folder, "sections-behind-the-end", 16, 64);
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
         guint8 *tail = tail_new(TAIL_AMDSEV);
 
-        tail_put32(tail + wrong[i].place, wrong[i].value);
-        write_firmware(folder, wrong[i].name, 0x01, tail);
+        if (wrong[i].bytes == 2)
+            tail_put16(tail + wrong[i].place, (guint16)wrong[i].value);
+        else
+            tail_put32(tail + wrong[i].place, wrong[i].value);
+        write_firmware(folder, wrong[i].name, wrong[i].choice, tail);
     }
 }
 
