@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "bytes.h"
 #include "names.h"
 #include "output.h"
 #include "report-output.h"
@@ -129,6 +130,7 @@ set_report(JsonObject *object, const KhVerification *verification)
         object, "report", kh_report_output_fields(verification->report, verification->product));
     json_object_set_array_member(object, "certificates",
                                  kh_report_output_path(verification->chain));
+    kh_report_output_add_provider(object, verification->chain);
 }
 
 void
@@ -192,12 +194,13 @@ print_report(const KhVerification *verification)
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
         gsize length;
         const guint8 *data = kh_report_field(verification->report, fields[i], &length);
-        g_autofree char *hex = kh_digest_to_hex(data, length);
+        g_autofree char *hex = kh_bytes_to_hex(data, length);
 
         printf("%-*s %s\n", KEY_WIDTH, kh_report_field_name(fields[i]), hex);
     }
-    printf("%-*s %s\n", KEY_WIDTH, "expected",
-           measurement->expected == NULL ? "-" : measurement->expected);
+    printf("%-*s %s%s\n", KEY_WIDTH, "expected",
+           measurement->expected == NULL ? "-" : measurement->expected,
+           measurement->source == KH_SOURCE_HOST ? " (claimed by the host)" : "");
     kh_report_output_path_text(verification->chain);
 }
 

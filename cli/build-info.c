@@ -43,38 +43,40 @@ read_lines(const char *path, GError **error)
     return g_strsplit(text, "\n", -1);
 }
 
-/* The SHA-256 called @key. *found FALSE: there is none. */
+/* The value of @key, *value NULL: there is none. FALSE: it is there twice. Owned by @lines. */
 static gboolean
-find_hash(char **lines, const char *key, guint8 sha256[KH_SHA256_SIZE], gboolean *found,
-          GError **error)
+find_value(char **lines, const char *key, const char **value, GError **error)
 {
     gsize length = strlen(key);
 
-    *found = FALSE;
+    *value = NULL;
     for (guint i = 0; lines[i] != NULL; i++) {
         if (strncmp(lines[i], key, length) != 0 || lines[i][length] != '=')
             continue;
-        if (*found)
+        if (*value != NULL)
             return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s stands there twice", key);
-        g_strchomp(lines[i]);
-        if (!kh_bytes_from_hex(lines[i] + length + 1, key, sha256, KH_SHA256_SIZE, error))
-            return FALSE;
-        *found = TRUE;
+        *value = g_strchomp(lines[i]) + length + 1;
     }
     return TRUE;
 }
 
 static gboolean
-need_hash(char **lines, const char *key, KhFileHash *hash, GError **error)
+need_hash(char **lines, const char *key, guint8 sha256[KH_SHA256_SIZE], GError **error)
 {
-    gboolean found;
+    const char *value;
 
-    if (!find_hash(lines, key, hash->sha256, &found, error))
+    if (!find_value(lines, key, &value, error))
         return FALSE;
-    if (!found)
+    if (value == NULL)
         return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s is missing", key);
+    return kh_bytes_from_hex(value, key, sha256, KH_SHA256_SIZE, error);
+}
+
+static gboolean
+need_part(char **lines, const char *key, KhFileHash *hash, GError **error)
+{
     hash->path = g_strdup(key);
-    return TRUE;
+    return need_hash(lines, key, hash->sha256, error);
 }
 
 /* Transfer full; OVMF.fd where there is neither, for the error. */
@@ -90,30 +92,23 @@ find_firmware(const char *path)
     return g_steal_pointer(&big);
 }
 
+/* One that was named is the verifier's own word; one that lay there is the file's. */
 static gboolean
-check_firmware(char **lines, const KhBootParts *parts, GError **error)
+check_firmware(char **lines, const KhBootParts *parts, gboolean named, GError **error)
 {
     guint8 published[KH_SHA256_SIZE];
-    gboolean found;
+    const char *value;
 
-    if (!find_hash(lines, "OVMF_SHA256", published, &found, error))
+    if (!find_value(lines, "OVMF_SHA256", &value, error))
         return FALSE;
-    if (found && memcmp(published, parts->firmware->sha256, KH_SHA256_SIZE) != 0)
+    if (value == NULL && named)
+        return kh_firmware_check_kernel(parts->firmware, error);
+    if (!need_hash(lines, "OVMF_SHA256", published, error))
+        return FALSE;
+    if (memcmp(published, parts->firmware->sha256, KH_SHA256_SIZE) != 0)
         return refuse(error, KH_ERROR_INTEGRITY_MISMATCH, "%s is not the firmware of OVMF_SHA256",
                       parts->firmware->name);
     return kh_firmware_check_kernel(parts->firmware, error);
-}
-
-/* The value of @key; NULL: there is none. Owned by @lines. */
-static const char *
-find_value(char **lines, const char *key)
-{
-    gsize length = strlen(key);
-
-    for (guint i = 0; lines[i] != NULL; i++)
-        if (strncmp(lines[i], key, length) == 0 && lines[i][length] == '=')
-            return g_strchomp(lines[i]) + length + 1;
-    return NULL;
 }
 
 /* The words of LAUNCH_SHAPE, as boot-components/build.sh writes them; the last is the rest. */
@@ -137,40 +132,67 @@ read_shape(const char *text, KhLaunchOptions *options)
     return halves[0] != NULL && halves[1] != NULL ? g_strdup(halves[1]) : NULL;
 }
 
-/* Katana's releases name the UUID instead: one EPYC-v4, sealed (its verify-build.sh). */
+/*
+ * The command line that belongs to the published measurement, and its shape. Katana's releases
+ * name the UUID instead: one EPYC-v4, sealed (its verify-build.sh). Transfer full.
+ */
 static char *
-published_shape(char **lines, KhLaunchOptions *options)
+published_launch(char **lines, KhLaunchOptions *options, GError **error)
 {
-    const char *shape = find_value(lines, "LAUNCH_SHAPE"), *uuid = find_value(lines, "LUKS_UUID");
+    const char *shape, *uuid;
+    char *cmdline = NULL;
 
-    if (shape != NULL)
-        return read_shape(shape, options);
-    if (uuid == NULL)
+    if (!find_value(lines, "LAUNCH_SHAPE", &shape, error) ||
+        !find_value(lines, "LUKS_UUID", &uuid, error))
         return NULL;
-    options->vcpus = g_strdup("1");
-    return g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, uuid, NULL);
+    if (shape != NULL) {
+        cmdline = read_shape(shape, options);
+    } else if (uuid != NULL) {
+        options->vcpus = g_strdup("1");
+        cmdline = g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, uuid, NULL);
+    }
+    if (cmdline == NULL)
+        refuse(error, KH_ERROR_INVALID_ARGUMENT,
+               "LAUNCH_MEASUREMENT is there, and neither a LAUNCH_SHAPE with cmdline= nor a "
+               "LUKS_UUID says of what");
+    return cmdline;
 }
 
 /* A digest of the file that is not that of its own hashes: one of them is wrong. */
 static gboolean
 check_measurement(char **lines, const KhBootParts *parts, GError **error)
 {
-    const char *published = find_value(lines, "LAUNCH_MEASUREMENT");
+    const char *published;
     g_auto(KhLaunchOptions) options = {NULL};
-    g_autofree char *cmdline = published == NULL ? NULL : published_shape(lines, &options);
-    KhLaunch launch = {.parts = parts, .cmdline = cmdline};
+    g_autofree char *cmdline = NULL, *hex = NULL;
+    KhLaunch launch = {.parts = parts};
     guint8 digest[KH_LAUNCH_DIGEST_SIZE];
-    g_autofree char *hex = NULL;
 
-    if (cmdline == NULL)
+    if (!find_value(lines, "LAUNCH_MEASUREMENT", &published, error))
+        return FALSE;
+    if (published == NULL)
         return TRUE;
-    if (!kh_launch_options_shape(&options, &launch.shape, error) ||
+    launch.cmdline = cmdline = published_launch(lines, &options, error);
+    if (cmdline == NULL || !kh_launch_options_shape(&options, &launch.shape, error) ||
         !kh_launch_measure(&launch, digest, error))
         return FALSE;
     hex = kh_bytes_to_hex(digest, sizeof digest);
     return g_ascii_strcasecmp(hex, published) == 0 ||
            refuse(error, KH_ERROR_INTEGRITY_MISMATCH,
                   "LAUNCH_MEASUREMENT is not that of the hashes beside it");
+}
+
+/* All that the file says of @parts, which have their firmware. */
+static gboolean
+take_lines(char **lines, KhBootParts *parts, gboolean named, GError **error)
+{
+    if (!check_firmware(lines, parts, named, error) ||
+        !need_part(lines, "KERNEL_SHA256", &parts->kernel, error) ||
+        !need_part(lines, "INITRD_SHA256", &parts->initrd, error))
+        return FALSE;
+    parts->has_kernel = TRUE;
+    parts->has_initrd = TRUE;
+    return check_measurement(lines, parts, error);
 }
 
 KhBootParts *
@@ -185,17 +207,8 @@ kh_build_info_load(const char *path, const char *ovmf, GError **error)
     parts = kh_boot_parts_load(firmware, NULL, NULL, error);
     if (parts == NULL)
         return NULL;
-    if (!check_firmware(lines, parts, error) ||
-        !need_hash(lines, "KERNEL_SHA256", &parts->kernel, error) ||
-        !need_hash(lines, "INITRD_SHA256", &parts->initrd, error)) {
-        g_prefix_error(error, "%s: ", path);
-        return NULL;
-    }
-    parts->has_kernel = TRUE;
-    parts->has_initrd = TRUE;
-    if (!check_measurement(lines, parts, error)) {
-        g_prefix_error(error, "%s: ", path);
-        return NULL;
-    }
-    return g_steal_pointer(&parts);
+    if (take_lines(lines, parts, ovmf != NULL, error))
+        return g_steal_pointer(&parts);
+    g_prefix_error(error, "%s: ", path);
+    return NULL;
 }

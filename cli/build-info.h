@@ -11,9 +11,10 @@ G_BEGIN_DECLS
 
 /*
  * The parts that the file @path describes: the firmware itself from @ovmf, or (NULL) OVMF.fd or
- * ovmf.fd beside it, kernel and initrd by their hashes alone. KH_ERROR_INVALID_ARGUMENT: a
- * hash that is missing, twice or ill-formed; KH_ERROR_INTEGRITY_MISMATCH: another firmware, or
- * a LAUNCH_MEASUREMENT that the hashes do not have; those of kh_boot_parts_load(). Transfer full.
+ * ovmf.fd beside it, which must then be that of OVMF_SHA256, kernel and initrd by their hashes
+ * alone. KH_ERROR_INVALID_ARGUMENT: what is missing, twice or ill-formed;
+ * KH_ERROR_INTEGRITY_MISMATCH: another firmware, or a LAUNCH_MEASUREMENT that the hashes do not
+ * have; those of kh_boot_parts_load(). Transfer full.
  */
 KhBootParts *kh_build_info_load(const char *path, const char *ovmf, GError **error);
 

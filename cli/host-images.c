@@ -83,6 +83,20 @@ take_image(KhHostImages *self, const char *path, GVariant *properties, const KhB
     g_array_append_val(self->images, ((KhNeighbourImage){&image->parts, image->name}));
 }
 
+/* One of GetManagedObjects: its path, its interfaces and their properties. */
+static void
+take_object(KhHostImages *self, GVariant *entry, const KhBootParts *own)
+{
+    g_autoptr(GVariant) interfaces = g_variant_get_child_value(entry, 1);
+    g_autoptr(GVariant) properties =
+        g_variant_lookup_value(interfaces, KH_INTERFACE_IMAGE, G_VARIANT_TYPE_VARDICT);
+    const char *path;
+
+    g_variant_get_child(entry, 0, "&o", &path);
+    if (properties != NULL)
+        take_image(self, path, properties, own);
+}
+
 KhHostImages *
 kh_host_images_fetch(KhCli *cli, const KhBootParts *own)
 {
@@ -92,8 +106,7 @@ kh_host_images_fetch(KhCli *cli, const KhBootParts *own)
                        g_variant_new("()"), NULL, NULL);
     g_autoptr(GVariant) objects = NULL;
     GVariantIter iter;
-    const char *path;
-    GVariant *interfaces;
+    GVariant *entry;
 
     self->images = g_array_new(FALSE, FALSE, sizeof(KhNeighbourImage));
     self->owned = g_ptr_array_new_with_free_func(host_image_free);
@@ -102,12 +115,9 @@ kh_host_images_fetch(KhCli *cli, const KhBootParts *own)
     objects = g_variant_get_child_value(reply, 0);
     g_variant_iter_init(&iter, objects);
     while (self->images->len < KH_NEIGHBOUR_IMAGES_MAX &&
-           g_variant_iter_loop(&iter, "{&o@a{sa{sv}}}", &path, &interfaces)) {
-        g_autoptr(GVariant) properties =
-            g_variant_lookup_value(interfaces, KH_INTERFACE_IMAGE, G_VARIANT_TYPE_VARDICT);
-
-        if (properties != NULL)
-            take_image(self, path, properties, own);
+           (entry = g_variant_iter_next_value(&iter)) != NULL) {
+        take_object(self, entry, own);
+        g_variant_unref(entry);
     }
     return self;
 }

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "names.h"
 
+#define PROVIDER_MAX 256
 #define KEY_WIDTH 20
 #define STATUS_WIDTH 14
 
@@ -237,6 +239,13 @@ kh_report_output_checks_text(const KhChecks *checks)
         print_check(kh_checks_get(checks, i));
 }
 
+/* The cloud provider that a VLEK names; NULL: none. */
+static const char *
+find_provider(const KhChain *chain)
+{
+    return chain->extensions == NULL ? NULL : chain->extensions->csp_id;
+}
+
 JsonArray *
 kh_report_output_path(const KhChain *chain)
 {
@@ -267,4 +276,20 @@ kh_report_output_path_text(const KhChain *chain)
         if (path[i] != NULL)
             printf("%-*s %s (%s)\n", KEY_WIDTH, kh_role_name(path[i]->role), path[i]->subject,
                    path[i]->origin);
+    if (find_provider(chain) != NULL) {
+        g_autofree char *provider = kh_text_sanitize(find_provider(chain), PROVIDER_MAX);
+
+        printf("%-*s %s\n", KEY_WIDTH, "csp_id", provider);
+    }
+}
+
+void
+kh_report_output_add_provider(JsonObject *object, const KhChain *chain)
+{
+    g_autofree char *provider = NULL;
+
+    if (find_provider(chain) == NULL)
+        return;
+    provider = kh_text_sanitize(find_provider(chain), PROVIDER_MAX);
+    json_object_set_string_member(object, "csp_id", provider);
 }

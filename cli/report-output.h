@@ -29,4 +29,7 @@ JsonArray *kh_report_output_path(const KhChain *chain);
 /* The same, one line each. */
 void kh_report_output_path_text(const KhChain *chain);
 
+/* "csp_id", where a VLEK names the cloud provider; the text of the path ends with it. */
+void kh_report_output_add_provider(JsonObject *object, const KhChain *chain);
+
 G_END_DECLS

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "client.h"
 #include "cpu-types.h"
 #include "error.h"
@@ -26,7 +27,7 @@ add_text(JsonBuilder *builder, const char *key, const char *value)
 static void
 add_hex(JsonBuilder *builder, const char *key, const guint8 *digest, gsize n)
 {
-    g_autofree char *hex = kh_digest_to_hex(digest, n);
+    g_autofree char *hex = kh_bytes_to_hex(digest, n);
 
     add_text(builder, key, hex);
 }
@@ -127,7 +128,7 @@ print_json(const KhLaunch *launch, const guint8 *measurement, GError **error)
 static void
 print_hex(const guint8 *measurement)
 {
-    g_autofree char *hex = kh_digest_to_hex(measurement, KH_LAUNCH_DIGEST_SIZE);
+    g_autofree char *hex = kh_bytes_to_hex(measurement, KH_LAUNCH_DIGEST_SIZE);
 
     puts(hex);
 }

@@ -12,8 +12,6 @@
 #include "values.h"
 #include "verbs.h"
 
-#define TEXT_MAX 256
-
 /* What the options say; all NULL where they are not there. */
 typedef struct {
     char *certs, *crl, *at, *policy;
@@ -81,16 +79,10 @@ print_json(const KhVerification *result, KhVerdict verdict, const char *summary)
     json_object_set_string_member(object, "summary", summary);
     json_object_set_array_member(object, "checks", kh_report_output_checks(result->checks));
     if (result->chain != NULL) {
-        const KhExtensions *extensions = result->chain->extensions;
-
         json_object_set_object_member(object, "report",
                                       kh_report_output_fields(result->report, result->product));
         json_object_set_array_member(object, "certificates", kh_report_output_path(result->chain));
-        if (extensions != NULL && extensions->csp_id != NULL) {
-            g_autofree char *provider = kh_text_sanitize(extensions->csp_id, TEXT_MAX);
-
-            json_object_set_string_member(object, "csp_id", provider);
-        }
+        kh_report_output_add_provider(object, result->chain);
     }
     json_node_set_object(root, object);
     kh_output_json(root);
@@ -102,16 +94,10 @@ print_text(const KhVerification *result, KhVerdict verdict, const char *summary)
 {
     printf("%s\n\n", summary);
     if (result->chain != NULL) {
-        const KhExtensions *extensions = result->chain->extensions;
         g_autoptr(JsonObject) fields = kh_report_output_fields(result->report, result->product);
 
         kh_report_output_text(fields);
         kh_report_output_path_text(result->chain);
-        if (extensions != NULL && extensions->csp_id != NULL) {
-            g_autofree char *provider = kh_text_sanitize(extensions->csp_id, TEXT_MAX);
-
-            printf("%-20s %s\n", "csp_id", provider);
-        }
         putchar('\n');
     }
     kh_report_output_checks_text(result->checks);

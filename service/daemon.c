@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bus/exporter.h"
+#include "doctor/places.h"
 #include "error.h"
 #include "instance/fleet.h"
 #include "launch/choice.h"
@@ -83,6 +84,7 @@ choose_accelerator(Daemon *self, GError **error)
     gboolean virtualizes = processor_virtualizes();
 
     self->host.vm_uid = uid;
+    self->host.vm_gid = uid >= 0 ? kh_places_find_kvm_group() : -1;
     self->host.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
                            kh_launcher_probe(self->host.launcher, "sev", uid);
     self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));

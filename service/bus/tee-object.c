@@ -11,6 +11,7 @@
 #include "options.h"
 #include "qemu/command-line.h"
 #include "refusal.h"
+#include "tee/bytes.h"
 
 #define CERTIFICATES "certificates"
 
@@ -50,14 +51,8 @@ static GVariant *
 bytes_of_hex(const char *hex)
 {
     guint8 bytes[KH_MEASUREMENT_BYTES];
-    gboolean good = strlen(hex) == 2 * sizeof bytes;
+    gboolean good = kh_bytes_from_hex(hex, "measurement", bytes, sizeof bytes, NULL);
 
-    for (gsize i = 0; good && i < sizeof bytes; i++) {
-        int high = g_ascii_xdigit_value(hex[2 * i]), low = g_ascii_xdigit_value(hex[2 * i + 1]);
-
-        good = high >= 0 && low >= 0;
-        bytes[i] = (guint8)(high << 4 | low);
-    }
     return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes, good ? sizeof bytes : 0, 1);
 }
 

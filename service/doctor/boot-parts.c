@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "image/image.h"
+#include "tee/bytes.h"
 #include "tee/firmware.h"
 
 /* Larger ones are not hashed for a check. */
@@ -47,7 +48,7 @@ find_fault(const char *path, const char *expected, gboolean needed)
 
         return absent && !needed && expected == NULL ? NULL : g_strdup(error->message);
     }
-    digest = kh_digest_to_hex(hash.sha256, sizeof hash.sha256);
+    digest = kh_bytes_to_hex(hash.sha256, sizeof hash.sha256);
     if (hash.size == 0) {
         kh_file_hash_clear(&hash);
         return g_strdup_printf("%s is empty", path);

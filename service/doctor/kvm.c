@@ -13,24 +13,24 @@
 #define TYPE_SNP 4
 
 static void
-fail(KhKvmFacts *facts, const char *step)
+fail(KhKvmFacts *facts, const char *step, int code)
 {
-    facts->error = errno;
+    facts->error = code;
     facts->step = step;
 }
 
 static void
 make_machine(int fd, KhKvmFacts *facts)
 {
-    int machine = -1, types;
+    int version = ioctl(fd, KVM_GET_API_VERSION, 0), machine = -1, types;
 
-    if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
-        fail(facts, "asked for its version");
+    if (version != KVM_API_VERSION) {
+        fail(facts, "asked for its version", version < 0 ? errno : EPROTO);
         return;
     }
     machine = ioctl(fd, KVM_CREATE_VM, 0);
     if (machine < 0) {
-        fail(facts, "asked for a machine");
+        fail(facts, "asked for a machine", errno);
         return;
     }
     types = ioctl(fd, KVM_CHECK_EXTENSION, CAP_VM_TYPES);
@@ -46,7 +46,7 @@ kh_kvm_probe(const KhPlaces *places, KhKvmFacts *facts)
 
     *facts = (KhKvmFacts){0, "", 0};
     if (fd < 0) {
-        fail(facts, "opened");
+        fail(facts, "opened", errno);
         return;
     }
     make_machine(fd, facts);

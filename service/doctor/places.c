@@ -64,8 +64,8 @@ kh_places_free(KhPlaces *self)
     g_free(self);
 }
 
-static gint64
-find_kvm_group(void)
+gint64
+kh_places_find_kvm_group(void)
 {
     g_autofree char *buffer = g_malloc(GROUP_MAX);
     struct group entry, *found = NULL;
@@ -81,8 +81,6 @@ kh_places_load(KhPlaces *self)
     g_autofree char *text = kh_places_read(self->os_release, "");
 
     self->distribution = text == NULL ? KH_DISTRIBUTION_OTHER : kh_distribution_parse(text);
-    if (self->vm_uid >= 0 && self->vm_gid < 0)
-        self->vm_gid = find_kvm_group();
 }
 
 /* A regular file's at most TEXT_MAX bytes; those of /proc and /sys say nothing of their size. */

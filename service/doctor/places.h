@@ -50,7 +50,10 @@ typedef struct {
 KhPlaces *kh_places_new(void);
 void kh_places_free(KhPlaces *self);
 
-/* What takes reading before any check: the distribution, the group kvm. Blocks. */
+/* The group kvm; -1: there is none. May wait for a name service: for start-up only. */
+gint64 kh_places_find_kvm_group(void);
+
+/* What takes reading before any check: the distribution, from a local file. */
 void kh_places_load(KhPlaces *self);
 
 /*

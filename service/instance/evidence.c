@@ -19,6 +19,8 @@
 #define FELT_MAX 66
 #define FILES_MAX 16
 #define FILE_MAX (64 * 1024)
+#define LISTED_MAX 1024
+#define NAME_LENGTH_MAX 255
 
 typedef struct {
     char *address, *certificates;
@@ -88,24 +90,56 @@ is_number(JsonNode *node)
            json_node_get_value_type(node) == G_TYPE_INT64 && json_node_get_int(node) >= 0;
 }
 
-/* The files of the folder; one that is none, too long or oddly named is left out. */
+/* One that a client may be shown, as a key of a dictionary. */
+static gboolean
+is_file_name(const char *name)
+{
+    if (name[0] == '.' || strlen(name) > NAME_LENGTH_MAX || !g_utf8_validate(name, -1, NULL))
+        return FALSE;
+    for (const char *p = name; *p != '\0'; p = g_utf8_next_char(p))
+        if (kh_text_is_harmful(g_utf8_get_char(p)))
+            return FALSE;
+    return TRUE;
+}
+
+static int
+compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Of char *, in their order. */
+static GPtrArray *
+list_files(const char *folder)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir != NULL && names->len < LISTED_MAX && (name = g_dir_read_name(dir)) != NULL)
+        if (is_file_name(name))
+            g_ptr_array_add(names, g_strdup(name));
+    g_ptr_array_sort(names, compare_names);
+    return names;
+}
+
+/* The files of the folder; a link, and one that is none or too long, is left out. */
 static GVariant *
 read_certificates(const char *folder)
 {
     g_auto(GVariantBuilder) files = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{say}"));
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
+    g_autoptr(GPtrArray) names = list_files(folder);
+    guint taken = 0;
 
-    for (guint n = 0; dir != NULL && n < FILES_MAX && (name = g_dir_read_name(dir)) != NULL;) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_autoptr(GBytes) bytes = NULL;
+    for (guint i = 0; i < names->len && taken < FILES_MAX; i++) {
+        g_autofree char *path = g_build_filename(folder, names->pdata[i], NULL);
+        g_autoptr(GBytes) bytes = kh_input_file_read_own(path, "certificate", FILE_MAX, NULL);
 
-        if (!kh_name_check(name, NULL) || g_file_test(path, G_FILE_TEST_IS_SYMLINK) ||
-            (bytes = kh_input_file_read(path, "certificate", FILE_MAX, NULL)) == NULL)
+        if (bytes == NULL)
             continue;
-        g_variant_builder_add(&files, "{s@ay}", name,
+        g_variant_builder_add(&files, "{s@ay}", names->pdata[i],
                               g_variant_new_from_bytes(G_VARIANT_TYPE_BYTESTRING, bytes, TRUE));
-        n++;
+        taken++;
     }
     return g_variant_ref_sink(g_variant_builder_end(&files));
 }
@@ -208,6 +242,9 @@ on_quote(GObject *source, GAsyncResult *result, gpointer data)
             kh_quote_parse_answer(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), &error);
     if (quote != NULL && (node = result_of(answer)) != NULL) {
         g->quote = json_to_string(node, FALSE);
+        /* It has chosen the block itself then. */
+        if (g->old_form && !kh_felt_to_u64(&quote->block_number, &g->block))
+            g->block = 0;
         ask_facts(task);
     } else if (answer != NULL && !g->old_form && kh_quote_wants_old_form(error)) {
         g_clear_error(&error);

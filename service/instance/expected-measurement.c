@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "qemu/command-line.h"
+#include "tee/bytes.h"
 #include "tee/cpu-types.h"
 #include "tee/measurement.h"
 
@@ -86,7 +87,7 @@ check_processor(const Work *work, GError **error)
 static gboolean
 check_part(const char *path, const guint8 *sha256, const char *wanted, GError **error)
 {
-    g_autofree char *found = kh_digest_to_hex(sha256, KH_SHA256_SIZE);
+    g_autofree char *found = kh_bytes_to_hex(sha256, KH_SHA256_SIZE);
 
     if (g_strcmp0(found, wanted) == 0)
         return TRUE;
@@ -127,7 +128,7 @@ measure(const Work *work, GError **error)
                                    .vmm = KH_VMM_QEMU};
     if (!kh_launch_measure(&launch, digest, error))
         return NULL;
-    return kh_digest_to_hex(digest, sizeof digest);
+    return kh_bytes_to_hex(digest, sizeof digest);
 }
 
 static void

@@ -15,6 +15,7 @@ kh_host_places_new(const KhHost *host)
     places->kvm_usable = host->kvm_usable;
     places->sev_opens = host->sev_opens;
     places->vm_uid = host->vm_uid;
+    places->vm_gid = host->vm_gid;
     places->ports = host->ports;
     return places;
 }

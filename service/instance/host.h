@@ -33,6 +33,7 @@ typedef struct {
     gboolean kvm_usable;
     gboolean sev_opens;    /* /dev/sev, for the machines' uid, when the service began */
     gint64 vm_uid;         /* one that machines run under; -1: the service's own */
+    gint64 vm_gid;         /* the group kvm, which they have besides; -1: none */
     gboolean simulate_tee; /* confidential machines start as ordinary ones */
     guint max_instances;
     guint start_timeout; /* seconds */

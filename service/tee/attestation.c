@@ -203,13 +203,18 @@ static void
 explain(const KhAttestationInput *input, KhAttestation *self)
 {
     const KhCheck *check = kh_checks_find(self->verification->checks, "V9");
+    g_autoptr(GError) failure = NULL;
     gsize length;
 
     if (check->status != KH_CHECK_FAILED || input->launch == NULL)
         return;
     self->explanation = kh_neighbourhood_search(
         input->launch, kh_report_field(self->verification->report, KH_REPORT_MEASUREMENT, &length),
-        input->neighbours, NULL);
+        input->neighbours, &failure);
+    if (self->explanation != NULL)
+        return;
+    self->explanation = g_new0(KhExplanation, 1);
+    self->explanation->text = g_strdup_printf("No explanation was found: %s", failure->message);
 }
 
 KhAttestation *
@@ -239,10 +244,12 @@ char *
 kh_attestation_summary(const KhAttestation *self)
 {
     g_autofree char *refusals = kh_verdict_refusals(self->verification->checks);
+    g_autofree char *unreached = kh_verdict_unreached(self->verification->checks);
 
     switch (self->verdict) {
     case KH_VERDICT_FAILED:
-        return g_strdup_printf("refused by %s", refusals);
+        return g_strdup_printf("refused by %s%s%s", refusals,
+                               unreached[0] == '\0' ? "" : "; not reached: ", unreached);
     case KH_VERDICT_SIMULATED:
         return g_strdup("a simulation, which proves nothing about a processor");
     case KH_VERDICT_CONSISTENT:

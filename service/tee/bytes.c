@@ -54,6 +54,15 @@ kh_bytes_are_zero(const guint8 *data, gsize length)
     return TRUE;
 }
 
+guint16
+kh_bytes_read16(const guint8 *data)
+{
+    guint16 number;
+
+    memcpy(&number, data, sizeof number);
+    return GUINT16_FROM_LE(number);
+}
+
 guint32
 kh_bytes_read32(const guint8 *data)
 {

@@ -20,6 +20,7 @@ gboolean kh_bytes_from_hex(const char *text, const char *what, guint8 *data, gsi
 
 gboolean kh_bytes_are_zero(const guint8 *data, gsize length);
 
+guint16 kh_bytes_read16(const guint8 *data);
 guint32 kh_bytes_read32(const guint8 *data);
 guint64 kh_bytes_read64(const guint8 *data);
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "error.h"
 #include "guid.h"
 #include "kernel-hashes.h"
@@ -58,18 +59,6 @@ refuse(const char *name, GError **error, const char *format, ...)
     return FALSE;
 }
 
-static guint16
-get16(const guint8 *bytes)
-{
-    return (guint16)(bytes[0] | bytes[1] << 8);
-}
-
-static guint32
-get32(const guint8 *bytes)
-{
-    return bytes[0] | (guint32)bytes[1] << 8 | (guint32)bytes[2] << 16 | (guint32)bytes[3] << 24;
-}
-
 static gboolean
 check_size(const Image *image, GError **error)
 {
@@ -117,7 +106,7 @@ walk_table(Image *image, const guint8 *start, const guint8 *end, GError **error)
 {
     while (end - start >= TAIL_SIZE) {
         const guint8 *guid = end - KH_GUID_SIZE;
-        gsize size = get16(end - TAIL_SIZE);
+        gsize size = kh_bytes_read16(end - TAIL_SIZE);
 
         if (size < TAIL_SIZE || size > (gsize)(end - start))
             return refuse(image->name, error, "has an entry of %zu bytes in its table of %zu", size,
@@ -134,7 +123,7 @@ static gboolean
 read_table(Image *image, GError **error)
 {
     const guint8 *end = image->data + image->size - TABLE_END - TAIL_SIZE;
-    gsize size = get16(end);
+    gsize size = kh_bytes_read16(end);
     gsize room = image->size - TABLE_END;
 
     if (!kh_guid_equal(end + 2, TABLE_FOOTER))
@@ -181,7 +170,8 @@ read_sections(const Image *image, const guint8 *item, guint count, KhFirmware *f
     for (guint i = 0; i < count; i++, item += METADATA_ITEM) {
         KhFirmwareSection *section = &firmware->sections[i];
 
-        *section = (KhFirmwareSection){get32(item), get32(item + 4), get32(item + 8)};
+        *section = (KhFirmwareSection){kh_bytes_read32(item), kh_bytes_read32(item + 4),
+                                       kh_bytes_read32(item + 8)};
         if (!check_section(image, section, error))
             return FALSE;
         bytes += section->size;
@@ -195,7 +185,7 @@ read_sections(const Image *image, const guint8 *item, guint count, KhFirmware *f
 static gboolean
 read_metadata(const Image *image, KhFirmware *firmware, GError **error)
 {
-    gsize offset = image->metadata == NULL ? 0 : get32(image->metadata);
+    gsize offset = image->metadata == NULL ? 0 : kh_bytes_read32(image->metadata);
     guint32 size, version, count;
     const guint8 *head;
 
@@ -206,9 +196,9 @@ read_metadata(const Image *image, KhFirmware *firmware, GError **error)
     if (head == NULL || memcmp(head, "ASEV", 4) != 0)
         return refuse(image->name, error,
                       "has no SEV metadata where its table says, %zu bytes before its end", offset);
-    size = get32(head + 4);
-    version = get32(head + 8);
-    count = get32(head + 12);
+    size = kh_bytes_read32(head + 4);
+    version = kh_bytes_read32(head + 8);
+    count = kh_bytes_read32(head + 12);
     if (version != METADATA_VERSION)
         return refuse(image->name, error, "has SEV metadata of the unknown version %u", version);
     if (count > KH_FIRMWARE_SECTIONS_MAX)
@@ -251,8 +241,8 @@ find_hashes(const Image *image, KhFirmware *firmware, GError **error)
         return FALSE;
     if (section == NULL || image->hash_table == NULL)
         return TRUE;
-    base = get32(image->hash_table);
-    size = get32(image->hash_table + 4);
+    base = kh_bytes_read32(image->hash_table);
+    size = kh_bytes_read32(image->hash_table + 4);
     firmware->hashes_offset = base % KH_PAGE_SIZE;
     firmware->measures_kernel = base != 0 && size >= KH_KERNEL_HASHES_SIZE &&
                                 base - firmware->hashes_offset == section->gpa &&
@@ -267,7 +257,7 @@ read_tables(Image *image, KhFirmware *firmware, GError **error)
         return FALSE;
     if (image->reset_block == NULL)
         return refuse(image->name, error, "has no SEV-ES reset block");
-    firmware->ap_eip = get32(image->reset_block);
+    firmware->ap_eip = kh_bytes_read32(image->reset_block);
     return find_hashes(image, firmware, error);
 }
 

@@ -61,9 +61,10 @@ check_kind(const struct stat *info, const char *what, const char *path, guint64 
 
 /* Never waits for the other end of a pipe, never becomes a controlling terminal's. */
 static int
-open_checked(const char *path, const char *what, guint64 max, guint64 *size, GError **error)
+open_checked(const char *path, int flags, const char *what, guint64 max, guint64 *size,
+             GError **error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
     g_autofree char *found = NULL;
     struct stat info;
 
@@ -127,21 +128,33 @@ append(gpointer user_data, const guint8 *bytes, gsize n)
     return TRUE;
 }
 
-GBytes *
-kh_input_file_read(const char *path, const char *what, guint64 max, GError **error)
+static GBytes *
+read_file(const char *path, int flags, const char *what, guint64 max, GError **error)
 {
     g_autoptr(GByteArray) content = NULL;
     guint64 size;
     int fd;
 
     g_return_val_if_fail(max < G_MAXUINT, NULL);
-    fd = open_checked(path, what, max, &size, error);
+    fd = open_checked(path, flags, what, max, &size, error);
     if (fd < 0)
         return NULL;
     content = g_byte_array_sized_new((guint)size);
     if (!read_all(fd, path, what, size, append, content, error))
         return NULL;
     return g_byte_array_free_to_bytes(g_steal_pointer(&content));
+}
+
+GBytes *
+kh_input_file_read(const char *path, const char *what, guint64 max, GError **error)
+{
+    return read_file(path, 0, what, max, error);
+}
+
+GBytes *
+kh_input_file_read_own(const char *path, const char *what, guint64 max, GError **error)
+{
+    return read_file(path, O_NOFOLLOW, what, max, error);
 }
 
 static gboolean
@@ -170,7 +183,7 @@ kh_input_file_hash(const char *path, const char *what, guint64 max, KhFileHash *
 
     if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
         return no_sha256(error);
-    fd = open_checked(path, what, max, &hash->size, error);
+    fd = open_checked(path, 0, what, max, &hash->size, error);
     if (fd < 0 || !read_all(fd, path, what, hash->size, update, context, error))
         return FALSE;
     if (!EVP_DigestFinal_ex(context, hash->sha256, NULL))
@@ -184,14 +197,4 @@ gboolean
 kh_sha256(const void *bytes, gsize n, guint8 digest[KH_SHA256_SIZE], GError **error)
 {
     return EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) || no_sha256(error);
-}
-
-char *
-kh_digest_to_hex(const guint8 *digest, gsize n)
-{
-    GString *hex = g_string_sized_new(2 * n);
-
-    for (gsize i = 0; i < n; i++)
-        g_string_append_printf(hex, "%02x", digest[i]);
-    return g_string_free(hex, FALSE);
 }

@@ -26,14 +26,14 @@ void kh_file_hash_clear(KhFileHash *self);
  */
 GBytes *kh_input_file_read(const char *path, const char *what, guint64 max, GError **error);
 
+/* The same where @path itself must be no link. */
+GBytes *kh_input_file_read_own(const char *path, const char *what, guint64 max, GError **error);
+
 /* The same, but its SHA-256, in one pass with bounded memory. */
 gboolean kh_input_file_hash(const char *path, const char *what, guint64 max, KhFileHash *hash,
                             GError **error);
 
 /* The SHA-256 of @n bytes. */
 gboolean kh_sha256(const void *bytes, gsize n, guint8 digest[KH_SHA256_SIZE], GError **error);
-
-/* Lower-case hex digits; transfer full. */
-char *kh_digest_to_hex(const guint8 *digest, gsize n);
 
 G_END_DECLS

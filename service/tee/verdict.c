@@ -66,6 +66,14 @@ list_refusals(const KhChecks *checks, KhCheckStatus status)
 }
 
 char *
+kh_verdict_unreached(const KhChecks *checks)
+{
+    g_autofree char *failed = list_refusals(checks, KH_CHECK_FAILED);
+
+    return failed[0] != '\0' ? list_refusals(checks, KH_CHECK_SKIPPED) : g_strdup("");
+}
+
+char *
 kh_verdict_refusals(const KhChecks *checks)
 {
     g_autofree char *failed = list_refusals(checks, KH_CHECK_FAILED);

@@ -36,4 +36,7 @@ int kh_verdict_exit_code(KhVerdict verdict, gboolean trust_host);
  */
 char *kh_verdict_refusals(const KhChecks *checks);
 
+/* Where a check failed, the ids of the required ones that were skipped, else "". Transfer full. */
+char *kh_verdict_unreached(const KhChecks *checks);
+
 G_END_DECLS

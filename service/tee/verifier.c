@@ -198,12 +198,16 @@ char *
 kh_verifier_summary(const KhChecks *checks)
 {
     g_autofree char *refusals = kh_verdict_refusals(checks);
+    g_autofree char *unreached = kh_verdict_unreached(checks);
     g_autofree char *unasked = list_unasked(checks);
+    const char *also = unreached[0] == '\0' ? "" : "; not reached: ";
 
     if (!is_authentic(checks))
-        return g_strdup_printf("not shown to be authentic; refused by %s", refusals);
+        return g_strdup_printf("not shown to be authentic; refused by %s%s%s", refusals, also,
+                               unreached);
     if (refusals[0] != '\0')
-        return g_strdup_printf("authentic report, but refused by %s", refusals);
+        return g_strdup_printf("authentic report, but refused by %s%s%s", refusals, also,
+                               unreached);
     if (unasked[0] == '\0')
         return g_strdup("authentic report; measurement and report data as expected");
     return g_strdup_printf("authentic report; %s not asked", unasked);

@@ -219,6 +219,9 @@ def evidence():
         folder = world.state / "certificates"
         folder.mkdir()
         (folder / "vcek.der").write_bytes(b"\1\2\3")
+        (folder / "ASK_ARK (Milan).pem").write_bytes(b"\4")
+        (folder / ".hidden").write_bytes(b"\5")
+        (folder / "e\x1b[2Jvil").write_bytes(b"\6")
         (folder / "big").write_bytes(b"x" * 100000)
         (folder / "link").symlink_to("/etc/shadow")
         path = make(world, "demo", "{'tee': <true>, 'katana-args': <['--fake.quote']>}")
@@ -228,10 +231,12 @@ def evidence():
         found = ask()
         for part in ("'block': <uint64 7>", "'previous': <'6'>", "'old-form': <false>",
                      "'timestamp': <uint64 1700000000>", "'block-hash': <'0xb10c'>",
-                     "'state-root': <'0x5afe'>", "'vcek.der': [byte 0x01, 0x02, 0x03]",
+                     "'state-root': <'0x5afe'>", "'vcek.der': [0x01, 0x02, 0x03]",
+                     "{'ASK_ARK (Milan).pem': [byte 0x04], 'vcek.der'",
                      "'simulated': <true>", '"quote":"0x4d4f434b'):
             tap.check(part in found, f"{part} in {found}")
-        tap.check("'big'" not in found and "'link'" not in found, "only certificates")
+        for part in ("'big'", "'link'", "hidden", "vil'"):
+            tap.check(part not in found, f"{part} in {found}")
         tap.check("'previous': <''>" in ask("{'block': <uint64 3>, 'genesis': <true>}"), "genesis")
         tap.check("'previous': <'1'>" in ask("{'block': <uint64 3>, 'prev': <uint64 1>}"), "prev")
         refused("InvalidArgument", lambda: ask("{'prev': <uint64 1>, 'genesis': <true>}"), "exclude")

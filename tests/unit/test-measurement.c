@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "cpu-types.h"
 #include "error.h"
 #include "firmware-tail.h"
@@ -325,7 +326,7 @@ assert_measurement(const KhLaunch *launch, const char *wanted)
     g_autofree char *found = NULL;
 
     measure(launch, digest);
-    found = kh_digest_to_hex(digest, sizeof digest);
+    found = kh_bytes_to_hex(digest, sizeof digest);
     g_assert_cmpstr(found, ==, wanted);
 }
 
@@ -423,7 +424,7 @@ rows_of_debian(Files *files, gconstpointer data)
         return;
     }
     parts = load(ovmf, NULL, NULL);
-    sha256 = kh_digest_to_hex(parts->firmware->sha256, KH_SHA256_SIZE);
+    sha256 = kh_bytes_to_hex(parts->firmware->sha256, KH_SHA256_SIZE);
     g_assert_cmpstr(sha256, ==, DEBIAN_SHA256);
     g_assert_cmpuint(parts->firmware->n_sections, ==, 7);
     g_assert_true(parts->firmware->measures_kernel);
