@@ -15,9 +15,6 @@
 /* Large enough for few system calls, small enough to stay in the processor's cache. */
 #define CHUNK (128 * 1024)
 
-/* Takes @n bytes; FALSE and errno end the reading. */
-typedef gboolean (*Sink)(gpointer user_data, const guint8 *bytes, gsize n);
-
 void
 kh_file_hash_clear(KhFileHash *self)
 {
@@ -85,9 +82,9 @@ open_checked(const char *path, int flags, const char *what, guint64 max, guint64
     return fd;
 }
 
-/* The bytes until the end; -1 and errno. Stops behind @size: the file grows. */
+/* Hashes until the end; the bytes, -1 and errno. Stops behind @size: the file grows. */
 static gint64
-pump(int fd, guint64 size, Sink sink, gpointer user_data)
+pump(int fd, guint64 size, EVP_MD_CTX *context)
 {
     g_autofree guint8 *buffer = g_malloc(CHUNK);
     guint64 total = 0;
@@ -96,53 +93,64 @@ pump(int fd, guint64 size, Sink sink, gpointer user_data)
     while (total <= size && (n = read(fd, buffer, CHUNK)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 || !sink(user_data, buffer, (gsize)n))
+        if (n < 0)
             return -1;
+        if (!EVP_DigestUpdate(context, buffer, (gsize)n)) {
+            errno = ENOTSUP;
+            return -1;
+        }
         total += (guint64)n;
     }
     return (gint64)total;
 }
 
-/* Takes @fd. */
+/* At most @room bytes; -1 and errno. */
+static gint64
+fill(int fd, guint8 *buffer, guint64 room)
+{
+    guint64 total = 0;
+    ssize_t n;
+
+    while (total < room && (n = read(fd, buffer + total, room - total)) != 0) {
+        if (n < 0 && errno != EINTR)
+            return -1;
+        total += n > 0 ? (guint64)n : 0;
+    }
+    return (gint64)total;
+}
+
+/* Whether @total bytes could be read (-1 and errno), and are all of @size. */
 static gboolean
-read_all(int fd, const char *path, const char *what, guint64 size, Sink sink, gpointer user_data,
-         GError **error)
+check_total(gint64 total, guint64 size, const char *what, const char *path, GError **error)
 {
     g_autofree char *found = NULL;
-    gint64 total = pump(fd, size, sink, user_data);
 
     if (total < 0)
         found = g_strdup_printf("cannot be read: %s", g_strerror(errno));
     else if ((guint64)total != size)
         found = g_strdup("was changed while it was read; try again");
-    close(fd);
     if (found != NULL)
         set_error(error, KH_ERROR_FAILED, what, path, found);
     return found == NULL;
 }
 
-static gboolean
-append(gpointer user_data, const guint8 *bytes, gsize n)
-{
-    g_byte_array_append(user_data, bytes, (guint)n);
-    return TRUE;
-}
-
 static GBytes *
 read_file(const char *path, int flags, const char *what, guint64 max, GError **error)
 {
-    g_autoptr(GByteArray) content = NULL;
+    g_autofree guint8 *content = NULL;
     guint64 size;
+    gboolean good;
     int fd;
 
     g_return_val_if_fail(max < G_MAXUINT, NULL);
     fd = open_checked(path, flags, what, max, &size, error);
     if (fd < 0)
         return NULL;
-    content = g_byte_array_sized_new((guint)size);
-    if (!read_all(fd, path, what, size, append, content, error))
-        return NULL;
-    return g_byte_array_free_to_bytes(g_steal_pointer(&content));
+    /* One byte more, to see that it ends there. */
+    content = g_malloc(size + 1);
+    good = check_total(fill(fd, content, size + 1), size, what, path, error);
+    close(fd);
+    return good ? g_bytes_new_take(g_steal_pointer(&content), size) : NULL;
 }
 
 GBytes *
@@ -158,15 +166,6 @@ kh_input_file_read_own(const char *path, const char *what, guint64 max, GError *
 }
 
 static gboolean
-update(gpointer user_data, const guint8 *bytes, gsize n)
-{
-    if (EVP_DigestUpdate(user_data, bytes, n))
-        return TRUE;
-    errno = ENOTSUP;
-    return FALSE;
-}
-
-static gboolean
 no_sha256(GError **error)
 {
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
@@ -179,12 +178,17 @@ kh_input_file_hash(const char *path, const char *what, guint64 max, KhFileHash *
                    GError **error)
 {
     g_autoptr(EVP_MD_CTX) context = EVP_MD_CTX_new();
+    gboolean good;
     int fd;
 
     if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
         return no_sha256(error);
     fd = open_checked(path, 0, what, max, &hash->size, error);
-    if (fd < 0 || !read_all(fd, path, what, hash->size, update, context, error))
+    if (fd < 0)
+        return FALSE;
+    good = check_total(pump(fd, hash->size, context), hash->size, what, path, error);
+    close(fd);
+    if (!good)
         return FALSE;
     if (!EVP_DigestFinal_ex(context, hash->sha256, NULL))
         return no_sha256(error);

@@ -8,20 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 from harness import BUILD, SOURCE
+from stopwatch import seconds
 
 TOOL = "sev-snp-measure==0.0.13"
 OVMF_SHA256 = "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"
 LARGE = 512 << 20
-
-
-def seconds(command):
-    since = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                   timeout=120)
-    return time.monotonic() - since
 
 
 def attempt(command, timeout=300):
