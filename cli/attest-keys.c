@@ -100,13 +100,16 @@ has_leaf(const KhCertificates *certificates)
     return FALSE;
 }
 
-/* Whether Genoa is worth a try where Milan has no such chip. */
-static gboolean
-may_be_genoa(const KhAttestKeysInput *input, const KhReport *report, KhProduct product)
+/* Of a report that does not say it: that of the certificates at hand; *guessed: there is none. */
+static KhProduct
+choose_product(const KhAttestKeysInput *input, const KhReport *report, gboolean *guessed)
 {
-    return product == KH_PRODUCT_MILAN && report->version == OLD_VERSION &&
-           report->signing_key == KH_SIGNING_KEY_VCEK &&
-           !kh_policy_has(input->policy, KH_POLICY_PRODUCT);
+    g_autoptr(KhChain) chain = kh_chain_choose(input->known, report, input->anchors, input->time);
+
+    *guessed = report->version == OLD_VERSION && chain->leaf == NULL &&
+               report->signing_key == KH_SIGNING_KEY_VCEK &&
+               !kh_policy_has(input->policy, KH_POLICY_PRODUCT);
+    return kh_verifier_product(report, input->policy, chain);
 }
 
 /* The keys of @product. */
@@ -136,14 +139,15 @@ kh_attest_keys_fetch(const KhAttestKeysInput *input, const KhReport *report, GEr
                                          .offline = input->options->offline,
                                          .now = input->time};
     g_autoptr(KhKeyService) service = kh_key_service_new(&options, error);
-    KhProduct product = kh_verifier_product(report, input->policy, NULL);
+    gboolean guessed;
+    KhProduct product = choose_product(input, report, &guessed);
     g_autoptr(KhAttestKeys) keys = NULL;
     g_autoptr(KhAttestKeys) others = NULL;
 
     if (service == NULL)
         return NULL;
     keys = fetch_product(input, service, report, product, error);
-    if (keys == NULL || has_leaf(keys->certificates) || !may_be_genoa(input, report, product))
+    if (keys == NULL || has_leaf(keys->certificates) || !guessed || product != KH_PRODUCT_MILAN)
         return g_steal_pointer(&keys);
     others = fetch_product(input, service, report, KH_PRODUCT_GENOA, NULL);
     return others != NULL && has_leaf(others->certificates) ? g_steal_pointer(&others)

@@ -15,8 +15,9 @@ typedef struct {
     const KhAttestOptions *options;
     const KhAnchors *anchors;
     const KhPolicy *policy;
-    gint64 time;        /* of verification, seconds since 1970 */
-    const char *folder; /* of the cache; NULL: the user's, for AMD's own */
+    const KhCertificates *known; /* of everybody: they may tell the product; trusted by none */
+    gint64 time;                 /* of verification, seconds since 1970 */
+    const char *folder;          /* of the cache; NULL: the user's, for AMD's own */
 } KhAttestKeysInput;
 
 typedef struct {

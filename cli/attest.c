@@ -228,14 +228,15 @@ take_keys(Attest *self, KhAttestKeys *keys, GError **error)
 static gboolean
 fetch_keys(Attest *self, GError **error)
 {
-    const KhAttestKeysInput input = {.cli = self->cli,
-                                     .options = &self->options,
-                                     .anchors = self->anchors,
-                                     .policy = self->policy,
-                                     .time = self->time,
-                                     .folder = self->cache};
+    KhAttestKeysInput input = {.cli = self->cli,
+                               .options = &self->options,
+                               .anchors = self->anchors,
+                               .policy = self->policy,
+                               .time = self->time,
+                               .folder = self->cache};
     const KhQuote *quote = self->evidence->quote;
     g_autofree KhReport *report = NULL;
+    g_autoptr(KhCertificates) known = kh_certificates_new();
     g_autoptr(KhAttestKeys) keys = NULL;
     gconstpointer data;
     gsize length;
@@ -247,6 +248,9 @@ fetch_keys(Attest *self, GError **error)
     report = kh_report_new(data, length, NULL);
     if (report == NULL || !kh_report_version_is_known(report))
         return TRUE;
+    kh_certificates_add_from(known, self->certificates, NULL);
+    kh_certificates_add_from(known, self->evidence->certificates, NULL);
+    input.known = known;
     keys = kh_attest_keys_fetch(&input, report, error);
     return keys != NULL && take_keys(self, keys, error);
 }

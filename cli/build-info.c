@@ -173,9 +173,13 @@ check_measurement(char **lines, const KhBootParts *parts, GError **error)
     if (published == NULL)
         return TRUE;
     launch.cmdline = cmdline = published_launch(lines, &options, error);
-    if (cmdline == NULL || !kh_launch_options_shape(&options, &launch.shape, error) ||
-        !kh_launch_measure(&launch, digest, error))
+    if (cmdline == NULL)
         return FALSE;
+    if (!kh_launch_options_shape(&options, &launch.shape, error) ||
+        !kh_launch_measure(&launch, digest, error)) {
+        g_prefix_error(error, "LAUNCH_SHAPE: ");
+        return FALSE;
+    }
     hex = kh_bytes_to_hex(digest, sizeof digest);
     return g_ascii_strcasecmp(hex, published) == 0 ||
            refuse(error, KH_ERROR_INTEGRITY_MISMATCH,

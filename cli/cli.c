@@ -103,7 +103,7 @@ sanitize_lines(const char *text)
 
     for (guint i = 0; lines[i] != NULL; i++) {
         g_autofree char *line = kh_text_sanitize(lines[i], MESSAGE_MAX);
-        const char *indent = i > 0 && line[0] != ' ' ? "  " : "";
+        const char *indent = i > 0 && !g_str_has_prefix(line, "  ") ? "  " : "";
 
         g_free(lines[i]);
         lines[i] = g_strconcat(indent, line, NULL);
@@ -209,6 +209,12 @@ kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint m
         cli->json = g_strv_contains((const char *const *)cli->args, "--json");
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s; see %s --help",
                     failure->message, cli->verb);
+        return NULL;
+    }
+    /* main() has taken it out, wherever it stood by itself. */
+    if (cli->host != NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "-H must be an argument of its own, -H USER@HOST");
         return NULL;
     }
     if (cli->session && cli->system) {

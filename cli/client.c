@@ -23,6 +23,14 @@ wants_session(KhCli *cli, gboolean *session, GError **error)
 }
 
 gboolean
+kh_client_is_session(KhCli *cli)
+{
+    gboolean session;
+
+    return wants_session(cli, &session, NULL) && session;
+}
+
+gboolean
 kh_client_connect(KhCli *cli, GError **error)
 {
     g_autofree char *address = NULL;
@@ -32,12 +40,6 @@ kh_client_connect(KhCli *cli, GError **error)
         return TRUE;
     /* Makes the service's errors known to GDBus before the first of them comes. */
     kh_error_quark();
-    /* main() has taken it out, wherever it stood by itself. */
-    if (cli->host != NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "-H must be an argument of its own, -H USER@HOST");
-        return FALSE;
-    }
     if (!wants_session(cli, &session, error))
         return FALSE;
     address = g_dbus_address_get_for_bus_sync(session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM,

@@ -14,6 +14,9 @@ G_BEGIN_DECLS
 /* Connects to the bus that the options and KATANA_HYPERVISOR_BUS name; once. */
 gboolean kh_client_connect(KhCli *cli, GError **error);
 
+/* Whether that is the session bus. */
+gboolean kh_client_is_session(KhCli *cli);
+
 /*
  * Calls a method, waiting as long as it takes or until cli->deadline is cancelled, and serves
  * the default main context meanwhile. @parameters is consumed. @fds may be NULL.

@@ -34,15 +34,17 @@ on_checked(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 GVariant *
-kh_local_doctor_check(const char *unreachable)
+kh_local_doctor_check(const char *unreachable, gboolean session)
 {
     g_autoptr(KhDoctor) doctor = kh_doctor_new();
     g_autoptr(GPtrArray) all = kh_findings_new();
     g_autoptr(GPtrArray) found = NULL;
 
     kh_findings_add(all, "service", KH_FINDING_FAIL, "%s", unreachable);
-    kh_findings_mend(all, "systemctl start katana-hypervisord; journalctl -u katana-hypervisord "
-                          "says why it does not. The checks below are for its usual settings");
+    kh_findings_mend(all, "%s. The checks below are for the usual settings of the system's service",
+                     session ? "katana-hypervisord --session says why it does not start"
+                             : "systemctl start katana-hypervisord; journalctl -u "
+                               "katana-hypervisord says why it does not");
     kh_doctor_check_async(doctor, usual_places(), on_checked, &found);
     while (found == NULL)
         g_main_context_iteration(NULL, TRUE);

@@ -11,8 +11,9 @@ G_BEGIN_DECLS
 
 /*
  * Checks this host for a service with its usual settings; @unreachable says why that is not
- * asked, and is the first finding. a(ssss) as of CheckHost; transfer full.
+ * asked, and is the first finding. @session: it is one of a person's own. a(ssss) as of CheckHost;
+ * transfer full.
  */
-GVariant *kh_local_doctor_check(const char *unreachable);
+GVariant *kh_local_doctor_check(const char *unreachable, gboolean session);
 
 G_END_DECLS

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor: finds the verb, and lets it do the rest. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "build-config.h"
 #include "error.h"
@@ -151,6 +153,15 @@ flush_output(KhCli *cli, int code)
                                         "The output cannot be written: %s", g_strerror(errno)));
 }
 
+/* One that is closed would become some other file of ours, and take what is printed. */
+static void
+keep_streams(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            _exit(1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -158,6 +169,7 @@ main(int argc, char **argv)
     int verb = find_verb(argv);
     int code;
 
+    keep_streams();
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
     code = verb == 0 ? run_without_verb(&cli, argv) : run(&cli, argv, verb);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "error.h"
 #include "local-doctor.h"
 #include "names.h"
 #include "output.h"
@@ -26,21 +27,27 @@ fetch(KhCli *cli, GError **error)
         kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CheckHost",
                        g_variant_new("(a{sv})", NULL), NULL, &failure);
 
-    if (reply != NULL)
+    if (reply != NULL && g_variant_is_of_type(reply, G_VARIANT_TYPE("(a(ssss))")))
         return g_variant_get_child_value(reply, 0);
+    if (reply != NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The service answers CheckHost with another type than it must; is it another "
+                    "version?");
+        return NULL;
+    }
     if (kh_cli_exit_code(failure) == EXIT_UNREACHABLE) {
         g_dbus_error_strip_remote_error(failure);
-        return kh_local_doctor_check(failure->message);
+        return kh_local_doctor_check(failure->message, kh_client_is_session(cli));
     }
     g_propagate_error(error, g_steal_pointer(&failure));
     return NULL;
 }
 
-/* "ok", "warn" or "fail"; a word that is none of the first two fails. */
+/* "ok", "warn" or "fail"; a word that is none of the first two fails, and so does no check. */
 static const char *
 worst_of(GVariant *checks)
 {
-    const char *worst = "ok", *status;
+    const char *worst = g_variant_n_children(checks) > 0 ? "ok" : "fail", *status;
     GVariantIter iter;
 
     g_variant_iter_init(&iter, checks);

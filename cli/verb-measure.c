@@ -261,11 +261,6 @@ has_options(const KhLaunchOptions *o)
 static int
 measure_named(KhCli *cli, const char *name, const KhLaunchOptions *options)
 {
-    if (cli->host != NULL)
-        return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                                            "NAME is measured from its files, which lie on %s; "
-                                            "run measure there, or give the files",
-                                            cli->host));
     if (!has_options(options))
         return measure_instance(cli, name);
     return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,

@@ -14,8 +14,8 @@
 typedef struct {
     const char *at, *end;
     guint depth, values;
-    gboolean exact;
-    const char *found; /* why it is refused, NULL as long as it is not */
+    gboolean exact, over; /* over: the outermost bracket is closed */
+    const char *found;    /* why it is refused, NULL as long as it is not */
 } Scan;
 
 static gboolean
@@ -134,6 +134,7 @@ scan_bracket(Scan *scan)
         scan->found = "is nested deeper than " G_STRINGIFY(KH_JSON_DEPTH_MAX);
     else if (!opens && scan->depth-- == 0)
         scan->found = "closes a bracket that is not open";
+    scan->over = !opens && scan->depth == 0;
 }
 
 static void
@@ -157,7 +158,9 @@ find_fault(const char *text, gsize length, gboolean exact)
     while (scan.at < scan.end && scan.found == NULL) {
         char c = *scan.at;
 
-        if (c == '"')
+        if (scan.over && strchr(" \t\r\n", c) == NULL)
+            scan.found = "goes on after its value";
+        else if (c == '"')
             scan_string(&scan);
         else if (strchr("{}[]", c) != NULL)
             scan_bracket(&scan);

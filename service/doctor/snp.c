@@ -92,6 +92,10 @@ check_hidden(const KhPlaces *places, KhFindings *findings)
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL, "there is no /dev/sev");
         kh_findings_mend(findings, "load ccp and kvm_amd on a host with SEV-SNP: modprobe kvm_amd; "
                                    "dmesg says what the firmware misses");
+    } else if (places->launcher[0] == '\0') {
+        kh_findings_add(findings, "snp-device", KH_FINDING_FAIL,
+                        "the kernel has /dev/sev, and there is no such file here");
+        kh_findings_mend(findings, "outside of a container: udevadm trigger /dev/sev");
     } else if (places->sev_opens) {
         kh_findings_add(findings, "snp-device", KH_FINDING_OK,
                         "/dev/sev opens for the machines' uid");

@@ -178,6 +178,9 @@ add_doubts(const KhAttestationInput *input, KhAttestation *self)
                                         "Katana's schema (%s) does not bind it; a newer Katana "
                                         "would settle it",
                                         kh_quote_schema_name(input->quote)));
+    if (input->quote != NULL && input->quote->schema == KH_QUOTE_BLOCK &&
+        !input->katana.block_hash.set)
+        say(self->claimed, "the block is claimed by the host; --block-hash FELT would settle it");
     if (report != NULL && report->signing_key == KH_SIGNING_KEY_VLEK &&
         !kh_policy_has(input->policy, KH_POLICY_CSP_ID))
         say(self->claimed, "the provider of the VLEK is claimed by the host; csp-id in the file "

@@ -117,14 +117,6 @@ kh_certificate_cache_put(KhCertificateCache *cache, const char *name, GBytes *by
     return FALSE;
 }
 
-void
-kh_certificate_cache_remove(KhCertificateCache *cache, const char *name)
-{
-    g_autofree char *path = g_build_filename(cache->folder, name, NULL);
-
-    g_unlink(path);
-}
-
 gboolean
 kh_certificate_cache_try_lock(KhCertificateCache *cache)
 {

@@ -25,9 +25,6 @@ GBytes *kh_certificate_cache_get(KhCertificateCache *cache, const char *name);
 gboolean kh_certificate_cache_put(KhCertificateCache *cache, const char *name, GBytes *bytes,
                                   GError **error);
 
-/* Removes the file, if there is one. */
-void kh_certificate_cache_remove(KhCertificateCache *cache, const char *name);
-
 /*
  * Keeps other processes from fetching at the same time. FALSE if one does; TRUE too where the
  * folder cannot be had, for then there is nothing to share.

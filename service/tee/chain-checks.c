@@ -322,7 +322,8 @@ check_lists(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
     if (good && (use->newer_crl == NULL || kh_crl_check(use->newer_crl, &list, &failure)))
         kh_checks_pass(checks, "C8", NULL, chain->intermediate->subject);
     else
-        kh_checks_fail(checks, "C8", NULL, chain->intermediate->subject, "%s", failure->message);
+        kh_checks_fail(checks, "C8", NULL, chain->intermediate->subject, "%s list: %s",
+                       good ? "the key service's" : "the given", failure->message);
 }
 
 /* C8: the intermediate is not revoked; one that is known needs no list. */

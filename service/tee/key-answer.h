@@ -24,6 +24,7 @@ typedef struct {
     /* Of a VCEK only: as the report has them. */
     guint8 chip_id[KH_REPORT_CHIP_ID_SIZE];
     KhTcb tcb;
+    gboolean fresh; /* what the cache has of it does not do */
 } KhKeyItem;
 
 /* The most bytes that an answer of @kind has. */

@@ -14,7 +14,7 @@ typedef struct {
     guint n_items;
     guint next;
     gboolean kept;  /* the chain came from the cache */
-    gboolean again; /* it has been forgotten once */
+    gboolean again; /* it has been asked for once more */
     KhKeyFetch *result;
 } Fetch;
 
@@ -37,19 +37,49 @@ fetch_free(gpointer data)
     g_free(fetch);
 }
 
-/* AMD may have made another intermediate in its place: one that is kept would stay for ever. */
+/*
+ * Whether the list revokes the chain that was kept: AMD may have made another intermediate in
+ * its place, and is asked once more. The list stays, whatever comes of that.
+ */
 static gboolean
-begin_again(Fetch *fetch, KhKeyService *service, GBytes *crl)
+is_outlived(Fetch *fetch, KhKeyService *service, GBytes *crl)
 {
-    if (!fetch->kept || fetch->again ||
-        !kh_key_trust_is_revoked(fetch->trust, &fetch->items[0], crl) ||
-        !kh_key_service_forget(service, &fetch->items[0]))
-        return FALSE;
+    return fetch->kept && !fetch->again && !kh_key_service_is_offline(service) &&
+           kh_key_trust_is_revoked(fetch->trust, &fetch->items[0], crl);
+}
+
+/* From the chain on; @fresh: not by the one that is kept. */
+static void
+begin(Fetch *fetch, gboolean fresh)
+{
     fetch->again = TRUE;
+    fetch->items[0].fresh = fresh;
     fetch->next = 0;
     kh_key_trust_forget(fetch->trust);
-    g_ptr_array_set_size(fetch->result->troubles, 0);
-    return TRUE;
+}
+
+/* Without the chain nothing else of the service's can be verified; C8 verifies a list itself. */
+static void
+end_without_chain(Fetch *fetch, KhKeyService *service)
+{
+    const KhKeyItem *last = &fetch->items[fetch->n_items - 1];
+
+    fetch->next = fetch->n_items;
+    if (fetch->result->crl == NULL && kh_key_kind_is_crl(last->kind))
+        fetch->result->crl = kh_key_service_peek(service, last);
+}
+
+static void
+take(Fetch *fetch, KhKeyService *service, const KhKeyItem *item, GBytes *bytes, KhKeyOrigin origin)
+{
+    if (item == &fetch->items[0])
+        fetch->kept = origin == KH_KEY_FROM_CACHE;
+    if (!kh_key_kind_is_crl(item->kind))
+        return;
+    g_clear_pointer(&fetch->result->crl, g_bytes_unref);
+    fetch->result->crl = g_bytes_ref(bytes);
+    if (is_outlived(fetch, service, bytes))
+        begin(fetch, TRUE);
 }
 
 static void
@@ -65,15 +95,15 @@ on_got(GObject *source, GAsyncResult *result, gpointer data)
 
     if (g_task_return_error_if_cancelled(task))
         return;
-    if (bytes == NULL) {
+    if (bytes != NULL)
+        take(fetch, service, item, bytes, origin);
+    else
         g_ptr_array_add(fetch->result->troubles, g_strdup(failure->message));
-        /* Without the chain nothing else of the service's can be verified. */
-        if (fetch->next == 1)
-            fetch->next = fetch->n_items;
-    } else if (fetch->next == 1) {
-        fetch->kept = origin == KH_KEY_FROM_CACHE;
-    } else if (kh_key_kind_is_crl(item->kind) && !begin_again(fetch, service, bytes)) {
-        fetch->result->crl = g_steal_pointer(&bytes);
+    if (bytes == NULL && item == &fetch->items[0]) {
+        if (item->fresh)
+            begin(fetch, FALSE);
+        else
+            end_without_chain(fetch, service);
     }
     ask_next(g_steal_pointer(&task));
 }

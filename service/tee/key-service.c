@@ -85,7 +85,7 @@ static gboolean
 answer_from_cache(KhKeyService *self, GTask *task)
 {
     Request *request = g_task_get_task_data(task);
-    g_autoptr(GBytes) bytes = look_up(self, request);
+    g_autoptr(GBytes) bytes = request->item.fresh ? NULL : look_up(self, request);
 
     if (bytes == NULL || (!self->offline && !is_current(self, request, bytes)))
         return FALSE;
@@ -272,13 +272,17 @@ kh_key_service_get_async(KhKeyService *self, const KhKeyItem *item, KhKeyVerify 
 }
 
 gboolean
-kh_key_service_forget(KhKeyService *self, const KhKeyItem *item)
+kh_key_service_is_offline(KhKeyService *self)
+{
+    return self->offline;
+}
+
+GBytes *
+kh_key_service_peek(KhKeyService *self, const KhKeyItem *item)
 {
     g_autofree char *name = kh_key_item_file_name(item);
 
-    if (!self->offline)
-        kh_certificate_cache_remove(self->cache, name);
-    return !self->offline;
+    return kh_certificate_cache_get(self->cache, name);
 }
 
 GBytes *

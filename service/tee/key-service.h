@@ -51,11 +51,10 @@ void kh_key_service_get_async(KhKeyService *self, const KhKeyItem *item, KhKeyVe
                               gpointer verify_data, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer user_data);
 
-/*
- * Drops @item from the cache, so that it is asked for once more. FALSE offline, where it would
- * only be lost.
- */
-gboolean kh_key_service_forget(KhKeyService *self, const KhKeyItem *item);
+gboolean kh_key_service_is_offline(KhKeyService *self);
+
+/* What the cache has of @item, verified by nobody; NULL: nothing. Transfer full. */
+GBytes *kh_key_service_peek(KhKeyService *self, const KhKeyItem *item);
 
 /*
  * The bytes, verified. Besides the errors of kh_key_item_check(), kh_http_get_finish() and

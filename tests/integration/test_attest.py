@@ -509,6 +509,15 @@ def test_revoked_in_cache(world):
             kept.unlink()
         world.tell(intermediate="revoked.der", crl="crl-revoked")
         expect(world.ask(cache=cache), 1, "FAILED", "C8")
+        # Without a new chain the old one stays, and so does what revokes it.
+        own = ("--crl", world.folder / "crl")
+        world.tell(crl="crl-revoked", root=None)
+        expect(world.ask(*own, cache=cache), 1, "FAILED", "C8")
+        world.tell(intermediate="revoked.der", crl=None)
+        for words in (("--key-service", "http://127.0.0.1:1"), ("--offline",)):
+            expect(world.run(*words, *own, "--measurement", world.digest, "--chain-id", "KATANA",
+                             "--block", "7", cache=cache), 1, "FAILED", "C8")
+        tap.check(list(pathlib.Path(cache).rglob("*chain*")), "the chain is lost")
         world.tell(crl="crl-revoked")
         expect(world.ask(cache=cache), 0, "VERIFIED")
         tap.check("cert_chain" in KeyService.asked, f"asked for {KeyService.asked}")

@@ -38,18 +38,20 @@ def by_name(rows):
 
 @contextlib.contextmanager
 def playing(world, rows):
-    """The bus name is somebody's who answers these rows."""
+    """The bus name is somebody's who answers these rows; None: a text instead."""
+    xml = XML if rows is not None else XML.replace("a(ssss)", "s")
     context, connection = GLib.MainContext.new(), Bus(world).connection
 
     def answer(_connection, _sender, _path, _interface, _method, _arguments, invocation):
-        invocation.return_value(GLib.Variant("(a(ssss))", (rows,)))
+        reply = ("(a(ssss))", (rows,)) if rows is not None else ("(s)", ("none",))
+        invocation.return_value(GLib.Variant(*reply))
 
     loop = GLib.MainLoop.new(context, False)
     started = threading.Event()
 
     def serve():
         context.push_thread_default()
-        connection.register_object(MANAGER, Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0],
+        connection.register_object(MANAGER, Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0],
                                    answer, None, None)
         connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName",
                              GLib.Variant("(su)", (NAME, 0)), None, Gio.DBusCallFlags.NONE, -1,
@@ -137,7 +139,7 @@ def test_without_service():
         tap.equal((done.returncode, document["status"]), (1, "fail"), "exit code and status")
         found = {one["check"]: one for one in document["checks"]}
         tap.equal(set(found), (CHECKS | {"service"}) - {"launcher", "limits"}, "checks")
-        tap.check("systemctl" in found["service"]["remedy"], str(found["service"]))
+        tap.check("katana-hypervisord --session" in found["service"]["remedy"], str(found["service"]))
         tap.equal(document["checks"][0]["check"], "service", "the first")
         table = world.cli("doctor", check=False)
         tap.equal((table.returncode, table.stderr), (1, ""), "the table")
@@ -160,6 +162,15 @@ def test_hostile_service():
         tap.equal(done.returncode, 1, "exit code")
         tap.check(not set("\x1b\x07\r\x9b") & set(done.stdout), repr(done.stdout))
         tap.equal(done.stdout.count("\n"), 2, repr(done.stdout))
+
+
+def test_answer_of_another_type():
+    """an answer that is no list of checks is an error, and an empty one no success"""
+    with World() as world, playing(world, []):
+        tap.equal(world.cli("doctor", check=False).returncode, 1, "no check at all")
+    with World() as world, playing(world, None):
+        done = world.cli("doctor", check=False)
+        tap.check(done.returncode == 1 and "another type" in done.stderr, done.stderr)
 
 
 def test_slow_qemu():

@@ -54,7 +54,8 @@ refusals(void)
     for (const char *const *bad =
              (const char *const[]){"", "[]", "1", "{", "{\"a\":}", "nonsense", "\"\\",
                                    "{\"a\":\"\xff\"}", "{\"a\":010}", "{\"a\":0x10}", "{\"a\":1.}",
-                                   "{\"a\":-}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "]", NULL};
+                                   "{\"a\":-}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "]", "{}{}",
+                                   "{} 1", "{}]", NULL};
          *bad != NULL; bad++) {
         g_autoptr(GError) error = NULL;
 
