@@ -300,10 +300,8 @@ find_images(Attest *self)
         return;
     self->images = kh_host_images_fetch(self->cli, self->parts);
     if (self->images->other_firmware > 0)
-        note(
-            self,
-            "of the host's boot components %u %s another firmware, which an explanation leaves out",
-            self->images->other_firmware, self->images->other_firmware == 1 ? "has" : "have");
+        note(self, "of the host's images %u %s another firmware, which an explanation leaves out",
+             self->images->other_firmware, self->images->other_firmware == 1 ? "has" : "have");
 }
 
 static void
