@@ -108,27 +108,38 @@ kh_client_call(KhCli *cli, const char *path, const char *interface, const char *
     return g_steal_pointer(&reply);
 }
 
+GVariant *
+kh_client_ask(KhCli *cli, const char *path, const char *interface, const char *method,
+              GVariant *parameters, const char *type, GError **error)
+{
+    g_autoptr(GVariant) reply =
+        kh_client_call(cli, path, interface, method, parameters, NULL, error);
+
+    if (reply == NULL)
+        return NULL;
+    if (g_variant_is_of_type(reply, G_VARIANT_TYPE(type)))
+        return g_variant_get_child_value(reply, 0);
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "The service answers %s with another type than it must; is it another version?",
+                method);
+    return NULL;
+}
+
 char *
 kh_client_find(KhCli *cli, const char *name_or_id, GError **error)
 {
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
-                       g_variant_new("(s)", name_or_id), NULL, error);
-    char *path = NULL;
+    g_autoptr(GVariant) path =
+        kh_client_ask(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
+                      g_variant_new("(s)", name_or_id), "(o)", error);
 
-    if (reply != NULL)
-        g_variant_get(reply, "(o)", &path);
-    return path;
+    return path == NULL ? NULL : g_variant_dup_string(path, NULL);
 }
 
 GVariant *
 kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **error)
 {
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
-                       g_variant_new("(s)", interface), NULL, error);
-
-    return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
+    return kh_client_ask(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
+                         g_variant_new("(s)", interface), "(a{sv})", error);
 }
 
 GVariant *

@@ -26,6 +26,13 @@ gboolean kh_client_is_session(KhCli *cli);
 GVariant *kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
                          GVariant *parameters, GUnixFDList **fds, GError **error);
 
+/*
+ * The one value that a method gives; KH_ERROR_FAILED where the reply is not of @type, such as
+ * "(o)". @parameters is consumed. Transfer full.
+ */
+GVariant *kh_client_ask(KhCli *cli, const char *path, const char *interface, const char *method,
+                        GVariant *parameters, const char *type, GError **error);
+
 /* The flags of every call: whether the service may have a person asked. */
 GDBusCallFlags kh_client_flags(KhCli *cli);
 

@@ -10,7 +10,6 @@
 #include "measurement.h"
 #include "names.h"
 
-#define INTERFACE_TEE "org.katana.Hypervisor.Tee"
 #define NAME_MAX_SHOWN 64
 #define TEXT_MAX 256
 #define QUOTE_FILE_MAX (4 * 1024 * 1024) /* what the parser takes */
@@ -52,31 +51,6 @@ kh_evidence_read(const char *path, GError **error)
     if (self->quote == NULL)
         self->quote_fault = kh_text_sanitize(failure->message, TEXT_MAX);
     return self;
-}
-
-/* The one value of the reply, which must be of @type: a host may answer anything. */
-static GVariant *
-call(KhCli *cli, const char *path, const char *interface, const char *method, GVariant *parameters,
-     const char *type, GError **error)
-{
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, path, interface, method, parameters, NULL, error);
-
-    if (reply == NULL)
-        return NULL;
-    if (g_variant_is_of_type(reply, G_VARIANT_TYPE(type)))
-        return g_variant_get_child_value(reply, 0);
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "The service answers %s with another type than it must; is it another version?",
-                method);
-    return NULL;
-}
-
-static GVariant *
-get_all(KhCli *cli, const char *path, const char *interface, GError **error)
-{
-    return call(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
-                g_variant_new("(s)", interface), "(a{sv})", error);
 }
 
 static void
@@ -151,7 +125,7 @@ drop_impossible(KhEvidence *self)
 static gboolean
 read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
 {
-    g_autoptr(GVariant) instance = get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+    g_autoptr(GVariant) instance = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
     g_autoptr(GVariant) configuration = NULL;
     const char *text;
 
@@ -160,8 +134,9 @@ read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
     g_variant_lookup(instance, "Vcpus", "u", &self->vcpus);
     if (g_variant_lookup(instance, "Id", "&s", &text) && g_uuid_string_is_valid(text))
         self->id = g_strdup(text);
-    configuration = call(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
-                         g_variant_new("(@a{sv})", g_variant_new("a{sv}", NULL)), "(a{sv})", NULL);
+    configuration =
+        kh_client_ask(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
+                      g_variant_new("(@a{sv})", g_variant_new("a{sv}", NULL)), "(a{sv})", NULL);
     if (configuration != NULL && g_variant_lookup(configuration, "vcpu-type", "&s", &text))
         self->vcpu_type = kh_text_sanitize(text, NAME_MAX_SHOWN);
     drop_impossible(self);
@@ -173,20 +148,18 @@ kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **erro
 {
     g_autoptr(GVariant) held = g_variant_ref_sink(options);
     g_autoptr(KhEvidence) self = g_new0(KhEvidence, 1);
-    g_autoptr(GVariant) found = call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "FindInstance",
-                                     g_variant_new("(s)", name), "(o)", error);
-    const char *path = found == NULL ? NULL : g_variant_get_string(found, NULL);
+    g_autofree char *path = kh_client_find(cli, name, error);
     g_autoptr(GVariant) properties = NULL;
     g_autoptr(GVariant) evidence = NULL;
 
     self->certificates = kh_certificates_new();
     if (path == NULL || !read_shape(self, cli, path, error))
         return NULL;
-    properties = get_all(cli, path, INTERFACE_TEE, error);
+    properties = kh_client_get_all(cli, path, KH_INTERFACE_TEE, error);
     if (properties == NULL)
         return NULL;
-    evidence = call(cli, path, INTERFACE_TEE, "GetEvidence", g_variant_new("(@a{sv})", held),
-                    "(a{sv})", error);
+    evidence = kh_client_ask(cli, path, KH_INTERFACE_TEE, "GetEvidence",
+                             g_variant_new("(@a{sv})", held), "(a{sv})", error);
     if (evidence == NULL)
         return NULL;
     read_tee(self, properties);

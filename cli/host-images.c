@@ -101,18 +101,16 @@ KhHostImages *
 kh_host_images_fetch(KhCli *cli, const KhBootParts *own)
 {
     KhHostImages *self = g_new0(KhHostImages, 1);
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, KH_PATH_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
-                       g_variant_new("()"), NULL, NULL);
-    g_autoptr(GVariant) objects = NULL;
+    g_autoptr(GVariant) objects =
+        kh_client_ask(cli, KH_PATH_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+                      g_variant_new("()"), "(a{oa{sa{sv}}})", NULL);
     GVariantIter iter;
     GVariant *entry;
 
     self->images = g_array_new(FALSE, FALSE, sizeof(KhNeighbourImage));
     self->owned = g_ptr_array_new_with_free_func(host_image_free);
-    if (reply == NULL || !g_variant_is_of_type(reply, G_VARIANT_TYPE("(a{oa{sa{sv}}})")))
+    if (objects == NULL)
         return self;
-    objects = g_variant_get_child_value(reply, 0);
     g_variant_iter_init(&iter, objects);
     while (self->images->len < KH_NEIGHBOUR_IMAGES_MAX &&
            (entry = g_variant_iter_next_value(&iter)) != NULL) {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "client.h"
-#include "error.h"
 #include "local-doctor.h"
 #include "names.h"
 #include "output.h"
@@ -23,18 +22,11 @@ static GVariant *
 fetch(KhCli *cli, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CheckHost",
-                       g_variant_new("(a{sv})", NULL), NULL, &failure);
+    GVariant *checks = kh_client_ask(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CheckHost",
+                                     g_variant_new("(a{sv})", NULL), "(a(ssss))", &failure);
 
-    if (reply != NULL && g_variant_is_of_type(reply, G_VARIANT_TYPE("(a(ssss))")))
-        return g_variant_get_child_value(reply, 0);
-    if (reply != NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The service answers CheckHost with another type than it must; is it another "
-                    "version?");
-        return NULL;
-    }
+    if (checks != NULL)
+        return checks;
     if (kh_cli_exit_code(failure) == EXIT_UNREACHABLE) {
         g_dbus_error_strip_remote_error(failure);
         return kh_local_doctor_check(failure->message, kh_client_is_session(cli));

@@ -94,12 +94,9 @@ is_number(JsonNode *node)
 static gboolean
 is_file_name(const char *name)
 {
-    if (name[0] == '.' || strlen(name) > NAME_LENGTH_MAX || !g_utf8_validate(name, -1, NULL))
-        return FALSE;
-    for (const char *p = name; *p != '\0'; p = g_utf8_next_char(p))
-        if (kh_text_is_harmful(g_utf8_get_char(p)))
-            return FALSE;
-    return TRUE;
+    g_autofree char *shown = kh_text_sanitize(name, NAME_LENGTH_MAX);
+
+    return name[0] != '.' && g_str_equal(shown, name);
 }
 
 static int
