@@ -27,6 +27,7 @@ struct _KhRun {
     GCancellable *probing;
     int folder; /* with the sockets */
     guint connect_timer;
+    guint end_source; /* the end of a machine that was dead when it came here */
     guint step_timer;
     KhStopStep step;
     gint64 step_deadline; /* monotonic */
@@ -66,6 +67,7 @@ static void
 fall_silent(KhRun *self)
 {
     g_clear_handle_id(&self->connect_timer, g_source_remove);
+    g_clear_handle_id(&self->end_source, g_source_remove);
     g_clear_handle_id(&self->step_timer, g_source_remove);
     g_cancellable_cancel(self->probing);
     drop_qmp(self);
@@ -131,6 +133,16 @@ on_vm_ended(KhVm *vm, KhRun *self)
     self->ended = TRUE;
     fall_silent(self);
     g_signal_emit(self, signals[SIGNAL_ENDED], 0);
+}
+
+static gboolean
+on_end_source(gpointer data)
+{
+    KhRun *self = data;
+
+    self->end_source = 0;
+    on_vm_ended(self->vm, self);
+    return G_SOURCE_REMOVE;
 }
 
 /* What comes of it is told by events, and by QEMU's end. */
@@ -314,6 +326,8 @@ kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
     self->record = record;
     self->vm = g_object_ref(vm);
     g_signal_connect(vm, "ended", G_CALLBACK(on_vm_ended), self);
+    if (kh_vm_has_ended(vm))
+        self->end_source = g_idle_add(on_end_source, self);
     self->folder =
         kh_instance_dir_open(kh_state_dir_runtime_fd(host->state_dir), record->id, &error);
     if (self->folder < 0)

@@ -78,10 +78,16 @@ follow_up(KhVm *self)
     }
 }
 
+gboolean
+kh_vm_has_ended(KhVm *self)
+{
+    return has_ended(self->shim) && has_ended(self->qemu);
+}
+
 static void
 on_process_ended(KhProcessHandle *handle, KhVm *self)
 {
-    if (!has_ended(self->shim) || !has_ended(self->qemu)) {
+    if (!kh_vm_has_ended(self)) {
         follow_up(self);
         return;
     }

@@ -17,7 +17,8 @@ G_DECLARE_FINAL_TYPE(KhVm, kh_vm, KH, VM, GObject)
 
 /*
  * Follows both, or the one that is left. KH_ERROR_NOT_FOUND when both are gone already.
- * Signal: "ended", once, when both have. Transfer full.
+ * Signal: "ended", once, when both have; who connects later asks kh_vm_has_ended() first.
+ * Transfer full.
  */
 KhVm *kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error);
 
@@ -30,6 +31,9 @@ KhVm *kh_vm_follow(const KhProcess *shim, const KhProcess *qemu, gint64 uid, GEr
 
 const KhProcess *kh_vm_get_shim(KhVm *self);
 const KhProcess *kh_vm_get_qemu(KhVm *self);
+
+/* Whether "ended" has been emitted: both may end before anybody has taken the object. */
+gboolean kh_vm_has_ended(KhVm *self);
 
 /* A power cut: SIGKILL to QEMU; the shim notes it and ends. */
 void kh_vm_kill(KhVm *self);

@@ -151,6 +151,23 @@ gone(void)
     g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
 }
 
+/* Both may end before anybody has connected to the signal. */
+static void
+ended_unseen(void)
+{
+    GPid shim = sleeper(0), qemu = sleeper(0);
+    g_autoptr(KhVm) vm = read_line(shim, qemu, -1, 0, NULL);
+
+    g_assert_nonnull(vm);
+    g_assert_false(kh_vm_has_ended(vm));
+    end(qemu);
+    g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_vm_has_ended(vm));
+    end(shim);
+    g_main_context_iteration(NULL, TRUE);
+    g_assert_true(kh_vm_has_ended(vm));
+}
+
 /* A process of the database is known by its start time. */
 static void
 reused(void)
@@ -178,6 +195,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/foreign-alone", foreign_alone);
     g_test_add_func("/vm/other-shim", other_shim);
     g_test_add_func("/vm/gone", gone);
+    g_test_add_func("/vm/ended-unseen", ended_unseen);
     g_test_add_func("/vm/reused", reused);
     return g_test_run();
 }
