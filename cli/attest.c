@@ -6,6 +6,7 @@
 #include "attest-options.h"
 #include "attest-output.h"
 #include "bytes.h"
+#include "certificate-cache.h"
 #include "crl.h"
 #include "error.h"
 #include "evidence.h"
@@ -72,7 +73,7 @@ set_cache(Attest *self, const guint8 *root)
     g_autofree char *hex = kh_bytes_to_hex(root, ROOT_SHOWN);
     g_autofree char *name = g_strconcat("insecure-", hex, NULL);
 
-    self->cache = g_build_filename(g_get_user_cache_dir(), "katana-hypervisor", name, NULL);
+    self->cache = kh_certificate_cache_place(name);
 }
 
 /* The root of --insecure-trust-ark in the place of all others. */

@@ -21,14 +21,22 @@ struct _KhCertificateCache {
     int lock; /* -1: not held */
 };
 
+char *
+kh_certificate_cache_place(const char *below)
+{
+    const char *caches = g_get_user_cache_dir();
+
+    if (g_path_is_absolute(caches))
+        return g_build_filename(caches, "katana-hypervisor", below, NULL);
+    return g_build_filename(g_get_home_dir(), ".cache", "katana-hypervisor", below, NULL);
+}
+
 KhCertificateCache *
 kh_certificate_cache_new(const char *folder)
 {
     KhCertificateCache *cache = g_new0(KhCertificateCache, 1);
 
-    cache->folder = folder != NULL
-                        ? g_strdup(folder)
-                        : g_build_filename(g_get_user_cache_dir(), "katana-hypervisor", NULL);
+    cache->folder = folder != NULL ? g_strdup(folder) : kh_certificate_cache_place(NULL);
     cache->lock = -1;
     return cache;
 }

@@ -11,7 +11,13 @@ G_BEGIN_DECLS
 
 typedef struct _KhCertificateCache KhCertificateCache;
 
-/* In @folder, which is made when it is needed; NULL: katana-hypervisor in XDG_CACHE_HOME. */
+/*
+ * katana-hypervisor in XDG_CACHE_HOME, and @below (or NULL) in it. A relative XDG_CACHE_HOME counts
+ * as none (XDG Base Directory Specification 0.8, "Basics"). Transfer full.
+ */
+char *kh_certificate_cache_place(const char *below);
+
+/* In @folder, which is made when it is needed; NULL: kh_certificate_cache_place(NULL). */
 KhCertificateCache *kh_certificate_cache_new(const char *folder);
 void kh_certificate_cache_free(KhCertificateCache *cache);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhCertificateCache, kh_certificate_cache_free)

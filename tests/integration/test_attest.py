@@ -500,6 +500,24 @@ def test_cache_of_another_root(world):
         expect(world.run(*offline, cache=cache), 0, "VERIFIED")
 
 
+def test_relative_cache(world):
+    """a relative XDG_CACHE_HOME counts as none, for AMD's certificates and for others"""
+    with tempfile.TemporaryDirectory() as home:
+        # Without dconf, which takes it as it is.
+        options = {"env": dict(world.env, HOME=home, GSETTINGS_BACKEND="memory"),
+                   "cache": "kh-relative"}
+        world.tell()
+        expect(world.ask(**options), 0, "VERIFIED")
+        world.tell(leaf="foreign-leaf.der", intermediate="foreign-intermediate.der",
+                   root="foreign-root.der", crl="foreign-crl", story="foreign")
+        expect(world.ask("--insecure-trust-ark", world.folder / "foreign-root.der", **options), 1,
+               "SIMULATED")
+        tap.check(not os.path.exists("kh-relative"), "it was taken as it is")
+        kept = pathlib.Path(home, ".cache/katana-hypervisor")
+        tap.check(list(kept.glob("*chain*")), f"nothing of AMD's is in {kept}")
+        tap.check(list(kept.glob("insecure-*/*chain*")), f"nothing of the other is in {kept}")
+
+
 def test_revoked_in_cache(world):
     """a chain in the cache that a newer list revokes is asked for once more"""
     with tempfile.TemporaryDirectory() as cache:
