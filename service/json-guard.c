@@ -9,6 +9,11 @@
 /* 2^53, as a number: beyond it a reader with doubles sees another one. */
 #define EXACT_MAX "9007199254740992"
 
+/* \u and four hex digits; a character beyond 0xffff is two of these (RFC 8259, section 7). */
+#define UNIT_LENGTH 6
+#define IS_HIGH_HALF(unit) ((unit) >= 0xd800 && (unit) <= 0xdbff)
+#define IS_LOW_HALF(unit) ((unit) >= 0xdc00 && (unit) <= 0xdfff)
+
 /* --- the tokens of the text ---------------------------------------------------------- */
 
 typedef struct {
@@ -34,18 +39,53 @@ take_digits(Scan *scan)
     return scan->at > first;
 }
 
-static void
-scan_escape(Scan *scan)
+/* The number of the escape \u and four digits that is next; -1: there is none. */
+static int
+peek_unit(const Scan *scan)
 {
-    gsize rest = (gsize)(scan->end - scan->at);
+    int unit = 0;
 
-    if (rest < 2 || strchr("\"\\/bfnrtu", scan->at[1]) == NULL) {
+    if (scan->end - scan->at < UNIT_LENGTH || scan->at[0] != '\\' || scan->at[1] != 'u')
+        return -1;
+    for (int i = 2; i < UNIT_LENGTH; i++) {
+        int digit = g_ascii_xdigit_value(scan->at[i]);
+
+        if (digit < 0)
+            return -1;
+        unit = unit << 4 | digit;
+    }
+    return unit;
+}
+
+/* Half a character is none: json-glib makes a string of it that is not UTF-8. */
+static void
+scan_unit(Scan *scan)
+{
+    int unit = peek_unit(scan), next;
+
+    if (unit < 0) {
         scan->found = "has an escape that is none";
         return;
     }
-    if (scan->exact && rest >= 6 && memcmp(scan->at, "\\u0000", 6) == 0)
+    scan->at += UNIT_LENGTH;
+    next = peek_unit(scan);
+    if (unit == 0 && scan->exact)
         scan->found = "has an escaped NUL in a string";
-    scan->at += 2;
+    else if (IS_HIGH_HALF(unit) && IS_LOW_HALF(next))
+        scan->at += UNIT_LENGTH;
+    else if (IS_HIGH_HALF(unit) || IS_LOW_HALF(unit))
+        scan->found = "has half of a character in an escape";
+}
+
+static void
+scan_escape(Scan *scan)
+{
+    if (scan->end - scan->at < 2 || strchr("\"\\/bfnrtu", scan->at[1]) == NULL)
+        scan->found = "has an escape that is none";
+    else if (scan->at[1] == 'u')
+        scan_unit(scan);
+    else
+        scan->at += 2;
 }
 
 static void

@@ -2,7 +2,8 @@
 /*
  * JSON from machines we do not trust: bounded before json-glib sees it, whose parser
  * recurses once per bracket (json-glib 1.6) and reads more than JSON: comments, strings in
- * single quotes, octal numbers. Used by the QMP client, the RPC probe and service/tee.
+ * single quotes, octal numbers, halves of characters. Used by the QMP client, the RPC probe and
+ * service/tee.
  */
 #pragma once
 

@@ -86,6 +86,32 @@ no_more_than_json(void)
     g_assert_null(parse("{'a':1}", NULL));
 }
 
+/* json-glib makes strings of these that are not UTF-8, or leaves digits out. */
+static void
+escapes(void)
+{
+    for (const char *const *bad =
+             (const char *const[]){
+                 "{\"a\":\"\\ud800x\"}", "{\"a\":\"\\ud83d\\n\"}", "{\"a\":\"\\udc00x\"}",
+                 "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\\udc00\\udc00\"}", "{\"a\":\"\\ud800\"}",
+                 "{\"\\ud800x\":1}", "{\"a\":\"\\uzzzz\"}", "{\"a\":\"\\u12\"}", NULL};
+         *bad != NULL; bad++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(parse(*bad, &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+    }
+    for (const char *const *good =
+             (const char *const[]){"{\"a\":\"\\ud83d\\ude00\"}", "{\"a\":\"\\uDBFF\\uDFFF\"}",
+                                   "{\"a\":\"\\ud7ff\\ue000\\uffff\\u0001\"}", NULL};
+         *good != NULL; good++) {
+        g_autoptr(JsonObject) object = parse(*good, NULL);
+
+        g_assert_nonnull(object);
+        g_assert_true(g_utf8_validate(json_object_get_string_member(object, "a"), -1, NULL));
+    }
+}
+
 static JsonObject *
 parse_exact(const char *text, GError **error)
 {
@@ -158,6 +184,7 @@ main(int argc, char **argv)
     g_test_add_func("/json/refusals", refusals);
     g_test_add_func("/json/no-more-than-json", no_more_than_json);
     g_test_add_func("/json/exact", exact);
+    g_test_add_func("/json/escapes", escapes);
     g_test_add_func("/json/too-long", too_long);
     g_test_add_func("/json/too-many-values", too_many_values);
     return g_test_run();
