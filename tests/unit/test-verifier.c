@@ -533,6 +533,15 @@ chip_masked(World *w)
 }
 
 static void
+chip_masked_as_in_certificate(World *w)
+{
+    static const guint8 zeros[64] = {0};
+
+    chip_masked(w);
+    kh_test_extension_set(&w->leaf, "4", zeros, sizeof zeros);
+}
+
+static void
 chip_masked_and_allowed(World *w)
 {
     chip_masked(w);
@@ -827,6 +836,7 @@ static const struct {
     {"leaf with an RSA key", leaf_key_rsa, "FAILED C4, B1"},
     {"another chip", chip_differs, "FAILED B3"},
     {"masked chip", chip_masked, "FAILED B3"},
+    {"masked chip of a masked certificate", chip_masked_as_in_certificate, "FAILED B3"},
     {"masked chip allowed", chip_masked_and_allowed, "VERIFIED"},
     {"masked chip forbidden", chip_masked_and_forbidden, "FAILED B3"},
     {"another chip though masked ones are allowed", chip_differs_though_masking_allowed,
