@@ -305,7 +305,10 @@ is_revoked_genoa(const KhCertificate *intermediate)
            ASN1_INTEGER_get(X509_get0_serialNumber(intermediate->x509)) == REVOKED_GENOA_SERIAL;
 }
 
-/* Neither list may revoke it: an old one that somebody kept does not undo a newer one. */
+/*
+ * Neither list may revoke it: an old one that somebody kept does not undo a newer one. One of
+ * them must be current: where the verifier brings his own, that one.
+ */
 static void
 check_lists(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
 {
@@ -318,7 +321,7 @@ check_lists(const KhChain *chain, const KhChainUse *use, KhChecks *checks)
     g_autoptr(GError) failure = NULL;
     gboolean good = use->crl == NULL || kh_crl_check(use->crl, &list, &failure);
 
-    list.later = TRUE;
+    list.age = use->crl == NULL ? KH_CRL_CURRENT_OR_LATER : KH_CRL_OF_ANY_TIME;
     if (good && (use->newer_crl == NULL || kh_crl_check(use->newer_crl, &list, &failure)))
         kh_checks_pass(checks, "C8", NULL, chain->intermediate->subject);
     else

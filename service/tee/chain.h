@@ -31,7 +31,7 @@ typedef struct {
     KhProduct product; /* of the report, see kh_verifier */
     gint64 time;       /* seconds since 1970 */
     GBytes *crl;       /* NULL: none was given */
-    GBytes *newer_crl; /* another one, which must hold too; NULL */
+    GBytes *newer_crl; /* another one, what that revokes is revoked too; NULL */
 } KhChainUse;
 
 /*

@@ -11,6 +11,9 @@
 
 #define DAY (24 * 60 * 60)
 
+/* What ASN1_TIME_cmp_time_t() returns besides -1, 0 and 1. */
+#define UNREADABLE (-2)
+
 static gboolean
 fail(GError **error, const char *text)
 {
@@ -74,18 +77,20 @@ check_time(const X509_CRL *crl, const KhCrlUse *use, GError **error)
     const ASN1_TIME *last = X509_CRL_get0_lastUpdate(crl);
     const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
     time_t due = (time_t)(use->time - (gint64)use->grace_days * DAY);
-    int comparison;
+    int since, until;
 
     if (next == NULL)
         return fail(error, "the CRL does not say until when it holds");
-    comparison = ASN1_TIME_cmp_time_t(last, (time_t)use->time);
-    if (comparison != 0 && comparison != -1)
-        return use->later ||
+    since = ASN1_TIME_cmp_time_t(last, (time_t)use->time);
+    until = ASN1_TIME_cmp_time_t(next, due);
+    if (since == UNREADABLE || until == UNREADABLE)
+        return fail(error, "the CRL has a time that cannot be read");
+    if (use->age == KH_CRL_OF_ANY_TIME)
+        return TRUE;
+    if (since == 1)
+        return use->age == KH_CRL_CURRENT_OR_LATER ||
                fail(error, "the CRL is of a later time than the verification; give one of then");
-    comparison = ASN1_TIME_cmp_time_t(next, due);
-    if (comparison != 0 && comparison != 1)
-        return fail(error, "the CRL is out of date: its nextUpdate has passed");
-    return TRUE;
+    return until != -1 || fail(error, "the CRL is out of date: its nextUpdate has passed");
 }
 
 static gboolean

@@ -18,7 +18,7 @@ typedef struct {
     const KhPolicy *policy;
     GBytes *crl;       /* NULL: none */
     gint64 time;       /* of verification, seconds since 1970 */
-    GBytes *newer_crl; /* besides @crl, which may be older: what either revokes is; NULL */
+    GBytes *newer_crl; /* besides @crl, whatever their ages: what either revokes is; NULL */
 } KhVerifierInput;
 
 typedef struct {

@@ -55,6 +55,8 @@ write_certificates(const char *folder, KhTestStory *story)
     story->crl.last_update += KH_TEST_YEAR - 30 * 24 * 60 * 60;
     story->crl.next_update += KH_TEST_YEAR;
     write_bytes(folder, "crl-later", kh_test_crl_make(&story->crl));
+    story->crl.revoked = 0;
+    write_bytes(folder, "crl-later-empty", kh_test_crl_make(&story->crl));
     story->root.signer = story->root.key = story->keys->intermediate;
     write_bytes(folder, "other-root.der", kh_test_certificate_make(&story->root));
 }

@@ -482,6 +482,23 @@ def test_later_list(world):
     expect(world.ask("--crl", world.folder / "crl-later"), 1, "FAILED", "C8")
 
 
+def test_outdated_list_in_cache(world):
+    """a list in the cache that is out of date does not take the place of the verifier's own"""
+    offline = ("--offline", "--measurement", world.digest, "--chain-id", "KATANA", "--block", "7",
+               "--at", "2026-02-01")
+    own = ("--crl", world.folder / "crl-later")
+    with tempfile.TemporaryDirectory() as cache:
+        world.tell()
+        expect(world.ask(cache=cache), 0, "VERIFIED")
+        expect(world.run(*offline, cache=cache), 1, "FAILED", "C8")
+        expect(world.run(*offline, *own, cache=cache), 0, "VERIFIED")
+    with tempfile.TemporaryDirectory() as cache:
+        world.tell(intermediate="revoked.der", crl="crl-revoked")
+        expect(world.ask(cache=cache), 1, "FAILED", "C8")
+        expect(world.run(*offline, "--crl", world.folder / "crl-later-empty", cache=cache), 1,
+               "FAILED", "C8")
+
+
 def test_cache_of_another_root(world):
     """what hangs on --insecure-trust-ark takes no place of AMD's in the cache"""
     with tempfile.TemporaryDirectory() as cache:

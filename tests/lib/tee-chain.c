@@ -305,9 +305,11 @@ kh_test_crl_make(const KhTestCrl *self)
     X509_CRL_set_version(crl, X509_CRL_VERSION_2);
     fill_name(issuer, "Advanced Micro Devices", self->issuer);
     X509_CRL_set_issuer_name(crl, issuer);
-    X509_CRL_set1_lastUpdate(crl, time);
     if (self->revoked != 0)
         add_revoked(crl, self->revoked, time);
+    if (self->unreadable)
+        ASN1_STRING_set(time, "251301000000Z", -1);
+    X509_CRL_set1_lastUpdate(crl, time);
     if (self->next_update != 0) {
         ASN1_TIME_set(time, (time_t)self->next_update);
         X509_CRL_set1_nextUpdate(crl, time);

@@ -48,6 +48,7 @@ typedef struct {
     gint64 last_update, next_update; /* 0: none */
     glong revoked;                   /* a serial number; 0: none */
     gboolean delta;                  /* with the mark of a list of changes */
+    gboolean unreadable;             /* its first time is in a 13th month */
 } KhTestCrl;
 
 void kh_test_keys_make(KhTestKeys *keys);

@@ -21,7 +21,8 @@ typedef struct {
     KhTestCrl crl;
     gboolean no_root, no_intermediate, no_leaf, no_crl;
     gboolean untrusted, simulated;
-    GBytes *other_crl; /* instead of the one that is made */
+    gboolean fetched_crl; /* the CRL is the key service's, not the verifier's */
+    GBytes *other_crl;    /* instead of the one that is made */
     guint8 report[KH_REPORT_SIZE];
     EVP_PKEY *signer; /* of the report */
     gint64 time;
@@ -114,7 +115,8 @@ world_run(World *w)
         .anchors = anchors,
         .certificates = certificates,
         .policy = policy,
-        .crl = w->no_crl ? NULL : crl,
+        .crl = w->no_crl || w->fetched_crl ? NULL : crl,
+        .newer_crl = w->fetched_crl ? crl : NULL,
         .time = w->time,
     };
 
@@ -428,6 +430,19 @@ static void
 crl_of_the_future(World *w)
 {
     w->crl.last_update = NOW + 1;
+}
+
+static void
+crl_fetched_of_the_future(World *w)
+{
+    crl_of_the_future(w);
+    w->fetched_crl = TRUE;
+}
+
+static void
+crl_fetched_unreadable(World *w)
+{
+    w->crl.unreadable = w->fetched_crl = TRUE;
 }
 
 static void
@@ -822,6 +837,8 @@ static const struct {
     {"CRL out of date within grace", crl_outdated_with_grace, "VERIFIED"},
     {"CRL out of date beyond grace", crl_outdated_beyond_grace, "FAILED C8"},
     {"CRL of the future", crl_of_the_future, "FAILED C8"},
+    {"fetched CRL of the future", crl_fetched_of_the_future, "VERIFIED"},
+    {"fetched CRL of no time", crl_fetched_unreadable, "FAILED C8"},
     {"CRL without end", crl_without_end, "FAILED C8"},
     {"CRL of changes", crl_of_changes, "FAILED C8"},
     {"CRL in PEM", crl_in_pem, "VERIFIED"},
