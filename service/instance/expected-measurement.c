@@ -39,26 +39,40 @@ work_free(gpointer data)
     g_free(work);
 }
 
+/* All that @qemu prints, until it ends; NULL and an error. */
+static char *
+read_answer(GSubprocess *qemu, GCancellable *late, GError **error)
+{
+    g_autofree char *answer = g_malloc0(QEMU_ANSWER_MAX + 1);
+    gsize length = 0;
+
+    if (!g_input_stream_read_all(g_subprocess_get_stdout_pipe(qemu), answer, QEMU_ANSWER_MAX,
+                                 &length, late, error))
+        return NULL;
+    if (length == QEMU_ANSWER_MAX) {
+        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED, "it prints more than %d bytes",
+                    QEMU_ANSWER_MAX);
+        return NULL;
+    }
+    return g_subprocess_wait_check(qemu, late, error) ? g_steal_pointer(&answer) : NULL;
+}
+
 /* What "-cpu help" prints: a line per model, whose first word is its name. */
 static char *
 ask_qemu(const Work *work, GError **error)
 {
     const char *const command[] = {work->qemu, "-cpu", "help", NULL};
-    g_autoptr(GSubprocess) qemu = NULL;
     g_autoptr(GError) failure = NULL;
-    g_autoptr(GBytes) answer = NULL;
-
-    qemu = g_subprocess_newv(
+    g_autoptr(GSubprocess) qemu = g_subprocess_newv(
         command, G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_SILENCE, &failure);
-    if (qemu != NULL && g_subprocess_communicate(qemu, NULL, work->late, &answer, NULL, &failure) &&
-        g_subprocess_get_successful(qemu))
-        return g_strndup(g_bytes_get_data(answer, NULL),
-                         MIN(g_bytes_get_size(answer), QEMU_ANSWER_MAX));
+    char *answer = qemu == NULL ? NULL : read_answer(qemu, work->late, &failure);
+
+    if (answer != NULL)
+        return answer;
     if (qemu != NULL)
         g_subprocess_force_exit(qemu);
     g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                "%s cannot be asked which processors it has: %s", work->qemu,
-                failure != NULL ? failure->message : "it fails on -cpu help");
+                "%s cannot be asked which processors it has: %s", work->qemu, failure->message);
     return NULL;
 }
 
