@@ -17,6 +17,13 @@
 #define HOST_S 300
 #define ROOT_SHOWN 8 /* bytes of its fingerprint */
 
+/*
+ * SEV_FEATURES that take nothing from a guest: SNP itself, and the swap of debug registers
+ * (AMD64 manual volume 2, 24593, appendix B). With others, a virtual top of memory at 0 for one,
+ * the measured code can run on data that the host reads and writes.
+ */
+#define HARMLESS_FEATURES G_GUINT64_CONSTANT(0x21)
+
 /* What one run has; all of it owned. */
 typedef struct {
     KhCli *cli;
@@ -158,6 +165,23 @@ evidence_options(const Attest *self)
     return g_variant_dict_end(&options);
 }
 
+static void
+take_features(Attest *self, guint64 features)
+{
+    if ((features & ~HARMLESS_FEATURES) != 0) {
+        note(self,
+             "the host claims the guest features 0x%" G_GINT64_MODIFIER "x, of which some can "
+             "give its memory away; where they are right, --guest-features says them",
+             features);
+        return;
+    }
+    self->options.launch.guest_features = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", features);
+    note(self,
+         "measured with the guest features %s, which are claimed by the host; "
+         "--guest-features says others",
+         self->options.launch.guest_features);
+}
+
 /* Of the shape the host may say what the verifier does not; what boots is his own. */
 static void
 fill_shape(Attest *self)
@@ -179,13 +203,8 @@ fill_shape(Attest *self)
              "another one",
              launch->vcpu_type);
     }
-    if (launch->guest_features == NULL && evidence->has_features) {
-        launch->guest_features = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", evidence->features);
-        note(self,
-             "measured with the guest features %s, which are claimed by the host; "
-             "--guest-features says others",
-             launch->guest_features);
-    }
+    if (launch->guest_features == NULL && evidence->has_features)
+        take_features(self, evidence->features);
 }
 
 /* The expected measurement, from the files. */

@@ -2,7 +2,8 @@
 /*
  * Writes what a host could tell into a folder: answers of Katana with reports of a processor of
  * this program's own, and its certificates. Arguments: the folder, the measurement of the true
- * story, another one, that of a sealed machine. Run by test_attest.py.
+ * story, another one, that of a sealed machine, that of one with a virtual top of memory. Run by
+ * test_attest.py.
  */
 #include <openssl/pem.h>
 
@@ -111,13 +112,14 @@ main(int argc, char **argv)
     KhTestKeys keys;
     KhTestStory story;
 
-    g_assert_cmpint(argc, ==, 5);
+    g_assert_cmpint(argc, ==, 6);
     kh_test_keys_make(&keys);
     kh_test_story_init(&story, &keys);
     g_assert_true(kh_bytes_from_hex(argv[2], "measurement", story.report + MEASUREMENT, 48, NULL));
     write_stories(argv[1], &story);
     write_measured(argv[1], "other-measurement", &story, argv[3]);
     write_measured(argv[1], "sealed", &story, argv[4]);
+    write_measured(argv[1], "top-of-memory", &story, argv[5]);
     write_certificates(argv[1], &story);
     write_foreign(argv[1], argv[2]);
     kh_test_story_clear(&story);

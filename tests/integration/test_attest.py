@@ -109,7 +109,8 @@ class World:
         self.digest = self.measure("console=ttyS0", 4)
         self.other = self.measure("console=ttyS0", 3)
         sealed = self.measure(f"console=ttyS0 KATANA_EXPECTED_LUKS_UUID={UUID}", 4)
-        subprocess.run([STORIES, self.folder, self.digest, self.other, sealed], check=True,
+        top = self.measure("console=ttyS0", 4, "--guest-features", "0x3")
+        subprocess.run([STORIES, self.folder, self.digest, self.other, sealed, top], check=True,
                        timeout=120)
         self.start_bus()
         self.start_key_service()
@@ -126,9 +127,9 @@ class World:
             f"{key}_SHA256={hashlib.sha256(part.read_bytes()).hexdigest()}\n" for key, part in
             (("OVMF", self.ovmf), ("KERNEL", self.kernel), ("INITRD", self.initrd))))
 
-    def measure(self, cmdline, vcpus):
+    def measure(self, cmdline, vcpus, *more):
         done = subprocess.run([PROGRAM, "measure", *self.parts, "--cmdline", cmdline, "--vcpus",
-                               str(vcpus)], check=True, capture_output=True, timeout=60)
+                               str(vcpus), *more], check=True, capture_output=True, timeout=60)
         return done.stdout.decode().strip()
 
     def start_bus(self):
@@ -410,6 +411,20 @@ def test_impossible_shape(world):
     world.liar.type = "no\x1b[mtype"
     expect(world.run(*words), 0, "VERIFIED")
     world.liar.type = "EPYC-v4"
+
+
+def test_features_of_the_host(world):
+    """features that give the guest's memory away are not taken from the host"""
+    words = ("--key-service", world.url, "--build-info", world.info, "--unsealed", "--chain-id",
+             "KATANA", "--block", "7")
+    world.tell("top-of-memory")
+    world.liar.tee["GuestFeatures"] = dbus.UInt64(3)
+    found = expect(world.run(*words), 1, "FAILED", "V9")
+    tap.check("--guest-features" in str(found["notes"]), str(found["notes"]))
+    expect(world.run(*words, "--guest-features", "0x3"), 0, "VERIFIED")
+    world.tell()
+    world.liar.tee["GuestFeatures"] = dbus.UInt64(3)
+    expect(world.run(*words), 0, "VERIFIED")
 
 
 def test_terminal(world):
