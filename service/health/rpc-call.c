@@ -8,6 +8,7 @@
 #include "error.h"
 #include "json-guard.h"
 #include "port/registry.h"
+#include "tee/http-guard.h"
 
 #define TIMEOUT_S 30 /* between two bytes; the caller bounds the whole */
 #define CHUNK (64 * 1024)
@@ -15,6 +16,7 @@
 typedef struct {
     SoupSession *session;
     SoupMessage *message;
+    KhHttpGuard *guard;
     GInputStream *body;
     GByteArray *answer;
 } Call;
@@ -25,6 +27,7 @@ call_free(gpointer data)
     Call *call = data;
 
     g_clear_object(&call->body);
+    kh_http_guard_free(call->guard);
     g_object_unref(call->message);
     g_object_unref(call->session);
     g_byte_array_unref(call->answer);
@@ -35,6 +38,9 @@ call_free(gpointer data)
 static void
 fail(GTask *task, GError *error)
 {
+    Call *call = g_task_get_task_data(task);
+
+    error = kh_http_guard_explain(call->guard, error);
     g_task_return_error(task, kh_error_import(error, KH_ERROR_FAILED, "The guest's RPC"));
     g_object_unref(task);
 }
@@ -77,7 +83,7 @@ read_on(GTask *task)
     Call *call = g_task_get_task_data(task);
 
     g_input_stream_read_bytes_async(call->body, CHUNK, G_PRIORITY_DEFAULT,
-                                    g_task_get_cancellable(task), on_read, task);
+                                    kh_http_guard_get_cancellable(call->guard), on_read, task);
 }
 
 static void
@@ -107,13 +113,14 @@ kh_rpc_call_async(const char *address, guint16 port, const char *body, GCancella
     call->session = soup_session_new_with_options("timeout", TIMEOUT_S, "proxy-resolver", NULL,
                                                   "max-conns", 1, NULL);
     call->message = soup_message_new("POST", url);
+    call->guard = kh_http_guard_new(call->message, cancellable);
     call->answer = g_byte_array_new();
     soup_message_add_flags(call->message, SOUP_MESSAGE_NO_REDIRECT);
     soup_message_set_request_body_from_bytes(call->message, "application/json", bytes);
     g_task_set_source_tag(task, kh_rpc_call_async);
     g_task_set_task_data(task, call, call_free);
-    soup_session_send_async(call->session, call->message, G_PRIORITY_DEFAULT, cancellable,
-                            on_answer, task);
+    soup_session_send_async(call->session, call->message, G_PRIORITY_DEFAULT,
+                            kh_http_guard_get_cancellable(call->guard), on_answer, task);
 }
 
 GBytes *

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "json-guard.h"
 #include "port/registry.h"
+#include "tee/http-guard.h"
 
 #define ANSWER_TIMEOUT_S 3
 #define ANSWER_MAX 4096
@@ -16,6 +17,7 @@ typedef struct {
     char *url;
     guint interval_ms;
     guint timer;
+    KhHttpGuard *guard; /* of the question under way; NULL: none is */
     char answer[ANSWER_MAX];
 } Probe;
 
@@ -25,6 +27,7 @@ probe_free(gpointer data)
     Probe *probe = data;
 
     g_clear_handle_id(&probe->timer, g_source_remove);
+    g_clear_pointer(&probe->guard, kh_http_guard_free);
     g_object_unref(probe->session);
     g_free(probe->url);
     g_free(probe);
@@ -48,6 +51,7 @@ ask_again(GTask *task)
 {
     Probe *probe = g_task_get_task_data(task);
 
+    g_clear_pointer(&probe->guard, kh_http_guard_free);
     if (g_task_return_error_if_cancelled(task)) {
         g_object_unref(task);
         return;
@@ -92,7 +96,7 @@ on_answer(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_input_stream_read_all_async(body, probe->answer, sizeof probe->answer, G_PRIORITY_DEFAULT,
-                                  g_task_get_cancellable(task), on_read, task);
+                                  kh_http_guard_get_cancellable(probe->guard), on_read, task);
 }
 
 static void
@@ -102,8 +106,9 @@ ask(GTask *task)
     g_autoptr(SoupMessage) message = soup_message_new("GET", probe->url);
 
     soup_message_add_flags(message, SOUP_MESSAGE_NO_REDIRECT);
+    probe->guard = kh_http_guard_new(message, g_task_get_cancellable(task));
     soup_session_send_async(probe->session, message, G_PRIORITY_DEFAULT,
-                            g_task_get_cancellable(task), on_answer, task);
+                            kh_http_guard_get_cancellable(probe->guard), on_answer, task);
 }
 
 void

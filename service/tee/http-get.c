@@ -3,6 +3,7 @@
 #include "http-get.h"
 
 #include "error.h"
+#include "http-guard.h"
 #include "names.h"
 
 #define REDIRECTS_MAX 3
@@ -21,8 +22,7 @@ typedef struct {
     SoupMessage *message;
     GInputStream *stream;
     guint8 *body;
-    GCancellable *stop; /* by the timer, or with the caller's */
-    gulong stop_link;
+    KhHttpGuard *guard; /* its cancellable is the timer's too */
     GSource *timer;
     gboolean late;
 } Get;
@@ -39,13 +39,11 @@ end_attempt(GTask *task)
     if (get->timer != NULL)
         g_source_destroy(get->timer);
     g_clear_pointer(&get->timer, g_source_unref);
-    if (get->stop != NULL)
-        g_cancellable_disconnect(g_task_get_cancellable(task), get->stop_link);
     /* Drops a body that is not read to its end, and the connection with it. */
-    if (get->stop != NULL && get->stream != NULL)
-        g_cancellable_cancel(get->stop);
+    if (get->guard != NULL && get->stream != NULL)
+        g_cancellable_cancel(kh_http_guard_get_cancellable(get->guard));
     g_clear_object(&get->stream);
-    g_clear_object(&get->stop);
+    g_clear_pointer(&get->guard, kh_http_guard_free);
     g_clear_object(&get->message);
     g_clear_pointer(&get->body, g_free);
 }
@@ -60,19 +58,13 @@ get_free(gpointer data)
     g_free(get);
 }
 
-static void
-on_caller_cancelled(GCancellable *cancellable, gpointer stop)
-{
-    g_cancellable_cancel(stop);
-}
-
 static gboolean
 on_late(gpointer data)
 {
     Get *get = g_task_get_task_data(data);
 
     get->late = TRUE;
-    g_cancellable_cancel(get->stop);
+    g_cancellable_cancel(kh_http_guard_get_cancellable(get->guard));
     return G_SOURCE_REMOVE;
 }
 
@@ -80,16 +72,11 @@ static void
 begin_attempt(GTask *task)
 {
     Get *get = g_task_get_task_data(task);
-    GCancellable *callers = g_task_get_cancellable(task);
 
     get->late = FALSE;
     get->message = soup_message_new_from_uri(SOUP_METHOD_GET, get->uri);
     soup_message_add_flags(get->message, SOUP_MESSAGE_NO_REDIRECT);
-    get->stop = g_cancellable_new();
-    get->stop_link = callers == NULL
-                         ? 0
-                         : g_cancellable_connect(callers, G_CALLBACK(on_caller_cancelled),
-                                                 g_object_ref(get->stop), g_object_unref);
+    get->guard = kh_http_guard_new(get->message, g_task_get_cancellable(task));
     get->timer = g_timeout_source_new(get->limits.answer_ms);
     g_source_set_callback(get->timer, on_late, task, NULL);
     g_source_attach(get->timer, g_task_get_context(task));
@@ -109,6 +96,8 @@ return_error(GTask *task, GError *error)
         g_clear_error(&error);
         error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT, "%s has not answered within %u s", shown,
                             (get->limits.answer_ms + 999) / 1000);
+    } else {
+        error = kh_http_guard_explain(get->guard, error);
     }
     end_attempt(task);
     g_task_return_error(task, kh_error_import(error, KH_ERROR_FAILED, shown));
@@ -273,7 +262,8 @@ read_body(GTask *task)
 
     get->body = g_malloc(get->limits.size_max + 1);
     g_input_stream_read_all_async(get->stream, get->body, get->limits.size_max + 1,
-                                  G_PRIORITY_DEFAULT, get->stop, on_body, task);
+                                  G_PRIORITY_DEFAULT, kh_http_guard_get_cancellable(get->guard),
+                                  on_body, task);
 }
 
 static void
@@ -306,8 +296,8 @@ send(GTask *task)
 
     get->attempts++;
     begin_attempt(task);
-    soup_session_send_async(get->session, get->message, G_PRIORITY_DEFAULT, get->stop, on_headers,
-                            task);
+    soup_session_send_async(get->session, get->message, G_PRIORITY_DEFAULT,
+                            kh_http_guard_get_cancellable(get->guard), on_headers, task);
 }
 
 /* --- the whole ----------------------------------------------------------------------- */
