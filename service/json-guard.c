@@ -19,8 +19,9 @@
 typedef struct {
     const char *at, *end;
     guint depth, values;
-    gboolean exact, over; /* over: the outermost bracket is closed */
-    const char *found;    /* why it is refused, NULL as long as it is not */
+    guint members[KH_JSON_DEPTH_MAX + 1]; /* of the object that is open at each depth */
+    gboolean exact, over;                 /* over: the outermost bracket is closed */
+    const char *found;                    /* why it is refused, NULL as long as it is not */
 } Scan;
 
 static gboolean
@@ -172,16 +173,21 @@ scan_bracket(Scan *scan)
         count_value(scan);
     if (opens && ++scan->depth > KH_JSON_DEPTH_MAX)
         scan->found = "is nested deeper than " G_STRINGIFY(KH_JSON_DEPTH_MAX);
-    else if (!opens && scan->depth-- == 0)
+    else if (opens)
+        scan->members[scan->depth] = 0;
+    else if (scan->depth-- == 0)
         scan->found = "closes a bracket that is not open";
     scan->over = !opens && scan->depth == 0;
 }
 
+/* Of the blanks and signs between values. */
 static void
 scan_space(Scan *scan)
 {
     if (*scan->at == ',')
         count_value(scan);
+    if (*scan->at == ':' && ++scan->members[scan->depth] > KH_JSON_MEMBERS_MAX)
+        scan->found = "has an object with more than " G_STRINGIFY(KH_JSON_MEMBERS_MAX) " members";
     scan->at++;
 }
 

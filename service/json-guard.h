@@ -14,6 +14,12 @@ G_BEGIN_DECLS
 /* Brackets within brackets that are accepted. */
 #define KH_JSON_DEPTH_MAX 32
 
+/*
+ * Members of one object that are accepted: json-glib hashes their names with a function for which
+ * anybody can make names that collide, and the time grows with the square of their number.
+ */
+#define KH_JSON_MEMBERS_MAX 256
+
 /* The longest text that kh_json_parse_exact() reads. */
 #define KH_JSON_SIZE_MAX (4 * 1024 * 1024)
 
@@ -22,7 +28,8 @@ G_BEGIN_DECLS
 
 /*
  * Parses @length bytes of @text as one JSON object. KH_ERROR_FAILED for what is deeper
- * than KH_JSON_DEPTH_MAX, not UTF-8, not JSON or no object. Transfer full.
+ * than KH_JSON_DEPTH_MAX, has more than KH_JSON_MEMBERS_MAX members in an object, is not UTF-8,
+ * not JSON or no object. Transfer full.
  */
 JsonObject *kh_json_parse_object(const char *text, gsize length, GError **error);
 

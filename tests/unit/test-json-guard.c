@@ -143,6 +143,38 @@ exact(void)
     }
 }
 
+/* An object at the depth @before, with so many members; behind it one with a few. */
+static char *
+make_members(guint n, const char *before, const char *after)
+{
+    GString *text = g_string_new(before);
+
+    for (guint i = 0; i < n; i++)
+        g_string_append_printf(text, "%s\"%u\":{\"a\":[1,2]}", i == 0 ? "{" : ",", i);
+    g_string_append(text, "}");
+    g_string_append(text, after);
+    return g_string_free(text, FALSE);
+}
+
+static void
+too_many_members(void)
+{
+    g_autofree char *most = make_members(KH_JSON_MEMBERS_MAX, "", "");
+    g_autofree char *over = make_members(KH_JSON_MEMBERS_MAX + 1, "", "");
+    g_autofree char *two = make_members(KH_JSON_MEMBERS_MAX, "{\"a\":", ",\"b\":{\"c\":1}}");
+    g_autofree char *inner = make_members(KH_JSON_MEMBERS_MAX + 1, "{\"a\":[", "]}");
+    g_autoptr(JsonObject) one = parse(most, NULL);
+    g_autoptr(JsonObject) both = parse_exact(two, NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_nonnull(one);
+    g_assert_nonnull(both);
+    g_assert_null(parse(over, NULL));
+    g_assert_null(parse_exact(inner, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+    g_assert_nonnull(strstr(error->message, "members"));
+}
+
 static void
 too_long(void)
 {
@@ -185,6 +217,7 @@ main(int argc, char **argv)
     g_test_add_func("/json/no-more-than-json", no_more_than_json);
     g_test_add_func("/json/exact", exact);
     g_test_add_func("/json/escapes", escapes);
+    g_test_add_func("/json/too-many-members", too_many_members);
     g_test_add_func("/json/too-long", too_long);
     g_test_add_func("/json/too-many-values", too_many_values);
     return g_test_run();
