@@ -112,6 +112,7 @@ kh_rpc_call_async(const char *address, guint16 port, const char *body, GCancella
     /* Never through a proxy, and nothing is kept between two calls. */
     call->session = soup_session_new_with_options("timeout", TIMEOUT_S, "proxy-resolver", NULL,
                                                   "max-conns", 1, NULL);
+    kh_http_guard_session(call->session);
     call->message = soup_message_new("POST", url);
     call->guard = kh_http_guard_new(call->message, cancellable);
     call->answer = g_byte_array_new();

@@ -121,6 +121,7 @@ kh_rpc_probe_async(const char *address, guint16 port, guint interval_ms, GCancel
     /* Never through a proxy, and nothing is kept between two questions. */
     probe->session = soup_session_new_with_options("timeout", ANSWER_TIMEOUT_S, "proxy-resolver",
                                                    NULL, "max-conns", 1, NULL);
+    kh_http_guard_session(probe->session);
     probe->url = g_strdup_printf("http://%s:%u/", kh_port_loopback(address), port);
     probe->interval_ms = interval_ms;
     g_task_set_source_tag(task, kh_rpc_probe_async);

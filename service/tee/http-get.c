@@ -309,8 +309,7 @@ kh_http_session_new(void)
                                                          "user-agent", USER_AGENT, NULL);
 
     /* What is counted is what came over the wire. */
-    soup_session_remove_feature_by_type(session, SOUP_TYPE_CONTENT_DECODER);
-    soup_session_remove_feature_by_type(session, SOUP_TYPE_AUTH_MANAGER);
+    kh_http_guard_session(session);
     return session;
 }
 

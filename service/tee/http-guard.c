@@ -16,6 +16,13 @@ struct _KhHttpGuard {
     guint interim;
 };
 
+void
+kh_http_guard_session(SoupSession *session)
+{
+    soup_session_remove_feature_by_type(session, SOUP_TYPE_CONTENT_DECODER);
+    soup_session_remove_feature_by_type(session, SOUP_TYPE_AUTH_MANAGER);
+}
+
 static void
 on_interim(SoupMessage *message, gpointer data)
 {

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What libsoup does not bound. It reads interim answers (status 1xx) as long as there are some,
- * without a return to the main loop: who sends them without end stops the program, timers and
- * all. Used wherever a server is asked that we do not trust: the key service, a guest.
+ * What libsoup does not bound. It reads interim answers (status 1xx), and compressed bytes that
+ * come to nothing, as long as there are some, without a return to the main loop: who sends them
+ * without end stops the program, timers and all. Used wherever a server is asked that we do not
+ * trust: the key service, a guest.
  */
 #pragma once
 
 #include <libsoup/soup.h>
 
 G_BEGIN_DECLS
+
+/* Takes from @session what acts on an answer by itself: decoding and authentication. */
+void kh_http_guard_session(SoupSession *session);
 
 typedef struct _KhHttpGuard KhHttpGuard;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests that a server which sends interim answers without end stops nobody: neither the key
- * service's client, nor who asks a guest. The server writes in a thread of its own.
+ * service's client, nor who asks a guest; and that nothing is decompressed. The server writes in
+ * a thread of its own.
  */
 #include "tee/http-guard.h"
 
@@ -14,8 +15,16 @@
 
 #define ENDLESS G_MAXUINT
 #define FEW 8
+#define NONE 0 /* and the answer is compressed */
 #define INTERIM "HTTP/1.1 100 Continue\r\n\r\n"
-#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"health\":true}"
+#define HEAD "HTTP/1.1 200 OK\r\nContent-Length: "
+#define ANSWER HEAD "15\r\n\r\n{\"health\":true}"
+/* The same by gzip. */
+#define COMPRESSED                                                                                 \
+    HEAD                                                                                           \
+        "35\r\nContent-Encoding: gzip\r\n\r\n"                                                     \
+        "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\x48\x4d\xcc\x29\xc9\x50\xb2\x2a\x29" \
+        "\x2a\x4d\xad\x05\x00\x84\x4f\x13\x67\x0f\x00\x00\x00"
 #define SOON_MS 300
 
 typedef struct {
@@ -38,7 +47,9 @@ on_connection(GThreadedSocketService *service, GSocketConnection *connection, GO
 
     for (guint i = 0; good && i < world->interim; i++)
         good = g_output_stream_write_all(out, INTERIM, strlen(INTERIM), NULL, NULL, NULL);
-    if (good)
+    if (good && world->interim == NONE)
+        g_output_stream_write_all(out, COMPRESSED, sizeof COMPRESSED - 1, NULL, NULL, NULL);
+    else if (good)
         g_output_stream_write_all(out, ANSWER, strlen(ANSWER), NULL, NULL, NULL);
     while (good)
         good = g_input_stream_read(in, request, sizeof request, NULL, NULL) > 0;
@@ -87,7 +98,7 @@ assert_outcome(const World *world, const GBytes *bytes, const GError *error)
         return;
     }
     g_assert_no_error(error);
-    g_assert_cmpuint(g_bytes_get_size((GBytes *)bytes), ==, 15);
+    g_assert_cmpuint(g_bytes_get_size((GBytes *)bytes), ==, world->interim == NONE ? 35 : 15);
 }
 
 static void
@@ -134,7 +145,7 @@ probe(World *world, gconstpointer data)
 
     kh_rpc_probe_async("127.0.0.1", world->port, 10, cancellable, on_done, world);
     wait(world);
-    g_assert_cmpint(kh_rpc_probe_finish(world->result, &error), ==, world->interim != ENDLESS);
+    g_assert_cmpint(kh_rpc_probe_finish(world->result, &error), ==, world->interim == FEW);
     if (!g_cancellable_is_cancelled(cancellable))
         g_source_remove(timer);
     else
@@ -149,6 +160,9 @@ main(int argc, char **argv)
 {
     g_unsetenv("http_proxy");
     g_test_init(&argc, &argv, NULL);
+    ADD("/http-guard/get/compressed", NONE, get);
+    ADD("/http-guard/call/compressed", NONE, call);
+    ADD("/http-guard/probe/compressed", NONE, probe);
     ADD("/http-guard/get/few", FEW, get);
     ADD("/http-guard/get/endless", ENDLESS, get);
     ADD("/http-guard/call/few", FEW, call);
