@@ -51,7 +51,7 @@ is_amd_name(const X509_NAME *name, const char *common_name)
     return has_attribute(name, NID_commonName, common_name);
 }
 
-/* The only URL of where its CRL is; NULL for none. Transfer full. */
+/* The only URL of where its CRL is; NULL for none, or one with a NUL in it. Transfer full. */
 static char *
 crl_address(X509 *x509)
 {
@@ -70,7 +70,8 @@ crl_address(X509 *x509)
         return NULL;
     name = sk_GENERAL_NAME_value(point->distpoint->name.fullname, 0);
     value = GENERAL_NAME_get0_value(name, &type);
-    if (type != GEN_URI)
+    if (type != GEN_URI ||
+        memchr(ASN1_STRING_get0_data(value), 0, (size_t)ASN1_STRING_length(value)) != NULL)
         return NULL;
     return g_strndup((const char *)ASN1_STRING_get0_data(value), (gsize)ASN1_STRING_length(value));
 }

@@ -287,6 +287,21 @@ intermediate_no_crl_address(World *w)
     g_clear_pointer(&w->intermediate.crl_address, g_free);
 }
 
+/* AMD's, a zero byte, and more: a distribution point of one URI. */
+static void
+root_crl_address_with_tail(World *w)
+{
+    static const char value[] = "\x30\x34\x30\x32\xa0\x30\xa0\x2e\x86\x2c"
+                                "https://kdsintf.amd.com/vcek/v1/Milan/crl\0/x";
+    KhTestExtension *extension = g_new0(KhTestExtension, 1);
+
+    G_STATIC_ASSERT(sizeof value - 1 == 10 + 0x2c);
+    extension->oid = g_strdup("2.5.29.31");
+    extension->value = g_bytes_new_static(value, sizeof value - 1);
+    g_ptr_array_add(w->root.extensions, extension);
+    g_clear_pointer(&w->root.crl_address, g_free);
+}
+
 static void
 root_foreign_crl_address(World *w)
 {
@@ -814,6 +829,7 @@ static const struct {
     {"leaf with PKCS#1", leaf_pkcs1, "FAILED C3, C4"},
     {"intermediate that may not sign", intermediate_not_authority, "FAILED C1"},
     {"intermediate without CRL address", intermediate_no_crl_address, "FAILED C1"},
+    {"root whose CRL address goes on after a zero", root_crl_address_with_tail, "FAILED C1"},
     {"root with another CRL address", root_foreign_crl_address, "FAILED C1"},
     {"root of X.509 version 1", root_version_1, "FAILED C1"},
     {"leaf of another organization", leaf_organization, "FAILED C4"},
