@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 
 /*
  * Posts @body to http://@address:@port/, asked on the loopback (kh_port_loopback()). Errors:
- * KH_ERROR_TIMED_OUT, LIMIT_EXCEEDED (over KH_JSON_SIZE_MAX), CANCELLED, FAILED.
+ * KH_ERROR_TIMED_OUT, LIMIT_EXCEEDED (over KH_JSON_SIZE_MAX, or interim answers without end),
+ * CANCELLED, FAILED.
  */
 void kh_rpc_call_async(const char *address, guint16 port, const char *body,
                        GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);

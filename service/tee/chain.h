@@ -28,7 +28,7 @@ typedef struct {
     const KhAnchors *anchors;
     const KhPolicy *policy;
     const KhReport *report;
-    KhProduct product; /* of the report, see kh_verifier */
+    KhProduct product; /* of the report, see kh_verifier_product() */
     gint64 time;       /* seconds since 1970 */
     GBytes *crl;       /* NULL: none was given */
     GBytes *newer_crl; /* another one, what that revokes is revoked too; NULL */

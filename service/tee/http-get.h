@@ -29,8 +29,8 @@ void kh_http_get_async(SoupSession *session, const char *url, const KhHttpLimits
 
 /*
  * The body. KH_ERROR_NOT_FOUND for 404, KH_ERROR_BUSY when it was told to come back too often
- * or too late, KH_ERROR_LIMIT_EXCEEDED for a body that is too long, KH_ERROR_TIMED_OUT,
- * KH_ERROR_CANCELLED, KH_ERROR_FAILED. Transfer full.
+ * or too late, KH_ERROR_LIMIT_EXCEEDED for a body that is too long or interim answers without
+ * end, KH_ERROR_TIMED_OUT, KH_ERROR_CANCELLED, KH_ERROR_FAILED. Transfer full.
  */
 GBytes *kh_http_get_finish(GAsyncResult *result, GError **error);
 

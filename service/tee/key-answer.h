@@ -38,7 +38,7 @@ gboolean kh_key_kind_is_crl(KhKeyKind kind);
  */
 gboolean kh_key_item_check(const KhKeyItem *item, GError **error);
 
-/* Of a good item: "VCEK for Milan chip 0123456789abcdef…"; transfer full. */
+/* Of a good item: "VCEK of the Milan chip 0123456789abcdef… at …"; transfer full. */
 char *kh_key_item_describe(const KhKeyItem *item);
 
 /* Of a good item: where it is under the service's address, "/vcek/v1/…"; transfer full. */
