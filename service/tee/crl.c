@@ -22,6 +22,20 @@ fail(GError **error, const char *text)
     return FALSE;
 }
 
+/* The only one there: a second would go unread, and may revoke what the first does not. */
+static X509_CRL *
+read_pem(const guint8 *data, gsize length)
+{
+    g_autoptr(BIO) bio = BIO_new_mem_buf(data, (int)length);
+    g_autoptr(X509_CRL) crl = PEM_read_bio_X509_CRL(bio, NULL, kh_certificate_no_password, NULL);
+    g_autoptr(X509_CRL) second = PEM_read_bio_X509_CRL(bio, NULL, kh_certificate_no_password, NULL);
+
+    /* The end is reached where no further block begins. */
+    if (second != NULL || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return NULL;
+    return g_steal_pointer(&crl);
+}
+
 static X509_CRL *
 parse(GBytes *bytes, GError **error)
 {
@@ -35,16 +49,14 @@ parse(GBytes *bytes, GError **error)
         return NULL;
     }
     if (g_strstr_len((const char *)data, (gssize)length, "-----BEGIN X509 CRL-----") != NULL) {
-        g_autoptr(BIO) bio = BIO_new_mem_buf(data, (int)length);
-
-        crl = PEM_read_bio_X509_CRL(bio, NULL, kh_certificate_no_password, NULL);
+        crl = read_pem(data, length);
     } else {
         crl = d2i_X509_CRL(NULL, &end, (long)length);
         if (crl != NULL && end != data + length)
             g_clear_pointer(&crl, X509_CRL_free);
     }
     if (crl == NULL)
-        fail(error, "the CRL cannot be read: it is neither DER nor PEM of one");
+        fail(error, "the CRL cannot be read: it is neither DER nor PEM of one list alone");
     return g_steal_pointer(&crl);
 }
 

@@ -487,6 +487,27 @@ crl_in_pem(World *w)
     w->other_crl = g_bytes_new(text, (gsize)length);
 }
 
+/* The second one revokes. */
+static void
+crl_in_pem_twice(World *w)
+{
+    g_autoptr(GBytes) first = NULL;
+    GByteArray *both = g_byte_array_new();
+    gsize length;
+    gconstpointer text;
+
+    crl_in_pem(w);
+    first = g_steal_pointer(&w->other_crl);
+    w->crl.revoked = w->intermediate.serial;
+    crl_in_pem(w);
+    text = g_bytes_get_data(first, &length);
+    g_byte_array_append(both, text, (guint)length);
+    text = g_bytes_get_data(w->other_crl, &length);
+    g_byte_array_append(both, text, (guint)length);
+    g_bytes_unref(w->other_crl);
+    w->other_crl = g_byte_array_free_to_bytes(both);
+}
+
 static void
 crl_garbage(World *w)
 {
@@ -858,6 +879,7 @@ static const struct {
     {"CRL without end", crl_without_end, "FAILED C8"},
     {"CRL of changes", crl_of_changes, "FAILED C8"},
     {"CRL in PEM", crl_in_pem, "VERIFIED"},
+    {"two CRLs in PEM", crl_in_pem_twice, "FAILED C8"},
     {"CRL is garbage", crl_garbage, "FAILED C8"},
     {"CRL is empty", crl_empty, "FAILED C8"},
     {"CRL with a tail", crl_with_tail, "FAILED C8"},
