@@ -93,6 +93,8 @@ authority_fault(const KhCertificate *one, KhProduct product)
         return "its subject is not the one that AMD's has";
     if ((flags & EXFLAG_INVALID) != 0)
         return "one of its extensions is ill-formed, or there twice";
+    if ((flags & EXFLAG_CRITICAL) != 0)
+        return "one of its critical extensions is unknown";
     if ((flags & EXFLAG_CA) == 0 || (flags & EXFLAG_KUSAGE) == 0 ||
         (X509_get_key_usage(one->x509) & KU_KEY_CERT_SIGN) == 0)
         return "it may not sign certificates";

@@ -287,6 +287,30 @@ intermediate_no_crl_address(World *w)
     g_clear_pointer(&w->intermediate.crl_address, g_free);
 }
 
+/* Which nothing here understands. */
+static void
+add_critical(KhTestCertificate *certificate)
+{
+    KhTestExtension *extension = g_new0(KhTestExtension, 1);
+
+    extension->oid = g_strdup("1.2.3.4");
+    extension->value = g_bytes_new_static("\x05\x00", 2);
+    extension->critical = TRUE;
+    g_ptr_array_add(certificate->extensions, extension);
+}
+
+static void
+intermediate_critical(World *w)
+{
+    add_critical(&w->intermediate);
+}
+
+static void
+root_critical(World *w)
+{
+    add_critical(&w->root);
+}
+
 /* AMD's, a zero byte, and more: a distribution point of one URI. */
 static void
 root_crl_address_with_tail(World *w)
@@ -850,6 +874,8 @@ static const struct {
     {"leaf with PKCS#1", leaf_pkcs1, "FAILED C3, C4"},
     {"intermediate that may not sign", intermediate_not_authority, "FAILED C1"},
     {"intermediate without CRL address", intermediate_no_crl_address, "FAILED C1"},
+    {"intermediate with a critical extension", intermediate_critical, "FAILED C1"},
+    {"root with a critical extension", root_critical, "FAILED C1"},
     {"root whose CRL address goes on after a zero", root_crl_address_with_tail, "FAILED C1"},
     {"root with another CRL address", root_foreign_crl_address, "FAILED C1"},
     {"root of X.509 version 1", root_version_1, "FAILED C1"},
