@@ -14,11 +14,14 @@
 #include "tee/bytes.h"
 
 #define CERTIFICATES "certificates"
+/* At once of one machine: what each has got of the guest so far may be megabytes. */
+#define GATHERINGS_MAX 4
 
 struct _KhTeeObject {
     KhDbusTeeSkeleton parent_instance;
     KhInstance *instance;
     const KhHost *host;
+    guint gatherings; /* under way */
 };
 
 G_DEFINE_FINAL_TYPE(KhTeeObject, kh_tee_object, KH_DBUS_TYPE_TEE_SKELETON)
@@ -83,6 +86,7 @@ on_gathered(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GVariant) evidence = kh_evidence_gather_finish(result, &error);
     g_auto(GVariantDict) dict = G_VARIANT_DICT_INIT(evidence);
 
+    self->gatherings--;
     if (evidence == NULL) {
         kh_refuse_call(call->invocation, error);
         return;
@@ -110,15 +114,20 @@ read_request(GVariant *options, KhEvidenceRequest *request, GError **error)
 }
 
 static gboolean
-check_state(KhTeeObject *self, GError **error)
+check_guest(KhTeeObject *self, GError **error)
 {
     const KhRecord *record = kh_instance_get_record(self->instance);
 
-    if (record->state == KH_STATE_RUNNING)
+    if (record->state != KH_STATE_RUNNING)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                    "\"%s\" is %s, and only a running guest gives evidence; start it",
+                    record->name, kh_state_name(record->state));
+    else if (self->gatherings == GATHERINGS_MAX)
+        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                    "\"%s\" is giving evidence %u times already; wait for one to end",
+                    record->name, GATHERINGS_MAX);
+    else
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                "\"%s\" is %s, and only a running guest gives evidence; start it", record->name,
-                kh_state_name(record->state));
     return FALSE;
 }
 
@@ -132,13 +141,14 @@ on_get_evidence(KhTeeObject *self, GDBusMethodInvocation *invocation, GVariant *
     GError *error = NULL;
     Call *call;
 
-    if (!read_request(options, &request, &error) || !check_state(self, &error)) {
+    if (!read_request(options, &request, &error) || !check_guest(self, &error)) {
         kh_refuse_call(invocation, error);
         return TRUE;
     }
     call = g_new0(Call, 1);
     call->object = g_object_ref(self);
     call->invocation = invocation;
+    self->gatherings++;
     kh_evidence_gather_async(&request, on_gathered, call);
     return TRUE;
 }

@@ -5,10 +5,14 @@ be measured, what a simulated one starts, and the evidence of its guest."""
 import json
 import os
 import pathlib
+import signal
 import sys
+
+from gi.repository import GLib
 
 import tap
 from amdsev import firmware
+from bus import Bus
 from harness import MANAGER, Failed, World, command_of
 
 SIMULATE = "--insecure-simulate-tee=true"
@@ -257,6 +261,30 @@ def bad_evidence():
             world.call(path, "Instance.Stop", "{'mode': <'kill'>}")
 
 
+def evidence_at_once():
+    """a guest that is slow is not asked without end"""
+    with World(SIMULATE) as world:
+        parts(world)
+        world.start()
+        bus = Bus(world)
+        path = bus.create("x", "--fake.quote", tee=True)
+        bus.do(path, "Start")
+        pid = bus.properties(path)["MainPid"]
+        none = GLib.Variant("(a{sv})", ({},))
+        os.kill(pid, signal.SIGSTOP)
+        calls = [bus.begin(bus.call, path, "Tee.GetEvidence", none) for _ in range(8)]
+        tap.eventually(lambda: sum(call.done() for call in calls) == 4, 10, "four are refused")
+        for call in calls:
+            if call.done():
+                refused("LimitExceeded", call.result, "x", "4 times")
+        os.kill(pid, signal.SIGCONT)
+        given = [call.result(30) for call in calls if call.exception(30) is None]
+        tap.equal(len(given), 4, "answers")
+        tap.check("quote" in bus.call(path, "Tee.GetEvidence", none), "one more")
+        bus.close()
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([properties, refusals, host_without, simulated, changes, sealed,
-                      changed_parts, evidence, bad_evidence]))
+                      changed_parts, evidence, bad_evidence,
+                      evidence_at_once]))
