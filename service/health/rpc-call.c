@@ -8,7 +8,7 @@
 #include "error.h"
 #include "json-guard.h"
 #include "port/registry.h"
-#include "tee/http-guard.h"
+#include "http-guard.h"
 
 #define TIMEOUT_S 30 /* between two bytes; the caller bounds the whole */
 #define CHUNK (64 * 1024)

@@ -7,7 +7,7 @@
 #include "error.h"
 #include "json-guard.h"
 #include "port/registry.h"
-#include "tee/http-guard.h"
+#include "http-guard.h"
 
 #define ANSWER_TIMEOUT_S 3
 #define ANSWER_MAX 4096

@@ -4,7 +4,7 @@
  * service's client, nor who asks a guest; and that nothing is decompressed. The server writes in
  * a thread of its own.
  */
-#include "tee/http-guard.h"
+#include "http-guard.h"
 
 #include <string.h>
 
