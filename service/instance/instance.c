@@ -622,9 +622,6 @@ adopt(KhInstance *self, KhVm *vm)
         self->again = FALSE;
         return;
     }
-    /* Only a stop of the service's own has a reason: Katana's end. */
-    if (self->record->reason[0] != '\0')
-        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", self->record->reason);
     if (self->kill)
         kh_run_kill(self->run);
     else
@@ -656,6 +653,9 @@ resume(KhInstance *self)
     self->launched = record->shim.pid > 0;
     self->automatic = TRUE; /* nobody waits for its start any more */
     self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
+    /* Only a stop of the service's own has a reason: Katana's end, alive or dead as it is now. */
+    if (record->state == KH_STATE_STOPPING && record->reason[0] != '\0')
+        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
     if (same_boot && self->launched && !kh_launcher_knows_machines(self->host->launcher))
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {

@@ -453,6 +453,26 @@ def stop_without_its_service():
         tap.equal((found["StopResult"], found["StateReason"]), ("graceful", ""), "the result")
 
 
+def katana_ends_without_its_service():
+    """Katana's end is told by the next service too, when the machine is gone by then"""
+    with live("--stop-timeout", "60") as (world, bus):
+        paths = [bus.create(f"x{policy}", "--fake.katana-exit", "3", "--fake.ignore-stop",
+                            restart_policy=policy) for policy in ("no", "on-failure")]
+        for path in paths:
+            bus.begin(bus.do, path, "Start")
+        pids = [wait_state(bus, path, "stopping", 10)["MainPid"] for path in paths]
+        shims = [parent_of(pid) for pid in pids]
+        service_dies(world)
+        for pid, shim in zip(pids, shims):
+            os.kill(pid, signal.SIGKILL)
+            gone(shim)
+        world.start()
+        found = wait_state(bus, paths[0], "failed", 5)
+        tap.equal(found["LastError"], (f"{NAME}.Error.GuestFailed", "Katana exited with code 3"),
+                  "LastError")
+        tap.eventually(lambda: bus.properties(paths[1])["RestartCount"] > 0, 10, "its restart")
+
+
 def restart_without_its_service():
     """a restart whose service died in the middle is finished by the next one"""
     for point in ("stop:intended", "stop:told", "stop:dead", "stop:noted"):
@@ -762,6 +782,7 @@ TESTS = [restarts_on_failure, restarts_always, never_after_a_stop, crash_loop, b
          cut_off_start, disk_while_it_is_made, bounded_jobs, machines_live_on, b01_reboot,
          b01_reboot_in_every_state, graceful_shutdown_of_the_host, b05_foreign_pid,
          b03_start_without_pid, b06_dead_while_stopping, stop_without_its_service,
+         katana_ends_without_its_service,
          restart_without_its_service, b02_true_after_adoption, b08_ends_are_noticed, b12_delete_needs_an_end,
          b25_corrupt_row, b21_port_stolen, configure_now, configure_next,
          configure_all_or_nothing, configure_image, jobs, cancelled_start, stops_join,
