@@ -239,7 +239,7 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
     GError *error = NULL;
     gboolean done = kh_run_command_finish(KH_RUN(source), result, &error);
 
-    self->commanding = FALSE;
+    self->commanding = self->resetting = FALSE;
     kh_crash_point("command:done");
     if (!done) {
         g_task_return_error(task, error);
@@ -274,6 +274,7 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
         return;
     }
     self->commanding = TRUE;
+    self->resetting = what->command == KH_RUN_RESET;
     kh_run_command_async(self->run, what->command, on_commanded, task);
 }
 

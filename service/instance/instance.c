@@ -424,7 +424,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
         step = kh_run_get_stop_step(self->run);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
-    self->commanding = self->seeking = FALSE;
+    self->commanding = self->resetting = self->seeking = FALSE;
     drop_sockets(self);
     conclude(self, step, out_of_memory);
 }
@@ -472,7 +472,8 @@ kh_instance_note_paused(KhRun *run, KhInstance *self)
 void
 kh_instance_note_resumed(KhRun *run, KhInstance *self)
 {
-    if (self->record->state == KH_STATE_PAUSED)
+    /* What a reset lets go on boots; it runs when RPC has answered. */
+    if (self->record->state == KH_STATE_PAUSED && !self->resetting)
         kh_instance_set_state(self, KH_STATE_RUNNING, "");
 }
 

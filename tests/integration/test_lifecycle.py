@@ -271,6 +271,20 @@ def stubborn_guest():
             world.call(path, "Instance.Delete", "{}")
 
 
+def reset_of_a_paused():
+    """a paused machine that is reset is not running before RPC has answered"""
+    with World() as world:
+        world.start()
+        path = world.create("x")
+        world.start_instance(path)
+        world.call(path, "Instance.Pause", "{}")
+        monitor = Monitor(world)
+        world.call(path, "Instance.Reset", "{}")
+        tap.eventually(lambda: "running" in monitor.states(), 5, "the signals")
+        monitor.stop()
+        tap.equal(monitor.states(), ["starting", "running"], "states that were announced")
+
+
 def stop_while_starting():
     """stop, kill and forced delete of what is just starting"""
     with World() as world:
@@ -490,6 +504,6 @@ def odd_state_folder():
 if __name__ == "__main__":
     sys.exit(tap.run([session_bus, system_bus, introspection, killed_qemu, killed_shim,
                       killed_service, shim_without_service, endings, echoed_secret, stolen_port, katana_ends,
-                      start_times_out, stubborn_guest, stop_while_starting, joins, keep_data,
+                      start_times_out, stubborn_guest, reset_of_a_paused, stop_while_starting, joins, keep_data,
                       twenty_creates, failing_create, rebuilt_components, spam, lost_bus, bus_hangs_up,
                       second_service, odd_state_folder]))
