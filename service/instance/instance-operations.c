@@ -217,6 +217,25 @@ typedef struct {
     gint64 timeout_usec;
 } Command;
 
+/*
+ * A service that takes over in the middle must not believe that RPC answers: the row of a
+ * running machine says "starting" before it is reset. Of a paused one QEMU is asked.
+ */
+static gboolean
+intend_reset(KhInstance *self, GError **error)
+{
+    KhState before = self->record->state;
+    gboolean saved;
+
+    if (before != KH_STATE_RUNNING)
+        return TRUE;
+    self->record->state = KH_STATE_STARTING;
+    saved = kh_instance_save(self, error);
+    self->record->state = before;
+    kh_crash_point("command:intended");
+    return saved;
+}
+
 /* The machine boots anew under the same QEMU. */
 static void
 begin_again(KhInstance *self)
@@ -242,6 +261,8 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
     self->commanding = self->resetting = FALSE;
     kh_crash_point("command:done");
     if (!done) {
+        if (command->command == KH_RUN_RESET)
+            kh_instance_save(self, NULL); /* it goes on as it did */
         g_task_return_error(task, error);
     } else if (state != KH_STATE_RUNNING && state != KH_STATE_PAUSED) {
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" is %s meanwhile",
@@ -261,6 +282,7 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
               GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(self, NULL, callback, user_data);
+    g_autoptr(GError) error = NULL;
 
     g_task_set_source_tag(task, command_async);
     g_task_set_task_data(task, g_memdup2(what, sizeof *what), g_free);
@@ -270,6 +292,11 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
                                 "Another command for \"%s\" is under way; try again",
                                 self->record->name);
+        g_object_unref(task);
+        return;
+    }
+    if (what->command == KH_RUN_RESET && !intend_reset(self, &error)) {
+        g_task_return_error(task, g_steal_pointer(&error));
         g_object_unref(task);
         return;
     }
