@@ -134,7 +134,7 @@ begin_stop(KhInstance *self, const KhStop *how)
         stop_run(self, how);
     else if (self->beginning != NULL)
         g_cancellable_cancel(self->beginning);
-    self->kill = how->kill;
+    self->kill = self->kill || how->kill;
     kh_crash_point("stop:told");
 }
 
