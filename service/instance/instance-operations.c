@@ -341,6 +341,13 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
     g_task_set_source_tag(task, kh_instance_delete_async);
     if (decided(self, force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, task))
         return;
+    if (before == KH_STATE_DELETING && keep_data && !self->record->keep_data) {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
+                                "\"%s\" is being deleted already, and its data with it",
+                                self->record->name);
+        g_object_unref(task);
+        return;
+    }
     kh_waiters_add(self->deleters, task, 0, "");
     if (before == KH_STATE_DELETING)
         return;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "state/instance-dir.h"
 
 /* A launcher that answers when the test does. */
@@ -213,10 +214,38 @@ force_stays_force(Fixture *f, gconstpointer data)
     g_assert_cmpstr(kh_instance_get_record(f->instance)->stop_result, ==, "forced");
 }
 
+static void
+keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+/* Nobody is told that the data stays who comes after a deletion that takes it. */
+static void
+data_is_not_promised(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) taking = NULL, keeping = NULL, joining = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
+
+    kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &taking);
+    kh_instance_delete_async(f->instance, TRUE, TRUE, keep_result, &keeping);
+    kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &joining);
+    g_task_return_new_error(search, KH_ERROR, KH_ERROR_NOT_FOUND, "nothing runs");
+    while (taking == NULL || keeping == NULL || joining == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, keeping, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
+    g_assert_true(kh_instance_operation_finish(f->instance, taking, NULL));
+    g_assert_true(kh_instance_operation_finish(f->instance, joining, NULL));
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/instance/force-stays-force", Fixture, NULL, set_up, force_stays_force, tear_down);
+    g_test_add("/instance/data-is-not-promised", Fixture, NULL, set_up, data_is_not_promised,
+               tear_down);
     return g_test_run();
 }
