@@ -330,6 +330,25 @@ kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointe
     command_async(self, KH_OPERATION_RESUME, &command, callback, user_data);
 }
 
+/* What cannot be written down is not begun, and leaves everything as it was. */
+static gboolean
+intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
+{
+    KhRecord *record = self->record;
+    KhState before = record->state;
+    gint64 due = record->restart_usec;
+    g_autofree char *reason = g_strdup(record->reason);
+
+    record->keep_data = keep_data;
+    record->restart_usec = 0;
+    if (kh_instance_enter_state(self, KH_STATE_DELETING, "", error))
+        return TRUE;
+    record->keep_data = FALSE;
+    record->restart_usec = due;
+    kh_instance_set_state(self, before, reason);
+    return FALSE;
+}
+
 void
 kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
                          GAsyncReadyCallback callback, gpointer user_data)
@@ -351,14 +370,11 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
     kh_waiters_add(self->deleters, task, 0, "");
     if (before == KH_STATE_DELETING)
         return;
-    kh_instance_forget_restart(self);
-    self->record->keep_data = keep_data;
-    if (!kh_instance_enter_state(self, KH_STATE_DELETING, "", &error)) {
-        self->record->keep_data = FALSE;
-        kh_instance_set_state(self, before, "");
+    if (!intend_deletion(self, keep_data, &error)) {
         kh_waiters_finish(self->deleters, error);
         return;
     }
+    kh_instance_forget_restart(self);
     kh_crash_point("delete:intended");
     if (self->run != NULL)
         kh_run_kill(self->run);

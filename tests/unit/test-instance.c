@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of what is asked of an instance while nobody knows yet whether its machine lives. */
+/* Tests of what is asked of an instance at an awkward moment. */
 #include "instance/instance.h"
 
 #include <signal.h>
@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "state/instance-dir.h"
+#include "state/sql.h"
 
 /* A launcher that answers when the test does. */
 #define SLOW_TYPE_LAUNCHER (slow_launcher_get_type())
@@ -82,7 +83,7 @@ typedef struct {
 
 /* As a service before this one has left it. */
 static KhRecord *
-running_record(const KhHost *host)
+make_record(const KhHost *host, KhState state)
 {
     g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
     KhRecord *record = kh_record_new();
@@ -91,7 +92,12 @@ running_record(const KhHost *host)
     record->name = g_strdup("x");
     record->config = kh_config_new(empty, &host->limits, NULL);
     record->vm_uid = -1;
-    record->state = KH_STATE_RUNNING;
+    record->state = state;
+    if (state == KH_STATE_FAILED) {
+        record->restart_usec = g_get_real_time() + 30 * G_USEC_PER_SEC;
+        g_free(record->reason);
+        record->reason = g_strdup("it starts again");
+    }
     g_free(record->boot_id);
     record->boot_id = g_strdup(host->boot_id);
     return record;
@@ -115,12 +121,11 @@ set_up(Fixture *f, gconstpointer data)
     f->host.store = kh_store_open(database, NULL);
     f->launcher = g_object_new(SLOW_TYPE_LAUNCHER, NULL);
     f->host.launcher = KH_LAUNCHER(f->launcher);
-    record = running_record(&f->host);
+    record = make_record(&f->host, (KhState)GPOINTER_TO_INT(data));
     g_assert_true(kh_store_insert(f->host.store, record, NULL));
     g_assert_true(
         kh_instance_dir_create(kh_state_dir_runtime_fd(f->host.state_dir), record->id, -1, NULL));
     f->instance = kh_instance_new(&f->host, record);
-    g_assert_nonnull(f->launcher->search);
 }
 
 static void
@@ -240,12 +245,53 @@ data_is_not_promised(Fixture *f, gconstpointer data)
     g_assert_true(kh_instance_operation_finish(f->instance, joining, NULL));
 }
 
+/* Has the database refuse to note a deletion, as where its disk is full. */
+static void
+refuse_deletions(Fixture *f)
+{
+    g_autofree char *database = kh_state_dir_build(f->host.state_dir, "state.db");
+    sqlite3 *db = NULL;
+
+    g_assert_cmpint(sqlite3_open(database, &db), ==, SQLITE_OK);
+    g_assert_true(kh_sql_run(db, NULL,
+                             "CREATE TRIGGER refuse BEFORE UPDATE ON instances "
+                             "WHEN NEW.state = 'deleting' BEGIN SELECT RAISE(ABORT, 'full'); END",
+                             ""));
+    sqlite3_close(db);
+}
+
+/* A deletion that is not begun changes nothing. */
+static void
+refused_deletion(Fixture *f, gconstpointer data)
+{
+    const KhRecord *record = kh_instance_get_record(f->instance);
+    gint64 due = record->restart_usec;
+    g_autoptr(GAsyncResult) result = NULL;
+
+    g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it warns of it */
+    refuse_deletions(f);
+    kh_instance_delete_async(f->instance, FALSE, TRUE, keep_result, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+    g_assert_cmpint(record->state, ==, KH_STATE_FAILED);
+    g_assert_cmpstr(record->reason, ==, "it starts again");
+    g_assert_cmpint(record->restart_usec, ==, due);
+    g_assert_false(record->keep_data);
+    /* The restart is due still, so that there is something to stop. */
+    g_assert_cmpint(kh_instance_check(f->instance, KH_OPERATION_STOP, NULL), ==,
+                    KH_ADMISSION_ALLOW);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add("/instance/force-stays-force", Fixture, NULL, set_up, force_stays_force, tear_down);
-    g_test_add("/instance/data-is-not-promised", Fixture, NULL, set_up, data_is_not_promised,
-               tear_down);
+    g_test_add("/instance/force-stays-force", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
+               force_stays_force, tear_down);
+    g_test_add("/instance/data-is-not-promised", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
+               data_is_not_promised, tear_down);
+    g_test_add("/instance/refused-deletion", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
+               refused_deletion, tear_down);
     return g_test_run();
 }
