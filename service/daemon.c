@@ -234,6 +234,11 @@ serve(Daemon *self, GDBusConnection *connection)
     self->connection = connection;
     g_dbus_connection_set_exit_on_close(connection, FALSE);
     g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
+    /* It says so once, which may have been before anybody listened. */
+    if (g_dbus_connection_is_closed(connection)) {
+        on_closed(connection, TRUE, NULL, self);
+        return;
+    }
     self->exporter =
         kh_exporter_new(self->manager, self->jobs, &self->host, self->gate, connection);
     self->name =

@@ -134,7 +134,7 @@ begin_stop(KhInstance *self, const KhStop *how)
         stop_run(self, how);
     else if (self->beginning != NULL)
         g_cancellable_cancel(self->beginning);
-    self->kill = how->kill;
+    self->kill = self->kill || how->kill;
     kh_crash_point("stop:told");
 }
 
@@ -217,6 +217,25 @@ typedef struct {
     gint64 timeout_usec;
 } Command;
 
+/*
+ * A service that takes over in the middle must not believe that RPC answers: the row of a
+ * running machine says "starting" before it is reset. Of a paused one QEMU is asked.
+ */
+static gboolean
+intend_reset(KhInstance *self, GError **error)
+{
+    KhState before = self->record->state;
+    gboolean saved;
+
+    if (before != KH_STATE_RUNNING)
+        return TRUE;
+    self->record->state = KH_STATE_STARTING;
+    saved = kh_instance_save(self, error);
+    self->record->state = before;
+    kh_crash_point("command:intended");
+    return saved;
+}
+
 /* The machine boots anew under the same QEMU. */
 static void
 begin_again(KhInstance *self)
@@ -239,9 +258,11 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
     GError *error = NULL;
     gboolean done = kh_run_command_finish(KH_RUN(source), result, &error);
 
-    self->commanding = FALSE;
+    self->commanding = self->resetting = FALSE;
     kh_crash_point("command:done");
     if (!done) {
+        if (command->command == KH_RUN_RESET)
+            kh_instance_save(self, NULL); /* it goes on as it did */
         g_task_return_error(task, error);
     } else if (state != KH_STATE_RUNNING && state != KH_STATE_PAUSED) {
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" is %s meanwhile",
@@ -261,6 +282,7 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
               GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(self, NULL, callback, user_data);
+    g_autoptr(GError) error = NULL;
 
     g_task_set_source_tag(task, command_async);
     g_task_set_task_data(task, g_memdup2(what, sizeof *what), g_free);
@@ -273,7 +295,13 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
         g_object_unref(task);
         return;
     }
+    if (what->command == KH_RUN_RESET && !intend_reset(self, &error)) {
+        g_task_return_error(task, g_steal_pointer(&error));
+        g_object_unref(task);
+        return;
+    }
     self->commanding = TRUE;
+    self->resetting = what->command == KH_RUN_RESET;
     kh_run_command_async(self->run, what->command, on_commanded, task);
 }
 
@@ -302,6 +330,25 @@ kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointe
     command_async(self, KH_OPERATION_RESUME, &command, callback, user_data);
 }
 
+/* What cannot be written down is not begun, and leaves everything as it was. */
+static gboolean
+intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
+{
+    KhRecord *record = self->record;
+    KhState before = record->state;
+    gint64 due = record->restart_usec;
+    g_autofree char *reason = g_strdup(record->reason);
+
+    record->keep_data = keep_data;
+    record->restart_usec = 0;
+    if (kh_instance_enter_state(self, KH_STATE_DELETING, "", error))
+        return TRUE;
+    record->keep_data = FALSE;
+    record->restart_usec = due;
+    kh_instance_set_state(self, before, reason);
+    return FALSE;
+}
+
 void
 kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
                          GAsyncReadyCallback callback, gpointer user_data)
@@ -313,17 +360,21 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
     g_task_set_source_tag(task, kh_instance_delete_async);
     if (decided(self, force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, task))
         return;
+    if (before == KH_STATE_DELETING && keep_data && !self->record->keep_data) {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
+                                "\"%s\" is being deleted already, and its data with it",
+                                self->record->name);
+        g_object_unref(task);
+        return;
+    }
     kh_waiters_add(self->deleters, task, 0, "");
     if (before == KH_STATE_DELETING)
         return;
-    kh_instance_forget_restart(self);
-    self->record->keep_data = keep_data;
-    if (!kh_instance_enter_state(self, KH_STATE_DELETING, "", &error)) {
-        self->record->keep_data = FALSE;
-        kh_instance_set_state(self, before, "");
+    if (!intend_deletion(self, keep_data, &error)) {
         kh_waiters_finish(self->deleters, error);
         return;
     }
+    kh_instance_forget_restart(self);
     kh_crash_point("delete:intended");
     if (self->run != NULL)
         kh_run_kill(self->run);

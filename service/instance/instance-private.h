@@ -27,6 +27,7 @@ struct _KhInstance {
     gboolean kill;           /* the stop under way is by force */
     gboolean again;          /* it is to start once it has stopped */
     gboolean commanding;     /* a monitor command is under way */
+    gboolean resetting;      /* and it is a reset */
     gboolean gone;
     KhBackoff backoff;
     guint restart_timer;

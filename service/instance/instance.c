@@ -424,7 +424,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
         step = kh_run_get_stop_step(self->run);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
-    self->commanding = self->seeking = FALSE;
+    self->commanding = self->resetting = self->seeking = FALSE;
     drop_sockets(self);
     conclude(self, step, out_of_memory);
 }
@@ -472,7 +472,8 @@ kh_instance_note_paused(KhRun *run, KhInstance *self)
 void
 kh_instance_note_resumed(KhRun *run, KhInstance *self)
 {
-    if (self->record->state == KH_STATE_PAUSED)
+    /* What a reset lets go on boots; it runs when RPC has answered. */
+    if (self->record->state == KH_STATE_PAUSED && !self->resetting)
         kh_instance_set_state(self, KH_STATE_RUNNING, "");
 }
 
@@ -622,9 +623,6 @@ adopt(KhInstance *self, KhVm *vm)
         self->again = FALSE;
         return;
     }
-    /* Only a stop of the service's own has a reason: Katana's end. */
-    if (self->record->reason[0] != '\0')
-        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", self->record->reason);
     if (self->kill)
         kh_run_kill(self->run);
     else
@@ -656,6 +654,9 @@ resume(KhInstance *self)
     self->launched = record->shim.pid > 0;
     self->automatic = TRUE; /* nobody waits for its start any more */
     self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
+    /* Only a stop of the service's own has a reason: Katana's end, alive or dead as it is now. */
+    if (record->state == KH_STATE_STOPPING && record->reason[0] != '\0')
+        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
     if (same_boot && self->launched && !kh_launcher_knows_machines(self->host->launcher))
         vm = kh_vm_new(&record->shim, &record->qemu, NULL);
     if (vm != NULL) {

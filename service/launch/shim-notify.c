@@ -7,15 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "shim-protocol.h"
 
+/* What a service manager that is busy gets to make room for what it must hear. */
+#define ROOM_S 10
+
 int
 kh_shim_notify_open(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval room = {.tv_sec = ROOM_S};
     const char *path = getenv("NOTIFY_SOCKET");
     size_t length = path == NULL ? 0 : strlen(path);
     if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
@@ -24,19 +29,26 @@ kh_shim_notify_open(void)
     if (path[0] == '@')
         address.sun_path[0] = '\0';
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address,
-                           offsetof(struct sockaddr_un, sun_path) + length) < 0) {
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &room, sizeof room) < 0 ||
+                    connect(fd, (const struct sockaddr *)&address,
+                            offsetof(struct sockaddr_un, sun_path) + length) < 0)) {
         close(fd);
         return -1;
     }
     return fd;
 }
 
+static void
+tell(int notify, const char *text, int flags)
+{
+    if (notify >= 0 && send(notify, text, strlen(text), MSG_NOSIGNAL | flags) < 0)
+        perror("katana-hypervisor-shim: cannot notify the service manager");
+}
+
 void
 kh_shim_notify_send(int notify, const char *text)
 {
-    if (notify >= 0 && send(notify, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        perror("katana-hypervisor-shim: cannot notify the service manager");
+    tell(notify, text, MSG_DONTWAIT);
 }
 
 /* Short enough for a pipe to take it whole. */
@@ -58,7 +70,8 @@ kh_shim_report_ready(int ready_fd, int notify, pid_t qemu)
     char line[KH_SHIM_LINE_MAX], message[KH_SHIM_LINE_MAX + 64];
     snprintf(line, sizeof line, KH_READY_PREFIX "%d %d\n", getpid(), qemu);
     snprintf(message, sizeof message, "READY=1\nMAINPID=%d\nSTATUS=%s", getpid(), line);
-    kh_shim_notify_send(notify, message);
+    /* Without it systemd would end the machine: it waits for room. */
+    tell(notify, message, 0);
     return write_line(ready_fd, line);
 }
 
@@ -72,7 +85,7 @@ kh_shim_report_status(const KhShimError *error)
     for (char *c = message; *c != '\0'; c++)
         if ((unsigned char)*c > 0x7e)
             *c = '?';
-    kh_shim_notify_send(notify, message);
+    tell(notify, message, 0);
     if (notify >= 0)
         close(notify);
 }

@@ -12,7 +12,7 @@
 /* A datagram socket connected to $NOTIFY_SOCKET (abstract names too), -1 without one. */
 int kh_shim_notify_open(void);
 
-/* Sends text such as "STOPPING=1"; does nothing for -1. */
+/* Sends text such as "STOPPING=1" if there is room for it; does nothing for -1. */
 void kh_shim_notify_send(int notify, const char *text);
 
 /*

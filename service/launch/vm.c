@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "error.h"
+
 /* What a shim gets to write its logs after QEMU's end. */
 #define SHIM_GRACE_MS 5000
 
@@ -105,10 +107,17 @@ open_process(KhVm *self, const KhProcess *process, GError **error)
     return handle;
 }
 
+/* One that has ended since it was opened is let be: its signal says so, and the other counts. */
 static gboolean
 is_owned(KhProcessHandle *handle, guint32 uid, GError **error)
 {
-    return handle == NULL || kh_process_handle_check_owner(handle, uid, error);
+    g_autoptr(GError) reason = NULL;
+
+    if (handle == NULL || kh_process_handle_check_owner(handle, uid, &reason) ||
+        g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&reason));
+    return FALSE;
 }
 
 /* @uid: whose both must be; NULL where that is known. */

@@ -435,6 +435,12 @@ def b06_dead_while_stopping():
         bus.do(path, "Start")
 
 
+def thaw(pid):
+    """Lets a machine with --fake.freeze go on, once it has stopped itself."""
+    tap.eventually(lambda: status_of(pid)["State"][0] == "T", 5, "Katana's start")
+    os.kill(pid, signal.SIGCONT)
+
+
 def stop_without_its_service():
     """a stop whose service died is finished by the next one, with its true result"""
     with live("--stop-timeout", "5") as (world, bus):
@@ -451,6 +457,26 @@ def stop_without_its_service():
         world.start()
         found = wait_state(bus, path, "stopped", 5)
         tap.equal((found["StopResult"], found["StateReason"]), ("graceful", ""), "the result")
+
+
+def katana_ends_without_its_service():
+    """Katana's end is told by the next service too, when the machine is gone by then"""
+    with live("--stop-timeout", "60") as (world, bus):
+        paths = [bus.create(f"x{policy}", "--fake.katana-exit", "3", "--fake.ignore-stop",
+                            restart_policy=policy) for policy in ("no", "on-failure")]
+        for path in paths:
+            bus.begin(bus.do, path, "Start")
+        pids = [wait_state(bus, path, "stopping", 10)["MainPid"] for path in paths]
+        shims = [parent_of(pid) for pid in pids]
+        service_dies(world)
+        for pid, shim in zip(pids, shims):
+            os.kill(pid, signal.SIGKILL)
+            gone(shim)
+        world.start()
+        found = wait_state(bus, paths[0], "failed", 5)
+        tap.equal(found["LastError"], (f"{NAME}.Error.GuestFailed", "Katana exited with code 3"),
+                  "LastError")
+        tap.eventually(lambda: bus.properties(paths[1])["RestartCount"] > 0, 10, "its restart")
 
 
 def restart_without_its_service():
@@ -472,6 +498,25 @@ def restart_without_its_service():
             tap.eventually(lambda: world.show("x")["main_pid"] not in (0, pid) and
                            world.show("x")["state"] == "running", 15, f"{point}: another QEMU")
             tap.check(not is_alive(pid), f"{point}: the old one is dead")
+
+
+def reset_without_its_service():
+    """a machine that was reset as its service died is not running before RPC has answered"""
+    with live() as (world, bus):
+        path = bus.create("x", "--fake.freeze")
+        bus.begin(bus.do, path, "Start")
+        pid = tap.eventually(lambda: pid_of(bus, path), 5, "QEMU")
+        thaw(pid)
+        wait_state(bus, path, "running", 5)
+        service_dies(world)
+        world.start_armed("command:done")
+        bus.begin(bus.do, path, "Reset")
+        tap.equal(world.service.wait(10), -signal.SIGKILL, "exit code")
+        world.start()
+        tap.eventually(lambda: status_of(pid)["State"][0] == "T", 5, "Katana's start")
+        tap.equal((bus.state(path), pid_of(bus, path)), ("starting", pid), "before RPC answers")
+        thaw(pid)
+        wait_state(bus, path, "running", 5)
 
 
 def word_to_monitor(world, bus, path, word):
@@ -762,7 +807,8 @@ TESTS = [restarts_on_failure, restarts_always, never_after_a_stop, crash_loop, b
          cut_off_start, disk_while_it_is_made, bounded_jobs, machines_live_on, b01_reboot,
          b01_reboot_in_every_state, graceful_shutdown_of_the_host, b05_foreign_pid,
          b03_start_without_pid, b06_dead_while_stopping, stop_without_its_service,
-         restart_without_its_service, b02_true_after_adoption, b08_ends_are_noticed, b12_delete_needs_an_end,
+         katana_ends_without_its_service,
+         restart_without_its_service, reset_without_its_service, b02_true_after_adoption, b08_ends_are_noticed, b12_delete_needs_an_end,
          b25_corrupt_row, b21_port_stolen, configure_now, configure_next,
          configure_all_or_nothing, configure_image, jobs, cancelled_start, stops_join,
          mixed_calls, b17_answers_while_stopping]

@@ -6,6 +6,8 @@ import os
 import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -269,6 +271,20 @@ def stubborn_guest():
             world.call(path, "Instance.Delete", "{}")
 
 
+def reset_of_a_paused():
+    """a paused machine that is reset is not running before RPC has answered"""
+    with World() as world:
+        world.start()
+        path = world.create("x")
+        world.start_instance(path)
+        world.call(path, "Instance.Pause", "{}")
+        monitor = Monitor(world)
+        world.call(path, "Instance.Reset", "{}")
+        tap.eventually(lambda: "running" in monitor.states(), 5, "the signals")
+        monitor.stop()
+        tap.equal(monitor.states(), ["starting", "running"], "states that were announced")
+
+
 def stop_while_starting():
     """stop, kill and forced delete of what is just starting"""
     with World() as world:
@@ -401,6 +417,64 @@ def lost_bus():
         tap.equal(world.show("x")["main_pid"], pid, "the same QEMU")
 
 
+class HangingUp:
+    """In the place of a world's bus: it hangs up as soon as it has answered Hello."""
+
+    def __init__(self, world):
+        world.bus.terminate()
+        world.bus.wait(10)
+        path = world.folder / "bus"
+        path.unlink(missing_ok=True)
+        self.calls = 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer = self.listener.accept()[0]
+            except OSError:
+                return
+            with peer, peer.makefile("rb") as lines:
+                self.greet(peer, lines)
+
+    def greet(self, peer, lines):
+        """SASL, then a Hello in little endian, answered with the name ":1.1"."""
+        for line in lines:
+            word = line.strip(b"\0\r\n")
+            if word == b"BEGIN":
+                break
+            peer.sendall(b"OK " + b"0" * 32 + b"\r\n" if word.startswith(b"AUTH EXTERNAL ") else
+                         b"REJECTED EXTERNAL\r\n" if word.startswith(b"AUTH") else
+                         b"AGREE_UNIX_FD\r\n")
+        length, serial, fields = struct.unpack("<4xIII", lines.read(16))
+        lines.read(-fields % 8 + fields + length)
+        # A method return with REPLY_SERIAL and SIGNATURE.
+        peer.sendall(b"l\2\0\1" + struct.pack("<III", 9, 1, 15) + b"\5\1u\0" +
+                     struct.pack("<I", serial) + b"\x08\1g\0\1s\0\0" +
+                     struct.pack("<I", 4) + b":1.1\0")
+        self.calls += 1
+        peer.shutdown(socket.SHUT_RDWR)
+
+    def close(self, world):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        (world.folder / "bus").unlink()
+
+
+def bus_hangs_up():
+    """a bus that is lost while the service connects to it is tried again"""
+    with World() as world:
+        bus = HangingUp(world)
+        world.start(wait=False)
+        tap.eventually(lambda: bus.calls >= 6, 15, "six calls of the service")
+        bus.close(world)
+        world.start_bus()
+        tap.eventually(world.is_served, 20, "the service is back")
+
+
 def second_service():
     """a second service on the same state folder or name is refused"""
     with World() as world:
@@ -430,6 +504,6 @@ def odd_state_folder():
 if __name__ == "__main__":
     sys.exit(tap.run([session_bus, system_bus, introspection, killed_qemu, killed_shim,
                       killed_service, shim_without_service, endings, echoed_secret, stolen_port, katana_ends,
-                      start_times_out, stubborn_guest, stop_while_starting, joins, keep_data,
-                      twenty_creates, failing_create, rebuilt_components, spam, lost_bus,
+                      start_times_out, stubborn_guest, reset_of_a_paused, stop_while_starting, joins, keep_data,
+                      twenty_creates, failing_create, rebuilt_components, spam, lost_bus, bus_hangs_up,
                       second_service, odd_state_folder]))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The shim with a fake child in QEMU's place: rights, descriptors, logs, sockets, stop.
 Called by meson with SHIM=program in the environment; names of tests may be given."""
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import namespace
@@ -670,6 +672,40 @@ def test_service_manager_is_notified():
         os.chmod(folder, 0o755)
         check_notify(f"{folder}/notify", f"{folder}/notify")
     check_notify(f"@kh-notify-{os.getpid()}", f"\0kh-notify-{os.getpid()}")
+
+
+def fill(address):
+    """Sends to a datagram socket until there is no room. The number of messages."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
+        for count in itertools.count():
+            try:
+                other.sendto(b"OTHER=1", address)
+            except BlockingIOError:
+                return count
+
+
+def check_busy_manager(qemu, expected):
+    with tempfile.TemporaryDirectory(prefix="kh-notify-") as folder, Machine() as m, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        os.chmod(folder, 0o755)
+        listener.bind(f"{folder}/notify")
+        os.chmod(f"{folder}/notify", 0o777)
+        listener.settimeout(5)
+        others = fill(f"{folder}/notify")
+        env = {"NOTIFY_SOCKET": f"{folder}/notify"}
+        thread = threading.Thread(target=m.launch, args=("command()",),
+                                  kwargs={"env": env, "qemu": qemu})
+        thread.start()
+        time.sleep(0.5)
+        assert [listener.recv(500) for _ in range(others)] == [b"OTHER=1"] * others
+        assert listener.recv(500).startswith(expected)
+        thread.join(LIMIT)
+
+
+def test_service_manager_is_busy():
+    """What it must hear waits until there is room for it."""
+    check_busy_manager(None, b"READY=1\n")
+    check_busy_manager("/nonexistent/qemu", b"STATUS=error ")
 
 
 def test_service_manager_hears_why():

@@ -168,6 +168,32 @@ ended_unseen(void)
     g_assert_true(kh_vm_has_ended(vm));
 }
 
+static gpointer
+end_in_thread(gpointer data)
+{
+    end(GPOINTER_TO_INT(data));
+    return NULL;
+}
+
+/* Whenever one ends, the other is followed. */
+static void
+ending_meanwhile(void)
+{
+    for (guint i = 0; i < 1000; i++) {
+        GPid shim = sleeper(0), qemu = sleeper(0);
+        GThread *thread = g_thread_new("end", end_in_thread, GINT_TO_POINTER(i % 2 ? shim : qemu));
+        g_autoptr(GError) error = NULL;
+        g_autoptr(KhVm) vm = NULL;
+
+        g_usleep(i % 100);
+        vm = read_line(shim, qemu, -1, 0, &error);
+        g_assert_no_error(error);
+        g_assert_nonnull(vm);
+        g_thread_join(thread);
+        end(i % 2 ? qemu : shim);
+    }
+}
+
 /* A process of the database is known by its start time. */
 static void
 reused(void)
@@ -196,6 +222,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/other-shim", other_shim);
     g_test_add_func("/vm/gone", gone);
     g_test_add_func("/vm/ended-unseen", ended_unseen);
+    g_test_add_func("/vm/ending-meanwhile", ending_meanwhile);
     g_test_add_func("/vm/reused", reused);
     return g_test_run();
 }

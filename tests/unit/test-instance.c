@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of what is asked of an instance at an awkward moment. */
+#include "instance/instance.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "state/instance-dir.h"
+#include "state/sql.h"
+
+/* A launcher that answers when the test does. */
+#define SLOW_TYPE_LAUNCHER (slow_launcher_get_type())
+G_DECLARE_FINAL_TYPE(SlowLauncher, slow_launcher, SLOW, LAUNCHER, GObject)
+
+struct _SlowLauncher {
+    GObject parent_instance;
+    GTask *search; /* for a machine; ours */
+};
+
+static void slow_launcher_iface_init(KhLauncherInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE(SlowLauncher, slow_launcher, G_TYPE_OBJECT,
+                              G_IMPLEMENT_INTERFACE(KH_TYPE_LAUNCHER, slow_launcher_iface_init))
+
+static void
+slow_launcher_class_init(SlowLauncherClass *class)
+{
+}
+
+static void
+slow_launcher_init(SlowLauncher *self)
+{
+}
+
+static void
+recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+              gpointer user_data)
+{
+    SLOW_LAUNCHER(launcher)->search = g_task_new(launcher, NULL, callback, user_data);
+}
+
+static KhVm *
+recover_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
+
+static void
+release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+              gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
+
+    g_task_return_boolean(task, FALSE);
+}
+
+static gboolean
+release_finish(KhLauncher *launcher, GAsyncResult *result)
+{
+    return g_task_propagate_boolean(G_TASK(result), NULL);
+}
+
+static void
+slow_launcher_iface_init(KhLauncherInterface *iface)
+{
+    iface->name = "slow";
+    iface->knows_machines = TRUE;
+    iface->recover_async = recover_async;
+    iface->recover_finish = recover_finish;
+    iface->release_async = release_async;
+    iface->release_finish = release_finish;
+}
+
+typedef struct {
+    char *base;
+    KhHost host;
+    SlowLauncher *launcher;
+    KhInstance *instance;
+    KhProcess shim, qemu;
+} Fixture;
+
+/* As a service before this one has left it. */
+static KhRecord *
+make_record(const KhHost *host, KhState state)
+{
+    g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+    KhRecord *record = kh_record_new();
+
+    record->id = g_strdup("11111111-2222-4333-8444-555555555555");
+    record->name = g_strdup("x");
+    record->config = kh_config_new(empty, &host->limits, NULL);
+    record->vm_uid = -1;
+    record->state = state;
+    if (state == KH_STATE_FAILED) {
+        record->restart_usec = g_get_real_time() + 30 * G_USEC_PER_SEC;
+        g_free(record->reason);
+        record->reason = g_strdup("it starts again");
+    }
+    g_free(record->boot_id);
+    record->boot_id = g_strdup(host->boot_id);
+    return record;
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    g_autofree char *state = NULL, *runtime = NULL, *database = NULL;
+    KhRecord *record;
+
+    f->base = g_dir_make_tmp("kh-instance-XXXXXX", NULL);
+    state = g_build_filename(f->base, "state", NULL);
+    runtime = g_build_filename(f->base, "run", NULL);
+    f->host = (KhHost){.limits = {G_MAXINT64, G_MAXINT64},
+                       .accelerator = "tcg",
+                       .boot_id = g_strdup("this"),
+                       .stop_timeout = 60};
+    f->host.state_dir = kh_state_dir_open(state, runtime, NULL);
+    database = kh_state_dir_build(f->host.state_dir, "state.db");
+    f->host.store = kh_store_open(database, NULL);
+    f->launcher = g_object_new(SLOW_TYPE_LAUNCHER, NULL);
+    f->host.launcher = KH_LAUNCHER(f->launcher);
+    record = make_record(&f->host, (KhState)GPOINTER_TO_INT(data));
+    g_assert_true(kh_store_insert(f->host.store, record, NULL));
+    g_assert_true(
+        kh_instance_dir_create(kh_state_dir_runtime_fd(f->host.state_dir), record->id, -1, NULL));
+    f->instance = kh_instance_new(&f->host, record);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_clear_object(&f->instance);
+    g_clear_object(&f->launcher);
+    g_clear_object(&f->host.store);
+    g_clear_object(&f->host.state_dir);
+    g_free(f->host.boot_id);
+    kh_instance_dir_remove(-1, f->base, NULL, NULL);
+    g_free(f->base);
+}
+
+static KhProcess
+start_process(void)
+{
+    GPid pid = fork();
+
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        alarm(60); /* a test that failed leaves none */
+        pause();
+        _exit(0);
+    }
+    return (KhProcess){.pid = pid, .start_time = kh_process_start_time(pid)};
+}
+
+/* The search comes to a machine. */
+static void
+find_machine(Fixture *f)
+{
+    g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
+
+    f->shim = start_process();
+    f->qemu = start_process();
+    g_task_return_pointer(search, kh_vm_new(&f->shim, &f->qemu, NULL), g_object_unref);
+}
+
+static void
+on_qemu_ended(GPid pid, int status, gpointer data)
+{
+    *(gboolean *)data = TRUE;
+}
+
+static gboolean
+on_late(gpointer data)
+{
+    *(gboolean *)data = TRUE;
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+wait_for_qemu(Fixture *f)
+{
+    gboolean ended = FALSE, late = FALSE;
+    guint timer = g_timeout_add_seconds(10, on_late, &late);
+
+    g_child_watch_add((GPid)f->qemu.pid, on_qemu_ended, &ended);
+    while (!ended && !late)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(timer);
+    g_assert_true(ended);
+    kill((pid_t)f->shim.pid, SIGKILL);
+    waitpid((pid_t)f->shim.pid, NULL, 0);
+}
+
+static void
+on_stopped(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    kh_instance_operation_finish(KH_INSTANCE(source), result, &error);
+    g_assert_no_error(error);
+    (*(guint *)data)++;
+}
+
+/* Whoever asks after it for a graceful stop does not make one of a stop by force. */
+static void
+force_stays_force(Fixture *f, gconstpointer data)
+{
+    guint stopped = 0;
+
+    kh_instance_stop_async(f->instance, &(KhStop){.kill = TRUE}, on_stopped, &stopped);
+    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, on_stopped, &stopped);
+    find_machine(f);
+    wait_for_qemu(f);
+    while (stopped < 2)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_STOPPED);
+    g_assert_cmpstr(kh_instance_get_record(f->instance)->stop_result, ==, "forced");
+}
+
+static void
+keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+/* Nobody is told that the data stays who comes after a deletion that takes it. */
+static void
+data_is_not_promised(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) taking = NULL, keeping = NULL, joining = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
+
+    kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &taking);
+    kh_instance_delete_async(f->instance, TRUE, TRUE, keep_result, &keeping);
+    kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &joining);
+    g_task_return_new_error(search, KH_ERROR, KH_ERROR_NOT_FOUND, "nothing runs");
+    while (taking == NULL || keeping == NULL || joining == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, keeping, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
+    g_assert_true(kh_instance_operation_finish(f->instance, taking, NULL));
+    g_assert_true(kh_instance_operation_finish(f->instance, joining, NULL));
+}
+
+/* Has the database refuse to note a deletion, as where its disk is full. */
+static void
+refuse_deletions(Fixture *f)
+{
+    g_autofree char *database = kh_state_dir_build(f->host.state_dir, "state.db");
+    sqlite3 *db = NULL;
+
+    g_assert_cmpint(sqlite3_open(database, &db), ==, SQLITE_OK);
+    g_assert_true(kh_sql_run(db, NULL,
+                             "CREATE TRIGGER refuse BEFORE UPDATE ON instances "
+                             "WHEN NEW.state = 'deleting' BEGIN SELECT RAISE(ABORT, 'full'); END",
+                             ""));
+    sqlite3_close(db);
+}
+
+/* A deletion that is not begun changes nothing. */
+static void
+refused_deletion(Fixture *f, gconstpointer data)
+{
+    const KhRecord *record = kh_instance_get_record(f->instance);
+    gint64 due = record->restart_usec;
+    g_autoptr(GAsyncResult) result = NULL;
+
+    g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it warns of it */
+    refuse_deletions(f);
+    kh_instance_delete_async(f->instance, FALSE, TRUE, keep_result, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+    g_assert_cmpint(record->state, ==, KH_STATE_FAILED);
+    g_assert_cmpstr(record->reason, ==, "it starts again");
+    g_assert_cmpint(record->restart_usec, ==, due);
+    g_assert_false(record->keep_data);
+    /* The restart is due still, so that there is something to stop. */
+    g_assert_cmpint(kh_instance_check(f->instance, KH_OPERATION_STOP, NULL), ==,
+                    KH_ADMISSION_ALLOW);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add("/instance/force-stays-force", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
+               force_stays_force, tear_down);
+    g_test_add("/instance/data-is-not-promised", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
+               data_is_not_promised, tear_down);
+    g_test_add("/instance/refused-deletion", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
+               refused_deletion, tear_down);
+    return g_test_run();
+}
