@@ -120,12 +120,12 @@ check_guest(KhTeeObject *self, GError **error)
 
     if (record->state != KH_STATE_RUNNING)
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                    "\"%s\" is %s, and only a running guest gives evidence; start it",
-                    record->name, kh_state_name(record->state));
+                    "\"%s\" is %s, and only a running guest gives evidence; start it", record->name,
+                    kh_state_name(record->state));
     else if (self->gatherings == GATHERINGS_MAX)
         g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "\"%s\" is giving evidence %u times already; wait for one to end",
-                    record->name, GATHERINGS_MAX);
+                    "\"%s\" is giving evidence %u times already; wait for one to end", record->name,
+                    GATHERINGS_MAX);
     else
         return TRUE;
     return FALSE;
