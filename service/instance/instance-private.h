@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two halves of an instance share: instance.c, its life, and
- * instance-operations.c, what is asked of it. Nobody else includes it.
+ * What the parts of an instance share: instance.c, its life; instance-end.c, what the end of
+ * its machine means; instance-operations.c, what is asked of it. Nobody else includes it.
  */
 #pragma once
 
@@ -53,6 +53,21 @@ void kh_instance_set_state(KhInstance *self, KhState state, const char *reason);
 /* Whether a machine lives, is being started, or is looked for. */
 gboolean kh_instance_has_machine(KhInstance *self);
 
+/* No process of it lives: the way into "failed" for starts, runs and deletions alike. */
+void kh_instance_set_failed(KhInstance *self, const GError *error, const char *reason);
+
+/*
+ * Its machine is dead, after @step of a stop: what that means depends on what was wanted of
+ * it. @out_of_memory: the kernel has killed it for that.
+ */
+void kh_instance_conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory);
+
+/* A guest may repeat its arguments, which may be keys, in what it gives up with. */
+void kh_instance_redact(KhInstance *self, GError *error);
+
+/* What was configured for the next start holds from now on, and the old port is free. */
+void kh_instance_take_pending(KhInstance *self);
+
 /* No process of it lives, as was wished; a restart goes on with a start. */
 void kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced);
 
@@ -65,6 +80,9 @@ void kh_instance_begin(KhInstance *self, gboolean automatic);
 
 /* Removes what there is of it; its machine is dead. */
 void kh_instance_begin_removal(KhInstance *self);
+
+/* A restart that was due when the service before this one ended; its time may have passed. */
+void kh_instance_resume_restart(KhInstance *self);
 
 /* Calls off an automatic restart, if one is due. */
 void kh_instance_forget_restart(KhInstance *self);

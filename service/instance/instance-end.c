@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the end of a machine means: for the state and its reason, for who waits, and for the
+ * restart policy. Called by instance.c when the launcher has let go of a dead machine.
+ */
+#include "instance-private.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crash-point.h"
+#include "ending.h"
+#include "error.h"
+#include "launch/shim-protocol.h"
+#include "log.h"
+
+void
+kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
+{
+    g_autoptr(GError) error = g_error_new(KH_ERROR, KH_ERROR_CANCELLED,
+                                          "\"%s\" was stopped before it ran", self->record->name);
+    gboolean again = self->again;
+
+    self->again = FALSE;
+    if (!again)
+        kh_instance_forget_restart(self);
+    kh_instance_replace(&self->record->stop_result, forced ? "forced" : "graceful");
+    kh_crash_point("stop:ended");
+    kh_instance_set_state(self, KH_STATE_STOPPED, reason);
+    kh_crash_point("stop:noted");
+    kh_waiters_finish(self->stoppers, NULL);
+    if (again && !self->host->ending)
+        kh_instance_begin(self, FALSE);
+    else
+        kh_waiters_finish(self->starters, error);
+}
+
+static gboolean
+on_restart_timer(gpointer data)
+{
+    KhInstance *self = data;
+
+    self->restart_timer = 0;
+    if (self->host->ending)
+        return G_SOURCE_REMOVE;
+    self->record->restart_count++;
+    kh_instance_begin(self, TRUE);
+    return G_SOURCE_REMOVE;
+}
+
+void
+kh_instance_forget_restart(KhInstance *self)
+{
+    g_clear_handle_id(&self->restart_timer, g_source_remove);
+    self->record->restart_usec = 0;
+}
+
+static gboolean
+policy_restarts(KhInstance *self, KhEnding ending)
+{
+    const char *policy = self->record->config->restart_policy;
+
+    /* Who asked for this start has been told that nothing came up; who stopped it meant it. */
+    if ((!self->launched && !self->automatic) || self->host->ending ||
+        g_str_equal(self->record->stopped_in, self->host->boot_id))
+        return FALSE;
+    return g_str_equal(policy, "always") ||
+           (g_str_equal(policy, "on-failure") && ending != KH_ENDING_POWERED_OFF);
+}
+
+/* The reason of the state "failed"; where the policy says so, a restart is due after it. */
+static char *
+plan_restart(KhInstance *self, const GError *error, KhEnding ending)
+{
+    gint64 now = g_get_monotonic_time();
+    guint delay;
+
+    if (!policy_restarts(self, ending))
+        return g_strdup(error->message);
+    if (self->ready_at > 0 && now - self->ready_at >= KH_BACKOFF_WINDOW_S * G_USEC_PER_SEC)
+        kh_backoff_reset(&self->backoff);
+    delay = kh_backoff_next(&self->backoff, now);
+    if (delay == 0)
+        return g_strdup_printf("%s; restart limit: it has ended more than %d times in %d s",
+                               error->message, KH_BACKOFF_LIMIT, KH_BACKOFF_WINDOW_S);
+    self->record->restart_usec = g_get_real_time() + (gint64)delay * G_USEC_PER_SEC;
+    self->restart_timer = g_timeout_add_seconds(delay, on_restart_timer, self);
+    return g_strdup_printf("%s; it starts again in %u s", error->message, delay);
+}
+
+/* Until a machine is launched, exit status and logs in the folder are the last one's. */
+static gboolean
+left_by_this_start(KhInstance *self, int folder)
+{
+    struct stat st;
+
+    return self->launched ||
+           (fstatat(folder, KH_FILE_EXIT_STATUS, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (gint64)st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000 >=
+                self->record->started_usec);
+}
+
+static KhEnding
+describe_end(KhInstance *self, GError **error)
+{
+    int folder = kh_instance_open_folder(self, error);
+    gboolean same_boot = g_str_equal(self->record->boot_id, self->host->boot_id);
+    KhEnding ending = KH_ENDING_UNKNOWN;
+
+    if (folder < 0)
+        return KH_ENDING_FAILED;
+    if (left_by_this_start(self, folder))
+        ending = kh_ending_describe(folder, self->record->vm_uid, error);
+    close(folder);
+    if (ending != KH_ENDING_UNKNOWN || (same_boot && self->launched))
+        return ending;
+    g_clear_error(error);
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                same_boot ? "The service ended while it was %s"
+                          : "The host went down while it was %s",
+                kh_state_name(self->record->state));
+    return KH_ENDING_FAILED;
+}
+
+/* Whether somebody has taken its port between the probe and QEMU's own attempt. */
+static void
+look_at_port(KhInstance *self, GError **error)
+{
+    const KhConfig *config = self->record->config;
+    g_autoptr(GError) taken = NULL;
+
+    if (self->ready_at > 0 || !g_error_matches(*error, KH_ERROR, KH_ERROR_LAUNCH_FAILED) ||
+        kh_port_probe(config->rpc_address, config->rpc_port, &taken))
+        return;
+    g_error_free(*error);
+    *error = g_steal_pointer(&taken);
+}
+
+void
+kh_instance_redact(KhInstance *self, GError *error)
+{
+    char *text = kh_config_redact(self->record->config, error->message);
+
+    g_free(error->message);
+    error->message = text;
+}
+
+static GError *
+out_of_memory_error(KhInstance *self)
+{
+    return g_error_new(
+        KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+        "The kernel killed it: it was out of memory, at its limit of %" G_GUINT64_FORMAT
+        " bytes or the host's",
+        kh_instance_get_memory_limit(self));
+}
+
+static const char *
+reason_of_stop(KhStopStep step)
+{
+    switch (step) {
+    case KH_STOP_QUIT:
+        return "The guest did not stop in time; QEMU was told to quit";
+    case KH_STOP_KILL:
+        return "QEMU was killed";
+    default:
+        return "";
+    }
+}
+
+void
+kh_instance_take_pending(KhInstance *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (self->record->pending == NULL)
+        return;
+    kh_config_free(self->record->config);
+    self->record->config = g_steal_pointer(&self->record->pending);
+    kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
+    kh_instance_replace(&self->record->pending_measurement, "");
+    if (!kh_store_reconfigure(self->host->store, self->record, &error))
+        kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its configuration was not saved: %s",
+                        error->message);
+    kh_crash_point("set:taken");
+}
+
+/* It has ended and nobody here had asked for that. */
+static void
+conclude_unasked(KhInstance *self, gboolean out_of_memory)
+{
+    g_autoptr(GError) error = g_steal_pointer(&self->failure);
+    KhEnding ending = KH_ENDING_FAILED;
+    g_autofree char *reason = NULL;
+    gboolean again;
+
+    if (error == NULL)
+        ending = describe_end(self, &error);
+    look_at_port(self, &error);
+    if (out_of_memory && ending != KH_ENDING_STOPPED) {
+        g_error_free(error);
+        error = out_of_memory_error(self);
+        ending = KH_ENDING_FAILED;
+    }
+    kh_instance_redact(self, error);
+    kh_instance_take_pending(self);
+    if (ending == KH_ENDING_STOPPED || ending == KH_ENDING_FORCED) {
+        kh_instance_set_stopped(self, error->message, ending == KH_ENDING_FORCED);
+        return;
+    }
+    reason = plan_restart(self, error, ending);
+    again = self->again;
+    self->again = FALSE;
+    kh_instance_set_failed(self, error, reason);
+    if (again && !self->host->ending)
+        kh_instance_begin(self, TRUE);
+}
+
+/*
+ * It was to stop. Up to the control channel's step its end is the guest's own doing, unless
+ * what it left says otherwise: a kill from outside, a crash.
+ */
+static void
+conclude_stop(KhInstance *self, KhStopStep step, gboolean out_of_memory)
+{
+    g_autoptr(GError) reason = NULL;
+    KhEnding ending = KH_ENDING_POWERED_OFF;
+    gboolean graceful;
+
+    if (step <= KH_STOP_CONTROL && self->launched)
+        ending = describe_end(self, &reason);
+    if (out_of_memory) {
+        g_clear_error(&reason);
+        reason = out_of_memory_error(self);
+        ending = KH_ENDING_FAILED;
+    }
+    graceful =
+        step <= KH_STOP_CONTROL && (ending == KH_ENDING_POWERED_OFF || ending == KH_ENDING_STOPPED);
+    if (reason != NULL)
+        kh_instance_redact(self, reason);
+    kh_instance_take_pending(self);
+    kh_instance_set_stopped(
+        self, graceful || reason == NULL ? reason_of_stop(step) : reason->message, !graceful);
+}
+
+void
+kh_instance_conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
+{
+    KhRecord *record = self->record;
+    gboolean asked = record->state == KH_STATE_STOPPING && self->failure == NULL;
+
+    if (record->state == KH_STATE_DELETING) {
+        kh_instance_begin_removal(self);
+    } else if (asked) {
+        conclude_stop(self, step, out_of_memory);
+    } else {
+        conclude_unasked(self, out_of_memory);
+    }
+}
+
+void
+kh_instance_resume_restart(KhInstance *self)
+{
+    gint64 left = self->record->restart_usec - g_get_real_time();
+    guint seconds = (guint)CLAMP(left / G_USEC_PER_SEC, 1, KH_BACKOFF_MAX_S);
+
+    self->restart_timer = g_timeout_add_seconds(seconds, on_restart_timer, self);
+}
