@@ -34,20 +34,23 @@ typedef struct {
     GAsyncResult *result;
 } World;
 
-/* In a thread; ends when the client has gone. */
+/*
+ * In a thread, which may outlive its test; ends when the client has gone. @data: how many interim
+ * answers come before the answer.
+ */
 static gboolean
 on_connection(GThreadedSocketService *service, GSocketConnection *connection, GObject *source,
               gpointer data)
 {
-    const World *world = data;
+    guint interim = GPOINTER_TO_UINT(data);
     GInputStream *in = g_io_stream_get_input_stream(G_IO_STREAM(connection));
     GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(connection));
     char request[4096];
     gboolean good = g_input_stream_read(in, request, sizeof request, NULL, NULL) > 0;
 
-    for (guint i = 0; good && i < world->interim; i++)
+    for (guint i = 0; good && i < interim; i++)
         good = g_output_stream_write_all(out, INTERIM, strlen(INTERIM), NULL, NULL, NULL);
-    if (good && world->interim == NONE)
+    if (good && interim == NONE)
         g_output_stream_write_all(out, COMPRESSED, sizeof COMPRESSED - 1, NULL, NULL, NULL);
     else if (good)
         g_output_stream_write_all(out, ANSWER, strlen(ANSWER), NULL, NULL, NULL);
@@ -64,7 +67,7 @@ set_up(World *world, gconstpointer data)
     world->port =
         g_socket_listener_add_any_inet_port(G_SOCKET_LISTENER(world->service), NULL, NULL);
     g_assert_cmpuint(world->port, !=, 0);
-    g_signal_connect(world->service, "run", G_CALLBACK(on_connection), world);
+    g_signal_connect(world->service, "run", G_CALLBACK(on_connection), (gpointer)data);
 }
 
 static void
