@@ -63,7 +63,7 @@ def check_uids(world, shown):
     locks = set()
     for lock in LOCKS.iterdir():
         try:
-            if lock.read_text(encoding="utf-8") == str(world.state):
+            if lock.read_text(errors="replace") == str(world.state):
                 locks.add(int(lock.name))
         except FileNotFoundError:
             continue
