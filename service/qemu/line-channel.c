@@ -18,6 +18,9 @@ struct _KhLineChannel {
     GByteArray *unsent;
     char *sending; /* being written */
     guint8 chunk[CHUNK];
+    gint64 interval;   /* monotonic; when the current one began */
+    gsize in_interval; /* bytes received in it */
+    guint rest;        /* until the next one begins */
 };
 
 G_DEFINE_FINAL_TYPE(KhLineChannel, kh_line_channel, G_TYPE_OBJECT)
@@ -31,6 +34,7 @@ kh_line_channel_finalize(GObject *object)
 {
     KhLineChannel *self = KH_LINE_CHANNEL(object);
 
+    g_clear_handle_id(&self->rest, g_source_remove);
     g_clear_object(&self->connection);
     g_object_unref(self->cancellable);
     g_byte_array_unref(self->received);
@@ -115,6 +119,36 @@ emit_lines(KhLineChannel *self)
 
 static void read_more(KhLineChannel *self);
 
+static gboolean
+on_rest_over(gpointer data)
+{
+    KhLineChannel *self = data;
+
+    self->rest = 0;
+    read_more(self);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * A guest or a QEMU that sends without end is slowed down by what it sends into: else it would
+ * have the service's processor, which no limit of the machine counts.
+ */
+static gboolean
+take_a_rest(KhLineChannel *self, gsize received)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (now - self->interval >= KH_LINE_INTERVAL_MS * 1000) {
+        self->interval = now;
+        self->in_interval = 0;
+    }
+    self->in_interval += received;
+    if (self->in_interval < KH_LINE_BURST)
+        return FALSE;
+    self->rest = g_timeout_add(KH_LINE_INTERVAL_MS, on_rest_over, self);
+    return TRUE;
+}
+
 static void
 read_done(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -130,7 +164,7 @@ read_done(GObject *source, GAsyncResult *result, gpointer data)
     }
     g_byte_array_append(self->received, self->chunk, (guint)n);
     emit_lines(self);
-    if (!g_cancellable_is_cancelled(self->cancellable))
+    if (!g_cancellable_is_cancelled(self->cancellable) && !take_a_rest(self, (gsize)n))
         read_more(self);
 }
 
@@ -195,6 +229,7 @@ void
 kh_line_channel_close(KhLineChannel *self)
 {
     g_cancellable_cancel(self->cancellable);
+    g_clear_handle_id(&self->rest, g_source_remove);
     if (self->connection != NULL)
         g_socket_shutdown(g_socket_connection_get_socket(self->connection), TRUE, TRUE, NULL);
 }

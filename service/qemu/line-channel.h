@@ -9,8 +9,15 @@
 
 G_BEGIN_DECLS
 
-/* A longer line, or more unsent bytes, closes the channel. */
-#define KH_LINE_MAX (1024 * 1024)
+/*
+ * A longer line, or more unsent bytes, closes the channel. An answer that is asked for has
+ * some hundred bytes; 1 MiB of JSON would keep the main loop for more than 100 ms.
+ */
+#define KH_LINE_MAX (64 * 1024)
+
+/* More than so many bytes in an interval wait for the next one, in the socket. */
+#define KH_LINE_BURST (64 * 1024)
+#define KH_LINE_INTERVAL_MS 100
 
 #define KH_TYPE_LINE_CHANNEL (kh_line_channel_get_type())
 G_DECLARE_FINAL_TYPE(KhLineChannel, kh_line_channel, KH, LINE_CHANNEL, GObject)

@@ -188,6 +188,28 @@ an_endless_line_closes(Fixture *f, gconstpointer data)
     g_assert_cmpuint(sent, >, KH_LINE_MAX);
 }
 
+/* A peer that writes for half a second; what it does not get rid of waits with it. */
+static void
+a_flood_is_slowed_down(Fixture *f, gconstpointer data)
+{
+    gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC / 2;
+    char block[4096];
+    gsize sent = 0;
+
+    memset(block, '\n', sizeof block);
+    f->control = kh_guest_control_new(f->channel, 20);
+    while (g_get_monotonic_time() < end) {
+        ssize_t n = send(f->peer, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n > 0)
+            sent += (gsize)n;
+        g_main_context_iteration(NULL, FALSE);
+    }
+    /* The socket holds some of it, too. */
+    g_assert_cmpuint(sent, <, 12 * KH_LINE_BURST + 512 * 1024);
+    g_assert_cmpuint(sent, >, 2 * KH_LINE_BURST);
+}
+
 static void
 on_started(KhGuestControl *control, Fixture *f)
 {
@@ -291,6 +313,7 @@ main(int argc, char **argv)
     ADD("/qmp/lost", a_lost_monitor_fails_what_waits);
     ADD("/qmp/nonsense", nonsense_closes);
     ADD("/qmp/endless-line", an_endless_line_closes);
+    ADD("/control/flood", a_flood_is_slowed_down);
     ADD("/control/start", starts_katana);
     ADD("/control/running", running_already);
     ADD("/control/refused", refuses_to_start);
