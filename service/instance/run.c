@@ -17,6 +17,8 @@
 #define CONNECT_SLOW_MS 1000
 #define STATUS_INTERVAL_MS 2000
 #define PROBE_INTERVAL_MS 50
+/* Each announcement is a write to the database, a line in the journal and a signal. */
+#define PAUSED_INTERVAL_MS 500
 
 struct _KhRun {
     GObject parent_instance;
@@ -33,6 +35,8 @@ struct _KhRun {
     gint64 step_deadline; /* monotonic */
     guint quit_ms;
     gboolean paused;
+    gboolean paused_news; /* it has been heard of since the last announcement */
+    guint paused_timer;   /* until the next announcement may be made */
     gboolean probed;
     gboolean ended;
 };
@@ -69,6 +73,7 @@ fall_silent(KhRun *self)
     g_clear_handle_id(&self->connect_timer, g_source_remove);
     g_clear_handle_id(&self->end_source, g_source_remove);
     g_clear_handle_id(&self->step_timer, g_source_remove);
+    g_clear_handle_id(&self->paused_timer, g_source_remove);
     g_cancellable_cancel(self->probing);
     drop_qmp(self);
     drop_control(self);
@@ -233,15 +238,37 @@ on_qmp_closed(KhQmpClient *qmp, const GError *error, KhRun *self)
     connect_later(self, CONNECT_SLOW_MS);
 }
 
+static gboolean on_paused_timer(gpointer data);
+
+static void
+announce_paused(KhRun *self)
+{
+    self->paused_news = FALSE;
+    self->paused_timer = g_timeout_add(PAUSED_INTERVAL_MS, on_paused_timer, self);
+    if (self->paused && self->step == KH_STOP_CONTROL && self->qmp != NULL)
+        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
+    g_signal_emit(self, signals[self->paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
+}
+
+static gboolean
+on_paused_timer(gpointer data)
+{
+    KhRun *self = data;
+
+    self->paused_timer = 0;
+    if (self->paused_news)
+        announce_paused(self);
+    return G_SOURCE_REMOVE;
+}
+
+/* The first news at once, of what follows in a hurry the latest: QEMU is not to be trusted. */
 static void
 note_paused(KhRun *self, gboolean paused)
 {
     self->paused = paused;
-    if (self->ended)
-        return;
-    if (paused && self->step == KH_STOP_CONTROL)
-        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
-    g_signal_emit(self, signals[paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
+    self->paused_news = TRUE;
+    if (!self->ended && self->paused_timer == 0)
+        announce_paused(self);
 }
 
 static void

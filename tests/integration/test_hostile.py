@@ -13,6 +13,7 @@ import resource
 import stat
 import subprocess
 import sys
+import time
 
 import tap
 from harness import NAME, World, as_root, status_of
@@ -204,6 +205,28 @@ def logs_on_a_terminal():
                                 shown), repr(shown))
 
 
+def seconds_of(pid):
+    """The processor's time that a process has used."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def floods_of_a_machine():
+    """a machine that sends without end gets little of the service's time, and no write for each"""
+    for kind in ("states", "events", "values", "control", "start"):
+        with World() as world:
+            world.start()
+            arguments = f"{{'katana-args': <['--fake.flood', '{kind}']>}}"
+            world.start_instance(world.create("x", arguments))
+            before, begun = seconds_of(world.service.pid), time.monotonic()
+            time.sleep(2)
+            used = (seconds_of(world.service.pid) - before) / (time.monotonic() - begun)
+            tap.check(used < 0.5, f"{kind}: the service needs {used:.0%} of a processor")
+            tap.check(world.show("x")["state"] in ("running", "paused"), f"{kind}: its state")
+            tap.check(len(world.journal().splitlines()) < 40, f"{kind}: the journal's lines")
+            world.cli("delete", "--force", "-y", "x")
+
+
 def connections(world, count):
     from gi.repository import Gio
     flags = (Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
@@ -356,5 +379,6 @@ def modes():
 
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
-                      planted_by_the_machine, endless_log, logs_on_a_terminal, many_followers,
-                      uids_are_never_shared, uids_after_a_reboot, modes]))
+                      planted_by_the_machine, endless_log, logs_on_a_terminal,
+                      floods_of_a_machine, many_followers, uids_are_never_shared,
+                      uids_after_a_reboot, modes]))
