@@ -16,10 +16,13 @@ struct _KhFolderWatcher {
     int fd; /* of inotify; -1 before the first watch */
     guint source;
     GHashTable *folders; /* inotify's number -> GPtrArray of KhFolderWatch */
+    guint64 bufferful;   /* how many have been read */
 };
 
 struct _KhFolderWatch {
     int number;
+    char *prefix;
+    guint64 told; /* at which bufferful */
     KhFolderNews news;
     gpointer user_data;
 };
@@ -58,15 +61,38 @@ kh_folder_watcher_new(void)
     return g_object_new(KH_TYPE_FOLDER_WATCHER, NULL);
 }
 
+static void
+watch_free(gpointer data)
+{
+    KhFolderWatch *watch = data;
+
+    g_free(watch->prefix);
+    g_free(watch);
+}
+
+/*
+ * Once for a bufferful, whatever is in it, and not of other files: the machine's disk lies in
+ * the same folder. @name is NULL where it is not known.
+ */
+static gboolean
+is_news(const KhFolderWatcher *self, const KhFolderWatch *watch, const char *name)
+{
+    return watch->told != self->bufferful &&
+           (name == NULL || g_str_has_prefix(name, watch->prefix));
+}
+
 /* From the last to the first, since each may remove itself. */
 static void
-tell(GPtrArray *watches)
+tell(KhFolderWatcher *self, GPtrArray *watches, const char *name)
 {
     g_autoptr(GPtrArray) held = g_ptr_array_ref(watches);
 
     for (guint i = held->len; i-- > 0;) {
-        const KhFolderWatch *watch = held->pdata[i];
+        KhFolderWatch *watch = held->pdata[i];
 
+        if (!is_news(self, watch, name))
+            continue;
+        watch->told = self->bufferful;
         watch->news(watch->user_data);
     }
 }
@@ -79,37 +105,35 @@ tell_all(KhFolderWatcher *self)
     for (GList *folder = folders; folder != NULL; folder = folder->next)
         g_ptr_array_ref(folder->data);
     for (GList *folder = folders; folder != NULL; folder = folder->next) {
-        tell(folder->data);
+        tell(self, folder->data, NULL);
         g_ptr_array_unref(folder->data);
     }
 }
 
 static void
-tell_of(KhFolderWatcher *self, int number)
+tell_of(KhFolderWatcher *self, const struct inotify_event *event)
 {
-    GPtrArray *watches = g_hash_table_lookup(self->folders, GINT_TO_POINTER(number));
+    GPtrArray *watches = g_hash_table_lookup(self->folders, GINT_TO_POINTER(event->wd));
 
-    if (number < 0) /* events were lost (inotify(7), IN_Q_OVERFLOW) */
+    if (event->wd < 0) /* events were lost (inotify(7), IN_Q_OVERFLOW) */
         tell_all(self);
     else if (watches != NULL)
-        tell(watches);
+        tell(self, watches, event->len > 0 ? event->name : NULL);
 }
 
-/* A bufferful per turn of the main loop, and a folder's events in a row as one. */
+/* A bufferful per turn of the main loop. */
 static gboolean
 on_events(int fd, GIOCondition condition, gpointer data)
 {
     g_autoptr(KhFolderWatcher) self = g_object_ref(data);
     _Alignas(struct inotify_event) char buffer[4096];
     ssize_t n = read(fd, buffer, sizeof buffer);
-    int last = 0;
 
+    self->bufferful++;
     for (ssize_t at = 0; at < n;) {
         const struct inotify_event *event = (const struct inotify_event *)(buffer + at);
 
-        if (event->wd != last)
-            tell_of(self, event->wd);
-        last = event->wd;
+        tell_of(self, event);
         at += (ssize_t)(sizeof *event + event->len);
     }
     return G_SOURCE_CONTINUE;
@@ -137,8 +161,8 @@ watch_folder(KhFolderWatcher *self, int folder)
 }
 
 KhFolderWatch *
-kh_folder_watcher_add(KhFolderWatcher *self, int folder, KhFolderNews news, gpointer user_data,
-                      GError **error)
+kh_folder_watcher_add(KhFolderWatcher *self, int folder, const char *prefix, KhFolderNews news,
+                      gpointer user_data, GError **error)
 {
     int number = watch_folder(self, folder);
     GPtrArray *watches;
@@ -151,11 +175,12 @@ kh_folder_watcher_add(KhFolderWatcher *self, int folder, KhFolderNews news, gpoi
     }
     watches = g_hash_table_lookup(self->folders, GINT_TO_POINTER(number));
     if (watches == NULL) {
-        watches = g_ptr_array_new_with_free_func(g_free);
+        watches = g_ptr_array_new_with_free_func(watch_free);
         g_hash_table_insert(self->folders, GINT_TO_POINTER(number), watches);
     }
     watch = g_new0(KhFolderWatch, 1);
     watch->number = number;
+    watch->prefix = g_strdup(prefix);
     watch->news = news;
     watch->user_data = user_data;
     g_ptr_array_add(watches, watch);

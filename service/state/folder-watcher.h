@@ -19,15 +19,18 @@ KhFolderWatcher *kh_folder_watcher_new(void);
 /* One who watches. */
 typedef struct _KhFolderWatch KhFolderWatch;
 
-/* Something was written, made or moved; it may remove its own watch and no other. */
+/*
+ * Something was written, made or moved, however often since it was last told; it may remove
+ * its own watch and no other.
+ */
 typedef void (*KhFolderNews)(gpointer user_data);
 
 /*
- * Watches @folder, a descriptor that is not kept. KH_ERROR_RESOURCE_UNAVAILABLE. Owned by
- * @self, to be removed while that lives.
+ * Watches what begins with @prefix in @folder, a descriptor that is not kept.
+ * KH_ERROR_RESOURCE_UNAVAILABLE. Owned by @self, to be removed while that lives.
  */
-KhFolderWatch *kh_folder_watcher_add(KhFolderWatcher *self, int folder, KhFolderNews news,
-                                     gpointer user_data, GError **error);
+KhFolderWatch *kh_folder_watcher_add(KhFolderWatcher *self, int folder, const char *prefix,
+                                     KhFolderNews news, gpointer user_data, GError **error);
 
 void kh_folder_watcher_remove(KhFolderWatcher *self, KhFolderWatch *watch);
 

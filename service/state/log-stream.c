@@ -212,8 +212,8 @@ stream_new(KhLogFiles *files, const Opening *opening, GError **error)
     if (!stream->follow)
         return stream;
     stream->watcher = g_object_ref(opening->watcher);
-    stream->watch =
-        kh_folder_watcher_add(stream->watcher, kh_log_files_folder(files), on_news, stream, error);
+    stream->watch = kh_folder_watcher_add(stream->watcher, kh_log_files_folder(files),
+                                          opening->request.name, on_news, stream, error);
     if (stream->watch != NULL)
         return stream;
     g_prefix_error(error, "The log cannot be followed: ");

@@ -393,6 +393,39 @@ endings(Fixture *f, gconstpointer data)
     assert_end(f, KH_ENDING_FORCED, KH_ERROR_CANCELLED, "from outside");
 }
 
+static void
+count_news(gpointer data)
+{
+    ++*(guint *)data;
+}
+
+/* What the machine writes to its disk in the same folder wakes nobody, and a hurry wakes once. */
+static void
+news_are_of_the_log(Fixture *f, gconstpointer data)
+{
+    guint told = 0;
+    KhFolderWatch *watch =
+        kh_folder_watcher_add(f->watcher, f->folder, "serial.log", count_news, &told, NULL);
+
+    g_assert_nonnull(watch);
+    for (guint i = 0; i < 10; i++) {
+        append(f, "data.raw", "x");
+        append(f, "qemu.log", "x");
+    }
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    g_assert_cmpuint(told, ==, 0);
+    for (guint i = 0; i < 10; i++) {
+        append(f, "serial.log", "x");
+        append(f, "serial.log.1", "x");
+        append(f, "data.raw", "x");
+    }
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    g_assert_cmpuint(told, ==, 1);
+    kh_folder_watcher_remove(f->watcher, watch);
+}
+
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -409,6 +442,7 @@ main(int argc, char **argv)
     ADD("/log/turn", a_turn_is_bounded);
     ADD("/log/many-followers", many_followers);
     ADD("/log/gone", ends_when_gone);
+    ADD("/log/news", news_are_of_the_log);
     g_test_add_func("/ending/fatal", fatal_lines);
     ADD("/ending/describe", endings);
     return g_test_run();
