@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crash-point.h"
@@ -106,7 +107,9 @@ make_folders(Preparation *p, GError **error)
 
     if (folder < 0)
         return FALSE;
-    made = make_files(p, folder, error);
+    /* The machine may have opened it to others, and the shim would refuse it for ever. */
+    made = fchmod(folder, 0700) == 0 || kh_error_set_errno(error, p->id, "closed to others");
+    made = made && make_files(p, folder, error);
     close(folder);
     return made && kh_instance_dir_remove(p->runtime_fd, p->id, NULL, error) &&
            kh_instance_dir_create(p->runtime_fd, p->id, p->uid, error);

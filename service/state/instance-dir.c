@@ -17,6 +17,8 @@
 
 /* Deeper folders are lifted to the top and removed from there. */
 #define DEPTH_MAX 32
+/* What is held of a folder's names at once; an attacker may have made any number. */
+#define NAMES_MAX 16384
 
 static uid_t
 owner_of(gint64 uid)
@@ -151,14 +153,17 @@ write_all(int fd, const char *text)
     return TRUE;
 }
 
+static gboolean remove_entry(int folder, const char *name, int top, guint depth, GError **error);
+
 gboolean
 kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text, GError **error)
 {
     gboolean written;
     int fd;
 
-    if (unlinkat(folder, name, 0) != 0 && errno != ENOENT)
-        return kh_error_set_errno(error, name, "replaced");
+    /* Whatever the machine has put there, a folder with more in it included. */
+    if (!remove_entry(folder, name, folder, 0, error))
+        return FALSE;
     fd = create_file(folder, name, uid, error);
     if (fd < 0)
         return FALSE;
@@ -294,7 +299,7 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
     return kh_error_set_errno(error, name, "removed");
 }
 
-/* Names of one pass; lifted folders turn up in the next. */
+/* Names of one pass; what is beyond them, and lifted folders, turn up in the next. */
 static GPtrArray *
 names_in(int folder, const char *keep)
 {
@@ -303,7 +308,7 @@ names_in(int folder, const char *keep)
     DIR *dir = copy < 0 ? NULL : fdopendir(copy);
     struct dirent *entry;
 
-    while (dir != NULL && (entry = readdir(dir)) != NULL)
+    while (dir != NULL && names->len < NAMES_MAX && (entry = readdir(dir)) != NULL)
         if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, "..") &&
             g_strcmp0(entry->d_name, keep) != 0)
             g_ptr_array_add(names, g_strdup(entry->d_name));

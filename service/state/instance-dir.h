@@ -40,7 +40,7 @@ char *kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, 
  */
 int kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error);
 
-/* Replaces @name by a new file (0600) of @uid with that content. */
+/* Replaces @name, whatever it is, by a new file (0600) of @uid with that content. */
 gboolean kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text,
                                GError **error);
 

@@ -205,6 +205,42 @@ def logs_on_a_terminal():
                                 shown), repr(shown))
 
 
+def starts_after_mischief():
+    """neither an open folder nor one in the place of the arguments keeps a machine from a start"""
+    with World("--stop-timeout", "1") as world:
+        world.start()
+        world.cli("create", "--auto-start", "x")
+        folder = world.instance_folder("x")
+        uid = folder.stat().st_uid
+        (folder / "args").unlink()
+        for inner in (folder / "args", folder / "args" / "more"):
+            inner.mkdir(0o500)
+            os.chown(inner, uid, uid)
+            inner.parent.chmod(0o777)
+        world.cli("stop", "x")
+        world.cli("start", "x")
+        tap.equal(oct(mode_of(folder)), oct(0o700), "the folder")
+        tap.equal(oct(mode_of(folder / "args")), oct(0o600), "the arguments")
+
+
+def a_crowd_of_files():
+    """files by the hundred thousand are deleted without a list of all in memory"""
+    with World() as world:
+        world.start()
+        path = world.create("x")
+        world.start_instance(path)
+        folder = world.instance_folder("x")
+        before = int(status_of(world.service.pid)["VmHWM"][0])
+        crowd = os.open(folder, os.O_PATH)
+        for number in range(100000):
+            os.mknod(f"{number:0255}", 0o600 | stat.S_IFREG, dir_fd=crowd)
+        os.close(crowd)
+        world.cli("delete", "--force", "-y", "x")
+        tap.check(not folder.exists(), "deleted")
+        grown = int(status_of(world.service.pid)["VmHWM"][0]) - before
+        tap.check(grown < 16 << 10, f"the service has grown by {grown} KiB")
+
+
 def seconds_of(pid):
     """The processor's time that a process has used."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -380,5 +416,5 @@ def modes():
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
                       planted_by_the_machine, endless_log, logs_on_a_terminal,
-                      floods_of_a_machine, many_followers, uids_are_never_shared,
-                      uids_after_a_reboot, modes]))
+                      starts_after_mischief, a_crowd_of_files, floods_of_a_machine,
+                      many_followers, uids_are_never_shared, uids_after_a_reboot, modes]))
