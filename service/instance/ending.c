@@ -14,15 +14,39 @@
 #define TAIL 65536
 #define SENTENCE_MAX 512
 
+/* What the kernel puts before its lines: "[    3.657194] ", with a caller or two. */
+static const char *
+skip_stamps(const char *line)
+{
+    gsize length;
+
+    while (line[0] == '[' && line[length = 1 + strspn(line + 1, " .0123456789CT")] == ']')
+        line += length + 1;
+    return line + strspn(line, " ");
+}
+
+/* What @line, which goes on beyond its end, says of the guest's end; NULL for nothing. */
+static const char *
+find_verdict(const char *line)
+{
+    const char *text = skip_stamps(line);
+
+    if (g_str_has_prefix(line, "FATAL:"))
+        return line + strlen("FATAL:");
+    return g_str_has_prefix(text, "Kernel panic - ") ? text : NULL;
+}
+
 char *
 kh_ending_find_fatal(const char *log)
 {
     const char *found = NULL;
     g_autofree char *line = NULL;
 
-    for (const char *at = log; (at = strstr(at, "FATAL:")) != NULL; at++)
-        if (at == log || at[-1] == '\n' || at[-1] == '\r')
-            found = at + strlen("FATAL:");
+    for (const char *at = log; *at != '\0'; at += strcspn(at, "\r\n"), at += strspn(at, "\r\n")) {
+        const char *verdict = find_verdict(at);
+
+        found = verdict != NULL ? verdict : found;
+    }
     if (found == NULL)
         return NULL;
     line = g_strndup(found, strcspn(found, "\r\n"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why a machine has ended: from the shim's exit-status file and the guest's FATAL line,
+ * Why a machine has ended: from the shim's exit-status file and the guest's last words,
  * both hostile. Used by the instance when a machine ends that the service did not stop. What
  * it says becomes a property that everyone may read: no other line of a log is in it.
  */
@@ -34,7 +34,11 @@ typedef enum {
  */
 KhEnding kh_ending_describe(int folder, gint64 uid, GError **reason);
 
-/* The text after the last "FATAL:" at the start of a line; NULL for none. Transfer full. */
+/*
+ * The text after the last "FATAL:" at the start of a line, or a last "Kernel panic - …" that is
+ * the kernel's line: a panic reboots, which -no-reboot makes an exit with code 0. NULL for
+ * none. Transfer full.
+ */
 char *kh_ending_find_fatal(const char *log);
 
 G_END_DECLS

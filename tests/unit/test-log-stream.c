@@ -354,6 +354,12 @@ fatal_lines(void)
         kh_ending_find_fatal("ok\nFATAL: first\nFATAL:  no disk \033[0m\r\nnot FATAL: this\n");
     g_autofree char *none = kh_ending_find_fatal("no FATAL: here\n");
 
+    g_autofree char *panic = kh_ending_find_fatal(
+        "x\r\n[    3.65][    T1] Kernel panic - not syncing: VFS\r\n[    3.66] CPU: 0\r\n");
+    g_autofree char *quoted = kh_ending_find_fatal("[x] Kernel panic - not syncing: said\n[1\n[");
+
+    g_assert_cmpstr(panic, ==, "Kernel panic - not syncing: VFS");
+    g_assert_null(quoted);
     g_assert_true(g_str_has_prefix(found, "no disk"));
     g_assert_null(strchr(found, '\033'));
     g_assert_null(none);
