@@ -16,6 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* As the control group's, which is not everywhere: seccomp lets QEMU make threads. */
+#define TASKS_MAX 1024
+
 bool
 kh_shim_close_descriptors(int keep, KhShimError *error)
 {
@@ -95,10 +98,23 @@ verify_user(const KhShimOptions *options, KhShimError *error)
     return true;
 }
 
+static bool
+lower_limits(const KhShimOptions *options, KhShimError *error)
+{
+    const struct rlimit no_core = {0, 0}, tasks = {TASKS_MAX, TASKS_MAX};
+    struct rlimit given;
+    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return kh_shim_fail_errno(error, "cannot forbid core files");
+    /* It counts all that the user runs: the machine's own runs nothing else. */
+    if (!options->change_user || getrlimit(RLIMIT_NPROC, &given) < 0 || given.rlim_max < TASKS_MAX)
+        return true;
+    return setrlimit(RLIMIT_NPROC, &tasks) == 0 ||
+           kh_shim_fail_errno(error, "cannot limit the number of threads");
+}
+
 bool
 kh_shim_drop_privileges(const KhShimOptions *options, KhShimError *error)
 {
-    const struct rlimit no_core = {0, 0};
     if (!empty_bounding_set(error))
         return false;
     if (options->change_user && !change_user(options, error))
@@ -107,8 +123,8 @@ kh_shim_drop_privileges(const KhShimOptions *options, KhShimError *error)
         return false;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return kh_shim_fail_errno(error, "cannot set no-new-privileges");
-    if (setrlimit(RLIMIT_CORE, &no_core) < 0)
-        return kh_shim_fail_errno(error, "cannot forbid core files");
+    if (!lower_limits(options, error))
+        return false;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return kh_shim_fail_errno(error, "cannot become undumpable");
     umask(0077);

@@ -104,6 +104,32 @@ def test_rights_of_child_and_shim():
         assert m.wait() == 137
 
 
+def test_threads_are_limited():
+    """seccomp lets QEMU make threads, and there need be no control group"""
+    need_root()
+    with Machine() as m:
+        code = """
+import threading
+threading.stack_size(65536)
+made = 0
+try:
+    while made < 2000:
+        threading.Thread(target=sleep, daemon=True).start()
+        made += 1
+except RuntimeError:
+    pass
+put('found', made)
+os._exit(0)
+"""
+        # The limit is the user's: another's than that of tests that run beside this one.
+        uid = UID - 1 - os.getpid() % 10000
+        for folder in (m.state, m.runtime):
+            os.chown(folder, uid, uid)
+        assert m.run(code, user=["--uid", str(uid), "--gid", str(uid)]) == 0
+        made = json.loads(m.read("found"))
+        assert 900 < made < 1024, made
+
+
 def test_refuses_root():
     need_root()
     with Machine() as m:
