@@ -71,6 +71,36 @@ fail(GTask *task, GError *error)
     g_object_unref(task);
 }
 
+/* --- answers are read in a thread: 4 MiB of them would keep the main loop for 0.2 s ---- */
+
+/* Nothing else has to do with the gathering meanwhile, so that the thread may fill it in. */
+typedef struct {
+    Gathering *gathering;
+    GBytes *answer;
+} Reading;
+
+static void
+reading_free(gpointer data)
+{
+    Reading *reading = data;
+
+    g_bytes_unref(reading->answer);
+    g_free(reading);
+}
+
+/* Takes @answer; @next gets @task back as its data. */
+static void
+read_answer(GTask *task, GBytes *answer, GTaskThreadFunc read, GAsyncReadyCallback next)
+{
+    g_autoptr(GTask) reading = g_task_new(NULL, NULL, next, task);
+    Reading *data = g_new0(Reading, 1);
+
+    data->gathering = g_task_get_task_data(task);
+    data->answer = answer;
+    g_task_set_task_data(reading, data, reading_free);
+    g_task_run_in_thread(reading, read);
+}
+
 /* The member "result" of an answer; NULL where there is none. Transfer full. */
 static JsonNode *
 result_of(GBytes *answer)
@@ -190,12 +220,11 @@ take_felt(Gathering *g, JsonObject *block, const char *member, const char *key)
 
 /* What cannot be had is left out: the quote stands by itself. */
 static void
-on_facts(GObject *source, GAsyncResult *result, gpointer data)
+read_facts(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-    GTask *task = data;
-    Gathering *g = g_task_get_task_data(task);
-    g_autoptr(GBytes) answer = kh_rpc_call_finish(result, NULL);
-    g_autoptr(JsonNode) node = answer == NULL ? NULL : result_of(answer);
+    const Reading *reading = data;
+    Gathering *g = reading->gathering;
+    g_autoptr(JsonNode) node = result_of(reading->answer);
     JsonObject *block =
         node != NULL && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 
@@ -206,7 +235,24 @@ on_facts(GObject *source, GAsyncResult *result, gpointer data)
             g_variant_dict_insert(g->answer, "timestamp", "t",
                                   (guint64)json_object_get_int_member(block, "timestamp"));
     }
-    find_certificates(task);
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
+on_facts_read(GObject *source, GAsyncResult *result, gpointer data)
+{
+    find_certificates(data);
+}
+
+static void
+on_facts(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GBytes *answer = kh_rpc_call_finish(result, NULL);
+
+    if (answer != NULL)
+        read_answer(data, answer, read_facts, on_facts_read);
+    else
+        find_certificates(data);
 }
 
 static void
@@ -225,32 +271,55 @@ static void ask_in_old_form(GTask *task);
 
 /* The library reads it for its errors alone; a verifier will read it again. */
 static void
-on_quote(GObject *source, GAsyncResult *result, gpointer data)
+read_quote(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    const Reading *reading = data;
+    Gathering *g = reading->gathering;
+    GError *error = NULL;
+    g_autoptr(KhQuote) quote = kh_quote_parse_answer(g_bytes_get_data(reading->answer, NULL),
+                                                     g_bytes_get_size(reading->answer), &error);
+    g_autoptr(JsonNode) node = quote == NULL ? NULL : result_of(reading->answer);
+
+    if (node == NULL) {
+        if (error == NULL)
+            error = g_error_new(KH_ERROR, KH_ERROR_FAILED, "The guest's quote cannot be read");
+        g_task_return_error(task, error);
+        return;
+    }
+    g->quote = json_to_string(node, FALSE);
+    /* It has chosen the block itself then. */
+    if (g->old_form && !kh_felt_to_u64(&quote->block_number, &g->block))
+        g->block = 0;
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
+on_quote_read(GObject *source, GAsyncResult *result, gpointer data)
 {
     GTask *task = data;
     Gathering *g = g_task_get_task_data(task);
     GError *error = NULL;
-    g_autoptr(GBytes) answer = kh_rpc_call_finish(result, &error);
-    g_autoptr(KhQuote) quote = NULL;
-    g_autoptr(JsonNode) node = NULL;
 
-    if (answer != NULL)
-        quote =
-            kh_quote_parse_answer(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), &error);
-    if (quote != NULL && (node = result_of(answer)) != NULL) {
-        g->quote = json_to_string(node, FALSE);
-        /* It has chosen the block itself then. */
-        if (g->old_form && !kh_felt_to_u64(&quote->block_number, &g->block))
-            g->block = 0;
+    if (g_task_propagate_boolean(G_TASK(result), &error)) {
         ask_facts(task);
-    } else if (answer != NULL && !g->old_form && kh_quote_wants_old_form(error)) {
+    } else if (!g->old_form && kh_quote_wants_old_form(error)) {
         g_clear_error(&error);
         ask_in_old_form(task);
     } else {
-        if (error == NULL)
-            error = g_error_new(KH_ERROR, KH_ERROR_FAILED, "The guest's quote cannot be read");
         fail(task, error);
     }
+}
+
+static void
+on_quote(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GError *error = NULL;
+    GBytes *answer = kh_rpc_call_finish(result, &error);
+
+    if (answer != NULL)
+        read_answer(data, answer, read_quote, on_quote_read);
+    else
+        fail(data, error);
 }
 
 static void
@@ -278,23 +347,41 @@ ask_quote(GTask *task)
 }
 
 static void
+read_latest(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    const Reading *reading = data;
+    g_autoptr(JsonNode) node = result_of(reading->answer);
+
+    if (is_number(node)) {
+        reading->gathering->block = (guint64)json_node_get_int(node);
+        g_task_return_boolean(task, TRUE);
+    } else {
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_FAILED,
+                                "The guest does not say which block is its latest");
+    }
+}
+
+static void
+on_latest_read(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GError *error = NULL;
+
+    if (g_task_propagate_boolean(G_TASK(result), &error))
+        ask_quote(data);
+    else
+        fail(data, error);
+}
+
+static void
 on_latest(GObject *source, GAsyncResult *result, gpointer data)
 {
-    GTask *task = data;
-    Gathering *g = g_task_get_task_data(task);
     GError *error = NULL;
-    g_autoptr(GBytes) answer = kh_rpc_call_finish(result, &error);
-    g_autoptr(JsonNode) node = answer == NULL ? NULL : result_of(answer);
+    GBytes *answer = kh_rpc_call_finish(result, &error);
 
-    if (!is_number(node)) {
-        if (error == NULL)
-            error = g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                                "The guest does not say which block is its latest");
-        fail(task, error);
-        return;
-    }
-    g->block = (guint64)json_node_get_int(node);
-    ask_quote(task);
+    if (answer != NULL)
+        read_answer(data, answer, read_latest, on_latest_read);
+    else
+        fail(data, error);
 }
 
 static gboolean

@@ -284,7 +284,26 @@ def evidence_at_once():
         bus.close()
 
 
+def main_thread_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def evidence_is_read_aside():
+    """an answer that takes long to read keeps nobody else waiting"""
+    with World(SIMULATE) as world:
+        parts(world)
+        world.start()
+        path = make(world, "x", "{'tee': <true>, 'katana-args': <['--fake.quote-many']>}")
+        world.start_instance(path)
+        before = main_thread_seconds(world.service.pid)
+        for _ in range(5):
+            tap.check("quote" in world.call(path, "Tee.GetEvidence", "{}"), "a quote")
+        used = main_thread_seconds(world.service.pid) - before
+        tap.check(used < 0.4, f"the main loop was kept for {used} s")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([properties, refusals, host_without, simulated, changes, sealed,
-                      changed_parts, evidence, bad_evidence,
-                      evidence_at_once]))
+                      changed_parts, evidence, bad_evidence, evidence_at_once,
+                      evidence_is_read_aside]))
