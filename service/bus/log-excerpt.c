@@ -13,7 +13,9 @@
 #define ACTION_READ_LOGS "read-logs"
 #define LINES 20
 #define LINE_MAX_BYTES 240
-#define READ_MAX 65536 /* of the lines together; longer ones are cut off at the end */
+/* The end of the current file, and of the one before it, which it may have just replaced. */
+#define FILES 2
+#define READ_MAX (FILES * KH_LOG_LINE_MAX)
 
 typedef struct {
     KhInstance *instance;
@@ -97,8 +99,8 @@ open_log(Answer *answer, int folder)
                                               ? KH_FILE_QEMU_LOG
                                               : KH_FILE_SERIAL_LOG,
                                   .uid = kh_instance_get_record(answer->instance)->vm_uid,
-                                  .file_size = answer->host->log_size,
-                                  .files_max = answer->host->log_files,
+                                  .file_size = 0, /* and a line: no more is read of each */
+                                  .files_max = MIN(FILES, answer->host->log_files),
                                   .lines = LINES};
 
     kh_log_stream_open_async(folder, &request, NULL, NULL, NULL, NULL, on_opened, answer);

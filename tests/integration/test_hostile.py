@@ -178,9 +178,12 @@ def endless_log():
         with open(log, "ab") as file:
             file.write(b"\nthe last line\n")
         tap.equal(world.cli("logs", "-n", "1", "x").stdout, "the last line\n", "the last line")
+        with open(log, "ab") as file:
+            file.write(19 * (b"long" * 15000 + b"\n") + b"the last line\n")
         done = world.cli("start", "--timeout", "1", "x", check=False)
         tap.equal(done.returncode, 6, done.stderr)
         tap.check("its log ends" in done.stderr, done.stderr)
+        tap.check("the last line" in done.stderr, done.stderr)
 
 
 def logs_on_a_terminal():
