@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finds a shim without knowing its pid: by who made its control socket (SO_PEERCRED,
- * unix(7)), and QEMU as its child. Used by the direct launcher after the service was
- * killed between a launch and the note of its pids.
+ * unix(7)), and QEMU as its child; where that shows nothing, by the machine's user. Used by
+ * the direct launcher after the service was killed between a launch and the note of its pids.
  */
 #pragma once
 

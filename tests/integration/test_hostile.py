@@ -244,6 +244,25 @@ def a_crowd_of_files():
         tap.check(grown < 16 << 10, f"the service has grown by {grown} KiB")
 
 
+def found_without_its_socket():
+    """a machine that hides its socket while nobody follows it is found, and ended with its row"""
+    as_root()
+    with World() as world:
+        world.start_armed("start:launched")
+        runtime = world.runtime / "katana-hypervisor"
+        world.create("x", f"{{'katana-args': <['--fake.steal', '{runtime}']>}}")
+        world.cli("start", "--no-wait", "x", check=False)
+        world.service.wait(20)
+        tap.eventually(lambda: list(runtime.glob("*/root")), 20, "the machine hides")
+        lives = world.processes()
+        tap.equal(len(lives), 2, "shim and QEMU")
+        world.start()
+        found = world.show("x")
+        tap.equal((found["state"], found["main_pid"] in lives), ("starting", True), "it is followed")
+        world.cli("delete", "--force", "-y", "x")
+        tap.equal(world.processes(), set(), "what is left")
+
+
 def seconds_of(pid):
     """The processor's time that a process has used."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -419,5 +438,6 @@ def modes():
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
                       planted_by_the_machine, endless_log, logs_on_a_terminal,
-                      starts_after_mischief, a_crowd_of_files, floods_of_a_machine,
-                      many_followers, uids_are_never_shared, uids_after_a_reboot, modes]))
+                      starts_after_mischief, found_without_its_socket, a_crowd_of_files,
+                      floods_of_a_machine, many_followers, uids_are_never_shared,
+                      uids_after_a_reboot, modes]))
