@@ -163,9 +163,8 @@ select_properties(GDBusInterfaceSkeleton *skeleton, const char *const *names)
     g_autoptr(GVariant) all = g_dbus_interface_skeleton_get_properties(skeleton);
     g_auto(GVariantBuilder) chosen = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
-    g_variant_ref_sink(all);
     if (names[0] == NULL)
-        return g_variant_ref(all);
+        return g_steal_pointer(&all);
     for (; *names != NULL; names++) {
         g_autoptr(GVariant) value = g_variant_lookup_value(all, *names, NULL);
 
