@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "auth/intake.h"
 #include "bus/exporter.h"
 #include "doctor/places.h"
 #include "error.h"
@@ -239,6 +240,7 @@ serve(Daemon *self, GDBusConnection *connection)
         on_closed(connection, TRUE, NULL, self);
         return;
     }
+    kh_intake_watch(connection);
     self->exporter =
         kh_exporter_new(self->manager, self->jobs, &self->host, self->gate, connection);
     self->name =

@@ -4,8 +4,10 @@
 import sys
 
 import tap
-from bus import Bus
-from harness import World, status_of
+from bus import Bus, variants
+from harness import MANAGER, NAME, Failed, World, now, status_of
+
+from gi.repository import Gio, GLib
 
 
 def memory(world):
@@ -32,5 +34,68 @@ def reading_leaves_nothing():
         bus.close()
 
 
+def send(bus, method, arguments, flags=Gio.DBusMessageFlags.NO_REPLY_EXPECTED):
+    """A call of the manager that nobody waits for."""
+    message = Gio.DBusMessage.new_method_call(NAME, MANAGER, f"{NAME}.Manager", method)
+    message.set_body(arguments)
+    message.set_flags(flags)
+    bus.connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
+
+
+def create_arguments(name, **config):
+    return GLib.Variant("(sa{sv}a{sv})", (name, variants(config), {}))
+
+
+def flood_is_bounded():
+    """a flood of calls, with replies or without, waits in nobody's way and fills no memory"""
+    with World() as world:
+        flooder, other = Bus(world.start()), Bus(world)
+        for number in range(50):
+            other.create(f"x{number}")
+        for flags in (Gio.DBusMessageFlags.NO_REPLY_EXPECTED, Gio.DBusMessageFlags.NONE):
+            before = memory(world)
+            for _ in range(12000):
+                send(flooder, "ListInstances", GLib.Variant("(asa{sv})", ([], {})), flags)
+            flooder.connection.flush_sync(None)
+            begun = now()
+            tap.equal(len(other.list("State")), 50, "the list of somebody else")
+            tap.check(now() - begun < 8, f"it came after {now() - begun:.1f} s")
+            tap.check(memory(world) - before < 65536,
+                      f"{before} KiB have become {memory(world)}")
+        tap.eventually(lambda: answers(flooder), 60, "an answer to who flooded")
+        send(flooder, "CreateInstance", create_arguments("quiet"))
+        tap.eventually(lambda: "quiet" in [one["name"] for one in world.list()], 20,
+                       "what was asked for without a reply")
+        flooder.close()
+        other.close()
+
+
+def answers(bus):
+    try:
+        return bus.list("State")
+    except Failed as error:
+        tap.equal(error.name, "LimitExceeded", error.message)
+        return None
+
+
+def large_call():
+    """a call with more than any may need is refused before it is looked at, and the largest
+    configuration is not"""
+    with World() as world:
+        bus = Bus(world.start())
+        largest = bus.create("x", *["a" * 4096] * 64,
+                             labels={f"{number:063}": "v" * 256 for number in range(32)})
+        bus.configure(largest, **{"restart-policy": "always"})
+        for method, arguments in (
+                ("CreateInstance", create_arguments("y", **{"katana-args": ["a" * 600000]})),
+                ("FindInstance", GLib.Variant("(s)", ("x" * 600000,)))):
+            try:
+                bus.call(MANAGER, f"Manager.{method}", arguments)
+                raise AssertionError(f"{method} was served")
+            except Failed as error:
+                tap.equal(error.name, "LimitExceeded", error.message)
+        bus.close()
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([reading_leaves_nothing]))
+    sys.exit(tap.run([reading_leaves_nothing, flood_is_bounded, large_call]))
