@@ -186,6 +186,16 @@ load_one(KhManager *self, KhRecord *record)
     kh_record_free(record);
 }
 
+/* One that is not there (left out, or damaged in the database) is no default. */
+static void
+load_default_image(KhManager *self)
+{
+    g_autofree char *image = kh_store_get_setting(self->host->store, SETTING_DEFAULT_IMAGE);
+
+    if (image != NULL && kh_image_store_find(self->host->images, image) != NULL)
+        self->default_image = g_steal_pointer(&image);
+}
+
 gboolean
 kh_manager_load(KhManager *self, GError **error)
 {
@@ -193,7 +203,7 @@ kh_manager_load(KhManager *self, GError **error)
 
     if (records == NULL)
         return FALSE;
-    self->default_image = kh_store_get_setting(self->host->store, SETTING_DEFAULT_IMAGE);
+    load_default_image(self);
     g_ptr_array_set_free_func(records, NULL);
     for (guint i = 0; i < records->len; i++)
         load_one(self, records->pdata[i]);

@@ -234,12 +234,13 @@ kh_store_open(const char *path, GError **error)
     "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
     "i.measurement, i.pending_measurement, i.simulated"
 
+/* Of a damaged file it can be any bytes; the bus takes UTF-8 only. */
 static char *
 text_at(sqlite3_stmt *row, int column)
 {
     const char *text = (const char *)sqlite3_column_text(row, column);
 
-    return g_strdup(text != NULL ? text : "");
+    return g_utf8_make_valid(text != NULL ? text : "", -1);
 }
 
 static void
@@ -303,6 +304,27 @@ read_configs(KhRecord *record, sqlite3_stmt *row, GError **error)
     return record->pending != NULL;
 }
 
+/* An id, or that of an image, is a part of paths: of files and of objects. */
+static gboolean
+is_path_word(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if (!g_ascii_isalnum(*c) && *c != '-')
+            return FALSE;
+    return text[0] != '\0';
+}
+
+static gboolean
+check_words(const KhRecord *record, GError **error)
+{
+    if (!kh_name_check(record->name, error))
+        return FALSE;
+    if (is_path_word(record->config->image) && is_path_word(kh_record_get_wanted(record)->image))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "its image has no id");
+    return FALSE;
+}
+
 static gboolean
 read_state(KhRecord *record, sqlite3_stmt *row, GError **error)
 {
@@ -337,23 +359,36 @@ take_damaged(KhStore *self, KhRecord *record, const GError *reason)
     record->damage = g_steal_pointer(&shown);
     kh_config_free(record->config);
     g_clear_pointer(&record->pending, kh_config_free);
+    if (!kh_name_check(record->name, NULL)) {
+        g_free(record->name);
+        record->name = g_strdup(record->id);
+    }
     record->config =
         kh_config_with(defaults, "rpc-port", g_variant_new_uint16(port_of(self, record->id)));
 }
 
+/* NULL for one that there can be no object and no folder of. */
 static KhRecord *
 read_record(KhStore *self, sqlite3_stmt *row)
 {
-    KhRecord *record = kh_record_new();
+    g_autoptr(KhRecord) record = kh_record_new();
     g_autoptr(GError) error = NULL;
 
     read_texts(record, row);
+    if (!is_path_word(record->id)) {
+        g_autofree char *shown = kh_text_sanitize(record->id, 80);
+
+        g_warning("The database has a row with the id \"%s\", which can be none; it is left out",
+                  shown);
+        return NULL;
+    }
     read_numbers(record, row);
     /* Should its state be the damage: a machine that may live is looked for. */
     record->state = record->shim.pid > 0 ? KH_STATE_RUNNING : KH_STATE_FAILED;
-    if (!read_state(record, row, &error) || !read_configs(record, row, &error))
+    if (!read_state(record, row, &error) || !read_configs(record, row, &error) ||
+        !check_words(record, &error))
         take_damaged(self, record, error);
-    return record;
+    return g_steal_pointer(&record);
 }
 
 GPtrArray *
@@ -369,8 +404,12 @@ kh_store_load(KhStore *self, GError **error)
 
     if (row == NULL)
         return NULL;
-    while (kh_sql_next(self->db, row, &failure))
-        g_ptr_array_add(records, read_record(self, row));
+    while (kh_sql_next(self->db, row, &failure)) {
+        KhRecord *record = read_record(self, row);
+
+        if (record != NULL)
+            g_ptr_array_add(records, record);
+    }
     if (failure != NULL) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;

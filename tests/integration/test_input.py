@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Bad input over bus, command line, configuration file and files: a clear error, and
 nothing changed."""
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 import tap
+from bus import Bus
 from harness import MANAGER, SOURCE, Failed, World
 
 
@@ -233,6 +235,30 @@ def foreign_databases():
         tap.equal(path.read_bytes(), before, "the database of the future")
 
 
+def damaged_rows():
+    """rows of the database with odd bytes hide no other row, and can be deleted"""
+    for column, value in (("reason", "CAST(x'ff41' AS TEXT)"), ("name", "CAST(x'ff41' AS TEXT)"),
+                          ("error_name", "CAST(x'ff41' AS TEXT)"), ("image", "'../x y'"),
+                          ("id", "'../../other'")):
+        with World() as world:
+            world.start()
+            bad = world.create("bad").rsplit("/", 1)[1].replace("_", "-")
+            world.create("good")
+            world.end_service()
+            with contextlib.closing(sqlite3.connect(world.state / "state.db")) as database:
+                database.execute(f"UPDATE instances SET {column}={value} WHERE name='bad'")
+                database.execute("UPDATE settings SET value='x y' WHERE key='default-image'")
+                database.commit()
+            world.start()
+            Bus(world).jobs()
+            names = {one["name"] for one in world.list()}
+            tap.check("good" in names, f"{column}: {names}")
+            tap.equal(len(names), 1 if column == "id" else 2, f"{column}: instances")
+            if column != "id":
+                world.cli("delete", "--force", "-y", bad)
+                tap.equal([one["name"] for one in world.list()], ["good"], f"{column}: deleted")
+
+
 def exit_codes():
     """exit codes 2, 3, 4, 6, 7 and the JSON error"""
     with World() as world:
@@ -324,5 +350,5 @@ def schema():
 if __name__ == "__main__":
     sys.exit(tap.run([names, numbers, ports, own_ports, config_keys, listed_properties,
                       missing_qemu, settings,
-                      foreign_databases, exit_codes, options_anywhere, secrets, portable_command,
+                      foreign_databases, damaged_rows, exit_codes, options_anywhere, secrets, portable_command,
                       schema]))

@@ -288,6 +288,40 @@ shows_a_damaged_row(Fixture *f, gconstpointer data)
     g_assert_true(kh_store_remove(store, "id1", NULL));
 }
 
+/* Bytes that the bus or a path cannot take: shown with what is left, by the id as its name. */
+static void
+shows_odd_texts(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) first = record_of("id1", "one", 5050, -1);
+    g_autoptr(KhRecord) second = record_of("id2", "two", 5051, -1);
+    g_autoptr(KhRecord) third = record_of("id3", "three", 5052, -1);
+    g_autoptr(GPtrArray) loaded = NULL;
+    const KhRecord *odd;
+
+    g_assert_true(kh_store_insert(store, first, NULL));
+    g_assert_true(kh_store_insert(store, second, NULL));
+    g_assert_true(kh_store_insert(store, third, NULL));
+    run_sql(f, "UPDATE instances SET name=CAST(x'ff41' AS TEXT), reason=CAST(x'ff' AS TEXT)"
+               " WHERE id='id1'");
+    run_sql(f, "UPDATE instances SET image='../x' WHERE id='id2'");
+    run_sql(f, "UPDATE instances SET id='../x' WHERE id='id3'");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*id1*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*id2*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*../x*");
+    loaded = kh_store_load(store, NULL);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(loaded->len, ==, 2);
+    odd = loaded->pdata[0];
+    g_assert_nonnull(odd->damage);
+    g_assert_cmpstr(odd->name, ==, "id1");
+    g_assert_true(g_utf8_validate(odd->reason, -1, NULL));
+    odd = loaded->pdata[1];
+    g_assert_nonnull(odd->damage);
+    g_assert_cmpstr(odd->name, ==, "two");
+    g_assert_cmpstr(odd->config->image, ==, "default");
+}
+
 /* The ports of a row are those of both its configurations, or nothing has changed. */
 static void
 reconfigures(Fixture *f, gconstpointer data)
@@ -430,6 +464,7 @@ main(int argc, char **argv)
     ADD("/store/future-in-log", refuses_the_future_in_the_log);
     ADD("/store/log", recovers_the_log);
     ADD("/store/damaged", shows_a_damaged_row);
+    ADD("/store/odd-texts", shows_odd_texts);
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);
     ADD("/store/migrate", migrates);
