@@ -47,25 +47,33 @@ kh_state_dir_init(KhStateDir *self)
     self->lock_fd = self->instances_fd = self->images_fd = self->runtime_fd = -1;
 }
 
-/* Such a path could not be given to a shell, a unit or QEMU without surprises. */
+/* Another path could not be given to a shell, a unit, QEMU or the bus without surprises. */
+static gboolean
+is_plain(const char *path)
+{
+    for (const char *c = path; *c != '\0'; c++)
+        if (strchr("'\"\\", *c) != NULL || g_ascii_iscntrl(*c))
+            return FALSE;
+    return g_utf8_validate(path, -1, NULL);
+}
+
 static gboolean
 check_path(const char *path, GError **error)
 {
+    g_autofree char *shown = NULL;
+
     if (!g_path_is_absolute(path)) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not an absolute path", path);
         return FALSE;
     }
-    for (const char *c = path; *c != '\0'; c++)
-        if (strchr("'\"\\", *c) != NULL || g_ascii_iscntrl(*c)) {
-            g_autofree char *shown = g_strescape(path, NULL);
-
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "The path %s has a quote, a backslash or a control character in it; "
-                        "choose another one",
-                        shown);
-            return FALSE;
-        }
-    return TRUE;
+    if (is_plain(path))
+        return TRUE;
+    shown = g_strescape(path, NULL);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "The path %s has a quote, a backslash or a control character in it, or is no "
+                "UTF-8; choose another one",
+                shown);
+    return FALSE;
 }
 
 static int

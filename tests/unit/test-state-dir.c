@@ -266,8 +266,8 @@ state_folder(Fixture *f, gconstpointer data)
 static void
 refused_paths(void)
 {
-    static const char *const bad[] = {"relative", "/tmp/kh'x", "/tmp/kh\"x", "/tmp/kh\\x",
-                                      "/tmp/kh\nx"};
+    static const char *const bad[] = {"relative",   "/tmp/kh'x",  "/tmp/kh\"x",
+                                      "/tmp/kh\\x", "/tmp/kh\nx", "/tmp/\xff"};
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
