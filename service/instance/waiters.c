@@ -45,14 +45,19 @@ kh_waiters_free(KhWaiters *waiters)
     g_free(waiters);
 }
 
+/* Off the list first: the callback may finish those that are on it. */
 static gboolean
 on_deadline(gpointer data)
 {
     Waiter *waiter = data;
+    GPtrArray *waiting = waiter->list->waiting;
+    guint place;
 
     waiter->timer = 0;
+    if (g_ptr_array_find(waiting, waiter, &place))
+        g_ptr_array_steal_index_fast(waiting, place);
     g_task_return_new_error(waiter->task, KH_ERROR, KH_ERROR_TIMED_OUT, "%s", waiter->late);
-    g_ptr_array_remove_fast(waiter->list->waiting, waiter);
+    waiter_free(waiter);
     return G_SOURCE_REMOVE;
 }
 

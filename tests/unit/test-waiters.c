@@ -91,12 +91,34 @@ a_callback_may_wait_again(void)
     kh_waiters_free(waiters);
 }
 
+static void
+on_late(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_assert_false(g_task_propagate_boolean(G_TASK(result), NULL));
+    kh_waiters_free(data);
+}
+
+/* Even the list may go with the one that is late. */
+static void
+a_late_callback_may_finish_all(void)
+{
+    KhWaiters *waiters = kh_waiters_new();
+    Caller patient = {0};
+
+    kh_waiters_add(waiters, g_task_new(NULL, NULL, on_late, waiters), 10 * 1000, "too late");
+    add(waiters, &patient, 0);
+    run_until(&patient.done, 1);
+    g_assert_error(patient.error, KH_ERROR, KH_ERROR_CANCELLED);
+    g_clear_error(&patient.error);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/waiters/all", all_are_finished);
     g_test_add_func("/waiters/deadline", deadline_is_one_callers);
+    g_test_add_func("/waiters/late", a_late_callback_may_finish_all);
     g_test_add_func("/waiters/again", a_callback_may_wait_again);
     return g_test_run();
 }
