@@ -281,6 +281,16 @@ on_expired(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Ended ones stand in the order of their ends: who has waited long for one still sees it. */
+static void
+move_to_end(KhJobs *self, KhJob *job)
+{
+    guint place;
+
+    if (g_ptr_array_find(self->jobs, job, &place))
+        g_ptr_array_add(self->jobs, g_ptr_array_steal_index(self->jobs, place));
+}
+
 /* Ended jobs are bounded; those that run are bounded by the calls that a client may make. */
 static void
 drop_excess(KhJobs *self)
@@ -307,6 +317,7 @@ on_job_changed(KhJob *job, KhJobs *self)
     expiry->job = job;
     job->expiry =
         g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, KEPT_S, on_expired, expiry, g_free);
+    move_to_end(self, job);
     drop_excess(self);
 }
 

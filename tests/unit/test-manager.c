@@ -233,6 +233,30 @@ exports_nothing_for_good(Fixture *f, gconstpointer data)
     g_assert_cmpuint(references(instance), ==, of_instance);
 }
 
+static void
+on_job_removed(KhJobs *jobs, KhJob *job, guint *last)
+{
+    *last = kh_job_get_number(job);
+}
+
+/* However many others have ended since it began. */
+static void
+a_long_job_is_kept_at_its_end(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) instance = create(f, "one");
+    g_autoptr(KhJobs) jobs = kh_jobs_new();
+    KhJob *first = kh_jobs_begin(jobs, instance, KH_OPERATION_START);
+    guint removed = 0;
+
+    g_signal_connect(jobs, "removed", G_CALLBACK(on_job_removed), &removed);
+    for (guint i = 0; i < 1000; i++)
+        kh_job_finish(kh_jobs_begin(jobs, instance, KH_OPERATION_STOP), NULL);
+    g_assert_cmpuint(removed, ==, 0);
+    kh_job_finish(first, NULL);
+    g_assert_cmpuint(removed, ==, 2);
+    g_assert_true(g_ptr_array_find(kh_jobs_list(jobs), first, NULL));
+}
+
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -242,5 +266,6 @@ main(int argc, char **argv)
     ADD("/manager/import-holds", an_import_holds_images);
     ADD("/manager/default", the_default_stays);
     ADD("/manager/exports", exports_nothing_for_good);
+    ADD("/manager/long-job", a_long_job_is_kept_at_its_end);
     return g_test_run();
 }
