@@ -56,6 +56,7 @@ typedef struct {
     gboolean interactive;
     guint32 uid;
     KhLimits *prompting; /* while it counts as a prompt */
+    char *user;          /* the same, of this user */
 } Check;
 
 static void
@@ -63,10 +64,13 @@ check_free(gpointer data)
 {
     Check *check = data;
 
+    if (check->user != NULL)
+        kh_limits_leave(check->prompting, check->user, KH_LIMIT_USER_PROMPTS);
     if (check->prompting != NULL) {
         kh_limits_leave(check->prompting, check->sender, KH_LIMIT_PROMPTS);
         kh_limits_unref(check->prompting);
     }
+    g_free(check->user);
     g_free(check->sender);
     g_free(check->action);
     g_variant_unref(check->details);
@@ -133,20 +137,33 @@ ask_polkit(GDBusConnection *connection, GTask *task)
         task);
 }
 
+/* Of its connection, and of its user, who has as many of them as the bus lets him. */
+static gboolean
+count_prompt(KhLimits *limits, Check *check, GError **error)
+{
+    g_autofree char *user = g_strdup_printf("uid %u", check->uid);
+
+    if (!kh_limits_enter(limits, check->sender, KH_LIMIT_PROMPTS, error))
+        return FALSE;
+    check->prompting = kh_limits_ref(limits);
+    if (!kh_limits_enter(limits, user, KH_LIMIT_USER_PROMPTS, error))
+        return FALSE;
+    check->user = g_steal_pointer(&user);
+    return TRUE;
+}
+
 /* Takes @task. */
 static void
 prompt(KhAuthority *self, GDBusConnection *connection, GTask *task)
 {
-    Check *check = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (!kh_limits_enter(self->limits, check->sender, KH_LIMIT_PROMPTS, &error)) {
-        g_task_return_error(task, error);
-        g_object_unref(task);
+    if (count_prompt(self->limits, g_task_get_task_data(task), &error)) {
+        ask_polkit(connection, task);
         return;
     }
-    check->prompting = kh_limits_ref(self->limits);
-    ask_polkit(connection, task);
+    g_task_return_error(task, error);
+    g_object_unref(task);
 }
 
 static void

@@ -17,6 +17,7 @@ static const struct {
     [KH_LIMIT_CALLS] = {256, "calls under way", "client"},
     [KH_LIMIT_STREAMS] = {64, "open streams", "client"},
     [KH_LIMIT_USER_STREAMS] = {256, "open streams", "user"},
+    [KH_LIMIT_USER_PROMPTS] = {64, "calls waiting for authorization", "user"},
 };
 
 KhLimits *

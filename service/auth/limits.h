@@ -17,15 +17,17 @@ G_BEGIN_DECLS
  * @KH_LIMIT_STREAMS: open log streams
  * @KH_LIMIT_USER_STREAMS: the same of a user, who has as many connections as he likes; the
  *     sender is then his uid
+ * @KH_LIMIT_USER_PROMPTS: questions that polkit has not answered, of a user
  */
 typedef enum {
     KH_LIMIT_PROMPTS,
     KH_LIMIT_CALLS,
     KH_LIMIT_STREAMS,
     KH_LIMIT_USER_STREAMS,
+    KH_LIMIT_USER_PROMPTS,
 } KhLimit;
 
-#define KH_N_LIMITS (KH_LIMIT_USER_STREAMS + 1)
+#define KH_N_LIMITS (KH_LIMIT_USER_PROMPTS + 1)
 
 typedef struct _KhLimits KhLimits;
 

@@ -277,6 +277,24 @@ def prompts_are_limited():
         tap.equal(client.communicate(timeout=60)[0].split("\n"), [""] * 17, "the others")
 
 
+def prompts_of_a_user_are_limited():
+    """64 calls of one user wait for polkit, however many connections he has; others' do too"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.polkitd.send_signal(signal.SIGSTOP)
+        clients = [world.many(10, path, "Instance.Start", "(@a{sv} {},)") for _ in range(8)]
+        other = world.many(1, path, "Instance.Start", "(@a{sv} {},)", user=OTHER)
+        tap.eventually(lambda: world.journal().count("was denied") == 16, 30, "refusals at once")
+        world.polkitd.send_signal(signal.SIGCONT)
+        answers = [line for client in clients
+                   for line in client.communicate(timeout=60)[0].split("\n")[:-1]]
+        tap.equal(answers.count(f"{NAME}.Error.LimitExceeded"), 16, "calls above the limit")
+        tap.equal(answers.count(""), 64, "the others")
+        tap.check("NotAuthorized" in other.communicate(timeout=60)[0], "another user was asked for")
+        client = world.many(1, path, "Instance.Stop", "(@a{sv} {},)")
+        tap.equal(client.communicate(timeout=60)[0].strip(), "", "a call afterwards")
+
+
 def streams_are_limited():
     """64 open logs of one sender, and as many again once it has gone"""
     with Guarded() as world:
@@ -314,7 +332,8 @@ def inside():
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
                         member_is_served, root_is_served, without_polkitd, polkitd_dies,
                         bus_restarts, errors_without_the_log, state_checked_again,
-                        prompts_are_limited, streams_are_limited, command_line_says_it])
+                        prompts_are_limited, prompts_of_a_user_are_limited,
+                        streams_are_limited, command_line_says_it])
 
 
 def main():
