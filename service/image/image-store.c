@@ -492,13 +492,19 @@ looks_of(int folder_fd)
     return g_string_free(looks, FALSE);
 }
 
+static char *
+new_temporary_name(void)
+{
+    return g_strdup_printf(IMPORT_PREFIX "%08x%08x", g_random_int(), g_random_int());
+}
+
 static Import *
 import_new(KhImageStore *self, const char *folder, GError **error)
 {
     Import *import = g_new0(Import, 1);
 
     import->folder = g_strdup(folder);
-    import->temporary = g_strdup_printf(IMPORT_PREFIX "%08x%08x", g_random_int(), g_random_int());
+    import->temporary = new_temporary_name();
     import->images_fd = self->fd;
     import->target_fd = -1;
     import->image = kh_image_new();
@@ -601,16 +607,45 @@ kh_image_store_verify_finish(KhImageStore *self, GAsyncResult *result, GError **
     return g_task_propagate_boolean(G_TASK(result), error);
 }
 
+static void
+remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!kh_instance_dir_remove(KH_IMAGE_STORE(source)->fd, data, NULL, &error))
+        g_warning("What was an image cannot be removed: %s", error->message);
+    g_task_return_boolean(task, TRUE);
+}
+
+/*
+ * The name goes at once, the files in a thread: a file system takes a quarter of a second for
+ * a gigabyte. What is left when the service ends meanwhile goes at the next start.
+ */
+static void
+remove_files(KhImageStore *self, const char *id)
+{
+    g_autofree char *old = new_temporary_name();
+    g_autoptr(GTask) task = NULL;
+
+    if (renameat(self->fd, id, self->fd, old) != 0) {
+        if (errno != ENOENT)
+            g_warning("The image %s cannot be removed: %s", id, g_strerror(errno));
+        return;
+    }
+    task = g_task_new(self, NULL, NULL, NULL);
+    g_task_set_source_tag(task, remove_files);
+    g_task_set_task_data(task, g_steal_pointer(&old), g_free);
+    g_task_run_in_thread(task, remove_in_thread);
+}
+
 void
 kh_image_store_remove(KhImageStore *self, const char *id)
 {
     g_autofree char *gone = g_strdup(id);
-    g_autoptr(GError) error = NULL;
 
     g_hash_table_remove(self->sources, gone);
     if (!g_hash_table_remove(self->images, gone))
         return;
-    if (!kh_instance_dir_remove(self->fd, gone, NULL, &error))
-        g_warning("The image %s cannot be removed: %s", gone, error->message);
+    remove_files(self, gone);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, gone);
 }

@@ -378,7 +378,8 @@ def rebuilt_components():
         message = refused("IntegrityMismatch", lambda: world.start_instance(old))
         tap.equal(len(set(re.findall(r"\b[0-9a-f]{64}\b", message))), 3, "id and both hashes")
         world.call(old, "Instance.Delete", "{}")
-        tap.equal(len(os.listdir(world.state / "images")), 1, "the unused image is gone")
+        tap.eventually(lambda: len(os.listdir(world.state / "images")) == 1, 5,
+                       "the unused image is gone")
 
 
 def spam():

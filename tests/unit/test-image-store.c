@@ -185,6 +185,38 @@ a_change_is_another_image(Fixture *f, gconstpointer data)
     g_assert_cmpint(faccessat(f->fd, first, F_OK, 0), ==, -1);
 }
 
+static gboolean
+is_empty(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+
+    return g_dir_read_name(dir) == NULL;
+}
+
+/* What takes the file system long, as many files do, is nothing that the main loop waits for. */
+static void
+a_removal_is_quick(Fixture *f, gconstpointer data)
+{
+    g_autofree char *id = import(f, NULL);
+    int folder = kh_instance_dir_open(f->fd, id, NULL);
+    gint64 begun;
+
+    for (guint i = 0; i < 30000; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+
+        close(openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    }
+    close(folder);
+    begun = g_get_monotonic_time();
+    kh_image_store_remove(f->store, id);
+    g_assert_cmpint(g_get_monotonic_time() - begun, <, 20 * 1000);
+    g_assert_cmpint(faccessat(f->fd, id, F_OK, 0), ==, -1);
+    while (!is_empty(f->images))
+        g_usleep(1000);
+    while (G_OBJECT(f->store)->ref_count > 1)
+        g_main_context_iteration(NULL, TRUE);
+}
+
 static void
 assert_refused(Fixture *f, const char *says)
 {
@@ -323,6 +355,7 @@ main(int argc, char **argv)
     ADD("/image/import", imports_once);
     ADD("/image/other-file-system", from_another_file_system);
     ADD("/image/change", a_change_is_another_image);
+    ADD("/image/removal", a_removal_is_quick);
     ADD("/image/bad", bad_parts);
     ADD("/image/tampering", tampering);
     ADD("/image/mends", mends);
