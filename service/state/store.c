@@ -521,11 +521,15 @@ kh_store_has_instance(KhStore *self, const char *id)
     return row == NULL || sqlite3_step(row) != SQLITE_DONE;
 }
 
+/* The same: what nobody uses is removed. */
 gboolean
 kh_store_uses_image(KhStore *self, const char *image)
 {
-    return exists(self, "SELECT 1 FROM instances WHERE image=?1 OR instr(pending, ?1) > 0", image,
-                  0);
+    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(
+        self->db, NULL, "SELECT 1 FROM instances WHERE image=?1 OR instr(pending, ?1) > 0", "s",
+        image);
+
+    return row == NULL || sqlite3_step(row) != SQLITE_DONE;
 }
 
 static gboolean

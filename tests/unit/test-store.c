@@ -288,6 +288,19 @@ shows_a_damaged_row(Fixture *f, gconstpointer data)
     g_assert_true(kh_store_remove(store, "id1", NULL));
 }
 
+/* What a database that does not answer may hold is neither removed nor given away. */
+static void
+silence_is_no_denial(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+
+    g_assert_false(kh_store_has_instance(store, "id1"));
+    g_assert_false(kh_store_uses_image(store, "0123"));
+    run_sql(f, "ALTER TABLE instances RENAME TO gone");
+    g_assert_true(kh_store_has_instance(store, "id1"));
+    g_assert_true(kh_store_uses_image(store, "0123"));
+}
+
 /* Bytes that the bus or a path cannot take: shown with what is left, by the id as its name. */
 static void
 shows_odd_texts(Fixture *f, gconstpointer data)
@@ -464,6 +477,7 @@ main(int argc, char **argv)
     ADD("/store/future-in-log", refuses_the_future_in_the_log);
     ADD("/store/log", recovers_the_log);
     ADD("/store/damaged", shows_a_damaged_row);
+    ADD("/store/silence", silence_is_no_denial);
     ADD("/store/odd-texts", shows_odd_texts);
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);
