@@ -156,9 +156,10 @@ kh_launcher_read_ready_line(const char *line, gint64 uid, gint64 shim, GError **
                &told_qemu.pid) == 2)
         return follow(&told_shim, &told_qemu, uid, shim, error);
     if (g_str_has_prefix(line, KH_ERROR_PREFIX)) {
-        g_autofree char *text = kh_text_sanitize(line + strlen(KH_ERROR_PREFIX), KH_SHIM_LINE_MAX);
+        g_autofree char *said = g_strchomp(g_strdup(line + strlen(KH_ERROR_PREFIX)));
+        g_autofree char *text = kh_text_sanitize(said, KH_SHIM_LINE_MAX);
 
-        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED, "%s", g_strchomp(text));
+        g_set_error_literal(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED, text);
     } else {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
                     "The shim ended before it had started QEMU; the journal may say why");

@@ -212,6 +212,17 @@ reused(void)
     end(pid);
 }
 
+/* The end of its line is no part of what the shim says. */
+static void
+told_error(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(kh_launcher_read_ready_line("error out of \033files\n", 1000, 1, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+    g_assert_cmpstr(error->message, ==, "out of \357\277\275files");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -224,5 +235,6 @@ main(int argc, char **argv)
     g_test_add_func("/vm/ended-unseen", ended_unseen);
     g_test_add_func("/vm/ending-meanwhile", ending_meanwhile);
     g_test_add_func("/vm/reused", reused);
+    g_test_add_func("/vm/told-error", told_error);
     return g_test_run();
 }
