@@ -156,17 +156,27 @@ check_property_names(const char *const *names, GError **error)
     return TRUE;
 }
 
-/* The named properties out of all of them; all where none is named. */
+/* Transfer full. */
+static GVariant *
+read_property(GDBusInterfaceSkeleton *skeleton, const char *name)
+{
+    const GDBusInterfaceVTable *table = g_dbus_interface_skeleton_get_vtable(skeleton);
+
+    /* The generated function looks at nothing but the name and the skeleton. */
+    return g_variant_take_ref(
+        table->get_property(NULL, NULL, "", KH_INTERFACE_INSTANCE, name, NULL, skeleton));
+}
+
+/* The named properties, and no other is looked at; all where none is named. */
 static GVariant *
 select_properties(GDBusInterfaceSkeleton *skeleton, const char *const *names)
 {
-    g_autoptr(GVariant) all = g_dbus_interface_skeleton_get_properties(skeleton);
     g_auto(GVariantBuilder) chosen = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
     if (names[0] == NULL)
-        return g_steal_pointer(&all);
+        return g_dbus_interface_skeleton_get_properties(skeleton);
     for (; *names != NULL; names++) {
-        g_autoptr(GVariant) value = g_variant_lookup_value(all, *names, NULL);
+        g_autoptr(GVariant) value = read_property(skeleton, *names);
 
         g_variant_builder_add(&chosen, "{sv}", *names, value);
     }
