@@ -158,7 +158,8 @@ kh_manager_add(KhManager *self, KhRecord *record)
     KhInstance *instance = kh_instance_new(self->host, record);
 
     g_ptr_array_add(self->instances, instance);
-    g_signal_connect(instance, "changed", G_CALLBACK(on_instance_changed), self);
+    /* After its own object has told the bus: an image that it has left may go by this. */
+    g_signal_connect_after(instance, "changed", G_CALLBACK(on_instance_changed), self);
     g_signal_connect(instance, "gone", G_CALLBACK(on_instance_gone), self);
     g_signal_emit(self, signals[SIGNAL_ADDED], 0, instance);
     return instance;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What one client of the bus can do to the service, and so to everybody else's calls."""
+"""What clients of the bus see, and what one of them can do to everybody else's calls."""
 import sys
 
 import tap
@@ -97,5 +97,30 @@ def large_call():
         bus.close()
 
 
+def image_goes_last():
+    """who follows the signals never sees an instance with an image that has gone"""
+    with World() as world:
+        bus = Bus(world.start())
+        path = bus.create("x")
+        bus.do(path, "Start")
+        bus.do(path, "Stop")
+        (world.components / "vmlinuz").write_bytes(b"another")
+        other = bus.create("y")
+        old, image = (bus.list("Image")[one]["Image"] for one in (path, other))
+        seen = []
+        bus.connection.signal_subscribe(
+            NAME, None, None, None, None, Gio.DBusSignalFlags.NONE,
+            lambda _bus, _sender, at, _interface, signal, values: seen.append(
+                (signal, at if signal == "PropertiesChanged" else values.unpack()[0])))
+        bus.configure(path, image=image.rsplit("/", 1)[1])
+        wanted = [("PropertiesChanged", path), ("InterfacesRemoved", old)]
+
+        def followed():
+            GLib.MainContext.default().iteration(False)
+            return [one for one in seen if one in wanted] if wanted[1] in seen else None
+        tap.equal(tap.eventually(followed, 20, "the old image's end"), wanted, "signals")
+        bus.close()
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([reading_leaves_nothing, flood_is_bounded, large_call]))
+    sys.exit(tap.run([reading_leaves_nothing, flood_is_bounded, large_call, image_goes_last]))
