@@ -14,6 +14,7 @@
 #define KATANA_ARGS_MAX 64
 #define KATANA_ARG_BYTES_MAX 4096
 #define SECRET_MIN 8 /* shorter words are not secret, and are in other words */
+#define REDACTED "[redacted]"
 #define LABELS_MAX 32
 #define LABEL_KEY_MAX 63
 #define LABEL_VALUE_MAX 256
@@ -506,34 +507,60 @@ kh_config_exposes(GVariant *dict)
     return FALSE;
 }
 
-/* Takes @text. */
-static char *
-redact_value(char *text, const char *value)
+/* What an argument tells besides its option's name; NULL for nothing that is secret. */
+static const char *
+secret_of(const char *arg)
 {
-    g_autofree char *before = text;
-    g_auto(GStrv) parts = NULL;
+    const char *equals = strchr(arg, '=');
+    const char *value = arg[0] != '-' ? arg : equals != NULL ? equals + 1 : "";
 
-    if (strlen(value) < SECRET_MIN || strstr(before, value) == NULL)
-        return g_steal_pointer(&before);
-    parts = g_strsplit(before, value, -1);
-    return g_strjoinv("[redacted]", parts);
+    return strlen(value) >= SECRET_MIN ? value : NULL;
+}
+
+static int
+compare_lengths_down(gconstpointer a, gconstpointer b)
+{
+    gsize first = strlen(*(const char *const *)a), second = strlen(*(const char *const *)b);
+
+    return first < second ? 1 : first > second ? -1 : 0;
+}
+
+/* The longest first: one can be the beginning of another, whose end would be left. */
+static GPtrArray *
+secrets_of(const KhConfig *config)
+{
+    GPtrArray *secrets = g_ptr_array_new();
+
+    for (guint i = 0; config->katana_args[i] != NULL; i++)
+        if (secret_of(config->katana_args[i]) != NULL)
+            g_ptr_array_add(secrets, (gpointer)secret_of(config->katana_args[i]));
+    g_ptr_array_sort(secrets, compare_lengths_down);
+    return secrets;
+}
+
+/* @text was cut off, perhaps within the secret; takes off what it has of it. */
+static void
+redact_end(GString *text, const char *secret)
+{
+    for (gsize n = MIN(strlen(secret), text->len); n >= SECRET_MIN; n--)
+        if (memcmp(text->str + text->len - n, secret, n) == 0) {
+            g_string_truncate(text, text->len - n);
+            g_string_append(text, REDACTED);
+            return;
+        }
 }
 
 char *
 kh_config_redact(const KhConfig *config, const char *text)
 {
-    char *redacted = g_strdup(text);
+    g_autoptr(GPtrArray) secrets = secrets_of(config);
+    GString *redacted = g_string_new(text);
 
-    for (guint i = 0; config->katana_args[i] != NULL; i++) {
-        const char *arg = config->katana_args[i];
-        const char *value = strchr(arg, '=');
-
-        if (arg[0] != '-')
-            redacted = redact_value(redacted, arg);
-        else if (value != NULL)
-            redacted = redact_value(redacted, value + 1);
+    for (guint i = 0; i < secrets->len; i++) {
+        g_string_replace(redacted, secrets->pdata[i], REDACTED, 0);
+        redact_end(redacted, secrets->pdata[i]);
     }
-    return redacted;
+    return g_string_free(redacted, FALSE);
 }
 
 /* Katana's option --tee, by itself or with its value. */

@@ -165,6 +165,19 @@ redaction(void)
     g_assert_cmpstr(text, ==, "no --key [redacted], [redacted]; [redacted]");
 }
 
+/* Neither one that begins like another, nor one that the end of the text has cut. */
+static void
+redaction_of_parts(void)
+{
+    g_autoptr(KhConfig) config =
+        parse("{'katana-args': <['http://host', '--url=http://host/token']>}", NULL);
+    g_autofree char *whole = kh_config_redact(config, "at http://host/token, http://host");
+    g_autofree char *cut = kh_config_redact(config, "no http://host/tok");
+
+    g_assert_cmpstr(whole, ==, "at [redacted], [redacted]");
+    g_assert_cmpstr(cut, ==, "no [redacted]");
+}
+
 /* A key given twice in a change is refused, not taken once. */
 static void
 change_twice(void)
@@ -250,6 +263,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/text", text_round_trip);
     g_test_add_func("/config/changes", changes);
     g_test_add_func("/config/redaction", redaction);
+    g_test_add_func("/config/redaction-of-parts", redaction_of_parts);
     g_test_add_func("/config/change-twice", change_twice);
     g_test_add_func("/config/exposure", exposure);
     g_test_add_func("/config/confidential", confidential);
