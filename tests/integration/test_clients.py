@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """What clients of the bus see, and what one of them can do to everybody else's calls."""
+import pathlib
 import sys
 
 import tap
@@ -11,7 +12,9 @@ from gi.repository import Gio, GLib
 
 
 def memory(world):
-    """What the service has in memory, in KiB."""
+    """What the service has in memory, in KiB; 0 under a sanitizer, which keeps what was freed."""
+    if "libasan" in pathlib.Path(f"/proc/{world.service.pid}/maps").read_text("utf-8"):
+        return 0
     return int(status_of(world.service.pid)["VmRSS"][0])
 
 
