@@ -68,6 +68,9 @@ tear_down(Fixture *f, gconstpointer data)
 {
     g_clear_object(&f->manager);
     g_clear_object(&f->host.launcher);
+    /* A removal holds it until its thread has ended. */
+    while (G_OBJECT(f->host.images)->ref_count > 1)
+        g_main_context_iteration(NULL, TRUE);
     g_clear_object(&f->host.images);
     g_clear_object(&f->host.store);
     g_clear_object(&f->host.state_dir);
