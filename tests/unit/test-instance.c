@@ -2,11 +2,8 @@
 /* Tests of what is asked of an instance at an awkward moment. */
 #include "instance/instance.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "error.h"
+#include "sleeper.h"
 #include "state/instance-dir.h"
 #include "state/sql.h"
 
@@ -140,28 +137,14 @@ tear_down(Fixture *f, gconstpointer data)
     g_free(f->base);
 }
 
-static KhProcess
-start_process(void)
-{
-    GPid pid = fork();
-
-    g_assert_cmpint(pid, >=, 0);
-    if (pid == 0) {
-        alarm(60); /* a test that failed leaves none */
-        pause();
-        _exit(0);
-    }
-    return (KhProcess){.pid = pid, .start_time = kh_process_start_time(pid)};
-}
-
 /* The search comes to a machine. */
 static void
 find_machine(Fixture *f)
 {
     g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
 
-    f->shim = start_process();
-    f->qemu = start_process();
+    f->shim = sleeper_start();
+    f->qemu = sleeper_start();
     g_task_return_pointer(search, kh_vm_new(&f->shim, &f->qemu, NULL), g_object_unref);
 }
 
@@ -189,8 +172,7 @@ wait_for_qemu(Fixture *f)
         g_main_context_iteration(NULL, TRUE);
     g_source_remove(timer);
     g_assert_true(ended);
-    kill((pid_t)f->shim.pid, SIGKILL);
-    waitpid((pid_t)f->shim.pid, NULL, 0);
+    sleeper_end(&f->shim);
 }
 
 static void

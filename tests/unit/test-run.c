@@ -2,10 +2,7 @@
 /* Tests of how a run takes a machine that is dead before anybody has followed it. */
 #include "instance/run.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include "sleeper.h"
 #include "state/instance-dir.h"
 
 typedef struct {
@@ -41,27 +38,6 @@ tear_down(Fixture *f, gconstpointer data)
     g_free(f->base);
 }
 
-static KhProcess
-start_process(void)
-{
-    GPid pid = fork();
-
-    g_assert_cmpint(pid, >=, 0);
-    if (pid == 0) {
-        alarm(60); /* a test that failed leaves none */
-        pause();
-        _exit(0);
-    }
-    return (KhProcess){.pid = pid, .start_time = kh_process_start_time(pid)};
-}
-
-static void
-end_process(const KhProcess *process)
-{
-    kill((pid_t)process->pid, SIGKILL);
-    waitpid((pid_t)process->pid, NULL, 0);
-}
-
 static void
 count(KhRun *run, guint *ends)
 {
@@ -72,13 +48,13 @@ count(KhRun *run, guint *ends)
 static void
 dead_on_arrival(Fixture *f, gconstpointer data)
 {
-    KhProcess shim = start_process(), qemu = start_process();
+    KhProcess shim = sleeper_start(), qemu = sleeper_start();
     g_autoptr(KhVm) vm = kh_vm_new(&shim, &qemu, NULL);
     g_autoptr(KhRun) run = NULL;
     guint ends = 0;
 
-    end_process(&qemu);
-    end_process(&shim);
+    sleeper_end(&qemu);
+    sleeper_end(&shim);
     while (!kh_vm_has_ended(vm))
         g_main_context_iteration(NULL, TRUE);
     run = kh_run_new(&f->host, f->record, vm);
@@ -95,11 +71,11 @@ dead_on_arrival(Fixture *f, gconstpointer data)
 static void
 dead_and_dropped(Fixture *f, gconstpointer data)
 {
-    KhProcess shim = start_process(), qemu = start_process();
+    KhProcess shim = sleeper_start(), qemu = sleeper_start();
     g_autoptr(KhVm) vm = kh_vm_new(&shim, &qemu, NULL);
 
-    end_process(&qemu);
-    end_process(&shim);
+    sleeper_end(&qemu);
+    sleeper_end(&shim);
     while (!kh_vm_has_ended(vm))
         g_main_context_iteration(NULL, TRUE);
     g_object_unref(kh_run_new(&f->host, f->record, vm));
