@@ -16,7 +16,7 @@ import sys
 import time
 
 import tap
-from harness import NAME, World, as_root, status_of
+from harness import NAME, World, as_root, is_sanitized, status_of
 
 LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 SECRET = "the-secret-of-another-program"
@@ -241,7 +241,8 @@ def a_crowd_of_files():
         world.cli("delete", "--force", "-y", "x")
         tap.check(not folder.exists(), "deleted")
         grown = int(status_of(world.service.pid)["VmHWM"][0]) - before
-        tap.check(grown < 16 << 10, f"the service has grown by {grown} KiB")
+        tap.check(grown < 16 << 10 or is_sanitized(world.service.pid),
+                  f"the service has grown by {grown} KiB")
 
 
 def found_without_its_socket():
@@ -279,7 +280,8 @@ def floods_of_a_machine():
             before, begun = seconds_of(world.service.pid), time.monotonic()
             time.sleep(2)
             used = (seconds_of(world.service.pid) - before) / (time.monotonic() - begun)
-            tap.check(used < 0.5, f"{kind}: the service needs {used:.0%} of a processor")
+            tap.check(used < 0.5 or is_sanitized(world.service.pid),
+                      f"{kind}: the service needs {used:.0%} of a processor")
             tap.check(world.show("x")["state"] in ("running", "paused"), f"{kind}: its state")
             tap.check(len(world.journal().splitlines()) < 40, f"{kind}: the journal's lines")
             world.cli("delete", "--force", "-y", "x")

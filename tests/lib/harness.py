@@ -337,6 +337,11 @@ def is_alive(pid):
         return False
 
 
+def is_sanitized(pid):
+    """Whether it runs under a sanitizer, which is slow and keeps what was freed."""
+    return "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+
+
 def wait_dead(pid, seconds=10):
     tap.eventually(lambda: not is_alive(pid), seconds, f"process {pid} is dead")
 
