@@ -123,13 +123,14 @@ mirror_state(KhInstanceObject *self)
     const KhRecord *record = kh_instance_get_record(self->instance);
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
     g_auto(GStrv) pending = pending_keys(record);
+    g_autofree char *reason = kh_instance_build_reason(self->instance);
     g_autofree char *error_name = record->error_name[0] == '\0'
                                       ? g_strdup("")
                                       : g_strconcat(KH_ERROR_PREFIX_DBUS, record->error_name, NULL);
 
     kh_dbus_instance_set_name(bus, record->name);
     kh_dbus_instance_set_state(bus, kh_state_name(record->state));
-    kh_dbus_instance_set_state_reason(bus, record->reason);
+    kh_dbus_instance_set_state_reason(bus, reason);
     kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
     kh_dbus_instance_set_main_pid(bus, kh_instance_get_main_pid(self->instance));
     kh_dbus_instance_set_started_usec(bus, (guint64)record->started_usec);

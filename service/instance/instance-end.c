@@ -20,6 +20,7 @@ kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
 {
     g_autoptr(GError) error = g_error_new(KH_ERROR, KH_ERROR_CANCELLED,
                                           "\"%s\" was stopped before it ran", self->record->name);
+    g_autoptr(GError) unsaved = NULL;
     gboolean again = self->again;
 
     self->again = FALSE;
@@ -29,7 +30,8 @@ kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
     kh_crash_point("stop:ended");
     kh_instance_set_state(self, KH_STATE_STOPPED, reason);
     kh_crash_point("stop:noted");
-    kh_waiters_finish(self->stoppers, NULL);
+    unsaved = kh_instance_unsaved_error(self);
+    kh_waiters_finish(self->stoppers, unsaved);
     if (again && !self->host->ending)
         kh_instance_begin(self, FALSE);
     else
@@ -172,17 +174,13 @@ reason_of_stop(KhStopStep step)
 void
 kh_instance_take_pending(KhInstance *self)
 {
-    g_autoptr(GError) error = NULL;
-
     if (self->record->pending == NULL)
         return;
     kh_config_free(self->record->config);
     self->record->config = g_steal_pointer(&self->record->pending);
     kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
     kh_instance_replace(&self->record->pending_measurement, "");
-    if (!kh_store_reconfigure(self->host->store, self->record, &error))
-        kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its configuration was not saved: %s",
-                        error->message);
+    kh_instance_save_ports(self);
     kh_crash_point("set:taken");
 }
 

@@ -52,6 +52,15 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
     return admission;
 }
 
+/* That nothing is left to do for a stop is true once the database knows of the last one. */
+static void
+find_unsaved(KhInstance *self, KhOperation operation, GError **error)
+{
+    if ((operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL) &&
+        !kh_instance_is_saved(self))
+        *error = kh_instance_unsaved_error(self);
+}
+
 /* Answers what the table has already decided; TRUE when @task (taken then) is done. */
 static gboolean
 decided(KhInstance *self, KhOperation operation, GTask *task)
@@ -62,6 +71,8 @@ decided(KhInstance *self, KhOperation operation, GTask *task)
     if (admission == KH_ADMISSION_ALLOW || admission == KH_ADMISSION_JOIN)
         return FALSE;
     if (admission == KH_ADMISSION_NOTHING)
+        find_unsaved(self, operation, &error);
+    if (error == NULL)
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -180,22 +191,51 @@ kh_instance_stop_async(KhInstance *self, const KhStop *how, GAsyncReadyCallback 
     }
 }
 
+/*
+ * What is not written down is not begun: it would be stopped, and nobody start it again. A
+ * service that takes over in the middle sees by the time that a start is to follow.
+ */
+static gboolean
+intend_restart(KhInstance *self, GError **error)
+{
+    KhRecord *record = self->record;
+    const KhState before = record->state;
+    const gint64 due = record->restart_usec;
+    g_autofree char *reason = g_steal_pointer(&record->reason);
+    gboolean saved;
+
+    record->state = KH_STATE_STOPPING;
+    record->reason = g_strdup("");
+    record->restart_usec = g_get_real_time();
+    saved = kh_instance_save_intent(self, error);
+    record->state = before;
+    g_free(record->reason);
+    record->reason = g_steal_pointer(&reason);
+    if (!saved)
+        record->restart_usec = due;
+    return saved;
+}
+
 void
 kh_instance_restart_async(KhInstance *self, const KhStop *how, gint64 timeout_usec,
                           GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(self, NULL, callback, user_data);
+    GError *error = NULL;
 
     g_task_set_source_tag(task, kh_instance_restart_async);
     if (decided(self, KH_OPERATION_RESTART, task))
         return;
+    if (kh_instance_has_machine(self) && !intend_restart(self, &error)) {
+        g_task_return_error(task, error);
+        g_object_unref(task);
+        return;
+    }
     forgive(self);
     wait_for_ready(self, task,
                    timeout_usec + (kh_instance_has_machine(self) ? stop_budget(self, how) : 0));
     if (kh_instance_has_machine(self)) {
         self->again = TRUE;
-        /* A service that takes over in the middle sees by it that a start is to follow. */
-        self->record->restart_usec = g_get_real_time();
         begin_stop(self, how);
     } else {
         kh_instance_begin(self, FALSE);
@@ -230,7 +270,7 @@ intend_reset(KhInstance *self, GError **error)
     if (before != KH_STATE_RUNNING)
         return TRUE;
     self->record->state = KH_STATE_STARTING;
-    saved = kh_instance_save(self, error);
+    saved = kh_instance_save_intent(self, error);
     self->record->state = before;
     kh_crash_point("command:intended");
     return saved;
@@ -335,17 +375,23 @@ static gboolean
 intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
 {
     KhRecord *record = self->record;
-    KhState before = record->state;
-    gint64 due = record->restart_usec;
-    g_autofree char *reason = g_strdup(record->reason);
+    const KhState before = record->state;
+    const gint64 due = record->restart_usec;
+    g_autofree char *reason = g_steal_pointer(&record->reason);
 
+    record->state = KH_STATE_DELETING;
+    record->reason = g_strdup("");
     record->keep_data = keep_data;
     record->restart_usec = 0;
-    if (kh_instance_enter_state(self, KH_STATE_DELETING, "", error))
+    if (kh_instance_save_intent(self, error)) {
+        kh_instance_announce(self);
         return TRUE;
+    }
+    record->state = before;
+    g_free(record->reason);
+    record->reason = g_steal_pointer(&reason);
     record->keep_data = FALSE;
     record->restart_usec = due;
-    kh_instance_set_state(self, before, reason);
     return FALSE;
 }
 
@@ -368,6 +414,8 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
         return;
     }
     kh_waiters_add(self->deleters, task, 0, "");
+    if (self->cleared)
+        kh_instance_remove_row(self);
     if (before == KH_STATE_DELETING)
         return;
     if (!intend_deletion(self, keep_data, &error)) {

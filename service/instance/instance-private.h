@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of an instance share: instance.c, its life; instance-end.c, what the end of
- * its machine means; instance-operations.c, what is asked of it. Nobody else includes it.
+ * What the parts of an instance share: instance.c, its life; instance-save.c, its row;
+ * instance-end.c, what the end of its machine means; instance-operations.c, what is asked of
+ * it. Nobody else includes it.
  */
 #pragma once
 
@@ -28,9 +29,13 @@ struct _KhInstance {
     gboolean again;          /* it is to start once it has stopped */
     gboolean commanding;     /* a monitor command is under way */
     gboolean resetting;      /* and it is a reset */
+    gboolean cleared;        /* it is deleted but for its row */
     gboolean gone;
     KhBackoff backoff;
     guint restart_timer;
+    GError *unsaved;  /* why the database does not have the record as it is */
+    guint save_timer; /* until that is tried again */
+    guint save_delay; /* seconds that it waits */
     KhWaiters *starters, *stoppers, *deleters;
 };
 
@@ -40,8 +45,29 @@ void kh_instance_replace(char **field, const char *text);
 /* Says how far an operation is: a text for people, and a part of 1. */
 void kh_instance_report(KhInstance *self, const char *step, double progress);
 
-/* Writes its record; a failure is logged, and @error. */
+/*
+ * Writes its record, of what has happened: on a failure (@error) it is written again later,
+ * and at the service's end, until that works.
+ */
 gboolean kh_instance_save(KhInstance *self, GError **error);
+
+/* The same of what is only intended, and is given up by the caller on a failure. */
+gboolean kh_instance_save_intent(KhInstance *self, GError **error);
+
+/* The same with its ports, when another configuration holds. */
+void kh_instance_save_ports(KhInstance *self);
+
+/* Removes the row, the last that is left of it, now or as soon as that works. */
+gboolean kh_instance_remove_row(KhInstance *self);
+
+/* Why a call that has done its work is told that this may be forgotten; NULL: it is saved. */
+GError *kh_instance_unsaved_error(KhInstance *self);
+
+/* Gives up what is not saved, of an instance that goes. */
+void kh_instance_forget_unsaved(KhInstance *self);
+
+/* Says which state it has come to, to the journal and to the bus. */
+void kh_instance_announce(KhInstance *self);
 
 /* The one place where the state changes; @error when the database does not know of it. */
 gboolean kh_instance_enter_state(KhInstance *self, KhState state, const char *reason,
@@ -80,6 +106,9 @@ void kh_instance_begin(KhInstance *self, gboolean automatic);
 
 /* Removes what there is of it; its machine is dead. */
 void kh_instance_begin_removal(KhInstance *self);
+
+/* Its row has gone as the last: so has it. */
+void kh_instance_conclude_removal(KhInstance *self);
 
 /* A restart that was due when the service before this one ended; its time may have passed. */
 void kh_instance_resume_restart(KhInstance *self);

@@ -38,6 +38,7 @@ kh_instance_dispose(GObject *object)
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     g_clear_handle_id(&self->restart_timer, g_source_remove);
+    kh_instance_forget_unsaved(self);
     g_clear_pointer(&self->starters, kh_waiters_free);
     g_clear_pointer(&self->stoppers, kh_waiters_free);
     g_clear_pointer(&self->deleters, kh_waiters_free);
@@ -86,23 +87,20 @@ kh_instance_replace(char **field, const char *text)
     *field = copy;
 }
 
-gboolean
-kh_instance_save(KhInstance *self, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-
-    if (kh_store_update(self->host->store, self->record, &failure))
-        return TRUE;
-    kh_log_instance(self->record, G_LOG_LEVEL_WARNING, "Its state was not saved: %s",
-                    failure->message);
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
 void
 kh_instance_report(KhInstance *self, const char *step, double progress)
 {
     g_signal_emit(self, signals[SIGNAL_STEP], 0, step, progress);
+}
+
+void
+kh_instance_announce(KhInstance *self)
+{
+    const char *reason = self->record->reason;
+
+    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "%s%s%s", kh_state_name(self->record->state),
+                    reason[0] != '\0' ? ": " : "", reason);
+    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
 /* The one place where the state changes; @error when the database does not know of it. */
@@ -114,9 +112,7 @@ kh_instance_enter_state(KhInstance *self, KhState state, const char *reason, GEr
     self->record->state = state;
     kh_instance_replace(&self->record->reason, reason);
     saved = kh_instance_save(self, error);
-    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "%s%s%s", kh_state_name(state),
-                    reason[0] != '\0' ? ": " : "", reason);
-    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
+    kh_instance_announce(self);
     return saved;
 }
 
@@ -143,10 +139,13 @@ kh_instance_has_machine(KhInstance *self)
 void
 kh_instance_set_failed(KhInstance *self, const GError *error, const char *reason)
 {
+    g_autoptr(GError) unsaved = NULL;
+
     set_last_error(self, error);
     kh_instance_set_state(self, KH_STATE_FAILED, reason);
+    unsaved = kh_instance_unsaved_error(self);
     kh_waiters_finish(self->starters, error);
-    kh_waiters_finish(self->stoppers, NULL);
+    kh_waiters_finish(self->stoppers, unsaved);
 }
 
 /* A shim that was killed leaves its sockets; they would only be connected to in vain. */
@@ -327,24 +326,37 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     kh_start_up_async(self->host, record, &how, on_started_up, g_object_ref(self));
 }
 
+void
+kh_instance_conclude_removal(KhInstance *self)
+{
+    KhUidPool *uids = self->host->uids;
+
+    self->gone = TRUE;
+    if (uids != NULL && self->record->vm_uid >= 0)
+        kh_uid_pool_release(uids, (guint32)self->record->vm_uid);
+    kh_crash_point("delete:uid-released");
+    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "deleted");
+    g_signal_emit(self, signals[SIGNAL_GONE], 0);
+    kh_waiters_finish(self->stoppers, NULL);
+    kh_waiters_finish(self->deleters, NULL);
+}
+
 static void
 on_removed(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(KhInstance) self = data;
     g_autoptr(GError) error = NULL;
 
-    if (!kh_removal_run_finish(result, &error)) {
-        self->record->keep_data = FALSE;
-        g_clear_error(&self->failure);
-        kh_instance_set_failed(self, error, error->message);
-        kh_waiters_finish(self->deleters, error);
+    kh_crash_point("delete:files-removed");
+    self->cleared = kh_removal_run_finish(result, &error);
+    if (self->cleared) {
+        kh_instance_remove_row(self);
         return;
     }
-    self->gone = TRUE;
-    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "deleted");
-    g_signal_emit(self, signals[SIGNAL_GONE], 0);
-    kh_waiters_finish(self->stoppers, NULL);
-    kh_waiters_finish(self->deleters, NULL);
+    self->record->keep_data = FALSE;
+    g_clear_error(&self->failure);
+    kh_instance_set_failed(self, error, error->message);
+    kh_waiters_finish(self->deleters, error);
 }
 
 void

@@ -25,6 +25,15 @@ KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
 /* Its record; owned by @self, read-only. */
 const KhRecord *kh_instance_get_record(KhInstance *self);
 
+/*
+ * Why it is in its state, and what else is to be known of that: that the database does not
+ * know it yet. "" for nothing. Transfer full.
+ */
+char *kh_instance_build_reason(KhInstance *self);
+
+/* Whether the database knows all of it, now that this was tried once more. At the service's end. */
+gboolean kh_instance_is_saved(KhInstance *self);
+
 /* The process id of its QEMU, 0 when none runs. */
 guint32 kh_instance_get_main_pid(KhInstance *self);
 

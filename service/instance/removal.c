@@ -40,42 +40,18 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
         g_task_return_error(task, error);
 }
 
-static void
-on_removed(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(GTask) task = data;
-    const Removal *removal = g_task_get_task_data(task);
-    const KhRecord *record = removal->record;
-    KhUidPool *uids = removal->host->uids;
-    GError *error = NULL;
-
-    kh_crash_point("delete:files-removed");
-    if (!g_task_propagate_boolean(G_TASK(result), &error) ||
-        !kh_store_remove(removal->host->store, record->id, &error)) {
-        g_task_return_error(task, error);
-        return;
-    }
-    kh_crash_point("delete:row-removed");
-    if (uids != NULL && record->vm_uid >= 0)
-        kh_uid_pool_release(uids, (guint32)record->vm_uid);
-    kh_crash_point("delete:uid-released");
-    g_task_return_boolean(task, TRUE);
-}
-
 void
 kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,
                      gpointer user_data)
 {
-    GTask *task = g_task_new(NULL, NULL, callback, user_data);
-    g_autoptr(GTask) removing = g_task_new(NULL, NULL, on_removed, task);
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
     Removal *removal = g_new0(Removal, 1);
 
     removal->host = host;
     removal->record = record;
     g_task_set_source_tag(task, kh_removal_run_async);
     g_task_set_task_data(task, removal, g_free);
-    g_task_set_task_data(removing, removal, NULL);
-    g_task_run_in_thread(removing, remove_in_thread);
+    g_task_run_in_thread(task, remove_in_thread);
 }
 
 gboolean

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of an instance: its folders, then its row with port and uid, in this order, so
- * that a service that is killed in between finds the row and goes on. Called by the instance.
+ * The end of an instance's folders, before that of its row, port and uid: so a service that
+ * is killed in between finds the row and goes on. Called by the instance.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 G_BEGIN_DECLS
 
 /*
- * Removes what belongs to @record, whose machine is dead; data.raw stays when its
+ * Removes the folders of @record, whose machine is dead; data.raw stays when its
  * "keep_data" is set. @record must stay, unchanged, until the end. KH_ERROR_FAILED.
  */
 void kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,

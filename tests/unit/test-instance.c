@@ -2,6 +2,8 @@
 /* Tests of what is asked of an instance at an awkward moment. */
 #include "instance/instance.h"
 
+#include <string.h>
+
 #include "error.h"
 #include "sleeper.h"
 #include "state/instance-dir.h"
@@ -227,19 +229,27 @@ data_is_not_promised(Fixture *f, gconstpointer data)
     g_assert_true(kh_instance_operation_finish(f->instance, joining, NULL));
 }
 
-/* Has the database refuse to note a deletion, as where its disk is full. */
+/* Another program's words to the database. */
 static void
-refuse_deletions(Fixture *f)
+tell_database(Fixture *f, const char *sql)
 {
     g_autofree char *database = kh_state_dir_build(f->host.state_dir, "state.db");
     sqlite3 *db = NULL;
 
     g_assert_cmpint(sqlite3_open(database, &db), ==, SQLITE_OK);
-    g_assert_true(kh_sql_run(db, NULL,
-                             "CREATE TRIGGER refuse BEFORE UPDATE ON instances "
-                             "WHEN NEW.state = 'deleting' BEGIN SELECT RAISE(ABORT, 'full'); END",
-                             ""));
+    g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
     sqlite3_close(db);
+}
+
+/* Has it refuse what comes "BEFORE ...", as where its disk is full. */
+static void
+refuse(Fixture *f, const char *what)
+{
+    g_autofree char *sql = g_strdup_printf(
+        "CREATE TRIGGER refuse BEFORE %s BEGIN SELECT RAISE(ABORT, 'full'); END", what);
+
+    g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it is warned of */
+    tell_database(f, sql);
 }
 
 /* A deletion that is not begun changes nothing. */
@@ -250,8 +260,7 @@ refused_deletion(Fixture *f, gconstpointer data)
     gint64 due = record->restart_usec;
     g_autoptr(GAsyncResult) result = NULL;
 
-    g_log_set_always_fatal(G_LOG_FATAL_MASK); /* it warns of it */
-    refuse_deletions(f);
+    refuse(f, "UPDATE ON instances WHEN NEW.state = 'deleting'");
     kh_instance_delete_async(f->instance, FALSE, TRUE, keep_result, &result);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
@@ -265,6 +274,107 @@ refused_deletion(Fixture *f, gconstpointer data)
                     KH_ADMISSION_ALLOW);
 }
 
+static KhState
+saved_state(Fixture *f)
+{
+    g_autoptr(GPtrArray) records = kh_store_load(f->host.store, NULL);
+
+    return records->len == 0 ? KH_N_STATES : ((KhRecord *)records->pdata[0])->state;
+}
+
+static void
+wait_until_saved(Fixture *f, KhState state)
+{
+    gboolean late = FALSE;
+    guint timer = g_timeout_add_seconds(10, on_late, &late);
+
+    while (saved_state(f) != state && !late)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(timer);
+    g_assert_false(late);
+}
+
+/* What is decided while nothing can be written is said to be at risk, and written later. */
+static void
+unsaved_stop(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) first = NULL, second = NULL, third = NULL;
+    g_autofree char *unsaved = NULL, *saved = NULL;
+
+    refuse(f, "UPDATE ON instances");
+    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &first);
+    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &second);
+    while (first == NULL || second == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, first, NULL));
+    g_assert_false(kh_instance_operation_finish(f->instance, second, NULL));
+    g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_STOPPED);
+    unsaved = kh_instance_build_reason(f->instance);
+    g_assert_nonnull(strstr(unsaved, "The database does not know it yet"));
+    g_assert_cmpint(saved_state(f), ==, KH_STATE_FAILED);
+    tell_database(f, "DROP TRIGGER refuse");
+    wait_until_saved(f, KH_STATE_STOPPED);
+    saved = kh_instance_build_reason(f->instance);
+    g_assert_null(strstr(saved, "database"));
+    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &third);
+    while (third == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_true(kh_instance_operation_finish(f->instance, third, NULL));
+}
+
+/* At the service's end everything is written that can be. */
+static void
+saved_at_the_end(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    refuse(f, "UPDATE ON instances");
+    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &result);
+    g_assert_false(kh_instance_is_saved(f->instance));
+    tell_database(f, "DROP TRIGGER refuse");
+    g_assert_true(kh_instance_is_saved(f->instance));
+    g_assert_cmpint(saved_state(f), ==, KH_STATE_STOPPED);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+}
+
+/* A restart whose second half could be forgotten does not begin with the first. */
+static void
+refused_restart(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    refuse(f, "UPDATE ON instances");
+    kh_instance_restart_async(f->instance, &(KhStop){.kill = FALSE}, 0, keep_result, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+    g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_RUNNING);
+    g_assert_cmpint(kh_instance_get_record(f->instance)->restart_usec, ==, 0);
+    tell_database(f, "DROP TRIGGER refuse");
+}
+
+/* A row that cannot be removed keeps its instance "deleting", until it can. */
+static void
+row_stays(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) first = NULL, second = NULL;
+
+    refuse(f, "DELETE ON instances");
+    kh_instance_delete_async(f->instance, FALSE, FALSE, keep_result, &first);
+    while (first == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_instance_operation_finish(f->instance, first, NULL));
+    g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_DELETING);
+    tell_database(f, "DROP TRIGGER refuse");
+    kh_instance_delete_async(f->instance, FALSE, FALSE, keep_result, &second);
+    while (second == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_true(kh_instance_operation_finish(f->instance, second, NULL));
+    g_assert_cmpint(saved_state(f), ==, KH_N_STATES);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -275,5 +385,13 @@ main(int argc, char **argv)
                data_is_not_promised, tear_down);
     g_test_add("/instance/refused-deletion", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
                refused_deletion, tear_down);
+    g_test_add("/instance/unsaved-stop", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
+               unsaved_stop, tear_down);
+    g_test_add("/instance/saved-at-the-end", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
+               saved_at_the_end, tear_down);
+    g_test_add("/instance/refused-restart", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
+               refused_restart, tear_down);
+    g_test_add("/instance/row-stays", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up, row_stays,
+               tear_down);
     return g_test_run();
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The row of an instance, and what becomes of a record that the database does not take: it
+ * is unsaved, which its shown reason says, and is written again with a back-off and at the
+ * service's end, until it is. The journal has one line of the first failure and one of the
+ * success. Called by the other parts of the instance, and by the manager at the end.
+ */
+#include "instance-private.h"
+
+#include "crash-point.h"
+#include "error.h"
+#include "log.h"
+
+#define SAVE_DELAY_MAX_S 60
+
+static gboolean on_save_timer(gpointer data);
+
+static void
+save_later(KhInstance *self)
+{
+    if (self->save_timer != 0)
+        return;
+    self->save_delay = CLAMP(self->save_delay * 2, 1, SAVE_DELAY_MAX_S);
+    self->save_timer = g_timeout_add_seconds(self->save_delay, on_save_timer, self);
+}
+
+void
+kh_instance_forget_unsaved(KhInstance *self)
+{
+    g_clear_handle_id(&self->save_timer, g_source_remove);
+    g_clear_error(&self->unsaved);
+    self->save_delay = 0;
+}
+
+static void
+note_saved(KhInstance *self)
+{
+    if (self->unsaved == NULL)
+        return;
+    kh_instance_forget_unsaved(self);
+    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "Its state is saved again");
+}
+
+/* Takes @failure. */
+static void
+note_unsaved(KhInstance *self, GError *failure)
+{
+    if (self->unsaved == NULL)
+        kh_log_instance(self->record, G_LOG_LEVEL_WARNING,
+                        "Its state could not be saved, and is saved as soon as that works: %s",
+                        failure->message);
+    g_clear_error(&self->unsaved);
+    self->unsaved = failure;
+    save_later(self);
+}
+
+/* @ports: a change of them may be among what has not been saved. */
+static gboolean
+write_record(KhInstance *self, gboolean ports, GError **error)
+{
+    gboolean saved = ports || self->unsaved != NULL
+                         ? kh_store_reconfigure(self->host->store, self->record, error)
+                         : kh_store_update(self->host->store, self->record, error);
+
+    if (saved)
+        note_saved(self);
+    return saved;
+}
+
+static gboolean
+save(KhInstance *self, gboolean ports, GError **error)
+{
+    GError *failure = NULL;
+
+    if (write_record(self, ports, &failure))
+        return TRUE;
+    if (error != NULL)
+        *error = g_error_copy(failure);
+    note_unsaved(self, failure);
+    return FALSE;
+}
+
+gboolean
+kh_instance_save_intent(KhInstance *self, GError **error)
+{
+    return write_record(self, FALSE, error);
+}
+
+gboolean
+kh_instance_save(KhInstance *self, GError **error)
+{
+    return save(self, FALSE, error);
+}
+
+void
+kh_instance_save_ports(KhInstance *self)
+{
+    save(self, TRUE, NULL);
+}
+
+gboolean
+kh_instance_remove_row(KhInstance *self)
+{
+    g_autoptr(GError) error = NULL;
+    GError *failure = NULL;
+
+    if (kh_store_remove(self->host->store, self->record->id, &failure)) {
+        kh_instance_forget_unsaved(self);
+        kh_crash_point("delete:row-removed");
+        kh_instance_conclude_removal(self);
+        return TRUE;
+    }
+    note_unsaved(self, failure);
+    error = g_error_new(KH_ERROR, failure->code,
+                        "The files of \"%s\" are removed; its row is as soon as that works: %s",
+                        self->record->name, failure->message);
+    g_signal_emit_by_name(self, "changed");
+    kh_waiters_finish(self->deleters, error);
+    return FALSE;
+}
+
+static gboolean
+save_again(KhInstance *self)
+{
+    return self->cleared ? kh_instance_remove_row(self) : save(self, TRUE, NULL);
+}
+
+static gboolean
+on_save_timer(gpointer data)
+{
+    g_autoptr(KhInstance) self = g_object_ref(data);
+
+    self->save_timer = 0;
+    save_again(self);
+    if (!self->gone)
+        g_signal_emit_by_name(self, "changed");
+    return G_SOURCE_REMOVE;
+}
+
+gboolean
+kh_instance_is_saved(KhInstance *self)
+{
+    return self->unsaved == NULL || save_again(self);
+}
+
+GError *
+kh_instance_unsaved_error(KhInstance *self)
+{
+    if (self->unsaved == NULL)
+        return NULL;
+    return g_error_new(KH_ERROR, self->unsaved->code,
+                       "\"%s\" is %s, but that could not be written down yet, and a service that "
+                       "starts before it is would not know of it: %s",
+                       self->record->name, kh_state_name(self->record->state),
+                       self->unsaved->message);
+}
+
+char *
+kh_instance_build_reason(KhInstance *self)
+{
+    const char *reason = self->record->reason;
+
+    if (self->unsaved == NULL)
+        return g_strdup(reason);
+    return g_strdup_printf("%s%sThe database does not know it yet: %s", reason,
+                           reason[0] != '\0' ? "; " : "", self->unsaved->message);
+}
