@@ -355,6 +355,7 @@ kh_daemon_run(const KhSettings *settings, GError **error)
     g_unix_signal_add(SIGINT, on_signal, self);
     connect_later(self, 0);
     g_main_loop_run(self->loop);
+    kh_fleet_save(self->manager);
     if (self->error == NULL)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&self->error));

@@ -4,6 +4,10 @@
 
 #include "log.h"
 
+/* Of the last tries to save what could not be saved before. */
+#define SAVE_S 5
+#define SAVE_INTERVAL_USEC (200 * 1000)
+
 typedef struct {
     GPtrArray *waiting; /* of KhInstance, the next one first */
     const KhHost *host;
@@ -115,4 +119,30 @@ void
 kh_fleet_stop_finish(KhManager *manager, GAsyncResult *result)
 {
     g_task_propagate_boolean(G_TASK(result), NULL);
+}
+
+/* The first that cannot be written; NULL: all are. */
+static KhInstance *
+find_unsaved(KhManager *manager)
+{
+    GPtrArray *instances = kh_manager_list(manager);
+
+    for (guint i = instances->len; i > 0; i--)
+        if (!kh_instance_is_saved(instances->pdata[i - 1]))
+            return instances->pdata[i - 1];
+    return NULL;
+}
+
+void
+kh_fleet_save(KhManager *manager)
+{
+    gint64 deadline = g_get_monotonic_time() + SAVE_S * G_USEC_PER_SEC;
+    KhInstance *unsaved;
+
+    while ((unsaved = find_unsaved(manager)) != NULL && g_get_monotonic_time() < deadline)
+        g_usleep(SAVE_INTERVAL_USEC);
+    if (unsaved != NULL)
+        kh_log_instance(kh_instance_get_record(unsaved), G_LOG_LEVEL_WARNING,
+                        "Its state was not saved by the service's end, nor that of others perhaps; "
+                        "the next service takes what it finds");
 }

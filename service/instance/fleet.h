@@ -20,4 +20,10 @@ void kh_fleet_start(KhManager *manager, const KhHost *host);
 void kh_fleet_stop_async(KhManager *manager, GAsyncReadyCallback callback, gpointer user_data);
 void kh_fleet_stop_finish(KhManager *manager, GAsyncResult *result);
 
+/*
+ * Writes what the database has not taken yet, at the service's end: blocks for some seconds
+ * at most, and logs what is lost.
+ */
+void kh_fleet_save(KhManager *manager);
+
 G_END_DECLS
