@@ -4,6 +4,7 @@
 
 #include <glib-unix.h>
 #include <libsoup/soup.h>
+#include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -308,7 +309,10 @@ say_stopping(Daemon *self)
     sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, seconds * G_USEC_PER_SEC);
 }
 
-/* The first signal ends what is to end with the service; a second one waits for nothing. */
+/*
+ * The first signal ends what is to end with the service; a second one waits for nothing, nor
+ * does a service that has taken over nothing yet.
+ */
 static gboolean
 on_signal(gpointer data)
 {
@@ -318,11 +322,35 @@ on_signal(gpointer data)
     self->ending = TRUE;
     self->host.ending = self->settings->stop_all;
     say_stopping(self);
-    if (self->settings->stop_all && !again)
+    if (self->settings->stop_all && self->ready && !again)
         kh_fleet_stop_async(self->manager, on_all_stopped, self);
     else
         g_main_loop_quit(self->loop);
     return G_SOURCE_CONTINUE;
+}
+
+/* A signal that others may take for "rotate" or "reload": there is nothing of that here. */
+static gboolean
+on_idle_signal(gpointer data)
+{
+    return G_SOURCE_CONTINUE;
+}
+
+/*
+ * A closed terminal is a regular end, unless nohup(1) has said otherwise. None is ignored:
+ * that would be inherited by shims and tools, a handler is not.
+ */
+static void
+watch_signals(Daemon *self)
+{
+    struct sigaction hangup;
+
+    g_unix_signal_add(SIGTERM, on_signal, self);
+    g_unix_signal_add(SIGINT, on_signal, self);
+    if (sigaction(SIGHUP, NULL, &hangup) != 0 || hangup.sa_handler != SIG_IGN)
+        g_unix_signal_add(SIGHUP, on_signal, self);
+    g_unix_signal_add(SIGUSR1, on_idle_signal, self);
+    g_unix_signal_add(SIGUSR2, on_idle_signal, self);
 }
 
 /*
@@ -347,14 +375,14 @@ kh_daemon_run(const KhSettings *settings, GError **error)
 
     register_types();
     self->settings = settings;
+    self->loop = g_main_loop_new(NULL, FALSE);
+    watch_signals(self);
     if (!set_up(self, error))
         return FALSE;
-    self->loop = g_main_loop_new(NULL, FALSE);
     self->gate = kh_gate_new(authority, limits);
-    g_unix_signal_add(SIGTERM, on_signal, self);
-    g_unix_signal_add(SIGINT, on_signal, self);
     connect_later(self, 0);
-    g_main_loop_run(self->loop);
+    if (!self->ending)
+        g_main_loop_run(self->loop);
     kh_fleet_save(self->manager);
     if (self->error == NULL)
         return TRUE;
