@@ -189,6 +189,7 @@ end_with(Daemon *self, GError *error)
     g_main_loop_quit(self->loop);
 }
 
+/* Nothing of an earlier service is touched before this one is known to be alone. */
 static void
 on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
 {
@@ -200,6 +201,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
     if (self->ready)
         return;
     self->ready = TRUE;
+    kh_manager_take_over(self->manager);
     sd_notify(0, "READY=1");
     kh_fleet_start(self->manager, &self->host);
 }

@@ -40,6 +40,12 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
                     kh_operation_name(operation), self->record->name);
         return KH_ADMISSION_REFUSE;
     }
+    if (self->unseen != NULL && begins_a_machine(operation)) {
+        g_set_error(error, KH_ERROR, self->unseen->code,
+                    "Cannot %s \"%s\": whether a machine of it lives could not be seen yet: %s",
+                    kh_operation_name(operation), self->record->name, self->unseen->message);
+        return KH_ADMISSION_REFUSE;
+    }
     if (admission == KH_ADMISSION_REFUSE) {
         kh_state_table_explain(self->record->name, self->record->state, operation, error);
     } else if (self->record->damage != NULL && needs_configuration(operation)) {
@@ -145,6 +151,7 @@ begin_stop(KhInstance *self, const KhStop *how)
         stop_run(self, how);
     else if (self->beginning != NULL)
         g_cancellable_cancel(self->beginning);
+    kh_instance_look_now(self);
     self->kill = self->kill || how->kill;
     kh_crash_point("stop:told");
 }
@@ -158,14 +165,26 @@ stop_budget(KhInstance *self, const KhStop *how)
     return (how->timeout_usec > 0 ? how->timeout_usec : steps) + KH_RUN_KILL_MS * 1000;
 }
 
+static char *
+explain_late_stop(KhInstance *self)
+{
+    const char *name = self->record->name;
+
+    if (self->run != NULL)
+        return g_strdup_printf("QEMU of \"%s\" has outlived its kill; a device or a file system "
+                               "may be stuck",
+                               name);
+    if (self->unseen != NULL)
+        return g_strdup_printf("Whether a machine of \"%s\" lives could not be seen yet; it is "
+                               "stopped as soon as it is found",
+                               name);
+    return g_strdup_printf("\"%s\" is still being started, and stops once that is cut off", name);
+}
+
 static void
 wait_for_stop(KhInstance *self, GTask *task, const KhStop *how)
 {
-    g_autofree char *late = g_strdup_printf(
-        self->run != NULL ? "QEMU of \"%s\" has outlived its kill; a device or a file system "
-                            "may be stuck"
-                          : "\"%s\" is still being started, and stops once that is cut off",
-        self->record->name);
+    g_autofree char *late = explain_late_stop(self);
 
     kh_waiters_add(self->stoppers, task, stop_budget(self, how), late);
 }
@@ -328,6 +347,11 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
     g_task_set_task_data(task, g_memdup2(what, sizeof *what), g_free);
     if (decided(self, operation, task))
         return;
+    if (self->unseen != NULL) {
+        g_task_return_error(task, g_error_copy(self->unseen));
+        g_object_unref(task);
+        return;
+    }
     if (self->commanding || self->run == NULL) {
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
                                 "Another command for \"%s\" is under way; try again",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parts of an instance share: instance.c, its life; instance-save.c, its row;
- * instance-end.c, what the end of its machine means; instance-operations.c, what is asked of
- * it. Nobody else includes it.
+ * instance-recovery.c, what an earlier service has left; instance-end.c, what the end of its
+ * machine means; instance-operations.c, what is asked of it. Nobody else includes it.
  */
 #pragma once
 
@@ -33,6 +33,9 @@ struct _KhInstance {
     gboolean gone;
     KhBackoff backoff;
     guint restart_timer;
+    GError *unseen;   /* why it is not known whether a machine lives */
+    guint look_timer; /* until that is looked at again */
+    guint look_delay; /* seconds that it waits */
     GError *unsaved;  /* why the database does not have the record as it is */
     guint save_timer; /* until that is tried again */
     guint save_delay; /* seconds that it waits */
@@ -62,6 +65,12 @@ gboolean kh_instance_remove_row(KhInstance *self);
 
 /* Why a call that has done its work is told that this may be forgotten; NULL: it is saved. */
 GError *kh_instance_unsaved_error(KhInstance *self);
+
+/* Looks for its machine at once, if that is to be tried again. */
+void kh_instance_look_now(KhInstance *self);
+
+/* It is known whether a machine lives. */
+void kh_instance_forget_unseen(KhInstance *self);
 
 /* Gives up what is not saved, of an instance that goes. */
 void kh_instance_forget_unsaved(KhInstance *self);
@@ -100,6 +109,12 @@ void kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forc
 /* QEMU says so, or has been told so. */
 void kh_instance_note_paused(KhRun *run, KhInstance *self);
 void kh_instance_note_resumed(KhRun *run, KhInstance *self);
+
+/* Follows the processes of its machine. */
+void kh_instance_follow(KhInstance *self, KhVm *vm);
+
+/* Has the launcher let go of a machine that is dead, or never was; then concludes. */
+void kh_instance_release(KhInstance *self);
 
 /* Starts it; @automatic for the restart policy's own starts. */
 void kh_instance_begin(KhInstance *self, gboolean automatic);

@@ -158,10 +158,13 @@ kh_instance_unsaved_error(KhInstance *self)
 char *
 kh_instance_build_reason(KhInstance *self)
 {
-    const char *reason = self->record->reason;
+    GString *text = g_string_new(self->record->reason);
 
-    if (self->unsaved == NULL)
-        return g_strdup(reason);
-    return g_strdup_printf("%s%sThe database does not know it yet: %s", reason,
-                           reason[0] != '\0' ? "; " : "", self->unsaved->message);
+    if (self->unseen != NULL)
+        g_string_append_printf(text, "%sWhether its machine lives could not be seen yet: %s",
+                               text->len > 0 ? "; " : "", self->unseen->message);
+    if (self->unsaved != NULL)
+        g_string_append_printf(text, "%sThe database does not know it yet: %s",
+                               text->len > 0 ? "; " : "", self->unsaved->message);
+    return g_string_free(text, FALSE);
 }

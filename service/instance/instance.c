@@ -38,6 +38,7 @@ kh_instance_dispose(GObject *object)
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
     g_clear_handle_id(&self->restart_timer, g_source_remove);
+    kh_instance_forget_unseen(self);
     kh_instance_forget_unsaved(self);
     g_clear_pointer(&self->starters, kh_waiters_free);
     g_clear_pointer(&self->stoppers, kh_waiters_free);
@@ -179,9 +180,8 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     kh_instance_conclude(self, step, out_of_memory);
 }
 
-/* Forgets the processes once what they leave has been taken. */
-static void
-release(KhInstance *self)
+void
+kh_instance_release(KhInstance *self)
 {
     kh_launcher_release_async(self->host->launcher, self->record->id, on_released,
                               g_object_ref(self));
@@ -193,7 +193,7 @@ on_run_ended(KhRun *run, KhInstance *self)
     g_signal_handlers_disconnect_by_data(run, self);
     kh_crash_point("stop:dead");
     self->record->shim = self->record->qemu = (KhProcess){0};
-    release(self);
+    kh_instance_release(self);
 }
 
 static void
@@ -245,8 +245,8 @@ on_run_failing(KhRun *run, const GError *error, KhInstance *self)
     kh_run_stop(run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
 }
 
-static void
-follow(KhInstance *self, KhVm *vm)
+void
+kh_instance_follow(KhInstance *self, KhVm *vm)
 {
     g_clear_object(&self->beginning);
     self->launched = TRUE;
@@ -268,7 +268,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(KhVm) vm = kh_start_up_finish(result, &error);
 
     if (vm != NULL) {
-        follow(self, vm);
+        kh_instance_follow(self, vm);
         kh_instance_save(self, NULL);
         kh_crash_point("start:noted");
         g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
@@ -286,7 +286,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
     if (self->record->state == KH_STATE_STARTING && !self->launched)
         self->failure = g_steal_pointer(&error);
     g_clear_error(&error);
-    release(self);
+    kh_instance_release(self);
 }
 
 static void
@@ -319,7 +319,7 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     set_last_error(self, NULL);
     /* What is not written down is not begun: nobody would find the machine again. */
     if (!kh_instance_enter_state(self, KH_STATE_STARTING, "", &self->failure)) {
-        release(self);
+        kh_instance_release(self);
         return;
     }
     kh_crash_point("start:intended");
@@ -370,70 +370,6 @@ kh_instance_begin_removal(KhInstance *self)
     kh_removal_run_async(self->host, self->record, on_removed, g_object_ref(self));
 }
 
-/* A machine is there that a service before this one has started. */
-static void
-adopt(KhInstance *self, KhVm *vm)
-{
-    self->seeking = FALSE;
-    follow(self, vm);
-    kh_instance_save(self, NULL);
-    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
-                    kh_instance_get_main_pid(self));
-    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
-    if (self->record->state == KH_STATE_DELETING)
-        kh_run_kill(self->run);
-    if (self->record->state != KH_STATE_STOPPING) {
-        self->again = FALSE;
-        return;
-    }
-    if (self->kill)
-        kh_run_kill(self->run);
-    else
-        kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
-}
-
-static void
-on_recovered(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(KhInstance) self = data;
-    g_autoptr(KhVm) vm = kh_launcher_recover_finish(KH_LAUNCHER(source), result, NULL);
-
-    if (vm != NULL)
-        adopt(self, vm);
-    else
-        release(self);
-}
-
-/* Where a service before this one left it. */
-static void
-resume(KhInstance *self)
-{
-    KhRecord *record = self->record;
-    gboolean same_boot = g_str_equal(record->boot_id, self->host->boot_id);
-    const KhTraces traces = {.id = record->id,
-                             .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
-                             .uid = record->vm_uid};
-    g_autoptr(KhVm) vm = NULL;
-    self->launched = record->shim.pid > 0;
-    self->automatic = TRUE; /* nobody waits for its start any more */
-    self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
-    /* Only a stop of the service's own has a reason: Katana's end, alive or dead as it is now. */
-    if (record->state == KH_STATE_STOPPING && record->reason[0] != '\0')
-        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
-    if (same_boot && self->launched && !kh_launcher_knows_machines(self->host->launcher))
-        vm = kh_vm_new(&record->shim, &record->qemu, NULL);
-    if (vm != NULL) {
-        adopt(self, vm);
-        return;
-    }
-    self->seeking = TRUE;
-    self->beginning = g_cancellable_new();
-    if (same_boot)
-        kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
-    else
-        release(self);
-}
-
 KhInstance *
 kh_instance_new(const KhHost *host, KhRecord *record)
 {
@@ -441,17 +377,6 @@ kh_instance_new(const KhHost *host, KhRecord *record)
 
     self->host = host;
     self->record = record;
-    switch (record->state) {
-    case KH_STATE_CREATED:
-    case KH_STATE_STOPPED:
-    case KH_STATE_FAILED:
-        kh_instance_take_pending(self);
-        if (record->restart_usec > 0)
-            kh_instance_resume_restart(self);
-        break;
-    default:
-        resume(self);
-    }
     return self;
 }
 

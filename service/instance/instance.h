@@ -15,19 +15,25 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhInstance, kh_instance, KH, INSTANCE, GObject)
 
 /*
- * Takes @record. A machine that the record says is running is followed again if it still
- * lives; else what it left says how it ended.
+ * Takes @record, of a row that is there; kh_instance_take_over() is for one that a service
+ * before this one has left.
  * Signals: "changed" (record or pid differ), "step" (text, part of 1: how far an operation
  * is), "gone" (deleted; the last one).
  */
 KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
 
+/*
+ * Goes on where a service before this one left it: a machine that the record says is running
+ * is followed again if it still lives; else what it left says how it ended.
+ */
+void kh_instance_take_over(KhInstance *self);
+
 /* Its record; owned by @self, read-only. */
 const KhRecord *kh_instance_get_record(KhInstance *self);
 
 /*
- * Why it is in its state, and what else is to be known of that: that the database does not
- * know it yet. "" for nothing. Transfer full.
+ * Why it is in its state, and what else is to be known of that: that nobody has seen whether
+ * its machine lives, that the database does not know it yet. "" for nothing. Transfer full.
  */
 char *kh_instance_build_reason(KhInstance *self);
 

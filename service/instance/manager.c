@@ -141,13 +141,19 @@ on_instance_changed(KhInstance *instance, KhManager *self)
 }
 
 static void
-on_instance_gone(KhInstance *instance, KhManager *self)
+forget(KhManager *self, KhInstance *instance)
 {
     g_autoptr(KhInstance) held = g_object_ref(instance);
 
     g_signal_handlers_disconnect_by_data(instance, self);
     g_ptr_array_remove(self->instances, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
+}
+
+static void
+on_instance_gone(KhInstance *instance, KhManager *self)
+{
+    forget(self, instance);
     drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -176,15 +182,18 @@ is_half_made(KhManager *self, const KhRecord *record)
 }
 
 static void
-load_one(KhManager *self, KhRecord *record)
+take_back_half_made(KhManager *self)
 {
-    if (!is_half_made(self, record)) {
-        kh_manager_add(self, record);
-        return;
+    for (guint i = self->instances->len; i > 0; i--) {
+        KhInstance *instance = self->instances->pdata[i - 1];
+        const KhRecord *record = kh_instance_get_record(instance);
+
+        if (!is_half_made(self, record))
+            continue;
+        kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
+        kh_store_remove(self->host->store, record->id, NULL);
+        forget(self, instance);
     }
-    kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
-    kh_store_remove(self->host->store, record->id, NULL);
-    kh_record_free(record);
 }
 
 /* One that is not there (left out, or damaged in the database) is no default. */
@@ -207,10 +216,18 @@ kh_manager_load(KhManager *self, GError **error)
     load_default_image(self);
     g_ptr_array_set_free_func(records, NULL);
     for (guint i = 0; i < records->len; i++)
-        load_one(self, records->pdata[i]);
-    kh_leaks_drop(self->host);
-    drop_unused_images(self);
+        kh_manager_add(self, records->pdata[i]);
     return TRUE;
+}
+
+void
+kh_manager_take_over(KhManager *self)
+{
+    take_back_half_made(self);
+    kh_leaks_drop(self->host);
+    for (guint i = 0; i < self->instances->len; i++)
+        kh_instance_take_over(self->instances->pdata[i]);
+    drop_unused_images(self);
 }
 
 GPtrArray *

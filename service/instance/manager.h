@@ -16,11 +16,15 @@ G_DECLARE_FINAL_TYPE(KhManager, kh_manager, KH, MANAGER, GObject)
 /* Signals: "added" and "removed" (KhInstance), "changed" (counts or default image). */
 KhManager *kh_manager_new(const KhHost *host);
 
-/*
- * Makes an instance of every row of the store, rolls back a create that was cut off, and
- * drops what such a service has leaked; once, before anything is exported.
- */
+/* Makes an instance of every row of the store, and touches nothing; once. */
 gboolean kh_manager_load(KhManager *self, GError **error);
+
+/*
+ * Goes on where the service before this one ended: follows machines, rolls back a create that
+ * was cut off, drops what has been leaked. Once, when nobody else can be at it: with the
+ * folders locked and the bus name owned.
+ */
+void kh_manager_take_over(KhManager *self);
 
 /*
  * Creates the instance @name for @owner_uid, pinned to today's boot components; finishes

@@ -125,6 +125,7 @@ set_up(Fixture *f, gconstpointer data)
     g_assert_true(
         kh_instance_dir_create(kh_state_dir_runtime_fd(f->host.state_dir), record->id, -1, NULL));
     f->instance = kh_instance_new(&f->host, record);
+    kh_instance_take_over(f->instance);
 }
 
 static void

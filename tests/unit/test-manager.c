@@ -37,6 +37,7 @@ open_manager(Fixture *f)
 {
     f->manager = kh_manager_new(&f->host);
     g_assert_true(kh_manager_load(f->manager, NULL));
+    kh_manager_take_over(f->manager);
 }
 
 static void

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a service before this one has left of an instance: its machine is looked for, and
+ * followed again if it lives. That there is none must be known: as long as it could not be
+ * looked at, the instance keeps its state, says so with it, and is looked at again; nothing
+ * of it is freed. Begun by the manager, once this service owns the bus name.
+ */
+#include "instance-private.h"
+
+#include "error.h"
+#include "log.h"
+
+#define LOOK_DELAY_MAX_S 60
+
+static void look(KhInstance *self);
+
+/* A machine is there. */
+static void
+adopt(KhInstance *self, KhVm *vm)
+{
+    self->seeking = FALSE;
+    kh_instance_forget_unseen(self);
+    kh_instance_follow(self, vm);
+    kh_instance_save(self, NULL);
+    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
+                    kh_instance_get_main_pid(self));
+    g_signal_emit_by_name(self, "changed");
+    if (self->record->state == KH_STATE_DELETING)
+        kh_run_kill(self->run);
+    if (self->record->state != KH_STATE_STOPPING) {
+        self->again = FALSE;
+        return;
+    }
+    if (self->kill)
+        kh_run_kill(self->run);
+    else
+        kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
+}
+
+void
+kh_instance_forget_unseen(KhInstance *self)
+{
+    g_clear_handle_id(&self->look_timer, g_source_remove);
+    g_clear_error(&self->unseen);
+    self->look_delay = 0;
+}
+
+static gboolean
+on_look_timer(gpointer data)
+{
+    KhInstance *self = data;
+
+    self->look_timer = 0;
+    look(self);
+    return G_SOURCE_REMOVE;
+}
+
+/* Takes @reason: why it is not known whether a machine lives. */
+static void
+look_later(KhInstance *self, GError *reason)
+{
+    if (self->unseen == NULL)
+        kh_log_instance(self->record, G_LOG_LEVEL_WARNING,
+                        "Whether a machine of it lives could not be seen, which is tried again: %s",
+                        reason->message);
+    g_clear_error(&self->unseen);
+    self->unseen = reason;
+    self->look_delay = CLAMP(self->look_delay * 2, 1, LOOK_DELAY_MAX_S);
+    self->look_timer = g_timeout_add_seconds(self->look_delay, on_look_timer, self);
+    g_signal_emit_by_name(self, "changed");
+}
+
+/* One lives that is not this service's: nothing of it is touched, its unit neither. */
+static void
+leave_alone(KhInstance *self, const GError *reason)
+{
+    g_autofree char *text = g_strdup_printf("It does not run here. %s", reason->message);
+
+    kh_instance_forget_unseen(self);
+    self->seeking = self->again = FALSE;
+    g_clear_object(&self->beginning);
+    self->record->shim = self->record->qemu = (KhProcess){0};
+    if (self->record->state == KH_STATE_DELETING)
+        kh_instance_begin_removal(self);
+    else
+        kh_instance_set_failed(self, reason, text);
+}
+
+/* What the look has come to: @vm, or @error, which is taken. */
+static void
+take_result(KhInstance *self, KhVm *vm, GError *error)
+{
+    g_autoptr(GError) reason = error;
+
+    if (vm != NULL) {
+        adopt(self, vm);
+    } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND)) {
+        kh_instance_forget_unseen(self);
+        kh_instance_release(self);
+    } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED)) {
+        leave_alone(self, reason);
+    } else {
+        look_later(self, g_steal_pointer(&reason));
+    }
+}
+
+static void
+on_recovered(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(KhInstance) self = data;
+    GError *error = NULL;
+    g_autoptr(KhVm) vm = kh_launcher_recover_finish(KH_LAUNCHER(source), result, &error);
+
+    take_result(self, vm, error);
+}
+
+static void
+look(KhInstance *self)
+{
+    const KhRecord *record = self->record;
+    const KhTraces traces = {.id = record->id,
+                             .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
+                             .uid = record->vm_uid};
+    g_autoptr(KhVm) vm = NULL;
+    GError *error = NULL;
+
+    if (record->shim.pid > 0 && !kh_launcher_knows_machines(self->host->launcher)) {
+        vm = kh_vm_new(&record->shim, &record->qemu, &error);
+        if (vm != NULL || !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND)) {
+            take_result(self, vm, error);
+            return;
+        }
+        g_clear_error(&error);
+    }
+    kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
+}
+
+void
+kh_instance_look_now(KhInstance *self)
+{
+    if (self->look_timer == 0)
+        return;
+    g_clear_handle_id(&self->look_timer, g_source_remove);
+    look(self);
+}
+
+/* Where a service before this one left it. */
+static void
+resume(KhInstance *self)
+{
+    KhRecord *record = self->record;
+
+    self->launched = record->shim.pid > 0;
+    self->automatic = TRUE; /* nobody waits for its start any more */
+    self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
+    /* Only a stop of the service's own has a reason: Katana's end, alive or dead as it is now. */
+    if (record->state == KH_STATE_STOPPING && record->reason[0] != '\0')
+        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
+    self->seeking = TRUE;
+    self->beginning = g_cancellable_new();
+    if (g_str_equal(record->boot_id, self->host->boot_id))
+        look(self);
+    else
+        kh_instance_release(self);
+}
+
+void
+kh_instance_take_over(KhInstance *self)
+{
+    switch (self->record->state) {
+    case KH_STATE_CREATED:
+    case KH_STATE_STOPPED:
+    case KH_STATE_FAILED:
+        kh_instance_take_pending(self);
+        if (self->record->restart_usec > 0)
+            kh_instance_resume_restart(self);
+        break;
+    default:
+        resume(self);
+    }
+}
