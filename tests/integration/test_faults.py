@@ -18,8 +18,8 @@ import time
 import invariants
 import tap
 from harness import SOURCE, Failed, World, command_of, is_alive, status_of
-from test_facts import (edit, kill_qemu, live, pid_of, refused, running,
-                        service_dies, wait_state, word_to_monitor)
+from live import edit, kill_qemu, live, pid_of, refused, running, service_dies, wait_state
+from test_facts import word_to_monitor
 
 TABLE = SOURCE / "tests/faults.md"
 NUMBERS = [*range(1, 20), *range(20, 29), *range(30, 42)]
