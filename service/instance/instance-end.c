@@ -6,7 +6,6 @@
 #include "instance-private.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crash-point.h"
@@ -91,16 +90,15 @@ plan_restart(KhInstance *self, const GError *error, KhEnding ending)
     return g_strdup_printf("%s; it starts again in %u s", error->message, delay);
 }
 
-/* Until a machine is launched, exit status and logs in the folder are the last one's. */
+/*
+ * Until a machine is launched, the logs in the folder are the last one's; an exit status is
+ * this start's, which has begun with the removal of the last, unless the host has gone down.
+ */
 static gboolean
-left_by_this_start(KhInstance *self, int folder)
+left_by_this_start(KhInstance *self, int folder, gboolean same_boot)
 {
-    struct stat st;
-
     return self->launched ||
-           (fstatat(folder, KH_FILE_EXIT_STATUS, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            (gint64)st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000 >=
-                self->record->started_usec);
+           (same_boot && faccessat(folder, KH_FILE_EXIT_STATUS, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
 static KhEnding
@@ -112,7 +110,7 @@ describe_end(KhInstance *self, GError **error)
 
     if (folder < 0)
         return KH_ENDING_FAILED;
-    if (left_by_this_start(self, folder))
+    if (left_by_this_start(self, folder, same_boot))
         ending = kh_ending_describe(folder, self->record->vm_uid, error);
     close(folder);
     if (ending != KH_ENDING_UNKNOWN || (same_boot && self->launched))
@@ -257,11 +255,12 @@ kh_instance_conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
     }
 }
 
+/* A time that no back-off can have meant is another clock's: the restart is due now. */
 void
 kh_instance_resume_restart(KhInstance *self)
 {
-    gint64 left = self->record->restart_usec - g_get_real_time();
-    guint seconds = (guint)CLAMP(left / G_USEC_PER_SEC, 1, KH_BACKOFF_MAX_S);
+    gint64 left = (self->record->restart_usec - g_get_real_time()) / G_USEC_PER_SEC;
+    guint seconds = left > KH_BACKOFF_MAX_S ? 1 : (guint)MAX(left, 1);
 
     self->restart_timer = g_timeout_add_seconds(seconds, on_restart_timer, self);
 }

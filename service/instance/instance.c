@@ -295,6 +295,18 @@ on_step(const char *step, double progress, gpointer data)
     kh_instance_report(data, step, progress);
 }
 
+/* Before the start is noted, so that one which is found later was left by it. */
+static void
+drop_exit_status(KhInstance *self)
+{
+    int folder = kh_instance_open_folder(self, NULL);
+
+    if (folder < 0)
+        return;
+    unlinkat(folder, KH_FILE_EXIT_STATUS, 0);
+    close(folder);
+}
+
 void
 kh_instance_begin(KhInstance *self, gboolean automatic)
 {
@@ -317,6 +329,7 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     record->shim = record->qemu = (KhProcess){0};
     kh_instance_replace(&record->boot_id, self->host->boot_id);
     set_last_error(self, NULL);
+    drop_exit_status(self);
     /* What is not written down is not begun: nobody would find the machine again. */
     if (!kh_instance_enter_state(self, KH_STATE_STARTING, "", &self->failure)) {
         kh_instance_release(self);

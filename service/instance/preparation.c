@@ -93,10 +93,8 @@ make_disk(Preparation *p, int folder, GError **error)
 static gboolean
 make_files(Preparation *p, int folder, GError **error)
 {
-    if (!make_disk(p, folder, error))
-        return FALSE;
-    unlinkat(folder, KH_FILE_EXIT_STATUS, 0);
-    return kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
+    return make_disk(p, folder, error) &&
+           kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
 }
 
 static gboolean
