@@ -38,6 +38,7 @@ struct _KhRun {
     gboolean paused_news; /* it has been heard of since the last announcement */
     guint paused_timer;   /* until the next announcement may be made */
     gboolean probed;
+    gboolean by_shim; /* the shim was told to stop the guest */
     gboolean ended;
 };
 
@@ -329,6 +330,18 @@ connect_control(KhRun *self)
         kh_guest_control_stop(self->control);
 }
 
+/* Where its sockets have gone the shim does it itself, of which the exit status tells. */
+static void
+tell_shim_to_stop(KhRun *self)
+{
+    if (self->control != NULL || self->by_shim)
+        return;
+    self->by_shim = kh_vm_terminate(self->vm);
+    if (self->by_shim)
+        kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE,
+                        "Its control channel cannot be reached; its shim is told to stop it");
+}
+
 static gboolean
 on_connect_timer(gpointer data)
 {
@@ -339,6 +352,8 @@ on_connect_timer(gpointer data)
         connect_qmp(self);
     if (self->control == NULL)
         connect_control(self);
+    if (self->step == KH_STOP_CONTROL)
+        tell_shim_to_stop(self);
     if (self->qmp == NULL || self->control == NULL)
         connect_later(self, CONNECT_FAST_MS);
     return G_SOURCE_REMOVE;
@@ -379,7 +394,7 @@ on_step_timeout(gpointer data)
     KhRun *self = data;
 
     self->step_timer = 0;
-    if (self->step == KH_STOP_CONTROL && self->qmp != NULL)
+    if (self->step == KH_STOP_CONTROL && (self->qmp != NULL || self->by_shim))
         enter_step(self, KH_STOP_QUIT, self->quit_ms);
     else
         enter_step(self, KH_STOP_KILL, 0);
@@ -393,6 +408,9 @@ tell_guest_to_stop(KhRun *self)
         kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
     if (self->control != NULL)
         kh_guest_control_stop(self->control);
+    else if (self->folder >= 0)
+        connect_control(self);
+    tell_shim_to_stop(self);
 }
 
 static void
@@ -409,7 +427,8 @@ enter_step(KhRun *self, KhStopStep step, guint timeout_ms)
     self->step_deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     self->step_timer = g_timeout_add(timeout_ms, on_step_timeout, self);
     if (step == KH_STOP_QUIT) {
-        kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_told, NULL);
+        if (self->qmp != NULL)
+            kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_told, NULL);
         kh_crash_point("stop:quit");
     } else {
         tell_guest_to_stop(self);

@@ -165,6 +165,15 @@ kh_vm_get_qemu(KhVm *self)
     return &self->qemu_process;
 }
 
+gboolean
+kh_vm_terminate(KhVm *self)
+{
+    if (has_ended(self->shim))
+        return FALSE;
+    kh_process_handle_signal(self->shim, SIGTERM);
+    return TRUE;
+}
+
 void
 kh_vm_kill(KhVm *self)
 {

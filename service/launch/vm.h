@@ -35,6 +35,12 @@ const KhProcess *kh_vm_get_qemu(KhVm *self);
 /* Whether "ended" has been emitted: both may end before anybody has taken the object. */
 gboolean kh_vm_has_ended(KhVm *self);
 
+/*
+ * Tells the shim to stop the guest itself, gracefully at first, as its unit's stop does: what
+ * that comes to is in the exit status. FALSE when there is no shim any more.
+ */
+gboolean kh_vm_terminate(KhVm *self);
+
 /* A power cut: SIGKILL to QEMU; the shim notes it and ends. */
 void kh_vm_kill(KhVm *self);
 

@@ -3,8 +3,12 @@
 """Nothing decided is lost, and nothing foreign is touched: what a service does where its
 database, its folders, its clock or its descriptors are not as it has left them.
 """
+import contextlib
 import os
+import pathlib
+import shutil
 import signal
+import socket
 import sys
 import time
 
@@ -47,6 +51,59 @@ def b90_end_after_a_clock_change():
         tap.check("killed by signal 9" in found["StateReason"], found["StateReason"])
 
 
+# Sockets
+
+def remove_sockets(world, bus, path):
+    """Removes the runtime folder when the service's control channel was just cut: it holds
+    one client, the last that came."""
+    folder = world.runtime / "katana-hypervisor"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+        client.settimeout(1)
+        client.connect(str(folder / bus.properties(path)["Id"] / "control.sock"))
+        shutil.rmtree(folder)
+        # By the time that a guest answers somebody else, the service has been dropped.
+        client.sendall(b"status\n")
+        with contextlib.suppress(TimeoutError):
+            client.recv(100)
+
+
+def b91_stop_without_sockets():
+    """a stop is graceful where the sockets have gone, now or before this service began"""
+    with live() as (world, bus):
+        for restarted in (False, True):
+            for paused in (False, True):
+                path = running(bus)
+                if paused:
+                    bus.do(path, "Pause")
+                if restarted:
+                    service_dies(world)
+                    shutil.rmtree(world.runtime / "katana-hypervisor")
+                    world.start()
+                    wait_state(bus, path, "paused" if paused else "running")
+                else:
+                    remove_sockets(world, bus, path)
+                bus.do(path, "Stop")
+                found = bus.properties(path)
+                log = pathlib.Path(found["DataDirectory"]) / "serial.log"
+                tap.check("Teardown" in log.read_text(), "the guest was told")
+                tap.equal((found["State"], found["StopResult"]), ("stopped", "graceful"), "it")
+                bus.do(path, "Delete")
+                world.end_service()
+                world.start()
+
+
+def b91_kill_is_the_last_step():
+    """a guest that does not stop is killed in the end, sockets or not"""
+    with live("--stop-timeout", "1") as (world, bus):
+        path = running(bus, "x", "--fake.ignore-stop")
+        service_dies(world)
+        shutil.rmtree(world.runtime / "katana-hypervisor")
+        world.start()
+        bus.do(path, "Stop")
+        found = bus.properties(path)
+        tap.equal((found["State"], found["StopResult"]), ("stopped", "forced"), "it")
+
+
 # Signals
 
 def b92_hangup_is_a_regular_end():
@@ -87,7 +144,7 @@ def b92_nohup():
 
 
 TESTS = [b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
-         b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
+         b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
 
 if __name__ == "__main__":
     sys.exit(tap.run(TESTS))
