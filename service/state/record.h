@@ -33,6 +33,7 @@ typedef struct {
     char *reason;        /* never NULL */
     char *error_name;    /* never NULL; "" when there is none */
     char *error_message; /* never NULL */
+    gboolean making;     /* its folder may not be there yet: what was cut off is taken back */
     gboolean formatted;  /* the data disk has its file system */
     gboolean keep_data;  /* a deletion that is under way spares data.raw */
     char *stop_result;   /* "graceful", "forced" or "": of the last stop */

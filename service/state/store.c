@@ -42,6 +42,9 @@ static const char *const migrations[] = {
     "ALTER TABLE instances ADD COLUMN measurement TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE instances ADD COLUMN pending_measurement TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE instances ADD COLUMN simulated INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE instances ADD COLUMN making INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX ports_of_instance ON ports(instance_id);"
+    "CREATE INDEX uids_of_instance ON uids(instance_id)",
     NULL,
 };
 
@@ -232,7 +235,7 @@ kh_store_open(const char *path, GError **error)
     "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
     "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
     "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
-    "i.measurement, i.pending_measurement, i.simulated"
+    "i.measurement, i.pending_measurement, i.simulated, i.making"
 
 /* Of a damaged file it can be any bytes; the bus takes UTF-8 only. */
 static char *
@@ -282,8 +285,9 @@ read_numbers(KhRecord *record, sqlite3_stmt *row)
     record->restart_count = (guint)sqlite3_column_int64(row, 23);
     record->restart_usec = sqlite3_column_int64(row, 24);
     record->simulated = sqlite3_column_int(row, 27) != 0;
+    record->making = sqlite3_column_int(row, 28) != 0;
     record->vm_uid =
-        sqlite3_column_type(row, 28) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 28);
+        sqlite3_column_type(row, 29) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 29);
 }
 
 /* The column "image" is older than the key of that name, and holds what that is. */
@@ -429,7 +433,7 @@ insert_row(KhStore *self, const KhRecord *r, GError **error)
 {
     return kh_sql_run(self->db, error,
                       "INSERT INTO instances VALUES(?,?,'','',?,'','','','',0,?,0,0,0,'',0,0,0,0,"
-                      "'',0,'','',0,0,'','',0)",
+                      "'',0,'','',0,0,'','',0,1)",
                       "ssii", r->id, r->name, (gint64)r->owner_uid, r->created_usec);
 }
 
@@ -573,6 +577,12 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
         g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                     "Uid %" G_GINT64_FORMAT " belongs to another instance", record->vm_uid);
     return FALSE;
+}
+
+gboolean
+kh_store_finish_making(KhStore *self, const char *id, GError **error)
+{
+    return kh_sql_run(self->db, error, "UPDATE instances SET making=0 WHERE id=?", "s", id);
 }
 
 gboolean

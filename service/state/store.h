@@ -32,10 +32,14 @@ KhStore *kh_store_open(const char *path, GError **error);
 GPtrArray *kh_store_load(KhStore *self, GError **error);
 
 /*
- * Inserts name, row, port and uid (unless -1) in one transaction.
+ * Inserts name, row, port and uid (unless -1) in one transaction. The row is marked as being
+ * made, until kh_store_finish_making().
  * Errors: KH_ERROR_ALREADY_EXISTS (name), PORT_UNAVAILABLE (port or uid), FAILED.
  */
 gboolean kh_store_insert(KhStore *self, const KhRecord *record, GError **error);
+
+/* What belongs to the row is there, too. */
+gboolean kh_store_finish_making(KhStore *self, const char *id, GError **error);
 
 /* Writes everything that may change after creation. */
 gboolean kh_store_update(KhStore *self, const KhRecord *record, GError **error);

@@ -367,7 +367,7 @@ reconfigures(Fixture *f, gconstpointer data)
 static void
 migrates_the_first_version(Fixture *f, gconstpointer data)
 {
-    g_autofree char *copy = g_strconcat(f->path, ".before-3", NULL);
+    g_autofree char *copy = g_strconcat(f->path, ".before-4", NULL);
     g_autoptr(KhStore) store = open_store(f);
     g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
     g_autoptr(GPtrArray) loaded = NULL;
@@ -383,6 +383,8 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
                "ALTER TABLE instances DROP COLUMN measurement;"
                "ALTER TABLE instances DROP COLUMN pending_measurement;"
                "ALTER TABLE instances DROP COLUMN simulated;"
+               "ALTER TABLE instances DROP COLUMN making;"
+               "DROP INDEX ports_of_instance; DROP INDEX uids_of_instance;"
                "UPDATE instances SET image='feed'; PRAGMA user_version=1");
     store = open_store(f);
     g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
@@ -392,6 +394,23 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
     g_assert_null(((KhRecord *)loaded->pdata[0])->pending);
     g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->measurement, ==, "");
     g_assert_false(((KhRecord *)loaded->pdata[0])->config->tee);
+}
+
+/* What was not finished is known as that, by its row. */
+static void
+marks_what_is_made(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
+    g_autoptr(GPtrArray) making = NULL, made = NULL;
+
+    g_assert_true(kh_store_insert(store, record, NULL));
+    g_assert_true(kh_store_update(store, record, NULL));
+    making = kh_store_load(store, NULL);
+    g_assert_true(((KhRecord *)making->pdata[0])->making);
+    g_assert_true(kh_store_finish_making(store, "id1", NULL));
+    made = kh_store_load(store, NULL);
+    g_assert_false(((KhRecord *)made->pdata[0])->making);
 }
 
 static void
@@ -482,6 +501,7 @@ main(int argc, char **argv)
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);
     ADD("/store/migrate", migrates);
+    ADD("/store/marks-what-is-made", marks_what_is_made);
     ADD("/store/measurements", keeps_measurements);
     ADD("/store/settings", settings);
     return g_test_run();
