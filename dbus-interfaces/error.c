@@ -66,6 +66,14 @@ kh_error_is_not_authorized(const GError *error)
            g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_DISMISSED);
 }
 
+/* Who reads "too many levels" looks for levels, where one link is what is in the way. */
+static const char *
+text_of_errno(int number)
+{
+    return number == ELOOP ? "there is a symbolic link in its place, which is not followed"
+                           : g_strerror(number);
+}
+
 gboolean
 kh_error_set_errno(GError **error, const char *name, const char *doing)
 {
@@ -74,7 +82,7 @@ kh_error_set_errno(GError **error, const char *name, const char *doing)
                    : saved == ENOENT                  ? KH_ERROR_NOT_FOUND
                                                       : KH_ERROR_FAILED;
 
-    g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, g_strerror(saved));
+    g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, text_of_errno(saved));
     return FALSE;
 }
 

@@ -71,7 +71,8 @@ gboolean kh_error_is_not_authorized(const GError *error);
 
 /*
  * "@name cannot be @doing: " and what errno says: KH_ERROR_RESOURCE_UNAVAILABLE for no room,
- * NOT_FOUND, else FAILED. FALSE, to be returned.
+ * NOT_FOUND, else FAILED. ELOOP is taken for a symbolic link that is not followed. FALSE, to be
+ * returned.
  */
 gboolean kh_error_set_errno(GError **error, const char *name, const char *doing);
 

@@ -32,6 +32,35 @@ give(int fd, gint64 uid)
     return uid < 0 || fchown(fd, (uid_t)uid, (gid_t)uid) == 0;
 }
 
+static gboolean
+is_link(int parent, const char *name)
+{
+    struct stat st;
+
+    return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+static char *
+path_in(int parent, const char *name)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", parent);
+    g_autofree char *folder = g_file_read_link(link, NULL);
+
+    return folder == NULL ? g_strdup(name) : g_build_filename(folder, name, NULL);
+}
+
+/* A link in a folder's place is ENOTDIR to open(2). An administrator has put it there. */
+static gboolean
+fail_folder(int parent, const char *name, const char *doing, GError **error)
+{
+    int saved = errno;
+    gboolean linked = saved == ENOTDIR && is_link(parent, name);
+    g_autofree char *path = linked ? path_in(parent, name) : g_strdup(name);
+
+    errno = linked ? ELOOP : saved;
+    return kh_error_set_errno(error, path, doing);
+}
+
 gboolean
 kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
 {
@@ -68,7 +97,7 @@ kh_instance_dir_open(int parent, const char *name, GError **error)
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     if (fd < 0)
-        kh_error_set_errno(error, name, "opened");
+        fail_folder(parent, name, "opened", error);
     return fd;
 }
 
@@ -364,7 +393,7 @@ kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64
     gboolean taken;
 
     if (fd < 0)
-        return errno == ENOENT || kh_error_set_errno(error, name, "opened");
+        return errno == ENOENT || fail_folder(parent, name, "opened", error);
     taken = fchown(fd, geteuid(), getegid()) == 0 || kh_error_set_errno(error, name, "taken back");
     taken = taken && take_file_back(fd, file, uid, error);
     close(fd);
@@ -380,7 +409,7 @@ kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **
     if (fd < 0 && errno == ENOENT)
         return TRUE;
     if (fd < 0)
-        return kh_error_set_errno(error, name, "opened");
+        return fail_folder(parent, name, "opened", error);
     emptied = remove_content(fd, fd, 0, keep, error);
     close(fd);
     if (!emptied || keep != NULL)

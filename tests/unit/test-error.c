@@ -3,6 +3,7 @@
 #include "error.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void
 names_round_trip(void)
@@ -70,6 +71,18 @@ errno_codes(void)
     }
 }
 
+static void
+symbolic_link(void)
+{
+    g_autoptr(GError) error = NULL;
+
+    errno = ELOOP;
+    kh_error_set_errno(&error, "/x/lock", "opened");
+    g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+    g_assert_nonnull(strstr(error->message, "/x/lock cannot be opened: "));
+    g_assert_nonnull(strstr(error->message, "symbolic link"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -78,5 +91,6 @@ main(int argc, char **argv)
     g_test_add_func("/error/foreign", foreign_errors);
     g_test_add_func("/error/not-authorized", not_authorized);
     g_test_add_func("/error/errno", errno_codes);
+    g_test_add_func("/error/symbolic-link", symbolic_link);
     return g_test_run();
 }

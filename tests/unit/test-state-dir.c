@@ -222,6 +222,30 @@ takes_back(Fixture *f, gconstpointer data)
     g_assert_cmpint(before.st_mode, ==, after.st_mode);
 }
 
+/* What lies elsewhere is not followed, and the one who has linked it is told which it is. */
+static void
+linked_folder(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "link", NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(symlinkat("box", f->parent, "link"), ==, 0);
+    for (guint i = 0; i < 3; i++) {
+        if (i == 0)
+            g_assert_cmpint(kh_instance_dir_open(f->parent, "link", &error), ==, -1);
+        else if (i == 1)
+            g_assert_false(kh_instance_dir_remove(f->parent, "link", NULL, &error));
+        else
+            g_assert_false(kh_instance_dir_take_back(f->parent, "link", "x", -1, &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+        g_assert_nonnull(strstr(error->message, path));
+        g_assert_nonnull(strstr(error->message, "symbolic link"));
+        g_clear_error(&error);
+    }
+    g_assert_cmpint(kh_instance_dir_open(f->parent, "absent", &error), ==, -1);
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+}
+
 /* As one who is not root, whom a mode without its bits keeps out of his own folder. */
 static void
 removes_closed_folders(Fixture *f, gconstpointer data)
@@ -291,6 +315,7 @@ main(int argc, char **argv)
     ADD("/instance-dir/deep", removes_deep_trees);
     ADD("/instance-dir/keep", keeps_data);
     ADD("/instance-dir/take-back", takes_back);
+    ADD("/instance-dir/linked", linked_folder);
     ADD("/instance-dir/closed", removes_closed_folders);
     ADD("/state-dir/open", state_folder);
     g_test_add_func("/state-dir/refused", refused_paths);
