@@ -133,13 +133,12 @@ open_stores(Daemon *self, GError **error)
 {
     const KhSettings *settings = self->settings;
     KhHost *host = &self->host;
-    g_autofree char *database = NULL, *images = NULL;
+    g_autofree char *database = NULL;
 
     host->state_dir = kh_state_dir_open(settings->state_dir, settings->runtime_dir, error);
     if (host->state_dir == NULL)
         return FALSE;
     database = kh_state_dir_build(host->state_dir, "state.db");
-    images = kh_state_dir_build(host->state_dir, "images");
     host->store = kh_store_open(database, error);
     if (host->store == NULL)
         return FALSE;
@@ -149,7 +148,8 @@ open_stores(Daemon *self, GError **error)
         if (host->uids == NULL)
             return FALSE;
     }
-    host->images = kh_image_store_new(kh_state_dir_images_fd(host->state_dir), images);
+    host->images = kh_image_store_new(kh_state_dir_images_fd(host->state_dir),
+                                      kh_state_dir_get_images(host->state_dir));
     return TRUE;
 }
 

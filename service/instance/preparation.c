@@ -39,7 +39,7 @@ preparation_free(gpointer data)
 char *
 kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
 {
-    return g_build_filename(kh_state_dir_get_path(host->state_dir), "instances", record->id, NULL);
+    return g_build_filename(kh_state_dir_get_instances(host->state_dir), record->id, NULL);
 }
 
 /* Whether data.raw has an ext2, 3 or 4 file system (magic number at 1024 + 56); its size. */

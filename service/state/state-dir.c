@@ -12,11 +12,12 @@
 
 #include "error.h"
 
+#define FOLDER_MODE 0711
+
 struct _KhStateDir {
     GObject parent_instance;
-    char *path;
-    char *runtime;
-    int lock_fd, instances_fd, images_fd, runtime_fd;
+    char *path, *runtime, *instances, *images; /* without links */
+    int state_fd, lock_fd, instances_fd, images_fd, runtime_fd;
 };
 
 G_DEFINE_FINAL_TYPE(KhStateDir, kh_state_dir, G_TYPE_OBJECT)
@@ -25,13 +26,16 @@ static void
 kh_state_dir_finalize(GObject *object)
 {
     KhStateDir *self = KH_STATE_DIR(object);
-    int fds[] = {self->instances_fd, self->images_fd, self->runtime_fd, self->lock_fd};
+    int fds[] = {self->instances_fd, self->images_fd, self->runtime_fd, self->lock_fd,
+                 self->state_fd};
 
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
     g_free(self->path);
     g_free(self->runtime);
+    g_free(self->instances);
+    g_free(self->images);
     G_OBJECT_CLASS(kh_state_dir_parent_class)->finalize(object);
 }
 
@@ -44,7 +48,7 @@ kh_state_dir_class_init(KhStateDirClass *class)
 static void
 kh_state_dir_init(KhStateDir *self)
 {
-    self->lock_fd = self->instances_fd = self->images_fd = self->runtime_fd = -1;
+    self->state_fd = self->lock_fd = self->instances_fd = self->images_fd = self->runtime_fd = -1;
 }
 
 /* Another path could not be given to a shell, a unit, QEMU or the bus without surprises. */
@@ -76,21 +80,51 @@ check_path(const char *path, GError **error)
     return FALSE;
 }
 
+/* Of a file system that is not mounted yet, most likely: nothing is made in its place. */
+static gboolean
+check_link(const char *path, GError **error)
+{
+    g_autofree char *target = g_file_read_link(path, NULL);
+
+    if (target == NULL || g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "%s is a symbolic link to %s, and that is not there; mount its file system, or "
+                "mend the link",
+                path, target);
+    return FALSE;
+}
+
+/* Each part of @path from the root on. */
+static gboolean
+check_links(const char *path, GError **error)
+{
+    for (const char *end = strchr(path + 1, '/'); end != NULL; end = strchr(end + 1, '/')) {
+        g_autofree char *part = g_strndup(path, (gsize)(end - path));
+
+        if (!check_link(part, error))
+            return FALSE;
+    }
+    return check_link(path, error);
+}
+
 static int
-open_folder(int parent, const char *path, mode_t mode, GError **error)
+open_folder(const char *path, GError **error)
 {
     int fd;
 
-    if (mkdirat(parent, path, mode) != 0 && errno != EEXIST) {
+    if (!check_links(path, error))
+        return -1;
+    if (g_mkdir_with_parents(path, FOLDER_MODE) != 0) {
         kh_error_set_errno(error, path, "made");
         return -1;
     }
-    fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         kh_error_set_errno(error, path, "opened");
         return -1;
     }
-    if (fchmod(fd, mode) != 0) {
+    if (fchmod(fd, FOLDER_MODE) != 0) {
         kh_error_set_errno(error, path, "given its mode; does it belong to another user");
         close(fd);
         return -1;
@@ -98,12 +132,42 @@ open_folder(int parent, const char *path, mode_t mode, GError **error)
     return fd;
 }
 
-static gboolean
-take_lock(KhStateDir *self, int state_fd, GError **error)
+/*
+ * Opens *@path and makes it what it is without links: SQLite, the shim and systemd follow
+ * none, and whether a folder lies below /home is told by its name.
+ */
+static int
+open_real(char **path, GError **error)
 {
-    self->lock_fd = openat(state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = open_folder(*path, error);
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autoptr(GError) failure = NULL;
+    char *real;
+
+    if (fd < 0)
+        return -1;
+    real = g_file_read_link(link, &failure);
+    if (real != NULL && check_path(real, error)) {
+        g_free(*path);
+        *path = real;
+        return fd;
+    }
+    if (real == NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "What %s is without links is not known: %s",
+                    *path, failure->message);
+    g_free(real);
+    close(fd);
+    return -1;
+}
+
+static gboolean
+take_lock(KhStateDir *self, GError **error)
+{
+    g_autofree char *path = kh_state_dir_build(self, "lock");
+
+    self->lock_fd = openat(self->state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (self->lock_fd < 0)
-        return kh_error_set_errno(error, "lock", "opened");
+        return kh_error_set_errno(error, path, "opened");
     if (flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
@@ -116,24 +180,16 @@ take_lock(KhStateDir *self, int state_fd, GError **error)
 static gboolean
 open_all(KhStateDir *self, GError **error)
 {
-    int state_fd;
-    gboolean locked;
-
-    g_mkdir_with_parents(self->path, 0711);
-    state_fd = open_folder(AT_FDCWD, self->path, 0711, error);
-    if (state_fd < 0)
+    self->state_fd = open_real(&self->path, error);
+    if (self->state_fd < 0 || !take_lock(self, error))
         return FALSE;
-    locked = take_lock(self, state_fd, error);
-    if (locked) {
-        self->instances_fd = open_folder(state_fd, "instances", 0711, error);
-        self->images_fd =
-            self->instances_fd < 0 ? -1 : open_folder(state_fd, "images", 0711, error);
-    }
-    close(state_fd);
-    if (self->images_fd < 0)
-        return FALSE;
-    g_mkdir_with_parents(self->runtime, 0711);
-    self->runtime_fd = open_folder(AT_FDCWD, self->runtime, 0711, error);
+    self->instances = kh_state_dir_build(self, "instances");
+    self->images = kh_state_dir_build(self, "images");
+    self->instances_fd = open_real(&self->instances, error);
+    if (self->instances_fd >= 0)
+        self->images_fd = open_real(&self->images, error);
+    if (self->images_fd >= 0)
+        self->runtime_fd = open_real(&self->runtime, error);
     return self->runtime_fd >= 0;
 }
 
@@ -144,8 +200,8 @@ kh_state_dir_open(const char *path, const char *runtime, GError **error)
 
     if (!check_path(path, error) || !check_path(runtime, error))
         return NULL;
-    self->path = g_canonicalize_filename(path, "/");
-    self->runtime = g_canonicalize_filename(runtime, "/");
+    self->path = g_strdup(path);
+    self->runtime = g_strdup(runtime);
     if (!open_all(self, error))
         return NULL;
     return g_steal_pointer(&self);
@@ -163,10 +219,28 @@ kh_state_dir_get_runtime(KhStateDir *self)
     return self->runtime;
 }
 
+const char *
+kh_state_dir_get_instances(KhStateDir *self)
+{
+    return self->instances;
+}
+
+const char *
+kh_state_dir_get_images(KhStateDir *self)
+{
+    return self->images;
+}
+
 char *
 kh_state_dir_build(KhStateDir *self, const char *name)
 {
     return g_build_filename(self->path, name, NULL);
+}
+
+int
+kh_state_dir_fd(KhStateDir *self)
+{
+    return self->state_fd;
 }
 
 int

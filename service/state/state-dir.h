@@ -16,17 +16,25 @@ G_DECLARE_FINAL_TYPE(KhStateDir, kh_state_dir, KH, STATE_DIR, GObject)
 /*
  * Makes what is missing of @path (state) and @runtime, and locks @path. Both must be
  * absolute. Errors: KH_ERROR_INVALID_ARGUMENT for a path with a quote, a backslash or a
- * control character, KH_ERROR_BUSY when another service holds it. Transfer full.
+ * control character, KH_ERROR_BUSY when another service holds it, KH_ERROR_FAILED for a
+ * symbolic link to what is not there. Transfer full.
  */
 KhStateDir *kh_state_dir_open(const char *path, const char *runtime, GError **error);
 
+/*
+ * Paths of the folders that were opened, without symbolic links: one may be, or lie below,
+ * a link to another place. Of the state folder, the runtime folder, and the two below state.
+ */
 const char *kh_state_dir_get_path(KhStateDir *self);
 const char *kh_state_dir_get_runtime(KhStateDir *self);
+const char *kh_state_dir_get_instances(KhStateDir *self);
+const char *kh_state_dir_get_images(KhStateDir *self);
 
 /* @name in the state folder; transfer full. */
 char *kh_state_dir_build(KhStateDir *self, const char *name);
 
-/* Descriptors of "instances", "images" and the runtime folder; owned by @self. */
+/* Descriptors of state folder, "instances", "images" and runtime folder; owned by @self. */
+int kh_state_dir_fd(KhStateDir *self);
 int kh_state_dir_instances_fd(KhStateDir *self);
 int kh_state_dir_images_fd(KhStateDir *self);
 int kh_state_dir_runtime_fd(KhStateDir *self);

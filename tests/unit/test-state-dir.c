@@ -287,6 +287,99 @@ state_folder(Fixture *f, gconstpointer data)
     g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
 }
 
+static char *
+real_path(const char *base, const char *name)
+{
+    g_autofree char *path = g_build_filename(base, name, NULL);
+    g_autofree char *real = realpath(path, NULL);
+
+    return g_strdup(real);
+}
+
+/* A link as the last part, one before it, and folders that lie on another disk. */
+static void
+linked_state(Fixture *f, gconstpointer data)
+{
+    static const char *const folders[] = {"real", "real/state", "disk", "disk/i", "real/run"};
+    g_autofree char *path = g_build_filename(f->base, "link", "way", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "link", "run", NULL);
+    g_autoptr(KhStateDir) dir = NULL;
+    g_autoptr(GError) error = NULL;
+    const char *found[4];
+
+    for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
+        g_assert_cmpint(mkdirat(f->parent, folders[i], 0700), ==, 0);
+    g_assert_cmpint(symlinkat("real", f->parent, "link"), ==, 0);
+    g_assert_cmpint(symlinkat("state", f->parent, "real/way"), ==, 0);
+    g_assert_cmpint(symlinkat("../../disk/i", f->parent, "real/state/instances"), ==, 0);
+    dir = kh_state_dir_open(path, runtime, &error);
+    g_assert_no_error(error);
+    found[0] = kh_state_dir_get_path(dir);
+    found[1] = kh_state_dir_get_instances(dir);
+    found[2] = kh_state_dir_get_images(dir);
+    found[3] = kh_state_dir_get_runtime(dir);
+    for (guint i = 0; i < 4; i++) {
+        static const char *const wanted[] = {"real/state", "disk/i", "real/state/images",
+                                             "real/run"};
+        g_autofree char *real = real_path(f->base, wanted[i]);
+
+        g_assert_cmpstr(found[i], ==, real);
+    }
+}
+
+/* Nothing is made in the place of what is not mounted; each link that matters is named. */
+static void
+dangling_links(Fixture *f, gconstpointer data)
+{
+    static const char *const bad[] = {"away", "away/state", "box"};
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autofree char *target = g_build_filename(f->base, "not-mounted", NULL);
+
+    g_assert_cmpint(symlinkat("not-mounted", f->parent, "away"), ==, 0);
+    g_assert_cmpint(symlinkat("../not-mounted", f->fd, "instances"), ==, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *path = g_build_filename(f->base, bad[i], NULL);
+        g_autofree char *link = g_build_filename(f->base, i < 2 ? "away" : "box/instances", NULL);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_null(kh_state_dir_open(path, runtime, &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+        g_assert_true(g_str_has_prefix(error->message, link));
+        g_assert_nonnull(strstr(error->message, "symbolic link"));
+        g_assert_false(g_file_test(target, G_FILE_TEST_EXISTS));
+    }
+}
+
+/* A lock that is a link would be another folder's lock. */
+static void
+linked_lock(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "box", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autofree char *lock = g_build_filename(path, "lock", NULL);
+    g_autoptr(GError) error = NULL;
+
+    plant(f, "outside", "");
+    g_assert_cmpint(symlinkat("../outside", f->fd, "lock"), ==, 0);
+    g_assert_null(kh_state_dir_open(path, runtime, &error));
+    g_assert_true(g_str_has_prefix(error->message, lock));
+    g_assert_nonnull(strstr(error->message, "symbolic link"));
+}
+
+/* What a link leads to must be as plain as what is set. */
+static void
+odd_target(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "link", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(mkdirat(f->parent, "it's", 0700), ==, 0);
+    g_assert_cmpint(symlinkat("it's", f->parent, "link"), ==, 0);
+    g_assert_null(kh_state_dir_open(path, runtime, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+}
+
 static void
 refused_paths(void)
 {
@@ -318,6 +411,10 @@ main(int argc, char **argv)
     ADD("/instance-dir/linked", linked_folder);
     ADD("/instance-dir/closed", removes_closed_folders);
     ADD("/state-dir/open", state_folder);
+    ADD("/state-dir/linked", linked_state);
+    ADD("/state-dir/dangling", dangling_links);
+    ADD("/state-dir/linked-lock", linked_lock);
+    ADD("/state-dir/odd-target", odd_target);
     g_test_add_func("/state-dir/refused", refused_paths);
     return g_test_run();
 }
