@@ -3,6 +3,7 @@
 #include "unit-properties.h"
 
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Of shim, QEMU's threads (one per processor, up to 64 workers) and tools. */
@@ -64,11 +65,26 @@ add_command(GVariantBuilder *b, const char *shim, const char *const *args)
 }
 
 static gboolean
-is_below(const char *path, const char *const *folders)
+is_below(const char *path, const char *folder)
 {
-    for (; path != NULL && *folders != NULL; folders++)
-        if (g_str_has_prefix(path, *folders))
+    gsize length = strlen(folder);
+
+    return strncmp(path, folder, length) == 0 && path[length] == '/';
+}
+
+/* Links are followed, as systemd does: /home may be one, and what it leads to is hidden then. */
+static gboolean
+is_below_any(const char *path, const char *const *folders)
+{
+    g_autofree char *real_path = path == NULL ? NULL : realpath(path, NULL);
+
+    for (; path != NULL && *folders != NULL; folders++) {
+        g_autofree char *folder = realpath(*folders, NULL);
+
+        if (is_below(path, *folders) ||
+            (real_path != NULL && folder != NULL && is_below(real_path, folder)))
             return TRUE;
+    }
     return FALSE;
 }
 
@@ -77,7 +93,7 @@ static gboolean
 any_below(const char *const *paths, guint n, const char *const *folders)
 {
     for (guint i = 0; i < n; i++)
-        if (is_below(paths[i], folders))
+        if (is_below_any(paths[i], folders))
             return TRUE;
     return FALSE;
 }
@@ -86,8 +102,8 @@ any_below(const char *const *paths, guint n, const char *const *folders)
 static void
 add_folders(GVariantBuilder *b, const char *const *paths, guint n)
 {
-    static const char *const homes[] = {"/home/", "/root/", "/run/user/", NULL};
-    static const char *const temporary[] = {"/tmp/", "/var/tmp/", NULL};
+    static const char *const homes[] = {"/home", "/root", "/run/user", NULL};
+    static const char *const temporary[] = {"/tmp", "/var/tmp", NULL};
 
     add_string(b, "ProtectSystem", "strict");
     add_string(b, "ProtectHome", any_below(paths, n, homes) ? "read-only" : "yes");

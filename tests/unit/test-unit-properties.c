@@ -2,6 +2,10 @@
 /* Tests of what the systemd launcher asks for; that it works is seen in tests/boot. */
 #include "launch/unit-properties.h"
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
 #include "launch/systemd-bus.h"
 
 #define GIB (G_GUINT64_CONSTANT(1) << 30)
@@ -122,6 +126,38 @@ machine_with_more(void)
 }
 
 static void
+mount_on(const char *folder)
+{
+    g_assert_cmpint(mount("none", folder, "tmpfs", 0, NULL), ==, 0);
+}
+
+/* As on a host whose /home and /var/tmp are links; in mounts that nobody else sees. */
+static void
+machine_below_links(void)
+{
+    KhLaunchSpec launch = example();
+    g_autoptr(GVariant) p = NULL;
+
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+        g_test_skip("no mount namespace");
+        return;
+    }
+    mount_on("/srv");
+    mount_on("/var");
+    mount_on("/home");
+    g_assert_cmpint(g_mkdir_with_parents("/srv/tmp/one", 0700), ==, 0);
+    g_assert_cmpint(symlink("/srv/tmp", "/var/tmp"), ==, 0);
+    g_assert_cmpint(symlink("/home", "/srv/people"), ==, 0);
+    g_assert_cmpint(g_mkdir_with_parents("/home/k/two", 0700), ==, 0);
+    launch.state_folder = "/srv/tmp/one";
+    launch.runtime_folder = "/srv/people/k/two";
+    p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    assert_property(p, "PrivateTmp", "false");
+    assert_property(p, "ProtectHome", "'read-only'");
+}
+
+static void
 confidential_machine(void)
 {
     KhLaunchSpec launch = example();
@@ -182,6 +218,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/unit-properties/machine", machine);
     g_test_add_func("/unit-properties/machine-with-more", machine_with_more);
+    g_test_add_func("/unit-properties/machine-below-links", machine_below_links);
     g_test_add_func("/unit-properties/confidential", confidential_machine);
     g_test_add_func("/unit-properties/tools", tools);
     g_test_add_func("/unit-properties/quota", quota);
