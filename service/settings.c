@@ -32,6 +32,12 @@ set_state_dir(KhSettings *settings, const char *value, GError **error)
 }
 
 static gboolean
+set_runtime_dir(KhSettings *settings, const char *value, GError **error)
+{
+    return set_path(&settings->runtime_dir, "runtime-dir", value, error);
+}
+
+static gboolean
 set_boot_components(KhSettings *settings, const char *value, GError **error)
 {
     return set_path(&settings->boot_components, "boot-components", value, error);
@@ -175,6 +181,7 @@ static const struct {
     const char *placeholder, *help;
 } keys[] = {
     {"state-dir", set_state_dir, "DIR", "Where state is kept"},
+    {"runtime-dir", set_runtime_dir, "DIR", "Where the machines' sockets are"},
     {"boot-components", set_boot_components, "DIR", "Kernel and initrd for new instances"},
     {"qemu", set_qemu, "PROGRAM", "QEMU's binary"},
     {"launcher", set_launcher, "NAME", "auto, systemd or direct"},

@@ -431,9 +431,7 @@ def modes():
             uid = int(status_of(shown["main_pid"])["Uid"][0])
             if user is not None or os.geteuid() != 0:
                 tap.equal(uid, user or os.geteuid(), "QEMU's user")
-            runtime = world.runtime / "katana-hypervisor" if world.session else \
-                pathlib.Path("/run/katana-hypervisor")
-            check_modes(world, shown, uid, runtime / shown["id"])
+            check_modes(world, shown, uid, world.runtime / "katana-hypervisor" / shown["id"])
             world.cli("delete", "--force", "-y", "x", user=user)
 
 

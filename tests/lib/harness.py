@@ -170,12 +170,11 @@ class World:
         return child
 
     def service_command(self, *more, program="katana-hypervisord"):
-        command = [str(self.tools / program), "--shim",
-                   str(self.tools / "katana-hypervisor-shim"), "--boot-components",
-                   str(self.components), *self.options, *more]
-        if self.session:
-            return command + ["--session"]
-        return command + ["--state-dir", str(self.state)]
+        places = ["--session"] if self.session else [
+            "--state-dir", str(self.state), "--runtime-dir", str(self.runtime / "katana-hypervisor")]
+        return [str(self.tools / program), "--shim",
+                str(self.tools / "katana-hypervisor-shim"), "--boot-components",
+                str(self.components), *places, *self.options, *more]
 
     def start(self, *more, program="katana-hypervisord", env=None, wait=True):
         with open(self.folder / "service.log", "ab") as log:

@@ -105,6 +105,7 @@ bad_values(Fixture *f, gconstpointer data)
         const char *key, *value;
     } cases[] = {
         {"state-dir", "relative"},
+        {"runtime-dir", "relative"},
         {"boot-components", "x"},
         {"accelerator", "xen"},
         {"launcher", "docker"},
@@ -171,6 +172,16 @@ session_places(Fixture *f, gconstpointer data)
     g_assert_cmpstr(s->state_dir, ==, state);
 }
 
+static void
+runtime_place(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s = settings_of(f, "[hypervisor]\nruntime-dir=/run/two\n", NULL, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(s->runtime_dir, ==, "/run/two");
+}
+
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -184,5 +195,6 @@ main(int argc, char **argv)
     ADD("/settings/bad-files", bad_files);
     ADD("/settings/simulation", simulation);
     ADD("/settings/session", session_places);
+    ADD("/settings/runtime", runtime_place);
     return g_test_run();
 }
