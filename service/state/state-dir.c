@@ -17,7 +17,7 @@
 struct _KhStateDir {
     GObject parent_instance;
     char *path, *runtime, *instances, *images; /* without links */
-    int state_fd, lock_fd, instances_fd, images_fd, runtime_fd;
+    int state_fd, lock_fd, instances_fd, images_fd, runtime_fd, runtime_lock_fd;
 };
 
 G_DEFINE_FINAL_TYPE(KhStateDir, kh_state_dir, G_TYPE_OBJECT)
@@ -26,8 +26,8 @@ static void
 kh_state_dir_finalize(GObject *object)
 {
     KhStateDir *self = KH_STATE_DIR(object);
-    int fds[] = {self->instances_fd, self->images_fd, self->runtime_fd, self->lock_fd,
-                 self->state_fd};
+    int fds[] = {self->instances_fd, self->images_fd, self->runtime_fd,
+                 self->state_fd,     self->lock_fd,   self->runtime_lock_fd};
 
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
         if (fds[i] >= 0)
@@ -48,7 +48,8 @@ kh_state_dir_class_init(KhStateDirClass *class)
 static void
 kh_state_dir_init(KhStateDir *self)
 {
-    self->state_fd = self->lock_fd = self->instances_fd = self->images_fd = self->runtime_fd = -1;
+    self->state_fd = self->lock_fd = self->instances_fd = self->images_fd = -1;
+    self->runtime_fd = self->runtime_lock_fd = -1;
 }
 
 /* Another path could not be given to a shell, a unit, QEMU or the bus without surprises. */
@@ -160,37 +161,68 @@ open_real(char **path, GError **error)
     return -1;
 }
 
-static gboolean
-take_lock(KhStateDir *self, GError **error)
+/* Of the folder @path, that @setting names; -1 and @error. */
+static int
+take_lock(int folder, const char *path, const char *setting, GError **error)
 {
-    g_autofree char *path = kh_state_dir_build(self, "lock");
+    g_autofree char *name = g_build_filename(path, "lock", NULL);
+    int fd = openat(folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-    self->lock_fd = openat(self->state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (self->lock_fd < 0)
-        return kh_error_set_errno(error, path, "opened");
-    if (flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return TRUE;
+    if (fd < 0) {
+        kh_error_set_errno(error, name, "opened");
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close(fd);
     g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                "Another katana-hypervisord uses the state folder %s; stop it, or set another "
-                "state-dir",
-                self->path);
+                "Another katana-hypervisord uses the folder %s; stop it, or set another %s", path,
+                setting);
+    return -1;
+}
+
+/* One folder for both would be locked against itself. */
+static gboolean
+check_apart(KhStateDir *self, GError **error)
+{
+    if (!g_str_equal(self->path, self->runtime))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "%s is both state-dir and runtime-dir; set another runtime-dir", self->path);
     return FALSE;
+}
+
+/*
+ * Both locks come before anything in the folders is made or looked at: the sockets of one
+ * service's machines are in the way of another one's, whose state lies elsewhere.
+ */
+static gboolean
+open_locked(KhStateDir *self, GError **error)
+{
+    self->state_fd = open_real(&self->path, error);
+    if (self->state_fd < 0)
+        return FALSE;
+    self->lock_fd = take_lock(self->state_fd, self->path, "state-dir", error);
+    if (self->lock_fd < 0)
+        return FALSE;
+    self->runtime_fd = open_real(&self->runtime, error);
+    if (self->runtime_fd < 0 || !check_apart(self, error))
+        return FALSE;
+    self->runtime_lock_fd = take_lock(self->runtime_fd, self->runtime, "runtime-dir", error);
+    return self->runtime_lock_fd >= 0;
 }
 
 static gboolean
 open_all(KhStateDir *self, GError **error)
 {
-    self->state_fd = open_real(&self->path, error);
-    if (self->state_fd < 0 || !take_lock(self, error))
+    if (!open_locked(self, error))
         return FALSE;
     self->instances = kh_state_dir_build(self, "instances");
     self->images = kh_state_dir_build(self, "images");
     self->instances_fd = open_real(&self->instances, error);
     if (self->instances_fd >= 0)
         self->images_fd = open_real(&self->images, error);
-    if (self->images_fd >= 0)
-        self->runtime_fd = open_real(&self->runtime, error);
-    return self->runtime_fd >= 0;
+    return self->images_fd >= 0;
 }
 
 KhStateDir *

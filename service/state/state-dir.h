@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The state and runtime folders of the service (design: "Modes and places"): made with
- * their modes, and locked against a second service. Opened by the daemon before anything
+ * their modes, and both locked against a second service. Opened by the daemon before anything
  * else; asked for paths and descriptors by everyone.
  */
 #pragma once
@@ -14,10 +14,10 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhStateDir, kh_state_dir, KH, STATE_DIR, GObject)
 
 /*
- * Makes what is missing of @path (state) and @runtime, and locks @path. Both must be
- * absolute. Errors: KH_ERROR_INVALID_ARGUMENT for a path with a quote, a backslash or a
- * control character, KH_ERROR_BUSY when another service holds it, KH_ERROR_FAILED for a
- * symbolic link to what is not there. Transfer full.
+ * Makes what is missing of @path (state) and @runtime, and locks both before anything in
+ * them is touched. Both must be absolute. Errors: KH_ERROR_INVALID_ARGUMENT for a path with a
+ * quote, a backslash or a control character, KH_ERROR_BUSY when another service holds one,
+ * KH_ERROR_FAILED for a symbolic link to what is not there. Transfer full.
  */
 KhStateDir *kh_state_dir_open(const char *path, const char *runtime, GError **error);
 

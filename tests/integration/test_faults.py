@@ -237,7 +237,8 @@ def b27_two_services():
     """a second service on the same state or name ends, and the first goes on"""
     with live() as (world, bus):
         path = running(bus)
-        for more in ((), ("--state-dir", str(world.folder / "other"))):
+        other = [f"--{name}={world.folder / name}" for name in ("state-dir", "runtime-dir")]
+        for more in ((), other[:1], other):
             second = subprocess.run(world.service_command(*more), env=world.env,
                                     capture_output=True, timeout=30, check=False)
             tap.equal(second.returncode, 1, "exit code of the second")

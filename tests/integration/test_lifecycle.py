@@ -484,7 +484,8 @@ def second_service():
                                 text=True, timeout=30, check=False)
         tap.equal(second.returncode, 1, "exit code")
         tap.check(str(world.state) in second.stderr, second.stderr)
-        other = subprocess.run(world.service_command("--state-dir", str(world.folder / "other")),
+        places = [f"--{name}={world.folder / name}" for name in ("state-dir", "runtime-dir")]
+        other = subprocess.run(world.service_command(*places),
                                env=world.env, capture_output=True, text=True, timeout=30,
                                check=False)
         tap.equal(other.returncode, 1, "exit code of the second on the name")

@@ -296,6 +296,32 @@ real_path(const char *base, const char *name)
     return g_strdup(real);
 }
 
+/* The same sockets under another state are refused too, before anything is made there. */
+static void
+shared_runtime(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "state", NULL);
+    g_autofree char *other = g_build_filename(f->base, "other", NULL);
+    g_autofree char *instances = g_build_filename(other, "instances", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autoptr(KhStateDir) first = kh_state_dir_open(path, runtime, NULL);
+    g_autoptr(KhStateDir) second = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(kh_state_dir_open(other, runtime, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, kh_state_dir_get_runtime(first)));
+    g_assert_nonnull(strstr(error->message, "another runtime-dir"));
+    g_assert_false(g_file_test(instances, G_FILE_TEST_EXISTS));
+    g_clear_error(&error);
+    g_assert_null(kh_state_dir_open(other, other, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+    g_clear_error(&error);
+    g_clear_object(&first);
+    second = kh_state_dir_open(other, runtime, &error);
+    g_assert_no_error(error);
+}
+
 /* A link as the last part, one before it, and folders that lie on another disk. */
 static void
 linked_state(Fixture *f, gconstpointer data)
@@ -411,6 +437,7 @@ main(int argc, char **argv)
     ADD("/instance-dir/linked", linked_folder);
     ADD("/instance-dir/closed", removes_closed_folders);
     ADD("/state-dir/open", state_folder);
+    ADD("/state-dir/shared-runtime", shared_runtime);
     ADD("/state-dir/linked", linked_state);
     ADD("/state-dir/dangling", dangling_links);
     ADD("/state-dir/linked-lock", linked_lock);
