@@ -50,18 +50,32 @@ add_allowed(GVariantBuilder *b, const char *name, const char *const *values)
     add(b, name, g_variant_new("(b^as)", TRUE, values));
 }
 
-/* No variable of the environment is put into arguments, which hold paths of others. */
+/* As systemd takes it when it puts variables of the environment into arguments. */
+static char *
+escape(const char *word)
+{
+    g_autoptr(GString) text = g_string_new(word);
+
+    g_string_replace(text, "$", "$$", 0);
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/*
+ * No variable is put into arguments, which hold paths of others. Not by the flag
+ * "no-env-expand" of ExecStartEx=: systemd 252 writes that name into the unit's file and does
+ * not know it when it reads the file again (systemctl daemon-reload).
+ */
 static void
 add_command(GVariantBuilder *b, const char *shim, const char *const *args)
 {
-    static const char *const flags[] = {"no-env-expand", NULL};
-    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
-    g_auto(GStrv) command = NULL;
+    GVariantBuilder words;
 
-    g_strv_builder_add(words, shim);
-    g_strv_builder_addv(words, (const char **)args);
-    command = g_strv_builder_end(words);
-    add(b, "ExecStartEx", g_variant_new_parsed("[(%s, %^as, %^as)]", shim, command, flags));
+    g_variant_builder_init(&words, G_VARIANT_TYPE_STRING_ARRAY);
+    g_variant_builder_add_value(&words, g_variant_new_take_string(escape(shim)));
+    for (; *args != NULL; args++)
+        g_variant_builder_add_value(&words, g_variant_new_take_string(escape(*args)));
+    add(b, "ExecStart",
+        g_variant_new_parsed("[(%s, %@as, false)]", shim, g_variant_builder_end(&words)));
 }
 
 static gboolean

@@ -222,6 +222,57 @@ def test_lost_bus():
                                     "katana-vm-*").strip() == "", 10, "no unit is left")
 
 
+def unit_properties(name, *wanted):
+    """Their words, sorted: systemd keeps lists in no order."""
+    shown = HOST.run("systemctl", "show", unit_of(name)).splitlines()
+    properties = dict(line.split("=", 1) for line in shown if "=" in line)
+    return tuple(" ".join(sorted(properties[one].split(" "))) for one in wanted)
+
+
+def check_reloaded(name):
+    """Its unit is after a reload what it was before, and the machine goes on in it."""
+    what = ("LoadState", "ActiveState", "MainPID", "ReadWritePaths", "After", "KillMode")
+    before = unit_properties(name, *what)
+    HOST.run("systemctl", "daemon-reload")
+    tap.equal(before[:2], ("loaded", "active"), f"the unit of {name}")
+    tap.equal(unit_properties(name, *what), before, f"the unit of {name} after the reload")
+    command = HOST.run("cat", f"/run/systemd/transient/{unit_of(name)}")
+    tap.check("\nExecStart=" in command and "ExecStartEx" not in command, command)
+
+
+def check_arguments(name):
+    """The shim has got them as they were meant, nothing put in and nothing left out."""
+    pid = unit_properties(name, "MainPID")[0]
+    words = HOST.run("cat", f"/proc/{pid}/cmdline").split("\0")
+    tap.equal(words[words.index("--state-dir") + 1], HOST.show(name)["data_directory"],
+              f"the folder of {name}")
+
+
+def test_reloaded():
+    """after systemctl daemon-reload all is as before, with paths that have $ and % in them"""
+    configure(HOST.root, qemu=FAKE, state_dir="/var/lib/katana-hypervisor/a $HOME ${PATH} $$ %n%%")
+    HOST.run("systemctl", "restart", UNIT)
+    for name in ("odd", "even"):
+        HOST.cli("create", name, "--storage", "64M")
+        HOST.cli("start", name)
+        check_arguments(name)
+        check_reloaded(name)
+    pid = HOST.show("odd")["main_pid"]
+    HOST.run("systemctl", "restart", UNIT)
+    HOST.wait_state("odd", "running")
+    tap.equal(HOST.show("odd")["main_pid"], pid, "QEMU's pid after a restart of the service")
+    HOST.run("systemctl", "stop", unit_of("odd"))
+    HOST.wait_state("odd", "stopped")
+    tap.equal(HOST.show("odd")["stop_result"], "graceful", "systemctl stop of the unit")
+    tap.equal(json.loads(HOST.cli("--json", "stop", "even"))[0]["stop_result"], "graceful", "stop")
+    HOST.cli("start", "odd")
+    check_reloaded("odd")
+    for name in ("odd", "even"):
+        HOST.cli("delete", "--force", "-y", name)
+    configure(HOST.root, qemu=FAKE)
+    HOST.run("systemctl", "restart", UNIT)
+
+
 def test_real_guest():
     """a real guest starts by the command line and answers RPC, in a sandbox of its own"""
     HOST.use_real_qemu()

@@ -86,7 +86,7 @@ machine(void)
 {
     KhLaunchSpec launch = example();
     g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
-    g_autofree char *command = text_of(p, "ExecStartEx");
+    g_autofree char *command = text_of(p, "ExecStart");
 
     assert_property(p, "MemoryMax", "uint64 4294967296");
     assert_property(p, "CPUQuotaPerSecUSec", NULL);
@@ -101,8 +101,25 @@ machine(void)
     assert_property(p, "CapabilityBoundingSet", "uint64 448");
     assert_log_fields(p, "KATANA_INSTANCE=one KATANA_INSTANCE_ID=0123abcd ");
     g_assert_true(g_str_has_prefix(command, "[('/shim', ['/shim', '--run', "));
-    g_assert_true(g_str_has_suffix(command, "'-machine', 'q35'], ['no-env-expand'])]"));
+    g_assert_true(g_str_has_suffix(command, "'-machine', 'q35'], false)]"));
     g_assert_null(strstr(command, "--ready-fd"));
+}
+
+/* systemd takes "$$" for a "$" and expands nothing; the program's own path it takes as it is. */
+static void
+dollars(void)
+{
+    KhLaunchSpec launch = example();
+    g_autoptr(GVariant) p = NULL;
+    g_autofree char *command = NULL;
+
+    launch.state_folder = "/var/$HOME/${HOME}/%n/$$";
+    p = g_variant_ref_sink(kh_unit_properties_of_machine("/$x/shim", &launch));
+    command = text_of(p, "ExecStart");
+    g_assert_true(g_str_has_prefix(command, "[('/$x/shim', ['/$$x/shim', '--run', "));
+    g_assert_nonnull(strstr(command, "'--state-dir', '/var/$$HOME/$${HOME}/%n/$$$$', "));
+    assert_property(p, "ReadWritePaths", "['/var/$HOME/${HOME}/%n/$$', '/run/k/0123abcd']");
+    assert_property(p, "ExecStartEx", NULL);
 }
 
 static void
@@ -167,7 +184,7 @@ confidential_machine(void)
     launch.kvm = TRUE;
     launch.firmware = "/var/lib/k/ovmf.fd";
     p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
-    command = text_of(p, "ExecStartEx");
+    command = text_of(p, "ExecStart");
     assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw'), ('/dev/sev', 'rw')]");
     g_assert_nonnull(strstr(command, "'--firmware', '/var/lib/k/ovmf.fd', '--qemu'"));
 }
@@ -217,6 +234,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/unit-properties/machine", machine);
+    g_test_add_func("/unit-properties/dollars", dollars);
     g_test_add_func("/unit-properties/machine-with-more", machine_with_more);
     g_test_add_func("/unit-properties/machine-below-links", machine_below_links);
     g_test_add_func("/unit-properties/confidential", confidential_machine);
