@@ -142,8 +142,8 @@ follow(KhProcess *shim, KhProcess *qemu, gint64 uid, gint64 known, GError **erro
                     known, shim->pid);
         return NULL;
     }
-    shim->start_time = kh_process_start_time(shim->pid);
-    qemu->start_time = kh_process_start_time(qemu->pid);
+    if (!kh_process_read_start_time(shim, error) || !kh_process_read_start_time(qemu, error))
+        return NULL;
     return kh_vm_follow(shim, qemu, uid, error);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,22 +53,73 @@ kh_process_handle_init(KhProcessHandle *self)
     self->fd = -1;
 }
 
+static void
+set_gone(gint64 pid, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Process %" G_GINT64_FORMAT " has ended", pid);
+}
+
+static void
+set_unknown(gint64 pid, const char *reason, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                "Process %" G_GINT64_FORMAT " could not be looked at: %s", pid, reason);
+}
+
+/* /proc alone is no proof: it may hide what is there (hidepid= of proc(5)). */
+static gboolean
+is_gone(gint64 pid)
+{
+    return pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+}
+
+char *
+kh_process_read(gint64 pid, const char *name, gsize *length, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/%s", pid, name);
+    g_autoptr(GError) reason = NULL;
+    char *text = NULL;
+
+    if (pid > 0 && g_file_get_contents(path, &text, length, &reason))
+        return text;
+    if (is_gone(pid))
+        set_gone(pid, error);
+    else
+        set_unknown(pid, reason->message, error);
+    return NULL;
+}
+
 /* The name, field 2, may hold blanks and brackets: count from the last bracket. */
+static gint64
+field_of_stat(const char *stat, guint number)
+{
+    const char *rest = strrchr(stat, ')');
+    g_auto(GStrv) fields = rest == NULL ? NULL : g_strsplit(rest + 1, " ", -1);
+
+    return fields != NULL && g_strv_length(fields) > number - 2
+               ? g_ascii_strtoll(fields[number - 2], NULL, 10)
+               : 0;
+}
+
 gint64
 kh_process_start_time(gint64 pid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/stat", pid);
-    g_autofree char *stat = NULL;
-    g_auto(GStrv) fields = NULL;
-    const char *rest;
+    g_autofree char *stat = kh_process_read(pid, "stat", NULL, NULL);
 
-    if (pid <= 0 || !g_file_get_contents(path, &stat, NULL, NULL))
-        return 0;
-    rest = strrchr(stat, ')');
-    if (rest == NULL)
-        return 0;
-    fields = g_strsplit(rest + 1, " ", -1);
-    return g_strv_length(fields) > 20 ? g_ascii_strtoll(fields[20], NULL, 10) : 0;
+    return stat == NULL ? 0 : field_of_stat(stat, 22);
+}
+
+gboolean
+kh_process_read_start_time(KhProcess *process, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    g_autofree char *stat = kh_process_read(process->pid, "stat", NULL, &reason);
+
+    process->start_time = stat == NULL ? 0 : field_of_stat(stat, 22);
+    if (stat != NULL || g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&reason));
+    return FALSE;
 }
 
 static gboolean
@@ -81,25 +133,42 @@ on_readable(int fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-static void
-set_gone(gint64 pid, GError **error)
+static gboolean
+has_just_ended(KhProcessHandle *self)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Process %" G_GINT64_FORMAT " has ended", pid);
+    struct pollfd ended = {.fd = self->fd, .events = POLLIN};
+
+    return poll(&ended, 1, 0) != 0;
+}
+
+static gboolean
+open_pidfd(KhProcessHandle *self, gint64 pid, GError **error)
+{
+    self->pid = pid;
+    self->fd = pid <= 0 ? -1 : (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (self->fd >= 0)
+        return TRUE;
+    /* The number may be a thread's by now, which is no process's. */
+    if (pid <= 0 || errno == ESRCH || errno == EINVAL || errno == ENOENT)
+        set_gone(pid, error);
+    else
+        set_unknown(pid, g_strerror(errno), error);
+    return FALSE;
 }
 
 KhProcessHandle *
 kh_process_handle_open(const KhProcess *process, GError **error)
 {
     g_autoptr(KhProcessHandle) self = g_object_new(KH_TYPE_PROCESS_HANDLE, NULL);
+    KhProcess found = *process;
 
-    self->fd = (int)syscall(SYS_pidfd_open, (pid_t)process->pid, 0);
+    if (!open_pidfd(self, process->pid, error) || !kh_process_read_start_time(&found, error))
+        return NULL;
     /* The descriptor came first, so a matching start time proves that it is the one. */
-    if (self->fd < 0 || process->start_time == 0 ||
-        kh_process_start_time(process->pid) != process->start_time) {
+    if (found.start_time == 0 || found.start_time != process->start_time) {
         set_gone(process->pid, error);
         return NULL;
     }
-    self->pid = process->pid;
     self->watch = g_unix_fd_add(self->fd, G_IO_IN, on_readable, self);
     return g_steal_pointer(&self);
 }
@@ -109,7 +178,6 @@ gboolean
 kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT, self->pid);
-    struct pollfd ended = {.fd = self->fd, .events = POLLIN};
     struct stat status;
     gboolean seen = stat(path, &status) == 0;
     int reason = errno;
@@ -117,7 +185,7 @@ kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error
     if (seen && status.st_uid == uid)
         return TRUE;
     /* The number may be another process's by now. */
-    if (poll(&ended, 1, 0) != 0)
+    if (has_just_ended(self))
         set_gone(self->pid, error);
     else if (seen)
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
@@ -125,9 +193,7 @@ kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error
                     "machine's, whatever the shim says",
                     self->pid, status.st_uid, uid);
     else
-        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "Whose process %" G_GINT64_FORMAT " is cannot be seen: %s", self->pid,
-                    g_strerror(reason));
+        set_unknown(self->pid, g_strerror(reason), error);
     return FALSE;
 }
 

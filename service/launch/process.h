@@ -12,23 +12,35 @@
 G_BEGIN_DECLS
 
 /*
- * Field 22 of /proc/PID/stat, clock ticks since boot; 0 when there is no such process, or
- * when /proc hides it (hidepid= of proc(5)).
+ * What /proc/PID/@name holds (proc(5)), NUL-terminated, of @length bytes (may be NULL);
+ * transfer full. KH_ERROR_NOT_FOUND only when there is no such process;
+ * KH_ERROR_RESOURCE_UNAVAILABLE when it could not be looked at: descriptors or memory are
+ * short, or /proc hides it (hidepid=).
  */
+char *kh_process_read(gint64 pid, const char *name, gsize *length, GError **error);
+
+/* Field 22 of /proc/PID/stat, clock ticks since boot; 0 when it is not known. */
 gint64 kh_process_start_time(gint64 pid);
+
+/*
+ * Sets the start time of @process to that of its pid, to 0 when there is no such process.
+ * FALSE, and KH_ERROR_RESOURCE_UNAVAILABLE, when it could not be looked at.
+ */
+gboolean kh_process_read_start_time(KhProcess *process, GError **error);
 
 #define KH_TYPE_PROCESS_HANDLE (kh_process_handle_get_type())
 G_DECLARE_FINAL_TYPE(KhProcessHandle, kh_process_handle, KH, PROCESS_HANDLE, GObject)
 
 /*
  * Opens @process, if it still is the one that began at its start time. KH_ERROR_NOT_FOUND
- * when it is gone. Signal: "ended", once. Transfer full.
+ * when it is known to be gone, KH_ERROR_RESOURCE_UNAVAILABLE when it could not be looked at.
+ * Signal: "ended", once. Transfer full.
  */
 KhProcessHandle *kh_process_handle_open(const KhProcess *process, GError **error);
 
 /*
- * Whether the process is one of @uid's. KH_ERROR_LAUNCH_FAILED when it is not, or when /proc
- * does not show it; KH_ERROR_NOT_FOUND when it is gone.
+ * Whether the process is one of @uid's. KH_ERROR_LAUNCH_FAILED when it is not,
+ * KH_ERROR_NOT_FOUND when it is gone, KH_ERROR_RESOURCE_UNAVAILABLE when /proc does not show it.
  */
 gboolean kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GError **error);
 

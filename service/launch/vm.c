@@ -97,14 +97,19 @@ on_process_ended(KhProcessHandle *handle, KhVm *self)
     g_signal_emit(self, signals[SIGNAL_ENDED], 0);
 }
 
-static KhProcessHandle *
-open_process(KhVm *self, const KhProcess *process, GError **error)
+/* FALSE when it could not be looked at; TRUE without a handle when it is known to be gone. */
+static gboolean
+open_process(KhVm *self, const KhProcess *process, KhProcessHandle **handle, GError **error)
 {
-    KhProcessHandle *handle = kh_process_handle_open(process, error);
+    g_autoptr(GError) reason = NULL;
 
-    if (handle != NULL)
-        g_signal_connect(handle, "ended", G_CALLBACK(on_process_ended), self);
-    return handle;
+    *handle = kh_process_handle_open(process, &reason);
+    if (*handle != NULL)
+        g_signal_connect(*handle, "ended", G_CALLBACK(on_process_ended), self);
+    if (*handle != NULL || g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&reason));
+    return FALSE;
 }
 
 /* One that has ended since it was opened is let be: its signal says so, and the other counts. */
@@ -128,10 +133,16 @@ open_both(const KhProcess *shim, const KhProcess *qemu, const guint32 *uid, GErr
 
     self->shim_process = *shim;
     self->qemu_process = *qemu;
-    self->shim = open_process(self, shim, NULL);
-    self->qemu = open_process(self, qemu, self->shim == NULL ? error : NULL);
-    if (self->shim == NULL && self->qemu == NULL)
+    /* Whoever took a process for gone that was not seen would end the other one for it. */
+    if (!open_process(self, shim, &self->shim, error) ||
+        !open_process(self, qemu, &self->qemu, error))
         return NULL;
+    if (self->shim == NULL && self->qemu == NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
+                    "Processes %" G_GINT64_FORMAT " and %" G_GINT64_FORMAT " have ended", shim->pid,
+                    qemu->pid);
+        return NULL;
+    }
     if (uid != NULL && (!is_owned(self->shim, *uid, error) || !is_owned(self->qemu, *uid, error)))
         return NULL;
     if (self->shim == NULL || self->qemu == NULL)

@@ -16,9 +16,9 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhVm, kh_vm, KH, VM, GObject)
 
 /*
- * Follows both, or the one that is left. KH_ERROR_NOT_FOUND when both are gone already.
- * Signal: "ended", once, when both have; who connects later asks kh_vm_has_ended() first.
- * Transfer full.
+ * Follows both, or the one that is left. KH_ERROR_NOT_FOUND only when both are known to be
+ * gone; KH_ERROR_RESOURCE_UNAVAILABLE when one of them could not be looked at. Signal: "ended",
+ * once, when both have; who connects later asks kh_vm_has_ended() first. Transfer full.
  */
 KhVm *kh_vm_new(const KhProcess *shim, const KhProcess *qemu, GError **error);
 

@@ -2,9 +2,11 @@
 /* Tests of which processes are followed: the machine's own and no other. */
 #include "launch/vm.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,6 +214,90 @@ reused(void)
     end(pid);
 }
 
+/* The lowest number of a descriptor that is free; what is above it is free, too. */
+static guint
+first_free(void)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+
+    g_assert_cmpint(fd, >, 0);
+    close(fd);
+    return (guint)fd;
+}
+
+static void
+limit_descriptors(guint n)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    limit.rlim_cur = n;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+}
+
+static KhProcess
+row_of(GPid pid)
+{
+    return (KhProcess){.pid = pid, .start_time = kh_process_start_time(pid)};
+}
+
+static void
+assert_unknown(const KhProcess *shim, const KhProcess *qemu)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(kh_vm_new(shim, qemu, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "could not be looked at"));
+}
+
+/* Two handles, and the file that is read beside the second. What needs none is known. */
+static void
+look_with_few(const KhProcess *shim, const KhProcess *qemu, const KhProcess *gone)
+{
+    const guint first = first_free();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhVm) vm = NULL;
+
+    for (guint n = 0; n < 3; n++) {
+        limit_descriptors(first + n);
+        assert_unknown(shim, qemu);
+        if (n < 2) {
+            assert_unknown(gone, qemu);
+            assert_unknown(shim, gone);
+        }
+        g_assert_null(kh_vm_new(gone, gone, &error));
+        g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+        g_clear_error(&error);
+    }
+    limit_descriptors(first + 3);
+    vm = kh_vm_new(shim, qemu, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(vm);
+}
+
+/* What cannot be looked at for want of descriptors is not taken for dead, and nothing is ended. */
+static void
+short_of_descriptors(void)
+{
+    GPid pids[] = {sleeper(0), sleeper(0), sleeper(0)};
+    const KhProcess shim = row_of(pids[0]), qemu = row_of(pids[1]), gone = row_of(pids[2]);
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+        g_test_trap_assert_passed();
+    } else {
+        g_assert_nonnull(g_main_context_default());
+        end(pids[2]);
+        look_with_few(&shim, &qemu, &gone);
+        g_assert_true(is_alive(pids[0]));
+        g_assert_true(is_alive(pids[1]));
+        pids[2] = sleeper(0);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(pids); i++)
+        end(pids[i]);
+}
+
 /* The end of its line is no part of what the shim says. */
 static void
 told_error(void)
@@ -235,6 +321,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/ended-unseen", ended_unseen);
     g_test_add_func("/vm/ending-meanwhile", ending_meanwhile);
     g_test_add_func("/vm/reused", reused);
+    g_test_add_func("/vm/short-of-descriptors", short_of_descriptors);
     g_test_add_func("/vm/told-error", told_error);
     return g_test_run();
 }
