@@ -74,13 +74,21 @@ text_of_errno(int number)
                            : g_strerror(number);
 }
 
+/* Disk space, descriptors, memory: what may be there at another time. */
+static gboolean
+is_shortage(int number)
+{
+    return number == ENOSPC || number == EDQUOT || number == EMFILE || number == ENFILE ||
+           number == ENOMEM || number == ENOBUFS;
+}
+
 gboolean
 kh_error_set_errno(GError **error, const char *name, const char *doing)
 {
     int saved = errno;
-    KhError code = saved == ENOSPC || saved == EDQUOT ? KH_ERROR_RESOURCE_UNAVAILABLE
-                   : saved == ENOENT                  ? KH_ERROR_NOT_FOUND
-                                                      : KH_ERROR_FAILED;
+    KhError code = is_shortage(saved) ? KH_ERROR_RESOURCE_UNAVAILABLE
+                   : saved == ENOENT  ? KH_ERROR_NOT_FOUND
+                                      : KH_ERROR_FAILED;
 
     g_set_error(error, KH_ERROR, code, "%s cannot be %s: %s", name, doing, text_of_errno(saved));
     return FALSE;

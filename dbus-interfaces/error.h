@@ -70,9 +70,9 @@ KhError kh_error_from_name(const char *name);
 gboolean kh_error_is_not_authorized(const GError *error);
 
 /*
- * "@name cannot be @doing: " and what errno says: KH_ERROR_RESOURCE_UNAVAILABLE for no room,
- * NOT_FOUND, else FAILED. ELOOP is taken for a symbolic link that is not followed. FALSE, to be
- * returned.
+ * "@name cannot be @doing: " and what errno says: KH_ERROR_RESOURCE_UNAVAILABLE where room,
+ * descriptors or memory are short, NOT_FOUND, else FAILED. ELOOP is taken for a symbolic link
+ * that is not followed. FALSE, to be returned.
  */
 gboolean kh_error_set_errno(GError **error, const char *name, const char *doing);
 

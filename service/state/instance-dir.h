@@ -36,7 +36,8 @@ char *kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, 
 /*
  * Connects to the socket @name, without waiting: one with a full queue is an error, try
  * again. What is no socket of @uid (-1: the service's own), or is served by another user, is
- * refused (KH_ERROR_NOT_AUTHORIZED; otherwise NOT_FOUND, FAILED); @pid gets who serves it.
+ * refused (KH_ERROR_NOT_AUTHORIZED). KH_ERROR_NOT_FOUND only where there is none, or nobody
+ * serves it; else RESOURCE_UNAVAILABLE, FAILED. @pid gets who serves it.
  */
 int kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error);
 

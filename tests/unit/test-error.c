@@ -58,6 +58,9 @@ errno_codes(void)
         KhError code;
     } cases[] = {{ENOSPC, KH_ERROR_RESOURCE_UNAVAILABLE},
                  {EDQUOT, KH_ERROR_RESOURCE_UNAVAILABLE},
+                 {EMFILE, KH_ERROR_RESOURCE_UNAVAILABLE},
+                 {ENFILE, KH_ERROR_RESOURCE_UNAVAILABLE},
+                 {ENOMEM, KH_ERROR_RESOURCE_UNAVAILABLE},
                  {ENOENT, KH_ERROR_NOT_FOUND},
                  {EACCES, KH_ERROR_FAILED}};
 

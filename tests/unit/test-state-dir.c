@@ -114,6 +114,7 @@ sockets(Fixture *f, gconstpointer data)
 {
     static const char *const bad[] = {"link", "file", "absent"};
     int own = listen_as(f->fd, "own"), other = listen_as(f->parent, "other");
+    g_autoptr(GError) unserved = NULL;
     pid_t pid = 0;
     int fd = kh_instance_dir_connect(f->fd, "own", -1, &pid, NULL);
 
@@ -133,7 +134,8 @@ sockets(Fixture *f, gconstpointer data)
     /* Of another user; and what nobody serves any more. */
     g_assert_cmpint(kh_instance_dir_connect(f->parent, "other", geteuid() + 1, &pid, NULL), ==, -1);
     g_assert_cmpint(accept(other, NULL, NULL), ==, -1);
-    g_assert_cmpint(kh_instance_dir_connect(f->fd, "own", -1, &pid, NULL), ==, -1);
+    g_assert_cmpint(kh_instance_dir_connect(f->fd, "own", -1, &pid, &unserved), ==, -1);
+    g_assert_error(unserved, KH_ERROR, KH_ERROR_NOT_FOUND);
     close(other);
 }
 
