@@ -119,8 +119,11 @@ look(KhInstance *self)
 {
     const KhRecord *record = self->record;
     const KhTraces traces = {.id = record->id,
+                             .instances_fd = kh_state_dir_instances_fd(self->host->state_dir),
                              .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
-                             .uid = record->vm_uid};
+                             .uid = record->vm_uid,
+                             .shim = record->shim,
+                             .qemu = record->qemu};
     g_autoptr(KhVm) vm = NULL;
     GError *error = NULL;
 

@@ -33,11 +33,14 @@ typedef struct {
     guint cpu_quota;    /* percent of one processor, 0 = no limit */
 } KhLaunchSpec;
 
-/* Where traces of a machine are to be found. */
+/* Where traces of a machine are to be found, and what tells it from another service's. */
 typedef struct {
     const char *id;
-    int runtime_fd; /* the folder that holds the instance's runtime folder */
-    gint64 uid;     /* -1: the service's own */
+    int instances_fd; /* the folder that holds the instance's state folder */
+    int runtime_fd;   /* the folder that holds the instance's runtime folder */
+    gint64 uid;       /* -1: the service's own */
+    KhProcess shim;   /* as they were noted; zeros where they were not */
+    KhProcess qemu;
 } KhTraces;
 
 #define KH_TYPE_LAUNCHER (kh_launcher_get_type())
