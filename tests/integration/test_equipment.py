@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The tests' own equipment: the fake QEMU outlives those that talk to it.
+"""The tests' own equipment: the fake QEMU outlives those that talk to it, and what a failed
+test leaves is taken away without a word over the failure itself.
 """
 import contextlib
 import fcntl
@@ -15,7 +16,7 @@ import time
 
 import rpc
 import tap
-from harness import SOURCE, is_alive
+from harness import LOCKS, SOURCE, World, as_root, is_alive
 
 # As the shim gives them to QEMU.
 SERIAL, CONTROL, QMP, MONITOR = 13, 14, 15, 16
@@ -124,5 +125,58 @@ def b89_killed_shim():
         tap.check(qemu.answers(), "afterwards")
 
 
+class Broken(World):
+    """A world in which nothing is there any more that is to be ended."""
+
+    def processes(self):
+        return {2 ** 22 + 1}
+
+
+class Blocked(World):
+    """A world whose clean-up fails."""
+
+    def kill_all(self):
+        super().kill_all()
+        raise PermissionError("kill_all")
+
+
+def said_of(world):
+    """What is told of a test that fails in the world."""
+    try:
+        with world:
+            raise KeyError("the test's own failure")
+    except Exception as error:  # pylint: disable=broad-except
+        return repr(error)
+
+
+def b89_clean_up_is_silent():
+    """a clean-up that fails, or finds nothing any more, hides no failure and removes what it can"""
+    for kind in (Broken, Blocked):
+        world = kind()
+        tap.equal(said_of(world), "KeyError(\"the test's own failure\")", kind.__name__)
+        tap.check(not world.folder.exists(), "the folder is gone")
+        tap.check(world.bus.poll() is not None, "the bus is gone")
+
+
+def b89_claims_of_others():
+    """claims of uids that vanish or cannot be read are no matter of a world's end"""
+    as_root()
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    # As a claim that goes between being listed and being read, and one that is no file.
+    gone, folder = LOCKS / "4294967293", LOCKS / "4294967292"
+    gone.symlink_to("nowhere")
+    folder.mkdir()
+    try:
+        world = World()
+        mine = LOCKS / "4294967291"
+        mine.write_text(str(world.state), encoding="utf-8")
+        tap.equal(said_of(world), "KeyError(\"the test's own failure\")", "what is told")
+        tap.check(not mine.exists(), "its own claim is gone")
+    finally:
+        gone.unlink()
+        folder.rmdir()
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([b89_killed_monitor, b89_killed_caller, b89_killed_shim]))
+    sys.exit(tap.run([b89_killed_monitor, b89_killed_caller, b89_killed_shim,
+                      b89_clean_up_is_silent, b89_claims_of_others]))

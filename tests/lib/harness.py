@@ -203,8 +203,7 @@ class World:
             env=self.env, capture_output=True, timeout=20, check=False).stdout
 
     def journal(self):
-        path = self.folder / "service.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return text_of(self.folder / "service.log")
 
     def bus_option(self):
         return ["--session"] if self.session else ["--system"]
@@ -268,18 +267,35 @@ class World:
                 if (folder in command_of(pid) or link_of(pid, "cwd").startswith(folder)) and
                 is_alive(pid)}
 
-    def abandon(self):
-        """Ends what a failed test has left, whatever state it is in."""
+    def uid_locks(self):
+        """The uids that are claimed for its state folder. Other worlds' claims come and go."""
+        return {int(name) for name in listed(LOCKS)
+                if name.isdigit() and text_of(LOCKS / name) == str(self.state)}
+
+    def kill_all(self):
+        """Children first, lest the service starts what is killed after it."""
         for child in reversed(self.children):
             if child.poll() is None:
                 child.kill()
                 child.wait(20)
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
-        for lock in LOCKS.glob("*") if os.geteuid() == 0 else ():
-            if lock.read_text(errors="replace") == str(self.state):
-                lock.unlink()
-        self.lock.close()
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def drop_uid_locks(self):
+        for uid in self.uid_locks() if os.geteuid() == 0 else ():
+            (LOCKS / str(uid)).unlink(missing_ok=True)
+
+    def abandon(self):
+        """Ends what a failed test has left, whatever state it is in. Raises nothing: what is
+        to be told is why the test has failed."""
+        for step in (self.kill_all, self.drop_uid_locks, self.lock.close):
+            try:
+                step()
+            except Exception as error:  # pylint: disable=broad-except
+                tap.note(f"clean-up, {step.__name__}: {error!r}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self):
@@ -299,13 +315,36 @@ class World:
         return self
 
     def __exit__(self, kind, value, trace):
-        if kind is not None:
-            print("# the service said:")
-            for line in self.journal().splitlines()[-30:]:
-                print("#   " + line)
-            self.abandon()
+        if kind is None:
+            try:
+                self.close()
+            except BaseException:
+                self.give_up()
+                raise
         else:
-            self.close()
+            self.give_up()
+
+    def give_up(self):
+        print("# the service said:")
+        for line in self.journal().splitlines()[-30:]:
+            print("#   " + line)
+        self.abandon()
+
+
+def listed(folder):
+    """The names in it; none where it is not there."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def text_of(path):
+    """What it says; nothing where it has gone or cannot be read."""
+    try:
+        return pathlib.Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def link_of(pid, name):

@@ -8,7 +8,7 @@ import sqlite3
 import time
 
 import tap
-from harness import LOCKS, command_of, is_alive, status_of
+from harness import command_of, is_alive, status_of
 
 ALIVE = ("running", "paused")
 AT_REST = ("created", "running", "paused", "stopped", "failed")
@@ -60,14 +60,7 @@ def check_uids(world, shown):
         tap.equal(used, [], "uids of a service that is not root")
         return
     tap.equal(sorted(row[1] for row in used), sorted(one["Id"] for one in shown), "uids")
-    locks = set()
-    for lock in LOCKS.iterdir():
-        try:
-            if lock.read_text(errors="replace") == str(world.state):
-                locks.add(int(lock.name))
-        except FileNotFoundError:
-            continue
-    tap.equal(locks, {row[0] for row in used}, "lock files of uids")
+    tap.equal(world.uid_locks(), {row[0] for row in used}, "lock files of uids")
 
 
 def check_files(world, shown):
@@ -127,7 +120,7 @@ def settle(world, bus, seconds=30):
     while True:
         try:
             return check(world, bus)
-        except (AssertionError, FileNotFoundError, ProcessLookupError):
+        except (AssertionError, OSError, sqlite3.OperationalError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
