@@ -7,19 +7,22 @@ import signal
 import subprocess
 
 import tap
+from control_group import ControlGroup
 
 # Before the container's own deadlines, so that theirs are told.
 SHUTDOWN_S = 120
 
 
 class Container:
-    def __init__(self, root, log):
+    def __init__(self, root, log, *options):
         self.log = log
+        # With --keep-unit it takes the group "payload" below that in which it is started.
+        self.group = ControlGroup()
         self.process = subprocess.Popen(
             ["systemd-nspawn", "--quiet", "--boot", f"--directory={root}", "--register=no",
-             "--keep-unit", "--private-network", "--machine=katana-test", "--console=pipe"],
-            stdin=subprocess.DEVNULL, stdout=open(log, "wb"), stderr=subprocess.STDOUT,
-            start_new_session=True)
+             "--keep-unit", "--private-network", "--machine=katana-test", "--console=pipe",
+             *options], stdin=subprocess.DEVNULL, stdout=open(log, "wb"),
+            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self.group.enter)
         self.leader = tap.eventually(self.find_leader, 20, "the first process of the container")
 
     def tail(self):
@@ -67,6 +70,7 @@ class Container:
         """As systemctl poweroff; returns when all is down."""
         self.process.terminate()
         tap.equal(self.process.wait(SHUTDOWN_S), 0, "systemd-nspawn's exit code")
+        self.group.remove()
 
     def end(self):
         """Whatever state it is in."""
@@ -77,3 +81,4 @@ class Container:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
+        self.group.remove()

@@ -142,6 +142,26 @@ def test_boot():
     tap.equal(HOST.run("systemctl", "is-active", UNIT).strip(), "active", "the service")
 
 
+def test_other_container():
+    """a second container is in no control group of the first's, whose end leaves this one"""
+    HOST.run("systemd-run", "--quiet", "--unit=lasting", "sleep", "600")
+    other = Container(debian_root.cached(BUILD), str(HOST.folder / "other.log"),
+                      "--volatile=overlay")
+    try:
+        own = HOST.container.group.processes()
+        tap.check(int(HOST.container.leader) in own, "the first is in its group")
+        tap.equal(own & other.group.processes(), set(), "processes in the groups of both")
+        other.wait_running()
+        # Of the same name as the first's: what is ended is only the other's.
+        other.run("systemd-run", "--quiet", "--unit=lasting", "sleep", "600")
+        other.run("systemctl", "kill", "--signal=KILL", "lasting")
+        other.run("systemctl", "stop", "lasting", check=False)
+    finally:
+        other.end()
+    tap.equal(HOST.run("systemctl", "is-active", "lasting").strip(), "active", "the first's unit")
+    tap.check(not any(folder.exists() for folder in other.group.folders), "nothing of it is left")
+
+
 def test_security():
     """systemd-analyze security of the service"""
     said = HOST.run("systemd-analyze", "security", "--no-pager", UNIT)
