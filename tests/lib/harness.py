@@ -93,7 +93,8 @@ class Failed(Exception):
 class World:
     """One bus, one service, one client."""
 
-    def __init__(self, *options, session=True, fake=True, components=None, user=None):
+    def __init__(self, *options, session=True, fake=True, components=None, user=None, build=BUILD):
+        """Its programs are those of the build, whose place install() gives to another's."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kh-test-"))
         self.folder.chmod(0o711)
         self.lock, self.ports = lock_ports()
@@ -103,7 +104,7 @@ class World:
         self.service = None
         self.set_places()
         self.make_components(components)
-        self.tools = self.copy_tools()
+        self.make_tools(build)
         if fake:
             self.options += ["--qemu", str(self.tools / "fake-qemu")]
         self.start_bus()
@@ -131,19 +132,25 @@ class World:
             for part in ("vmlinuz", "initrd.img"):
                 (self.components / part).write_bytes(part.encode() * 1000)
 
-    def copy_tools(self):
-        tools = self.folder / "tools"
-        tools.mkdir()
-        for tool in (SOURCE / "tests/integration/fake-qemu", BUILD / "service/launch/katana-hypervisor-shim",
-                     BUILD / "service/katana-hypervisord", BUILD / "cli/katana-hypervisor"):
-            shutil.copy(tool, tools)
-        armed = BUILD / "service" / ARMED
-        if armed.exists():
-            shutil.copy(armed, tools)
-        for tool in tools.iterdir():
-            tool.chmod(0o755)
-        tools.chmod(0o755)
-        return tools
+    def make_tools(self, build):
+        self.tools = self.folder / "tools"
+        self.tools.mkdir()
+        self.tools.chmod(0o755)
+        shutil.copy(SOURCE / "tests/integration/fake-qemu", self.tools)
+        (self.tools / "fake-qemu").chmod(0o755)
+        self.install(build)
+
+    def install(self, build):
+        """As a package does it: what runs keeps the file that it was started from."""
+        programs = ("service/launch/katana-hypervisor-shim", "service/katana-hypervisord",
+                    f"service/{ARMED}", "cli/katana-hypervisor")
+        for program in (build / name for name in programs):
+            if program.name == ARMED and not program.exists():
+                continue
+            new = self.tools / (program.name + ".new")
+            shutil.copy(program, new)
+            new.chmod(0o755)
+            new.rename(self.tools / program.name)
 
     def start_bus(self):
         path = self.folder / "bus"
