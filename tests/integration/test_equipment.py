@@ -135,8 +135,8 @@ class Broken(World):
 class Blocked(World):
     """A world whose clean-up fails."""
 
-    def kill_all(self):
-        super().kill_all()
+    def kill_all(self, spare=None):
+        super().kill_all(spare)
         raise PermissionError("kill_all")
 
 

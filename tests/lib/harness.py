@@ -279,10 +279,10 @@ class World:
         return {int(name) for name in listed(LOCKS)
                 if name.isdigit() and text_of(LOCKS / name) == str(self.state)}
 
-    def kill_all(self):
+    def kill_all(self, spare=None):
         """Children first, lest the service starts what is killed after it."""
         for child in reversed(self.children):
-            if child.poll() is None:
+            if child is not spare and child.poll() is None:
                 child.kill()
                 child.wait(20)
         for pid in self.processes():
