@@ -6,6 +6,7 @@ the copy of the database that the newer service has made.
 """
 import contextlib
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -17,8 +18,8 @@ import invariants
 import rpc
 import tap
 from bus import Bus
-from harness import BUILD, World, components, is_alive
-from live import pid_of, running, wait_state
+from harness import BUILD, Failed, World, components, is_alive
+from live import edit, pid_of, running, wait_state
 
 OLD = "state.db.before-*"
 
@@ -217,7 +218,47 @@ def the_way_back():
         delete_all(world, bus)
 
 
+def row_without_a_folder():
+    """an instance of the earlier service whose folder is not to be seen stays, and says so"""
+    with earlier() as (world, bus):
+        path = bus.create("x", labels={"a": "b"})
+        folder = pathlib.Path(bus.properties(path)["DataDirectory"])
+        world.end_service()
+        away = world.folder / "away"
+        shutil.copytree(folder, away)
+        shutil.rmtree(folder)
+        world.install(BUILD)
+        world.start()
+        tap.equal([one["Labels"] for one in bus.list("Labels").values()], [{"a": "b"}], "the row")
+        try:
+            bus.do(path, "Start")
+            tap.check(False, "it was started")
+        except Failed as error:
+            tap.check(str(folder) in error.message, error.message)
+        bus.do(path, "Delete")
+        tap.equal(invariants.settle(world, bus), [], "what is left")
+
+
+def folder_without_a_row():
+    """a folder of the earlier service that no row knows is named, and not touched"""
+    with earlier() as (world, bus):
+        bus.create("known")
+        lost = pathlib.Path(bus.properties(bus.create("lost"))["DataDirectory"])
+        owner = lost.stat().st_uid
+        world.end_service()
+        edit(world, "DELETE FROM ports WHERE instance_id=?", lost.name)
+        edit(world, "UPDATE uids SET instance_id=NULL WHERE instance_id=?", lost.name)
+        edit(world, "DELETE FROM instances WHERE id=?", lost.name)
+        world.install(BUILD)
+        world.start()
+        tap.check(lost.name in world.journal(), "the journal names the folder")
+        tap.equal([one["Name"] for one in bus.list("Name").values()], ["known"], "instances")
+        tap.check((lost / "args").exists(), "the folder is as it was")
+        tap.equal(lost.stat().st_uid, owner, "its owner")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([machines_are_followed, machines_of_a_killed_service_are_followed,
                       machines_of_an_earlier_shim_are_deleted, machine_that_ended_meanwhile,
-                      real_guest_is_followed, the_way_back]))
+                      real_guest_is_followed, the_way_back, row_without_a_folder,
+                      folder_without_a_row]))
