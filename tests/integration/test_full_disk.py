@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A disk that is full, and a database that somebody else has locked: what was answered as
-done holds, whatever happens next; what could not be noted was said so, and is noted later
-without being asked for.
+"""A disk that is full, and a database that somebody else has locked. Deleting frees space and
+must work; what was answered as done holds, whatever happens next; what could not be noted was
+said so, and is noted later without being asked for.
+
+KH_LONG: every fill level of the last hundred pages instead of some.
 """
 import contextlib
+import os
+import signal
 import sqlite3
 import sys
 
@@ -12,9 +16,10 @@ import disk
 import invariants
 import tap
 from bus import Bus
-from harness import Failed
+from harness import Failed, is_alive
 from live import kill_qemu, live, running, service_dies, stays, wait_state
 
+LEVELS = range(101) if os.environ.get("KH_LONG") else (0, 1, 2, 3, 5, 8, 13, 34, 100)
 # What a call may say that could not be noted.
 NOT_NOTED = ("Failed", "ResourceUnavailable", "Busy")
 NOT_YET = "does not know it yet"
@@ -55,6 +60,64 @@ def answered(action):
         return False
     return True
 
+
+# Deleting on a full disk
+
+def check_gone(world, path):
+    identity = path.rpartition("/")[2].replace("_", "-")
+    tap.check(not (world.state / "instances" / identity).exists(), "its folder is gone")
+    for table, key in (("instances", "id"), ("ports", "instance_id"), ("uids", "instance_id")):
+        found = invariants.rows(world, f"SELECT {key} FROM {table}")
+        tap.check((identity,) not in found, f"{identity} in {table}")
+
+
+def work_on_full_disk(world, bus, free, how):
+    path = running(bus, "runs", storage_bytes=SMALL)
+    other = bus.create("other", storage_bytes=SMALL)
+    tap.equal(world.end_service(how), -how if how == signal.SIGKILL else 0, "exit code")
+    with disk.Filler(world.place, free):
+        world.start()
+        tap.equal({one["Name"]: one["State"] for one in bus.list("Name", "State").values()},
+                  {"runs": "running", "other": "created"}, "list")
+        pid = bus.properties(path)["MainPid"]
+        bus.do(path, "Stop")
+        tap.equal((bus.state(path), is_alive(pid)), ("stopped", False), "after the stop")
+        for one in (path, other):
+            bus.do(one, "Delete")
+            check_gone(world, one)
+        service_dies(world)
+        world.start()
+        tap.equal(bus.list(), {}, "what came back")
+    tap.equal(invariants.settle(world, bus), [], "what is left")
+
+
+def delete_at_every_level(how):
+    with small_disk() as (world, bus):
+        wrong = []
+        for free in LEVELS:
+            try:
+                work_on_full_disk(world, bus, free, how)
+            except (AssertionError, Failed) as error:
+                wrong.append(f"{free} blocks free: {str(error).splitlines()[-1]}")
+                if world.service.poll() is not None:
+                    world.start()
+                for path in bus.list():
+                    bus.do(path, "Delete", force=True)
+                invariants.settle(world, bus)
+        tap.equal(wrong, [], "levels at which it did not work")
+
+
+def b83_delete_after_a_crash():
+    """on a disk of every fill level a service that was killed starts, lists, stops and deletes"""
+    delete_at_every_level(signal.SIGKILL)
+
+
+def b83_delete_after_a_regular_end():
+    """the same after a regular end, when there is no log of the database to write over"""
+    delete_at_every_level(signal.SIGTERM)
+
+
+# What was answered, and what could not be noted
 
 def stop(bus):
     path = running(bus, restart_policy="always", storage_bytes=SMALL)
@@ -172,5 +235,6 @@ def b83_saved_after_a_full_disk():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([b81_answers_under_a_lock_hold, b83_answers_on_a_full_disk_hold,
+    sys.exit(tap.run([b83_delete_after_a_crash, b83_delete_after_a_regular_end,
+                      b81_answers_under_a_lock_hold, b83_answers_on_a_full_disk_hold,
                       b81_saved_after_a_lock, b83_saved_after_a_full_disk]))
