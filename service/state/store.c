@@ -2,14 +2,8 @@
 /* The state database; see store.h. */
 #include "store.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "crash-point.h"
+#include "database-file.h"
 #include "error.h"
 #include "sql.h"
 
@@ -48,13 +42,10 @@ static const char *const migrations[] = {
     NULL,
 };
 
+#define LAST_VERSION ((guint)G_N_ELEMENTS(migrations) - 1)
+
 /* Nobody else writes here; a reader's lock is soon over, and the main loop waits for it. */
 #define BUSY_MS 200
-
-#define DB_HEADER 100
-#define WAL_HEADER 32
-#define WAL_FRAME 24
-#define WAL_MAGIC 0x377f0683 /* or one less */
 
 struct _KhStore {
     GObject parent_instance;
@@ -83,105 +74,6 @@ kh_store_init(KhStore *self)
 {
 }
 
-static guint32
-big_endian_at(const guint8 *bytes)
-{
-    guint32 number;
-
-    memcpy(&number, bytes, sizeof number);
-    return GUINT32_FROM_BE(number);
-}
-
-/*
- * Of a database's first page (sqlite.org/fileformat2.html, 1.3: user version at 60,
- * application id at 68). It is looked at without SQLite, which might recover or checkpoint
- * what is not for this program.
- */
-static gboolean
-check_header(const char *path, const guint8 *header, GError **error)
-{
-    guint32 version = big_endian_at(header + 60);
-
-    if (memcmp(header, "SQLite format 3", 16) != 0 ||
-        big_endian_at(header + 68) != KH_STORE_APPLICATION_ID) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s is not a database of this program and was left as it is; move it away, "
-                    "or set another state-dir",
-                    path);
-        return FALSE;
-    }
-    if (version >= G_N_ELEMENTS(migrations)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s has the schema version %u, this program knows versions up to %u; "
-                    "install the newer program, or set another state-dir",
-                    path, version, (guint)G_N_ELEMENTS(migrations) - 1);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean
-read_at(int fd, guint8 *bytes, gsize length, guint64 offset)
-{
-    return pread(fd, bytes, length, (off_t)offset) == (ssize_t)length;
-}
-
-/*
- * What a program that was killed has not brought into the main file (ibid., 4): each frame of
- * the log is a page, and those of the first page may say more than the file does. A frame
- * with another salt than the log's is of an earlier log, and is not looked at by SQLite either.
- */
-static gboolean
-check_log(const char *path, int fd, GError **error)
-{
-    guint8 log[WAL_HEADER], frame[WAL_FRAME], header[DB_HEADER];
-    guint64 page_size;
-
-    if (!read_at(fd, log, sizeof log, 0) || (big_endian_at(log) | 1) != WAL_MAGIC)
-        return TRUE;
-    page_size = big_endian_at(log + 8);
-    for (guint64 at = sizeof log; read_at(fd, frame, sizeof frame, at);
-         at += sizeof frame + page_size)
-        if (big_endian_at(frame) == 1 && memcmp(frame + 8, log + 16, 8) == 0 &&
-            read_at(fd, header, sizeof header, at + sizeof frame) &&
-            !check_header(path, header, error))
-            return FALSE;
-    return TRUE;
-}
-
-static gboolean
-check_log_file(const char *path, GError **error)
-{
-    g_autofree char *log = g_strconcat(path, "-wal", NULL);
-    int fd = g_open(log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
-    gboolean good;
-
-    if (fd < 0)
-        return errno == ENOENT || kh_error_set_errno(error, log, "opened");
-    good = check_log(path, fd, error);
-    close(fd);
-    return good;
-}
-
-/* Creates an absent file, so that it has its mode from the start; checks one that is there. */
-static gboolean
-check_file(const char *path, GError **error)
-{
-    int fd = g_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    guint8 header[DB_HEADER];
-    ssize_t n;
-
-    if (fd < 0)
-        return kh_error_set_errno(error, path, "opened");
-    n = pread(fd, header, sizeof header, 0);
-    close(fd);
-    if (n == 0)
-        return TRUE;
-    if (n < (ssize_t)sizeof header)
-        memset(header, 0, sizeof header);
-    return check_header(path, header, error) && check_log_file(path, error);
-}
-
 static gboolean
 run_pragma(KhStore *self, const char *pragma, GError **error)
 {
@@ -205,7 +97,7 @@ set_up(KhStore *self, const char *path, GError **error)
     sqlite3_busy_timeout(self->db, BUSY_MS);
     if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
         return FALSE;
-    copy = g_strdup_printf("%s.before-%u", path, (guint)G_N_ELEMENTS(migrations) - 1);
+    copy = g_strdup_printf("%s.before-%u", path, LAST_VERSION);
     return (version > 0 || run_pragma(self, id, error)) &&
            run_pragma(self, "PRAGMA foreign_keys=ON", error) &&
            run_pragma(self, "PRAGMA trusted_schema=OFF", error) &&
@@ -218,7 +110,7 @@ kh_store_open(const char *path, GError **error)
 {
     g_autoptr(KhStore) self = g_object_new(KH_TYPE_STORE, NULL);
 
-    if (!check_file(path, error))
+    if (!kh_database_file_check(path, LAST_VERSION, error))
         return NULL;
     if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
         SQLITE_OK) {

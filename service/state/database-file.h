@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether the state database's file is one of this program, by its bytes: SQLite is not let at
+ * what it might recover or checkpoint and is not ours. Used by the store before it opens it.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/*
+ * Makes an absent file (0600); checks one that is there, and the log beside it. KH_ERROR_FAILED
+ * for one of another program, or with a schema later than @known: then nothing is altered.
+ */
+gboolean kh_database_file_check(const char *path, guint known, GError **error);
+
+G_END_DECLS
