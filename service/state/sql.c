@@ -2,19 +2,54 @@
 /* Helpers around sqlite3; see sql.h. */
 #include "sql.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include "copies.h"
 #include "error.h"
+
+/* A full disk may show as SQLITE_FULL or as an error of the system (sqlite.org/rescode.html). */
+static gboolean
+is_full(sqlite3 *db, int code)
+{
+    int number = sqlite3_system_errno(db);
+    gboolean by_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN;
+
+    return code == SQLITE_FULL || code == SQLITE_NOMEM ||
+           (by_system && (number == ENOSPC || number == EDQUOT));
+}
+
+void
+kh_sql_set_damaged(sqlite3 *db, const char *found, GError **error)
+{
+    const char *path = sqlite3_db_filename(db, "main");
+    g_autofree char *copy = kh_copies_describe(path);
+
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "The state database %s is damaged or cannot be read: %s; stop the service, move it "
+                "away with its -wal and -shm, and %s",
+                path, found, copy);
+}
 
 void
 kh_sql_set_error(sqlite3 *db, const char *doing, GError **error)
 {
-    int code = sqlite3_errcode(db);
-    gboolean full = code == SQLITE_FULL || code == SQLITE_NOMEM;
+    int code = sqlite3_errcode(db) & 0xff;
 
-    g_set_error(error, KH_ERROR, full ? KH_ERROR_RESOURCE_UNAVAILABLE : KH_ERROR_FAILED,
-                "The state database failed to %s: %s", doing, sqlite3_errmsg(db));
+    if (is_full(db, code))
+        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                    "The state database failed to %s: %s; free some space", doing,
+                    sqlite3_errmsg(db));
+    else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                    "The state database failed to %s: another program holds it locked", doing);
+    else if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_IOERR)
+        kh_sql_set_damaged(db, sqlite3_errmsg(db), error);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The state database failed to %s: %s", doing,
+                    sqlite3_errmsg(db));
 }
 
 static void
@@ -105,15 +140,6 @@ run_script(sqlite3 *db, const char *script, GError **error)
     return FALSE;
 }
 
-static gboolean
-keep_copy(sqlite3 *db, const char *path, GError **error)
-{
-    g_unlink(path);
-    if (!kh_sql_run(db, error, "VACUUM INTO ?", "s", path))
-        return FALSE;
-    return g_chmod(path, 0600) == 0 || kh_error_set_errno(error, path, "given its mode");
-}
-
 gboolean
 kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GError **error)
 {
@@ -129,7 +155,7 @@ kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GEr
                     version, last);
         return FALSE;
     }
-    if (version > 0 && steps[version] != NULL && !keep_copy(db, copy_path, error))
+    if (version > 0 && steps[version] != NULL && !kh_copies_write(db, copy_path, error))
         return FALSE;
     for (; steps[version] != NULL; version++) {
         g_autofree char *script = g_strdup_printf(

@@ -94,7 +94,6 @@ set_up(KhStore *self, const char *path, GError **error)
     g_autofree char *copy = NULL;
     gint64 version;
 
-    sqlite3_busy_timeout(self->db, BUSY_MS);
     if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
         return FALSE;
     copy = g_strdup_printf("%s.before-%u", path, LAST_VERSION);
@@ -105,19 +104,39 @@ set_up(KhStore *self, const char *path, GError **error)
            run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error);
 }
 
+static gboolean
+check_content(KhStore *self, GError **error)
+{
+    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(self->db, error, "PRAGMA quick_check(1)", "");
+
+    if (row == NULL)
+        return FALSE;
+    if (!kh_sql_next(self->db, row, error))
+        return FALSE;
+    if (g_strcmp0((const char *)sqlite3_column_text(row, 0), "ok") == 0)
+        return TRUE;
+    kh_sql_set_damaged(self->db, (const char *)sqlite3_column_text(row, 0), error);
+    return FALSE;
+}
+
+static gboolean
+open_database(KhStore *self, const char *path, GError **error)
+{
+    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
+        SQLITE_OK) {
+        kh_sql_set_error(self->db, "open", error);
+        return FALSE;
+    }
+    sqlite3_busy_timeout(self->db, BUSY_MS);
+    return check_content(self, error) && set_up(self, path, error);
+}
+
 KhStore *
 kh_store_open(const char *path, GError **error)
 {
     g_autoptr(KhStore) self = g_object_new(KH_TYPE_STORE, NULL);
 
-    if (!kh_database_file_check(path, LAST_VERSION, error))
-        return NULL;
-    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
-        SQLITE_OK) {
-        kh_sql_set_error(self->db, "open", error);
-        return NULL;
-    }
-    if (!set_up(self, path, error))
+    if (!kh_database_file_check(path, LAST_VERSION, error) || !open_database(self, path, error))
         return NULL;
     return g_steal_pointer(&self);
 }
