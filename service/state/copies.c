@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "reserve.h"
 #include "sql.h"
 
-#define SPARE_BYTES (1024 * 1024)
 #define DAY_S (24 * 60 * 60)
 #define INTERVAL_S (60 * 60)
 
@@ -75,7 +75,7 @@ check_room(sqlite3 *db, const char *path, GError **error)
     if (statvfs(folder, &info) != 0)
         return kh_error_set_errno(error, folder, "looked at");
     if ((guint64)info.f_bavail * info.f_frsize >=
-        (guint64)(2 * pages * page_size) + SPARE_BYTES)
+        (guint64)(2 * pages * page_size) + KH_RESERVE_BYTES)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                 "%s is short of space for a copy of the database; free some", folder);

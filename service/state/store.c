@@ -2,9 +2,15 @@
 /* The state database; see store.h. */
 #include "store.h"
 
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "crash-point.h"
 #include "database-file.h"
 #include "error.h"
+#include "reserve.h"
 #include "sql.h"
 
 /* Each element brings the schema one version further; never change one that was released. */
@@ -47,9 +53,14 @@ static const char *const migrations[] = {
 /* Nobody else writes here; a reader's lock is soon over, and the main loop waits for it. */
 #define BUSY_MS 200
 
+/* Between two tries to make the reserve again. */
+#define RESERVE_INTERVAL_USEC (10 * G_USEC_PER_SEC)
+
 struct _KhStore {
     GObject parent_instance;
     sqlite3 *db;
+    KhReserve *reserve;
+    gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
 };
 
 G_DEFINE_FINAL_TYPE(KhStore, kh_store, G_TYPE_OBJECT)
@@ -60,6 +71,7 @@ kh_store_finalize(GObject *object)
     KhStore *self = KH_STORE(object);
 
     g_clear_pointer(&self->db, sqlite3_close_v2);
+    g_clear_pointer(&self->reserve, kh_reserve_free);
     G_OBJECT_CLASS(kh_store_parent_class)->finalize(object);
 }
 
@@ -104,6 +116,24 @@ set_up(KhStore *self, const char *path, GError **error)
            run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error);
 }
 
+/*
+ * The index of the log, which SQLite maps with holes in it, is given its room: touching a hole
+ * on a full disk ends the process (SIGBUS).
+ */
+static void
+fill_index(const char *path)
+{
+    g_autofree char *index = g_strconcat(path, "-shm", NULL);
+    int fd = g_open(index, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    struct stat status;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &status) == 0 && status.st_size > 0)
+        posix_fallocate(fd, 0, status.st_size);
+    close(fd);
+}
+
 static gboolean
 check_content(KhStore *self, GError **error)
 {
@@ -131,14 +161,77 @@ open_database(KhStore *self, const char *path, GError **error)
     return check_content(self, error) && set_up(self, path, error);
 }
 
+/* On a full disk once more, with the room that the reserve had. */
+static gboolean
+open_anyway(KhStore *self, const char *path, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    kh_reserve_make_room(self->reserve);
+    if (open_database(self, path, &failure))
+        return TRUE;
+    if (!g_error_matches(failure, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE) ||
+        !kh_reserve_give_up(self->reserve)) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    g_clear_pointer(&self->db, sqlite3_close_v2);
+    return open_database(self, path, error);
+}
+
 KhStore *
 kh_store_open(const char *path, GError **error)
 {
     g_autoptr(KhStore) self = g_object_new(KH_TYPE_STORE, NULL);
 
-    if (!kh_database_file_check(path, LAST_VERSION, error) || !open_database(self, path, error))
+    if (!kh_database_file_check(path, LAST_VERSION, error))
         return NULL;
+    self->reserve = kh_reserve_new(path);
+    if (!open_anyway(self, path, error))
+        return NULL;
+    fill_index(path);
+    kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
+}
+
+/* A transaction or a statement that can be done again. */
+typedef gboolean (*Write)(KhStore *self, gconstpointer data, GError **error);
+
+static void
+keep_reserve(KhStore *self)
+{
+    gint64 now = g_get_monotonic_time();
+
+    if (self->reserve_tried > 0 && now - self->reserve_tried < RESERVE_INTERVAL_USEC)
+        return;
+    self->reserve_tried = now;
+    kh_reserve_keep(self->reserve);
+}
+
+/*
+ * What has been decided, or frees space, is written on a full disk, too: in the log's room
+ * once that was moved to the database, then in the reserve's.
+ */
+static gboolean
+write_anyway(KhStore *self, Write write, gconstpointer data, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    gboolean written = write(self, data, &failure);
+
+    if (!written && g_error_matches(failure, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE)) {
+        sqlite3_wal_checkpoint_v2(self->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+        written = write(self, data, NULL);
+        if (!written && kh_reserve_give_up(self->reserve)) {
+            written = write(self, data, NULL);
+            sqlite3_wal_checkpoint_v2(self->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+            self->reserve_tried = 0;
+        }
+    }
+    if (written)
+        keep_reserve(self);
+    else
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return written;
 }
 
 #define COLUMNS                                                                                    \
@@ -490,20 +583,32 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
     return FALSE;
 }
 
-gboolean
-kh_store_finish_making(KhStore *self, const char *id, GError **error)
+static gboolean
+finish_making(KhStore *self, gconstpointer id, GError **error)
 {
     return kh_sql_run(self->db, error, "UPDATE instances SET making=0 WHERE id=?", "s", id);
 }
 
 gboolean
-kh_store_update(KhStore *self, const KhRecord *record, GError **error)
+kh_store_finish_making(KhStore *self, const char *id, GError **error)
+{
+    return write_anyway(self, finish_making, id, error);
+}
+
+static gboolean
+update(KhStore *self, gconstpointer record, GError **error)
 {
     return update_row(self, record, error);
 }
 
 gboolean
-kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
+kh_store_update(KhStore *self, const KhRecord *record, GError **error)
+{
+    return write_anyway(self, update, record, error);
+}
+
+static gboolean
+reconfigure(KhStore *self, gconstpointer record, GError **error)
 {
     gboolean done;
 
@@ -517,7 +622,13 @@ kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
 }
 
 gboolean
-kh_store_remove(KhStore *self, const char *id, GError **error)
+kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
+{
+    return write_anyway(self, reconfigure, record, error);
+}
+
+static gboolean
+remove_instance(KhStore *self, gconstpointer id, GError **error)
 {
     gboolean done;
 
@@ -531,6 +642,14 @@ kh_store_remove(KhStore *self, const char *id, GError **error)
     if (!done)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
     return done;
+}
+
+gboolean
+kh_store_remove(KhStore *self, const char *id, GError **error)
+{
+    /* There may be room for it now. */
+    self->reserve_tried = 0;
+    return write_anyway(self, remove_instance, id, error);
 }
 
 GArray *
@@ -570,9 +689,23 @@ kh_store_get_setting(KhStore *self, const char *key)
     return text_at(row, 0);
 }
 
+typedef struct {
+    const char *key, *value;
+} Setting;
+
+static gboolean
+set_setting(KhStore *self, gconstpointer data, GError **error)
+{
+    const Setting *setting = data;
+
+    return kh_sql_run(self->db, error, "INSERT OR REPLACE INTO settings VALUES(?,?)", "ss",
+                      setting->key, setting->value);
+}
+
 gboolean
 kh_store_set_setting(KhStore *self, const char *key, const char *value, GError **error)
 {
-    return kh_sql_run(self->db, error, "INSERT OR REPLACE INTO settings VALUES(?,?)", "ss", key,
-                      value);
+    const Setting setting = {key, value};
+
+    return write_anyway(self, set_setting, &setting, error);
 }

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tests of the state database on a full disk: at each of the last 100 blocks what has been
+ * decided is written, an instance is removed, and the database opens again. On small file
+ * systems of the test's own, so as root only.
+ */
+#include "state/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "state/sql.h"
+
+#define BLOCK 4096
+#define LEVELS 100
+
+typedef struct {
+    const char *make, *mount; /* commands, %s: folder of the test */
+} Disk;
+
+static const Disk tmpfs = {"mkdir %s/disk", "mount -t tmpfs -o size=6M none %s/disk"};
+static const Disk ext4 = {
+    "mkdir %s/disk && truncate -s 24M %s/image && mkfs.ext4 -q -b 4096 %s/image",
+    "mount -o loop %s/image %s/disk"};
+static const Disk small_blocks = {
+    "mkdir %s/disk && truncate -s 12M %s/image && mkfs.ext4 -q -b 1024 %s/image",
+    "mount -o loop %s/image %s/disk"};
+
+typedef struct {
+    char *base, *folder, *path, *filler;
+    gboolean mounted;
+} Fixture;
+
+/* A command of a shell in which "%s" is the test's folder. */
+static gboolean
+run(Fixture *f, const char *command)
+{
+    g_auto(GStrv) parts = g_strsplit(command, "%s", -1);
+    g_autofree char *text = g_strjoinv(f->base, parts);
+    const char *words[] = {"sh", "-c", text, NULL};
+    int status = -1;
+
+    return g_spawn_sync(NULL, (char **)words, NULL,
+                        G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL, NULL,
+                        &status, NULL) &&
+           status == 0;
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    const Disk *disk = data;
+
+    f->base = g_dir_make_tmp("kh-reserve-XXXXXX", NULL);
+    f->folder = g_build_filename(f->base, "disk", NULL);
+    f->path = g_build_filename(f->folder, "state.db", NULL);
+    f->filler = g_build_filename(f->folder, "filler", NULL);
+    f->mounted = geteuid() == 0 && run(f, disk->make) && run(f, disk->mount);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    if (f->mounted)
+        g_assert_true(run(f, "umount %s/disk"));
+    g_assert_true(run(f, "rm -r %s"));
+    g_free(f->base);
+    g_free(f->folder);
+    g_free(f->path);
+    g_free(f->filler);
+}
+
+/* Leaves @blocks, and the rest of one, of what is free now. */
+static void
+fill(Fixture *f, guint blocks)
+{
+    int fd = g_open(f->filler, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    char bytes[BLOCK] = "";
+    off_t size;
+
+    g_assert_cmpint(fd, >=, 0);
+    do {
+        while (write(fd, bytes, sizeof bytes) > 0)
+            ;
+        g_assert_cmpint(errno, ==, ENOSPC);
+        /* What was freed a moment ago comes with the journal. */
+    } while (fsync(fd) == 0 && write(fd, bytes, sizeof bytes) > 0);
+    size = lseek(fd, 0, SEEK_END);
+    g_assert_cmpint(ftruncate(fd, MAX(0, size - (off_t)blocks * BLOCK)), ==, 0);
+    fsync(fd);
+    close(fd);
+}
+
+static KhRecord *
+record_of(const char *id, guint16 port)
+{
+    const KhConfigLimits limits = {G_MAXINT64, G_MAXINT64};
+    g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
+    g_autoptr(KhConfig) config = kh_config_new(empty, &limits, NULL);
+    KhRecord *record = kh_record_new();
+
+    record->id = g_strdup(id);
+    record->name = g_strdup(id);
+    record->config = kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
+    record->vm_uid = -1;
+    record->state = KH_STATE_RUNNING;
+    return record;
+}
+
+static KhStore *
+open_store(Fixture *f)
+{
+    g_autoptr(GError) error = NULL;
+    KhStore *store = kh_store_open(f->path, &error);
+
+    g_assert_no_error(error);
+    return store;
+}
+
+/* An operator's stop, with a reason that needs room. */
+static void
+decide(KhStore *store, KhRecord *record)
+{
+    g_autoptr(GError) error = NULL;
+
+    record->state = KH_STATE_STOPPED;
+    g_free(record->reason);
+    record->reason = g_strnfill(1500, 'r');
+    kh_store_update(store, record, &error);
+    g_assert_no_error(error);
+}
+
+static void
+check_whole(Fixture *f, guint wanted)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(GPtrArray) records = kh_store_load(store, NULL);
+
+    g_assert_cmpuint(records->len, ==, wanted);
+    for (guint i = 0; i < wanted; i++)
+        g_assert_cmpint(((KhRecord *)records->pdata[i])->state, ==, KH_STATE_STOPPED);
+}
+
+static void
+at_level(Fixture *f, guint blocks)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) one = record_of("one-0000000000000000", 5001);
+    g_autoptr(KhRecord) two = record_of("two-0000000000000000", 5002);
+    g_autoptr(KhRecord) three = record_of("three-00000000000000", 5003);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(kh_store_insert(store, one, NULL));
+    g_assert_true(kh_store_insert(store, two, NULL));
+    g_assert_true(kh_store_insert(store, three, NULL));
+    fill(f, blocks);
+    decide(store, one);
+    decide(store, two);
+    decide(store, three);
+    kh_store_remove(store, one->id, &error);
+    g_assert_no_error(error);
+    g_clear_object(&store);
+    /* What the end of the service has freed is taken by others. */
+    fill(f, blocks);
+    check_whole(f, 2);
+    store = open_store(f);
+    kh_store_remove(store, two->id, &error);
+    g_assert_no_error(error);
+    g_clear_object(&store);
+    check_whole(f, 1);
+}
+
+static void
+every_level(Fixture *f, gconstpointer data)
+{
+    if (!f->mounted) {
+        g_test_skip("no file system can be mounted here");
+        return;
+    }
+    for (guint blocks = 0; blocks <= LEVELS; blocks++) {
+        at_level(f, blocks);
+        g_assert_true(run(f, "rm %s/disk/state.db* %s/disk/filler && sync -f %s/disk"));
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add("/reserve/tmpfs", Fixture, &tmpfs, set_up, every_level, tear_down);
+    g_test_add("/reserve/ext4", Fixture, &ext4, set_up, every_level, tear_down);
+    g_test_add("/reserve/small-blocks", Fixture, &small_blocks, set_up, every_level, tear_down);
+    return g_test_run();
+}
