@@ -40,12 +40,12 @@ class PowerWorld(disk.DiskWorld):
     """A host that can lose its power: its service sees a boot id of the test's own."""
 
     def __init__(self, *options):
+        self.namespace = namespace.enter("/proc")
         super().__init__(*options)
         first = UIDS + self.ports[0]
         self.options += ["--vm-uid-range", f"{first}-{first + len(self.ports) - 1}"]
         self.boots = 0
         self.new_boot()
-        self.namespace = namespace.enter("/proc")
 
     def new_boot(self):
         self.boots += 1
@@ -303,7 +303,7 @@ def describe(entries, creating):
 
 
 def b88_power_cuts():
-    """whatever was answered before the power went is there after it, and nothing that was deleted"""
+    """what was answered before the power went is there after it, what was deleted is not"""
     tap.note(f"KH_SEED={SEED} KH_CUTS={CUTS}")
     with PowerWorld("--stop-timeout", "10") as world:
         world.start()
