@@ -101,7 +101,7 @@ def b89_killed_caller():
     with fake_qemu() as qemu:
         qemu.control.sendall(b"start\n")
         tap.eventually(lambda: rpc.healthy(qemu.port), 10, "RPC answers")
-        for request in (b"", b"GET / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"):
+        for request in (b"", b"GET / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9"):
             client = socket.create_connection(("127.0.0.1", qemu.port))
             client.sendall(request)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -194,7 +194,7 @@ def put_back(world):
 
 
 def the_way_back():
-    """the earlier service refuses the newer database by name, and follows all with the copy of it"""
+    """the earlier service refuses the newer database by name, and goes on with its own"""
     if schema_of(before.build()) == schema_of(BUILD):
         raise tap.Skip("the database is that of the earlier tree")
     with earlier() as (world, bus):
