@@ -8,6 +8,7 @@
 #include "instance-private.h"
 
 #include "error.h"
+#include "launch/shim-finder.h"
 #include "log.h"
 
 #define LOOK_DELAY_MAX_S 60
@@ -128,7 +129,7 @@ look(KhInstance *self)
     GError *error = NULL;
 
     if (record->shim.pid > 0 && !kh_launcher_knows_machines(self->host->launcher)) {
-        vm = kh_vm_new(&record->shim, &record->qemu, &error);
+        vm = kh_shim_finder_follow(&traces, &error);
         if (vm != NULL || !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND)) {
             take_result(self, vm, error);
             return;

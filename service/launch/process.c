@@ -109,6 +109,14 @@ kh_process_start_time(gint64 pid)
     return stat == NULL ? 0 : field_of_stat(stat, 22);
 }
 
+gint64
+kh_process_read_parent(gint64 pid, GError **error)
+{
+    g_autofree char *stat = kh_process_read(pid, "stat", NULL, error);
+
+    return stat == NULL ? -1 : field_of_stat(stat, 4);
+}
+
 gboolean
 kh_process_read_start_time(KhProcess *process, GError **error)
 {

@@ -22,6 +22,9 @@ char *kh_process_read(gint64 pid, const char *name, gsize *length, GError **erro
 /* Field 22 of /proc/PID/stat, clock ticks since boot; 0 when it is not known. */
 gint64 kh_process_start_time(gint64 pid);
 
+/* The pid of its parent, 0 for none; -1 and the errors of kh_process_read(). */
+gint64 kh_process_read_parent(gint64 pid, GError **error);
+
 /*
  * Sets the start time of @process to that of its pid, to 0 when there is no such process.
  * FALSE, and KH_ERROR_RESOURCE_UNAVAILABLE, when it could not be looked at.

@@ -1,120 +1,250 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds a shim by its socket; see shim-finder.h. */
+/* Finds a machine's shim; see shim-finder.h. */
 #include "shim-finder.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "identity.h"
 #include "shim-protocol.h"
 #include "state/instance-dir.h"
 
-/* Who listens on the control socket in @folder; 0 for nobody, or another user than @uid. */
-static pid_t
-find_listener(int folder, gint64 uid)
-{
-    pid_t pid = 0;
-    int fd = kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, uid, &pid, NULL);
+/* One look for a machine, and what stands in the way of saying that there is none. */
+typedef struct {
+    const KhTraces *traces;
+    guint32 uid;
+    GError *foreign; /* one of this id lives that is another service's */
+    GError *unknown; /* something could not be looked at */
+} Search;
 
-    if (fd < 0)
-        return 0;
-    close(fd);
-    return pid;
+static Search
+search_begin(const KhTraces *traces)
+{
+    return (Search){.traces = traces, .uid = traces->uid < 0 ? geteuid() : (guint32)traces->uid};
 }
 
-/* Field 4 of /proc/PID/stat (proc(5)); 0 where it cannot be read. */
-static pid_t
-parent_of(const char *pid)
+/* Takes @reason, why one of several ways has shown nothing; the first of a kind is kept. */
+static void
+note(Search *search, GError *reason)
 {
-    g_autofree char *path = g_build_filename("/proc", pid, "stat", NULL);
-    g_autofree char *stat = NULL;
-    const char *rest;
-    int found;
+    GError **place = g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED) ? &search->foreign
+                                                                                : &search->unknown;
 
-    if (!g_file_get_contents(path, &stat, NULL, NULL))
-        return 0;
-    rest = strrchr(stat, ')');
-    return rest != NULL && sscanf(rest, ") %*c %d", &found) == 1 ? found : 0;
+    if (*place == NULL && !g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
+        *place = reason;
+    else
+        g_error_free(reason);
 }
 
+/* Nothing was found; what was not seen may be the machine, so that it comes first. */
+static KhVm *
+search_end(Search *search, GError **error)
+{
+    if (search->unknown != NULL)
+        g_propagate_error(error, g_steal_pointer(&search->unknown));
+    else if (search->foreign != NULL)
+        g_propagate_error(error, g_steal_pointer(&search->foreign));
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "No machine runs for %s",
+                    search->traces->id);
+    g_clear_error(&search->unknown);
+    g_clear_error(&search->foreign);
+    return NULL;
+}
+
+static GDir *
+open_proc(Search *search)
+{
+    GError *reason = NULL;
+    GDir *proc = g_dir_open("/proc", 0, &reason);
+
+    if (proc == NULL)
+        note(search, kh_error_import(reason, KH_ERROR_RESOURCE_UNAVAILABLE, "/proc"));
+    return proc;
+}
+
+/* The next process of @proc, 0 after the last. */
 static gint64
-find_child(pid_t parent)
+next_process(GDir *proc)
 {
-    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
     const char *name;
 
-    while (proc != NULL && (name = g_dir_read_name(proc)) != NULL)
-        if (g_ascii_isdigit(name[0]) && parent_of(name) == parent)
+    while ((name = g_dir_read_name(proc)) != NULL)
+        if (g_ascii_isdigit(name[0]))
             return g_ascii_strtoll(name, NULL, 10);
     return 0;
 }
 
-/* Whether @pid is a shim that runs a machine, and no tool. What it was called with stays. */
-static gboolean
-runs_a_machine(pid_t pid)
+static gint64
+find_child(Search *search, gint64 parent)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", pid);
-    g_autofree char *words = NULL;
-    gsize length = 0;
+    g_autoptr(GDir) proc = open_proc(search);
+    gint64 pid;
 
-    if (pid == 0 || !g_file_get_contents(path, &words, &length, NULL))
-        return FALSE;
-    return strlen(words) + 1 < length && g_str_equal(words + strlen(words) + 1, "--run");
-}
+    while (proc != NULL && (pid = next_process(proc)) > 0) {
+        GError *reason = NULL;
+        gint64 found = kh_process_read_parent(pid, &reason);
 
-static gboolean
-is_of(pid_t pid, gint64 uid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d", pid);
-    struct stat st;
-
-    return stat(path, &st) == 0 && st.st_uid == uid;
-}
-
-/* The machine's user is its alone: what a shim of that user has started is QEMU. */
-static void
-find_by_user(gint64 uid, KhProcess *shim, KhProcess *qemu)
-{
-    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
-    const char *name;
-
-    while (proc != NULL && (name = g_dir_read_name(proc)) != NULL) {
-        pid_t pid = (pid_t)g_ascii_strtoll(name, NULL, 10);
-        pid_t parent;
-
-        if (!g_ascii_isdigit(name[0]) || !is_of(pid, uid))
-            continue;
-        parent = parent_of(name);
-        if (is_of(parent, uid) && runs_a_machine(parent)) {
-            shim->pid = parent;
-            qemu->pid = pid;
-            return;
-        }
+        if (found == parent)
+            return pid;
+        if (found < 0)
+            note(search, reason);
     }
+    return 0;
+}
+
+/* QEMU is all that a shim starts; before it does, and after QEMU's end, it soon ends itself. */
+static KhVm *
+follow_child(Search *search, gint64 pid)
+{
+    KhProcess shim = {.pid = pid}, qemu = {.pid = find_child(search, pid)};
+    GError *reason = NULL;
+    KhVm *vm = NULL;
+
+    if (qemu.pid == 0)
+        reason = g_error_new(KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                             "Process %" G_GINT64_FORMAT " is the machine's shim and has no QEMU: "
+                             "it is starting or ending",
+                             pid);
+    else if (kh_process_read_start_time(&shim, &reason) &&
+             kh_process_read_start_time(&qemu, &reason))
+        vm = kh_vm_follow(&shim, &qemu, search->traces->uid, &reason);
+    if (vm == NULL)
+        note(search, reason);
+    return vm;
+}
+
+/* The machine of the shim @pid, if that is ours. */
+static KhVm *
+follow_shim(Search *search, gint64 pid)
+{
+    GError *reason = NULL;
+
+    if (kh_identity_of(search->traces, pid, &reason) == KH_IDENTITY_OURS)
+        return follow_child(search, pid);
+    note(search, reason);
+    return NULL;
+}
+
+/* Who serves the control socket. QEMU may have put something else in its place. */
+static KhVm *
+find_by_socket(Search *search)
+{
+    const KhTraces *traces = search->traces;
+    GError *reason = NULL;
+    int folder = kh_instance_dir_open(traces->runtime_fd, traces->id, &reason), fd = -1;
+    pid_t pid = 0;
+
+    if (folder >= 0)
+        fd = kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, traces->uid, &pid, &reason);
+    if (folder >= 0)
+        close(folder);
+    if (fd >= 0) {
+        close(fd);
+        return follow_shim(search, pid);
+    }
+    if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED))
+        g_error_free(reason);
+    else
+        note(search, reason);
+    return NULL;
+}
+
+/* Of the machine's user; the service's own is a shim's as long as it is starting. */
+static gboolean
+may_be_shim(const Search *search, gint64 pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT, pid);
+    struct stat status;
+
+    return stat(path, &status) == 0 && (status.st_uid == search->uid || status.st_uid == geteuid());
+}
+
+/* Where those of others are hidden (hidepid= of proc(5)), the first process is, too. */
+static void
+note_hidden(Search *search)
+{
+    if (search->uid != geteuid() && access("/proc/1", F_OK) != 0)
+        note(search,
+             g_error_new(KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                         "/proc hides the processes of other users: %s", g_strerror(errno)));
+}
+
+/* Among all processes: the folders with the sockets may have gone. */
+static KhVm *
+find_by_user(Search *search)
+{
+    g_autoptr(GDir) proc = open_proc(search);
+    KhVm *vm = NULL;
+    gint64 pid;
+
+    note_hidden(search);
+    while (vm == NULL && proc != NULL && (pid = next_process(proc)) > 0)
+        if (may_be_shim(search, pid))
+            vm = follow_shim(search, pid);
+    return vm;
 }
 
 KhVm *
 kh_shim_finder_find(const KhTraces *traces, GError **error)
 {
-    int folder = kh_instance_dir_open(traces->runtime_fd, traces->id, error);
-    KhProcess shim = {0}, qemu = {0};
+    Search search = search_begin(traces);
+    KhVm *vm = find_by_socket(&search);
 
-    if (folder < 0)
-        return NULL;
-    shim.pid = find_listener(folder, traces->uid);
-    close(folder);
-    if (shim.pid > 0)
-        qemu.pid = find_child((pid_t)shim.pid);
-    /* QEMU may have put something in the place of the socket. */
-    if (qemu.pid == 0 && traces->uid >= 0)
-        find_by_user(traces->uid, &shim, &qemu);
-    if (qemu.pid == 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "No machine runs for %s", traces->id);
-        return NULL;
+    if (vm == NULL)
+        vm = find_by_user(&search);
+    if (vm == NULL)
+        return search_end(&search, error);
+    g_clear_error(&search.foreign);
+    g_clear_error(&search.unknown);
+    return vm;
+}
+
+KhVm *
+kh_shim_finder_follow_shim(const KhTraces *traces, gint64 pid, GError **error)
+{
+    Search search = search_begin(traces);
+    KhVm *vm = follow_shim(&search, pid);
+
+    if (vm == NULL)
+        return search_end(&search, error);
+    g_clear_error(&search.foreign);
+    g_clear_error(&search.unknown);
+    return vm;
+}
+
+/* GONE for another process with the same number. */
+static KhIdentity
+identity_of_noted(const KhTraces *traces, GError **error)
+{
+    KhProcess found = traces->shim;
+
+    if (!kh_process_read_start_time(&found, error))
+        return KH_IDENTITY_UNKNOWN;
+    if (found.start_time == 0 || found.start_time != traces->shim.start_time)
+        return KH_IDENTITY_GONE;
+    return kh_identity_of(traces, found.pid, error);
+}
+
+KhVm *
+kh_shim_finder_follow(const KhTraces *traces, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    KhIdentity shim = identity_of_noted(traces, &reason);
+    KhVm *vm = NULL;
+
+    /* A QEMU whose shim has ended ends with it, ours or not. */
+    if (shim == KH_IDENTITY_OURS || shim == KH_IDENTITY_GONE) {
+        g_clear_error(&reason);
+        vm = kh_vm_follow(&traces->shim, &traces->qemu, traces->uid, &reason);
     }
-    shim.start_time = kh_process_start_time(shim.pid);
-    qemu.start_time = kh_process_start_time(qemu.pid);
-    return kh_vm_follow(&shim, &qemu, traces->uid, error);
+    if (vm != NULL)
+        return vm;
+    if (g_error_matches(reason, KH_ERROR, KH_ERROR_LAUNCH_FAILED))
+        reason->code = KH_ERROR_NOT_AUTHORIZED;
+    g_propagate_error(error, g_steal_pointer(&reason));
+    return NULL;
 }

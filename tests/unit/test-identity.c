@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of whose machine a process is. The program is its own shim, when called like one. */
+/* Tests of whose machine a process is. */
 #include "launch/identity.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "fake-shim.h"
 #include "launch/shim-protocol.h"
 #include "state/instance-dir.h"
 
@@ -73,45 +69,6 @@ tear_down(Fixture *f, gconstpointer data)
     g_free(f->top);
 }
 
-/* Becomes a process with the words of a shim; one that listens on @socket, if not NULL. */
-static _Noreturn void
-become_shim(const char *id, const char *folder, const char *socket, uid_t uid)
-{
-    const char *words[] = {"/shim", "--run", "--instance", id,  "--state-dir",
-                           folder,  "--",    socket,       NULL};
-
-    if (uid != 0 && setresuid(uid, uid, uid) != 0)
-        _exit(1);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that failed leaves none */
-    execv("/proc/self/exe", (char *const *)words);
-    _exit(1);
-}
-
-/* Waits until it has its words. With CLONE_NEWPID in @flags in a container of its own. */
-static GPid
-start(const char *id, const char *folder, const char *socket, uid_t uid, unsigned long flags)
-{
-    int pipe[2];
-    GPid pid;
-    char byte;
-
-    g_assert_cmpint(pipe2(pipe, O_CLOEXEC), ==, 0);
-    pid = (GPid)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0)
-        become_shim(id, folder, socket, uid);
-    close(pipe[1]);
-    g_assert_cmpint(read(pipe[0], &byte, 1), ==, 0);
-    close(pipe[0]);
-    return pid;
-}
-
-static void
-end(GPid pid)
-{
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-}
-
 static int
 code_of(KhIdentity identity)
 {
@@ -140,10 +97,10 @@ static void
 assert_shim(const Fixture *f, const char *id, const char *folder, KhIdentity wanted,
             const char *says)
 {
-    GPid pid = start(id, folder, NULL, 0, 0);
+    GPid pid = fake_shim_start(&(FakeShim){.id = id, .folder = folder});
 
     assert_identity(f, pid, wanted, says);
-    end(pid);
+    fake_shim_end(pid);
 }
 
 static void
@@ -170,7 +127,7 @@ folders(Fixture *f, gconstpointer data)
 static void
 others(Fixture *f, gconstpointer data)
 {
-    GPid ended = start(ID, f->own, NULL, 0, 0);
+    GPid ended = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own});
     siginfo_t info;
 
     assert_shim(f, "0b", f->own, KH_IDENTITY_OTHER, "does not run a machine");
@@ -178,22 +135,8 @@ others(Fixture *f, gconstpointer data)
     kill(ended, SIGKILL);
     g_assert_cmpint(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT), ==, 0);
     assert_identity(f, ended, KH_IDENTITY_GONE, NULL);
-    end(ended);
+    fake_shim_end(ended);
     assert_identity(f, ended, KH_IDENTITY_GONE, NULL);
-}
-
-static void
-wait_for_listener(const char *folder, const char *name)
-{
-    int parent = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
-    pid_t pid;
-
-    while (fd < 0) {
-        g_usleep(1000);
-        fd = kh_instance_dir_connect(parent, name, -1, &pid, NULL);
-    }
-    close(fd);
-    close(parent);
 }
 
 static void
@@ -201,11 +144,10 @@ serve(Fixture *f, const char *folder, const char *name, KhIdentity wanted)
 {
     g_autofree char *gone = g_build_filename(f->top, "gone", ID, NULL);
     g_autofree char *socket = g_build_filename(folder, name, NULL);
-    GPid pid = start(ID, gone, socket, 0, 0);
+    GPid pid = fake_shim_start(&(FakeShim){.id = ID, .folder = gone, .socket = socket});
 
-    wait_for_listener(folder, name);
     assert_identity(f, pid, wanted, wanted == KH_IDENTITY_OURS ? NULL : "which is not there");
-    end(pid);
+    fake_shim_end(pid);
     g_unlink(socket);
 }
 
@@ -230,8 +172,8 @@ users(Fixture *f, gconstpointer data)
         g_test_skip("not root");
         return;
     }
-    other = start(ID, f->own, NULL, OTHER_UID, 0);
-    own = start(ID, f->own, NULL, 0, 0);
+    other = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own, .uid = OTHER_UID});
+    own = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own});
     assert_identity(f, own, KH_IDENTITY_OURS, NULL);
     assert_identity(f, other, KH_IDENTITY_FOREIGN, "as user 1999995556, not as user 0");
     f->traces.uid = OTHER_UID;
@@ -239,8 +181,8 @@ users(Fixture *f, gconstpointer data)
     assert_identity(f, own, KH_IDENTITY_OURS, NULL);
     f->traces.uid = OTHER_UID + 1;
     assert_identity(f, other, KH_IDENTITY_FOREIGN, NULL);
-    end(other);
-    end(own);
+    fake_shim_end(other);
+    fake_shim_end(own);
 }
 
 static void
@@ -252,38 +194,22 @@ container(Fixture *f, gconstpointer data)
         g_test_skip("not root");
         return;
     }
-    pid = start(ID, f->own, NULL, 0, CLONE_NEWPID);
+    pid = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own, .flags = CLONE_NEWPID});
     assert_identity(f, pid, KH_IDENTITY_FOREIGN, "in a container");
-    end(pid);
-}
-
-/* What it was before. */
-static rlim_t
-limit_descriptors(rlim_t n)
-{
-    struct rlimit limit;
-    rlim_t before;
-
-    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    before = limit.rlim_cur;
-    limit.rlim_cur = n;
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    return before;
+    fake_shim_end(pid);
 }
 
 /* Whatever cannot be opened, it is not taken for another's, nor for gone. */
 static void
 look_with_few(const Fixture *f, GPid pid)
 {
-    int first = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-    rlim_t before;
+    rlim_t before = fake_shim_leave_descriptors(0);
 
-    close(first);
-    before = limit_descriptors((rlim_t)first);
     assert_identity(f, pid, KH_IDENTITY_UNKNOWN, "could not be looked at");
-    limit_descriptors((rlim_t)first + 1);
+    fake_shim_limit_descriptors(before);
+    fake_shim_leave_descriptors(1);
     assert_identity(f, pid, KH_IDENTITY_OURS, NULL);
-    limit_descriptors(before);
+    fake_shim_limit_descriptors(before);
 }
 
 static void
@@ -296,25 +222,9 @@ short_of_descriptors(Fixture *f, gconstpointer data)
         g_test_trap_assert_passed();
         return;
     }
-    pid = start(ID, f->own, NULL, 0, 0);
+    pid = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own});
     look_with_few(f, pid);
-    end(pid);
-}
-
-static int
-be_shim(const char *socket_path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (socket_path != NULL) {
-        g_strlcpy(address.sun_path, socket_path, sizeof address.sun_path);
-        if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0)
-            return 1;
-    }
-    alarm(60);
-    pause();
-    return 0;
+    fake_shim_end(pid);
 }
 
 #define TEST(name, function)                                                                       \
@@ -323,8 +233,7 @@ be_shim(const char *socket_path)
 int
 main(int argc, char **argv)
 {
-    if (argc > 6 && g_str_equal(argv[1], "--run"))
-        return be_shim(argv[7]);
+    fake_shim_act(argc, argv);
     g_test_init(&argc, &argv, NULL);
     TEST("folders", folders);
     TEST("others", others);
