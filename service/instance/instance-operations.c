@@ -6,6 +6,7 @@
 #include "crash-point.h"
 #include "error.h"
 #include "instance-private.h"
+#include "state/instance-dir.h"
 
 static gboolean
 needs_configuration(KhOperation operation)
@@ -394,6 +395,28 @@ kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointe
     command_async(self, KH_OPERATION_RESUME, &command, callback, user_data);
 }
 
+/*
+ * That it is to be deleted must be known to the next service, by its row; or, where the disk
+ * is too full for that, by the mark of its folder, which does not tell of data that stays.
+ */
+static gboolean
+note_deletion(KhInstance *self, GError **error)
+{
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    GError *failure = NULL;
+
+    if (kh_instance_save_intent(self, &failure))
+        return TRUE;
+    if (g_error_matches(failure, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE) &&
+        !self->record->keep_data &&
+        kh_instance_dir_mark_deleted(instances, self->record->id, NULL)) {
+        g_clear_error(&failure);
+        return TRUE;
+    }
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
 /* What cannot be written down is not begun, and leaves everything as it was. */
 static gboolean
 intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
@@ -407,7 +430,7 @@ intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
     record->reason = g_strdup("");
     record->keep_data = keep_data;
     record->restart_usec = 0;
-    if (kh_instance_save_intent(self, error)) {
+    if (note_deletion(self, error)) {
         kh_instance_announce(self);
         return TRUE;
     }

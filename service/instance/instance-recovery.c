@@ -169,6 +169,12 @@ resume(KhInstance *self)
 }
 
 void
+kh_instance_note_deleted(KhInstance *self)
+{
+    self->record->state = KH_STATE_DELETING;
+}
+
+void
 kh_instance_take_over(KhInstance *self)
 {
     switch (self->record->state) {

@@ -28,6 +28,12 @@ KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
  */
 void kh_instance_take_over(KhInstance *self);
 
+/*
+ * A service before this one has marked its folder as deleted, whatever the row says: so is it.
+ * Before kh_instance_take_over().
+ */
+void kh_instance_note_deleted(KhInstance *self);
+
 /* Its record; owned by @self, read-only. */
 const KhRecord *kh_instance_get_record(KhInstance *self);
 

@@ -5,10 +5,11 @@
  */
 #pragma once
 
-#include "host.h"
+#include "strangers.h"
 
 G_BEGIN_DECLS
 
-void kh_leaks_drop(const KhHost *host);
+/* What has to do with @strangers is spared. */
+void kh_leaks_drop(const KhHost *host, const KhStrangers *strangers);
 
 G_END_DECLS

@@ -43,7 +43,8 @@ check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrid
     g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
     guint16 port;
 
-    if (config == NULL || (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
+    if (config == NULL || !kh_manager_check_database(self, error) ||
+        (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
         !kh_manager_check_image(self, config, error) || !check_count(self, error) ||
         !kh_confidential_check_host(self->host, config, overrides, error))
         return NULL;
@@ -106,9 +107,18 @@ new_record(KhManager *self, const Request *request, const char *measurement, GEr
     return record;
 }
 
-/* The row with its claims, then the folder; both or none. */
+/* Where the row cannot be removed either, it is taken back by the next service. */
+static void
+take_back(KhManager *self, const KhRecord *record)
+{
+    kh_instance_dir_remove(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL,
+                           NULL);
+    kh_store_remove(self->host->store, record->id, NULL);
+}
+
+/* The marked row with its claims, then the folder, then the mark goes; all or nothing. */
 static gboolean
-claim(KhManager *self, const KhRecord *record, GError **error)
+claim(KhManager *self, KhRecord *record, GError **error)
 {
     int instances = kh_state_dir_instances_fd(self->host->state_dir);
 
@@ -117,9 +127,12 @@ claim(KhManager *self, const KhRecord *record, GError **error)
     kh_crash_point("create:row-inserted");
     if (kh_instance_dir_create(instances, record->id, record->vm_uid, error)) {
         kh_crash_point("create:folder-made");
-        return TRUE;
+        if (kh_store_finish_making(self->host->store, record->id, error)) {
+            kh_crash_point("create:finished");
+            return TRUE;
+        }
     }
-    kh_store_remove(self->host->store, record->id, NULL);
+    take_back(self, record);
     return FALSE;
 }
 

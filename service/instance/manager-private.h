@@ -16,6 +16,7 @@ struct _KhManager {
     char *default_image;  /* as it stands in the store; NULL for none */
     guint importing;      /* imports under way, each for an instance to be */
     gboolean drop_later;  /* images, when they have ended */
+    KhStrangers *strangers;
 };
 
 /* Makes the instance of @record, which it takes, and tells of it. Owned by @self. */
@@ -42,6 +43,12 @@ void kh_manager_measure(KhManager *self, const KhConfig *config, const char *id,
                         GAsyncReadyCallback callback, GTask *task);
 
 void kh_manager_set_default_image(KhManager *self, const char *image);
+
+/*
+ * KH_ERROR_INVALID_STATE where the database has been lost, as it seems: machines live that it
+ * does not know, or it is empty beside folders of instances, and nobody has adopted that.
+ */
+gboolean kh_manager_check_database(KhManager *self, GError **error);
 
 /* Drops @image unless somebody uses it, or will when an import is over. */
 void kh_manager_drop_unused_image(KhManager *self, const char *image);

@@ -33,6 +33,7 @@ static void
 kh_manager_finalize(GObject *object)
 {
     g_ptr_array_unref(KH_MANAGER(object)->instances);
+    g_clear_pointer(&KH_MANAGER(object)->strangers, kh_strangers_free);
     g_free(KH_MANAGER(object)->default_image);
     G_OBJECT_CLASS(kh_manager_parent_class)->finalize(object);
 }
@@ -93,6 +94,9 @@ kh_manager_drop_unused_image(KhManager *self, const char *image)
 {
     g_autoptr(GPtrArray) users = kh_manager_users_of_image(self, image);
 
+    /* What the database does not know may be of an instance that needs it. */
+    if (self->strangers != NULL && kh_strangers_any(self->strangers))
+        return;
     if (users->len > 0 || g_strcmp0(image, self->default_image) == 0)
         return;
     if (self->importing > 0)
@@ -153,7 +157,11 @@ forget(KhManager *self, KhInstance *instance)
 static void
 on_instance_gone(KhInstance *instance, KhManager *self)
 {
+    gboolean kept = kh_instance_get_record(instance)->keep_data;
+
     forget(self, instance);
+    if (kept)
+        kh_manager_find_strangers(self);
     drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -171,28 +179,63 @@ kh_manager_add(KhManager *self, KhRecord *record)
     return instance;
 }
 
-/* A create that was cut off has a row, no whole folder, and nobody who knows of it. */
-static gboolean
-is_half_made(KhManager *self, const KhRecord *record)
+/* One whose row says that it was not finished: nobody knows of it. */
+static void
+take_back(KhManager *self, KhInstance *instance)
 {
+    const KhRecord *record = kh_instance_get_record(instance);
     int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    g_autoptr(GError) error = NULL;
 
-    return record->state == KH_STATE_CREATED &&
-           kh_instance_dir_drop_half_made(instances, record->id, record->vm_uid);
+    if (!kh_instance_dir_remove(instances, record->id, NULL, &error) ||
+        !kh_store_remove(self->host->store, record->id, &error)) {
+        kh_log_instance(record, G_LOG_LEVEL_WARNING,
+                        "Its creation was cut off, and could not be taken back: %s",
+                        error->message);
+        return;
+    }
+    kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
+    if (self->host->uids != NULL && record->vm_uid >= 0)
+        kh_uid_pool_release(self->host->uids, (guint32)record->vm_uid);
+    forget(self, instance);
 }
 
 static void
 take_back_half_made(KhManager *self)
 {
-    for (guint i = self->instances->len; i > 0; i--) {
-        KhInstance *instance = self->instances->pdata[i - 1];
-        const KhRecord *record = kh_instance_get_record(instance);
+    for (guint i = self->instances->len; i > 0; i--)
+        if (kh_instance_get_record(self->instances->pdata[i - 1])->making)
+            take_back(self, self->instances->pdata[i - 1]);
+}
 
-        if (!is_half_made(self, record))
+static void
+remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    KhManager *self = source;
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    g_autoptr(GError) error = NULL;
+
+    if (!kh_instance_dir_remove(instances, data, NULL, &error))
+        g_warning("What was deleted before cannot be removed: %s", error->message);
+    g_task_return_boolean(task, TRUE);
+}
+
+/* Those marked as deleted: with a row it goes on with the deletion, else this is all of it. */
+static void
+finish_deletions(KhManager *self)
+{
+    for (guint i = 0; i < self->strangers->deleted->len; i++) {
+        const char *id = self->strangers->deleted->pdata[i];
+        KhInstance *instance = kh_manager_find(self, id, NULL);
+        g_autoptr(GTask) task = g_task_new(self, NULL, NULL, NULL);
+
+        if (instance != NULL) {
+            kh_instance_note_deleted(instance);
             continue;
-        kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
-        kh_store_remove(self->host->store, record->id, NULL);
-        forget(self, instance);
+        }
+        g_message("The folder of %s is marked as deleted, and is removed", id);
+        g_task_set_task_data(task, g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL), g_free);
+        g_task_run_in_thread(task, remove_in_thread);
     }
 }
 
@@ -223,11 +266,15 @@ kh_manager_load(KhManager *self, GError **error)
 void
 kh_manager_take_over(KhManager *self)
 {
+    kh_manager_find_strangers(self);
+    kh_strangers_log(self->strangers, self->host);
     take_back_half_made(self);
-    kh_leaks_drop(self->host);
+    finish_deletions(self);
+    kh_leaks_drop(self->host, self->strangers);
     for (guint i = 0; i < self->instances->len; i++)
         kh_instance_take_over(self->instances->pdata[i]);
     drop_unused_images(self);
+    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
 GPtrArray *

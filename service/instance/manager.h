@@ -7,6 +7,7 @@
 
 #include "confidential.h"
 #include "instance.h"
+#include "strangers.h"
 
 G_BEGIN_DECLS
 
@@ -66,6 +67,15 @@ GPtrArray *kh_manager_users_of_image(KhManager *self, const char *image);
 
 /* What a new instance was last pinned to; NULL before the first. Owned by @self. */
 const char *kh_manager_get_default_image(KhManager *self);
+
+/* What there is of no row, as of the last look: NULL before the first. Owned by @self. */
+const KhStrangers *kh_manager_get_strangers(KhManager *self);
+
+/* The same after a look. */
+const KhStrangers *kh_manager_find_strangers(KhManager *self);
+
+/* An administrator says that what is there of no row is to be lived with: create goes on. */
+gboolean kh_manager_adopt_strangers(KhManager *self, GError **error);
 
 guint kh_manager_count_running(KhManager *self);
 

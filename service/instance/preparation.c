@@ -3,6 +3,7 @@
 #include "preparation.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +43,19 @@ kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
     return g_build_filename(kh_state_dir_get_instances(host->state_dir), record->id, NULL);
 }
 
+/* What is not there may be somewhere else: nothing is made in its place. */
+static gboolean
+refuse_missing(const Preparation *p, const char *file, GError **error)
+{
+    g_autofree char *folder =
+        g_build_filename(kh_state_dir_get_path(p->host->state_dir), "instances", p->id, NULL);
+
+    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                "%s%s%s is not there; is the file system mounted, and state-dir the right one?",
+                folder, file[0] != '\0' ? "/" : "", file);
+    return FALSE;
+}
+
 /* Whether data.raw has an ext2, 3 or 4 file system (magic number at 1024 + 56); its size. */
 static gboolean
 has_file_system(const Preparation *p, int folder, guint64 *size)
@@ -68,7 +82,8 @@ make_disk(Preparation *p, int folder, GError **error)
     guint64 size = 0;
 
     if (p->formatted)
-        return TRUE;
+        return faccessat(folder, KH_FILE_DATA, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+               refuse_missing(p, KH_FILE_DATA, error);
     if (!p->sealed && has_file_system(p, folder, &size)) {
         p->formatted = size == p->storage;
         if (!p->formatted)
@@ -97,11 +112,26 @@ make_files(Preparation *p, int folder, GError **error)
            kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
 }
 
+static int
+open_folder(Preparation *p, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    int folder = kh_instance_dir_open(p->instances_fd, p->id, &failure);
+
+    if (folder >= 0)
+        return folder;
+    if (g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND))
+        refuse_missing(p, "", error);
+    else
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return -1;
+}
+
 static gboolean
 make_folders(Preparation *p, GError **error)
 {
     gboolean made;
-    int folder = kh_instance_dir_open(p->instances_fd, p->id, error);
+    int folder = open_folder(p, error);
 
     if (folder < 0)
         return FALSE;
@@ -124,22 +154,56 @@ make_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancel
         g_task_return_error(task, error);
 }
 
+/* What the database says of the disk must be so after a power cut, too. */
+static void
+sync_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    const Preparation *p = data;
+    GError *error = NULL;
+    int folder = kh_instance_dir_open(p->instances_fd, p->id, &error);
+
+    if (folder >= 0 && kh_instance_dir_sync_file(folder, KH_FILE_DATA, p->uid, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+    if (folder >= 0)
+        close(folder);
+}
+
 /* It must be known that the disk holds something before anything is put there. */
+static void
+on_synced(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    Preparation *p = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    if (!g_task_propagate_boolean(G_TASK(result), &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    p->record->formatted = TRUE;
+    if (kh_store_update(p->host->store, p->record, &error)) {
+        kh_crash_point("start:disk-noted");
+        g_task_return_boolean(task, TRUE);
+    } else {
+        g_task_return_error(task, error);
+    }
+}
+
 static void
 finish(GTask *task)
 {
     Preparation *p = g_task_get_task_data(task);
-    GError *error = NULL;
+    g_autoptr(GTask) syncing = NULL;
 
-    if (!p->record->formatted) {
-        p->record->formatted = TRUE;
-        if (!kh_store_update(p->host->store, p->record, &error)) {
-            g_task_return_error(task, error);
-            return;
-        }
-        kh_crash_point("start:disk-noted");
+    if (p->record->formatted) {
+        g_task_return_boolean(task, TRUE);
+        return;
     }
-    g_task_return_boolean(task, TRUE);
+    syncing = g_task_new(NULL, NULL, on_synced, g_object_ref(task));
+    g_task_set_task_data(syncing, p, NULL);
+    g_task_run_in_thread(syncing, sync_in_thread);
 }
 
 static void

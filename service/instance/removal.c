@@ -11,6 +11,17 @@ typedef struct {
     const KhRecord *record;
 } Removal;
 
+/* Nothing that comes back after a power cut may have lost its row, or its mark. */
+static gboolean
+remove_state(int instances, const char *id, GError **error)
+{
+    g_autofree char *marked = g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL);
+    gboolean gone = kh_instance_dir_mark_deleted(instances, id, error);
+
+    kh_crash_point("delete:marked");
+    return gone && kh_instance_dir_remove(instances, marked, NULL, error);
+}
+
 static gboolean
 remove_folders(const Removal *removal, GError **error)
 {
@@ -25,7 +36,7 @@ remove_folders(const Removal *removal, GError **error)
         return kh_instance_dir_take_back(instances, record->id, KH_FILE_DATA, record->vm_uid,
                                          error) &&
                kh_instance_dir_remove(instances, record->id, KH_FILE_DATA, error);
-    return removed && kh_instance_dir_remove(instances, record->id, NULL, error);
+    return removed && remove_state(instances, record->id, error);
 }
 
 /* The record does not change while it is being deleted, so the thread may read it. */

@@ -71,7 +71,8 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
         return kh_error_set_errno(error, name, "made");
     kh_crash_point("folder:bare");
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    given = fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid);
+    given =
+        fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid) && fsync(fd) == 0 && fsync(parent) == 0;
     if (!given) {
         kh_error_set_errno(error, name, "given to the machine's user");
         unlinkat(parent, name, AT_REMOVEDIR);
@@ -79,16 +80,6 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
     if (fd >= 0)
         close(fd);
     return given;
-}
-
-gboolean
-kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid)
-{
-    struct stat st;
-
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT;
-    return st.st_uid != owner_of(uid) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
 
 int
@@ -99,6 +90,75 @@ kh_instance_dir_open(int parent, const char *name, GError **error)
     if (fd < 0)
         fail_folder(parent, name, "opened", error);
     return fd;
+}
+
+static gboolean
+is_file_of(int folder, const char *name, uid_t uid)
+{
+    struct stat status;
+
+    return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           status.st_nlink == 1 && status.st_uid == uid;
+}
+
+/* At most @max names but @keep; what is beyond them turns up in the next pass. */
+static GPtrArray *
+names_in(int folder, const char *keep, guint max)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+
+    while (dir != NULL && names->len < max && (entry = readdir(dir)) != NULL)
+        if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, "..") &&
+            g_strcmp0(entry->d_name, keep) != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    if (dir != NULL)
+        closedir(dir);
+    else if (copy >= 0)
+        close(copy);
+    return g_steal_pointer(&names);
+}
+
+/* Bounded: one name that is not @file is enough. */
+static gboolean
+holds_only(int folder, const char *file)
+{
+    g_autoptr(GPtrArray) others = names_in(folder, file, 1);
+
+    return others->len == 0 && is_file_of(folder, file, geteuid());
+}
+
+KhFolderKind
+kh_instance_dir_classify(int parent, const char *name, const char *data, guint32 *owner)
+{
+    int folder;
+    struct stat status;
+    gboolean kept;
+
+    if (g_str_has_suffix(name, KH_DIR_DELETED_SUFFIX))
+        return KH_FOLDER_DELETED;
+    folder = kh_instance_dir_open(parent, name, NULL);
+    if (folder < 0 || fstat(folder, &status) != 0) {
+        if (folder >= 0)
+            close(folder);
+        return KH_FOLDER_UNKNOWN;
+    }
+    *owner = status.st_uid;
+    kept = status.st_uid == geteuid() && holds_only(folder, data);
+    close(folder);
+    return kept ? KH_FOLDER_KEPT : KH_FOLDER_UNKNOWN;
+}
+
+gboolean
+kh_instance_dir_mark_deleted(int parent, const char *name, GError **error)
+{
+    g_autofree char *marked = g_strconcat(name, KH_DIR_DELETED_SUFFIX, NULL);
+
+    if (renameat(parent, name, parent, marked) != 0 && errno != ENOENT)
+        return kh_error_set_errno(error, name, "marked as deleted");
+    return fsync(parent) == 0 || kh_error_set_errno(error, marked, "synced");
 }
 
 static gboolean
@@ -201,6 +261,20 @@ kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text
     if (!written)
         unlinkat(folder, name, 0);
     return written;
+}
+
+gboolean
+kh_instance_dir_sync_file(int folder, const char *name, gint64 uid, GError **error)
+{
+    int fd = kh_instance_dir_open_file(folder, name, uid, error);
+    gboolean synced;
+
+    if (fd < 0)
+        return FALSE;
+    synced =
+        (fdatasync(fd) == 0 && fsync(folder) == 0) || kh_error_set_errno(error, name, "synced");
+    close(fd);
+    return synced;
 }
 
 gboolean
@@ -330,37 +404,17 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
     return kh_error_set_errno(error, name, "removed");
 }
 
-/* Names of one pass; what is beyond them, and lifted folders, turn up in the next. */
-static GPtrArray *
-names_in(int folder, const char *keep)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-    struct dirent *entry;
-
-    while (dir != NULL && names->len < NAMES_MAX && (entry = readdir(dir)) != NULL)
-        if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, "..") &&
-            g_strcmp0(entry->d_name, keep) != 0)
-            g_ptr_array_add(names, g_strdup(entry->d_name));
-    if (dir != NULL)
-        closedir(dir);
-    else if (copy >= 0)
-        close(copy);
-    return g_steal_pointer(&names);
-}
-
 static gboolean
 remove_content(int folder, int top, guint depth, const char *keep, GError **error)
 {
-    g_autoptr(GPtrArray) names = names_in(folder, keep);
+    g_autoptr(GPtrArray) names = names_in(folder, keep, NAMES_MAX);
 
     while (names->len > 0) {
         for (guint i = 0; i < names->len; i++)
             if (!remove_entry(folder, names->pdata[i], top, depth, error))
                 return FALSE;
         g_ptr_array_unref(names);
-        names = names_in(folder, keep);
+        names = names_in(folder, keep, NAMES_MAX);
     }
     return TRUE;
 }
@@ -381,7 +435,7 @@ take_file_back(int folder, const char *name, gint64 uid, GError **error)
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
-    taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0) ||
+    taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0 && fsync(fd) == 0) ||
             kh_error_set_errno(error, name, "taken back");
     close(fd);
     return taken;
@@ -397,24 +451,35 @@ kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64
     if (fd < 0)
         return errno == ENOENT || fail_folder(parent, name, "opened", error);
     taken = fchown(fd, geteuid(), getegid()) == 0 || kh_error_set_errno(error, name, "taken back");
-    taken = taken && take_file_back(fd, file, uid, error);
+    taken = taken && take_file_back(fd, file, uid, error) &&
+            (fsync(fd) == 0 || kh_error_set_errno(error, name, "synced"));
     close(fd);
     return taken;
+}
+
+/* A folder that is to stay has lost the rest of what it held. */
+static gboolean
+empty(int parent, const char *name, const char *keep, GError **error)
+{
+    int fd = open_removable(parent, name);
+    gboolean emptied;
+
+    if (fd < 0)
+        return errno == ENOENT || fail_folder(parent, name, "opened", error);
+    emptied = remove_content(fd, fd, 0, keep, error) &&
+              (fsync(fd) == 0 || kh_error_set_errno(error, name, "synced"));
+    close(fd);
+    return emptied;
 }
 
 gboolean
 kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error)
 {
-    int fd = open_removable(parent, name);
-    gboolean emptied;
-
-    if (fd < 0 && errno == ENOENT)
+    if (!empty(parent, name, keep, error))
+        return FALSE;
+    if (keep != NULL)
         return TRUE;
-    if (fd < 0)
-        return fail_folder(parent, name, "opened", error);
-    emptied = remove_content(fd, fd, 0, keep, error);
-    close(fd);
-    if (!emptied || keep != NULL)
-        return emptied;
-    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || kh_error_set_errno(error, name, "removed");
+    if (unlinkat(parent, name, AT_REMOVEDIR) != 0)
+        return errno == ENOENT || kh_error_set_errno(error, name, "removed");
+    return parent < 0 || fsync(parent) == 0 || kh_error_set_errno(error, name, "synced");
 }

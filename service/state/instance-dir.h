@@ -12,14 +12,30 @@
 
 G_BEGIN_DECLS
 
-/* Makes the folder @name (0700) in @parent, owned by @uid (-1: the service's own). */
-gboolean kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error);
+/* What is to be removed is called so, in a folder that is the service's own. */
+#define KH_DIR_DELETED_SUFFIX ".deleted"
 
 /*
- * Whether the folder @name was never made, or made and, empty, never given to @uid: then it
- * is removed. FALSE for one that cannot be looked at.
+ * Makes the folder @name (0700) in @parent, owned by @uid (-1: the service's own), and makes it
+ * known to the disk: after a power cut it is there.
  */
-gboolean kh_instance_dir_drop_half_made(int parent, const char *name, gint64 uid);
+gboolean kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error);
+
+typedef enum {
+    KH_FOLDER_UNKNOWN, /* of an instance, or it cannot be looked at */
+    KH_FOLDER_KEPT,    /* the service's own, with a plain file of data of its own and no more */
+    KH_FOLDER_DELETED, /* marked by kh_instance_dir_mark_deleted() */
+} KhFolderKind;
+
+/* What the folder @name in @parent is by itself, data being called @data; @owner gets its user. */
+KhFolderKind kh_instance_dir_classify(int parent, const char *name, const char *data,
+                                      guint32 *owner);
+
+/*
+ * Gives the folder @name in @parent the name of what is to be removed, and makes that known to
+ * the disk. It is no error that it has it already, or that there is none.
+ */
+gboolean kh_instance_dir_mark_deleted(int parent, const char *name, GError **error);
 
 /* Opens the folder @name in @parent; -1 and @error (KH_ERROR_NOT_FOUND, FAILED). */
 int kh_instance_dir_open(int parent, const char *name, GError **error);
@@ -45,22 +61,25 @@ int kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid
 gboolean kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text,
                                GError **error);
 
+/* What is in the file @name of @uid, and that it is there, is made known to the disk. */
+gboolean kh_instance_dir_sync_file(int folder, const char *name, gint64 uid, GError **error);
+
 /* Makes the sparse file @name (0600) of @uid with @size bytes; it must not exist. */
 gboolean kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 size,
                                      GError **error);
 
 /*
  * Gives the folder @name in @parent, and the plain file @file of @uid in it, to the service's
- * own user (0700, 0600). What is no such file is left as it is, and is an error; absent ones
- * are none.
+ * own user (0700, 0600), and makes that known to the disk. What is no such file is left as it is,
+ * and is an error; absent ones are none.
  */
 gboolean kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64 uid,
                                    GError **error);
 
 /*
  * Removes the folder @name in @parent with all it holds, following no link. With @keep the
- * folder and what has that name in it stay. An absent folder is no error. May take long:
- * call it in a thread.
+ * folder and what has that name in it stay. An absent folder is no error. That it has gone is
+ * known to the disk. May take long: call it in a thread.
  */
 gboolean kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **error);
 

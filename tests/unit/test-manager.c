@@ -128,7 +128,10 @@ create(Fixture *f, const char *name)
 static void
 forget(Fixture *f, KhInstance *instance)
 {
-    kh_store_remove(f->host.store, kh_instance_get_record(instance)->id, NULL);
+    const char *id = kh_instance_get_record(instance)->id;
+
+    kh_instance_dir_remove(kh_state_dir_instances_fd(f->host.state_dir), id, NULL, NULL);
+    kh_store_remove(f->host.store, id, NULL);
     g_signal_emit_by_name(instance, "gone");
 }
 

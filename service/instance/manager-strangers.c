@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What there is besides the database's rows, and what follows from it: an administrator is
+ * told; as long as there is anything unknown no image goes, since it may be needed; and where
+ * the database seems to be lost nothing new is created until somebody has said that it may be
+ * (--adopt-empty-state). Called by the other parts of the manager.
+ */
+#include "manager-private.h"
+
+#include "error.h"
+#include "leaks.h"
+
+#define SETTING_ADOPTED "adopted-strangers" /* their ids, with blanks between */
+
+const KhStrangers *
+kh_manager_find_strangers(KhManager *self)
+{
+    g_autoptr(GHashTable) ids = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < self->instances->len; i++)
+        g_hash_table_add(ids, kh_instance_get_record(self->instances->pdata[i])->id);
+    g_clear_pointer(&self->strangers, kh_strangers_free);
+    self->strangers = kh_strangers_find(self->host, ids);
+    return self->strangers;
+}
+
+const KhStrangers *
+kh_manager_get_strangers(KhManager *self)
+{
+    return self->strangers;
+}
+
+static guint
+count_unadopted(GPtrArray *ids, const char *const *adopted)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < ids->len; i++)
+        if (!g_strv_contains(adopted, ids->pdata[i]))
+            count++;
+    return count;
+}
+
+gboolean
+kh_manager_check_database(KhManager *self, GError **error)
+{
+    g_autofree char *text = kh_store_get_setting(self->host->store, SETTING_ADOPTED);
+    g_auto(GStrv) adopted = g_strsplit(text != NULL ? text : "", " ", -1);
+    const char *const *known = (const char *const *)adopted;
+    guint machines, folders = 0;
+
+    if (self->strangers == NULL || !kh_strangers_any(self->strangers))
+        return TRUE;
+    kh_manager_find_strangers(self);
+    machines = count_unadopted(self->strangers->machines, known);
+    if (self->instances->len == 0)
+        folders = count_unadopted(self->strangers->folders, known);
+    if (machines == 0 && folders == 0)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                "The database in %s knows nothing of %u living machines and %u folders of "
+                "instances beside it (\"status\" names them); stop the service and put the "
+                "database back, or run katana-hypervisord --adopt-empty-state to begin anew",
+                kh_state_dir_get_path(self->host->state_dir), machines,
+                self->strangers->folders->len);
+    return FALSE;
+}
+
+static void
+append_all(GPtrArray *words, GPtrArray *ids)
+{
+    for (guint i = 0; i < ids->len; i++)
+        g_ptr_array_add(words, ids->pdata[i]);
+}
+
+gboolean
+kh_manager_adopt_strangers(KhManager *self, GError **error)
+{
+    const KhStrangers *found = kh_manager_find_strangers(self);
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+    g_autofree char *text = NULL;
+
+    append_all(words, found->folders);
+    append_all(words, found->machines);
+    g_ptr_array_add(words, NULL);
+    text = g_strjoinv(" ", (char **)words->pdata);
+    return kh_store_set_setting(self->host->store, SETTING_ADOPTED, text, error);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* What belongs to no row; see strangers.h. */
+#include "strangers.h"
+
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launch/shim-protocol.h"
+#include "state/instance-dir.h"
+
+#define ID_MIN 16 /* the shortest id that this program has ever given out */
+
+typedef struct {
+    const KhHost *host;
+    GHashTable *ids;  /* of rows */
+    GHashTable *seen; /* those with a folder */
+    KhStrangers *found;
+} Search;
+
+static gboolean
+is_id(const char *name)
+{
+    return strlen(name) >= ID_MIN && strspn(name, "0123456789abcdef-") == strlen(name);
+}
+
+static void
+add(GPtrArray *ids, const char *id)
+{
+    if (!g_ptr_array_find_with_equal_func(ids, id, g_str_equal, NULL))
+        g_ptr_array_add(ids, g_strdup(id));
+}
+
+/* A shim holds the folder of its machine by flock(2), and nobody else does. */
+static gboolean
+is_held(int instances, const char *id)
+{
+    int folder = kh_instance_dir_open(instances, id, NULL);
+    gboolean held = folder >= 0 && flock(folder, LOCK_SH | LOCK_NB) != 0;
+
+    if (folder >= 0)
+        close(folder);
+    return held;
+}
+
+static gboolean
+answers(int runtime, const char *id, gint64 uid)
+{
+    int folder = kh_instance_dir_open(runtime, id, NULL);
+    pid_t pid;
+    int fd = folder < 0 ? -1 : kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, uid, &pid, NULL);
+
+    if (fd >= 0)
+        close(fd);
+    if (folder >= 0)
+        close(folder);
+    return fd >= 0;
+}
+
+static void
+add_unknown(Search *search, const char *id, guint32 owner)
+{
+    add(search->found->folders, id);
+    g_hash_table_add(search->found->uids, GUINT_TO_POINTER(owner));
+    if (is_held(kh_state_dir_instances_fd(search->host->state_dir), id))
+        add(search->found->machines, id);
+}
+
+static void
+take_folder(Search *search, const char *name)
+{
+    int instances = kh_state_dir_instances_fd(search->host->state_dir);
+    g_autofree char *id = g_strndup(name, strcspn(name, "."));
+    guint32 owner = 0;
+
+    if (!is_id(id))
+        return;
+    switch (kh_instance_dir_classify(instances, name, KH_FILE_DATA, &owner)) {
+    case KH_FOLDER_DELETED:
+        add(search->found->deleted, id);
+        break;
+    case KH_FOLDER_KEPT:
+        if (!g_hash_table_contains(search->ids, id))
+            add(search->found->kept, id);
+        break;
+    default:
+        if (g_hash_table_contains(search->ids, id))
+            break;
+        add_unknown(search, id, owner);
+    }
+    g_hash_table_add(search->seen, g_steal_pointer(&id));
+}
+
+static void
+take_runtime(Search *search, const char *name)
+{
+    int runtime = kh_state_dir_runtime_fd(search->host->state_dir);
+    struct stat status;
+
+    if (!is_id(name) || g_hash_table_contains(search->ids, name) ||
+        fstatat(runtime, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !answers(runtime, name, status.st_uid))
+        return;
+    add(search->found->machines, name);
+    g_hash_table_add(search->found->uids, GUINT_TO_POINTER(status.st_uid));
+}
+
+/* FALSE when the folder cannot be read. */
+static gboolean
+take_all(Search *search, int folder, void (*take)(Search *search, const char *name))
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", folder);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL)
+        take(search, name);
+    return dir != NULL;
+}
+
+static void
+find_missing(Search *search)
+{
+    GHashTableIter iter;
+    gpointer id;
+
+    g_hash_table_iter_init(&iter, search->ids);
+    while (g_hash_table_iter_next(&iter, &id, NULL))
+        if (!g_hash_table_contains(search->seen, id))
+            g_ptr_array_add(search->found->missing, g_strdup(id));
+}
+
+KhStrangers *
+kh_strangers_find(const KhHost *host, GHashTable *ids)
+{
+    g_autoptr(KhStrangers) found = g_new0(KhStrangers, 1);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Search search = {host, ids, seen, found};
+    GPtrArray **lists[] = {&found->folders, &found->machines, &found->kept, &found->deleted,
+                           &found->missing};
+
+    for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
+        *lists[i] = g_ptr_array_new_with_free_func(g_free);
+    found->uids = g_hash_table_new(NULL, NULL);
+    if (take_all(&search, kh_state_dir_instances_fd(host->state_dir), take_folder))
+        find_missing(&search);
+    take_all(&search, kh_state_dir_runtime_fd(host->state_dir), take_runtime);
+    return g_steal_pointer(&found);
+}
+
+void
+kh_strangers_free(KhStrangers *strangers)
+{
+    g_ptr_array_unref(strangers->folders);
+    g_ptr_array_unref(strangers->machines);
+    g_ptr_array_unref(strangers->kept);
+    g_ptr_array_unref(strangers->deleted);
+    g_ptr_array_unref(strangers->missing);
+    g_hash_table_unref(strangers->uids);
+    g_free(strangers);
+}
+
+gboolean
+kh_strangers_any(const KhStrangers *strangers)
+{
+    return strangers->folders->len > 0 || strangers->machines->len > 0;
+}
+
+static char **
+build_paths(const char *folder, GPtrArray *ids)
+{
+    g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+
+    for (guint i = 0; i < ids->len; i++) {
+        g_autofree char *path = g_build_filename(folder, ids->pdata[i], NULL);
+
+        g_strv_builder_add(paths, path);
+    }
+    return g_strv_builder_end(paths);
+}
+
+char **
+kh_strangers_state_paths(const KhHost *host, GPtrArray *ids)
+{
+    return build_paths(kh_state_dir_get_instances(host->state_dir), ids);
+}
+
+char **
+kh_strangers_runtime_paths(const KhHost *host, GPtrArray *ids)
+{
+    return build_paths(kh_state_dir_get_runtime(host->state_dir), ids);
+}
+
+/* Takes @paths. */
+static void
+log_each(char **paths, const char *what)
+{
+    for (guint i = 0; paths[i] != NULL; i++)
+        g_warning("%s %s", paths[i], what);
+    g_strfreev(paths);
+}
+
+void
+kh_strangers_log(const KhStrangers *strangers, const KhHost *host)
+{
+    log_each(kh_strangers_state_paths(host, strangers->folders),
+             "belongs to no instance of the database, and is left alone");
+    log_each(kh_strangers_runtime_paths(host, strangers->machines),
+             "is of a machine that lives and belongs to no instance of the database; it is left "
+             "alone");
+    log_each(kh_strangers_state_paths(host, strangers->missing),
+             "is not there, and its instance cannot be started; is the file system mounted, and "
+             "state-dir the right one?");
+}
