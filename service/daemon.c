@@ -391,3 +391,22 @@ kh_daemon_run(const KhSettings *settings, GError **error)
     g_propagate_error(error, g_steal_pointer(&self->error));
     return FALSE;
 }
+
+gboolean
+kh_daemon_adopt_empty_state(const KhSettings *settings, GError **error)
+{
+    g_autoptr(Daemon) self = g_new0(Daemon, 1);
+    const KhStrangers *found;
+
+    self->settings = settings;
+    if (!open_stores(self, error))
+        return FALSE;
+    self->manager = kh_manager_new(&self->host);
+    if (!kh_manager_load(self->manager, error) || !kh_manager_adopt_strangers(self->manager, error))
+        return FALSE;
+    found = kh_manager_get_strangers(self->manager);
+    g_print("%u folders and %u living machines that the database does not know are left alone; "
+            "instances can be created\n",
+            found->folders->len, found->machines->len);
+    return TRUE;
+}

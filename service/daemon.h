@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts the service together, in this order: state folder locked, database loaded, machines
- * followed again, objects exported, bus name owned, READY=1. Run by main().
+ * Puts the service together, in this order: folders locked, database loaded, objects
+ * exported, bus name owned, what an earlier service has left taken over, READY=1. Run by main().
  */
 #pragma once
 
@@ -10,9 +10,16 @@
 G_BEGIN_DECLS
 
 /*
- * Serves until SIGTERM or SIGINT; the machines go on. FALSE and @error when it could not
+ * Serves until SIGTERM, SIGINT or SIGHUP; the machines go on. FALSE and @error when it could not
  * start, or when another service owns the name.
  */
 gboolean kh_daemon_run(const KhSettings *settings, GError **error);
+
+/*
+ * An administrator's word that a database which knows nothing of folders and machines beside
+ * it is to be lived with: noted in the database, told on stdout, nothing is served. FALSE and
+ * @error where a service runs, or the database cannot be opened.
+ */
+gboolean kh_daemon_adopt_empty_state(const KhSettings *settings, GError **error);
 
 G_END_DECLS

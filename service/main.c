@@ -46,7 +46,7 @@ main(int argc, char **argv)
     }
     if (settings->verbose)
         g_setenv("G_MESSAGES_DEBUG", "all", TRUE);
-    if (!kh_daemon_run(settings, &error)) {
+    if (!(settings->adopt ? kh_daemon_adopt_empty_state : kh_daemon_run)(settings, &error)) {
         g_printerr("katana-hypervisord: %s\n", error->message);
         return 1;
     }

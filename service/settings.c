@@ -348,6 +348,8 @@ parse_options(KhSettings *s, int argc, char **argv, char **values, GError **erro
         {"shim", 0, 0, G_OPTION_ARG_FILENAME, &s->shim, "The shim's binary", "FILE"},
         {"yield-cgroup", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &s->yield_cgroup,
          "For ExecStopPost= with launcher=direct", NULL},
+        {"adopt-empty-state", 0, 0, G_OPTION_ARG_NONE, &s->adopt,
+         "Begin anew beside instances that the database does not know, and exit", NULL},
         {"verbose", 0, 0, G_OPTION_ARG_NONE, &s->verbose, "Say more", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &s->version, "Print the version", NULL},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},

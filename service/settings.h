@@ -17,6 +17,7 @@ typedef struct {
     gboolean verbose;
     gboolean version;
     gboolean yield_cgroup; /* only kh_cgroups_yield() */
+    gboolean adopt;        /* only kh_daemon_adopt_empty_state() */
     char *config_file;     /* NULL: the mode's own, which may be absent */
     char *shim;
 

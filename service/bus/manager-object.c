@@ -53,6 +53,25 @@ kh_manager_object_init(KhManagerObject *self)
 }
 
 static void
+mirror_strangers(KhManagerObject *self)
+{
+    const KhStrangers *strangers = kh_manager_get_strangers(self->manager);
+    KhDbusManager *bus = KH_DBUS_MANAGER(self);
+    g_auto(GStrv) folders = NULL, machines = NULL, missing = NULL, kept = NULL;
+
+    if (strangers == NULL)
+        return;
+    folders = kh_strangers_state_paths(self->host, strangers->folders);
+    machines = kh_strangers_runtime_paths(self->host, strangers->machines);
+    missing = kh_strangers_state_paths(self->host, strangers->missing);
+    kept = kh_strangers_state_paths(self->host, strangers->kept);
+    kh_dbus_manager_set_unknown_folders(bus, (const char *const *)folders);
+    kh_dbus_manager_set_unknown_machines(bus, (const char *const *)machines);
+    kh_dbus_manager_set_missing_folders(bus, (const char *const *)missing);
+    kh_dbus_manager_set_kept_folders(bus, (const char *const *)kept);
+}
+
+static void
 on_changed(KhManager *manager, KhManagerObject *self)
 {
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
@@ -61,6 +80,7 @@ on_changed(KhManager *manager, KhManagerObject *self)
     kh_dbus_manager_set_default_image(bus, path);
     kh_dbus_manager_set_instance_count(bus, kh_manager_list(manager)->len);
     kh_dbus_manager_set_running_count(bus, kh_manager_count_running(manager));
+    mirror_strangers(self);
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
 }
 
@@ -225,6 +245,18 @@ add_ports(KhPlaces *places, const KhConfig *config)
         g_hash_table_add(places->used_ports, GUINT_TO_POINTER(config->rpc_port));
 }
 
+static void
+add_strangers(KhManagerObject *self, KhPlaces *places)
+{
+    const KhStrangers *strangers = kh_manager_find_strangers(self->manager);
+
+    places->unknown_folders = kh_strangers_state_paths(self->host, strangers->folders);
+    places->unknown_machines = kh_strangers_runtime_paths(self->host, strangers->machines);
+    places->missing_folders = kh_strangers_state_paths(self->host, strangers->missing);
+    places->kept_folders = kh_strangers_state_paths(self->host, strangers->kept);
+    on_changed(self->manager, self);
+}
+
 /* This host and the ports of its instances, for the doctor's thread. */
 static KhPlaces *
 describe_host(KhManagerObject *self)
@@ -238,6 +270,7 @@ describe_host(KhManagerObject *self)
         add_ports(places, record->config);
         add_ports(places, record->pending);
     }
+    add_strangers(self, places);
     return places;
 }
 

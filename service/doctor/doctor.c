@@ -5,6 +5,7 @@
 #include "boot-parts.h"
 #include "kvm.h"
 #include "memory.h"
+#include "own-state.h"
 #include "processor.h"
 #include "qemu-probe.h"
 #include "service-place.h"
@@ -73,6 +74,7 @@ check_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cance
     kh_snp_check(places, findings);
     kh_boot_parts_check(places, findings);
     kh_service_place_check(places, findings);
+    kh_own_state_check(places, findings);
     kh_memory_check(places, findings);
     g_task_return_pointer(task, findings, (GDestroyNotify)g_ptr_array_unref);
 }

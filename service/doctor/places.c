@@ -60,6 +60,10 @@ kh_places_free(KhPlaces *self)
     g_free(self->boot_components);
     g_free(self->state_folder);
     g_free(self->launcher);
+    g_strfreev(self->unknown_folders);
+    g_strfreev(self->unknown_machines);
+    g_strfreev(self->missing_folders);
+    g_strfreev(self->kept_folders);
     g_hash_table_unref(self->used_ports);
     g_free(self);
 }

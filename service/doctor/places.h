@@ -44,6 +44,14 @@ typedef struct {
     gint64 vm_gid;       /* the group that QEMU has besides; -1: none */
     KhPortRange ports;
     GHashTable *used_ports; /* of instances, GUINT_TO_POINTER */
+
+    /* Paths that agree with no row of the database, and rows without; NULL: nobody has looked. */
+    char **unknown_folders;
+    char **unknown_machines;
+    char **missing_folders;
+    char **kept_folders;
+    guint descriptors;         /* that the service may have open; 0: no service runs */
+    guint descriptor_machines; /* that they suffice for */
 } KhPlaces;
 
 /* Those of this host. Free with kh_places_free(). */

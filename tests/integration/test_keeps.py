@@ -4,20 +4,224 @@
 database, its folders, its clock or its descriptors are not as it has left them.
 """
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 
+from gi.repository import GLib
+
 import invariants
 import tap
-from harness import is_alive
-from live import (edit, kill_qemu, live, pid_of, running, service_dies, wait_state)
+from harness import LOCKS, is_alive, status_of
+from live import (edit, kill_qemu, live, pid_of, refused, running, service_dies, wait_state)
 
 DAY_USEC = 24 * 3600 * 1000000
+
+
+def status(world):
+    return json.loads(world.cli("--json", "status").stdout)
+
+
+def findings(world):
+    """What doctor says of the service's own folders."""
+    report = json.loads(world.cli("--json", "doctor", check=False).stdout)
+    return [one for one in report["checks"] if one["check"] == "state"]
+
+
+def move_database(world, source, target):
+    """state.db with its log; both folders are on one file system."""
+    target.mkdir(exist_ok=True)
+    for path in source.glob("state.db*"):
+        path.rename(target / path.name)
+
+
+# What is missing
+
+def missing_folder(world, bus, path, hidden):
+    """The instance of a folder that is not there is there, cannot be started, and comes back
+    with its folder."""
+    identity = bus.properties(path)["Id"]
+    world.end_service()
+    hidden.rename(world.folder / "hidden")
+    world.start()
+    found = bus.properties(path)
+    tap.equal((found["State"], found["Id"]), ("stopped", identity), "the instance")
+    message = refused("ResourceUnavailable", lambda: bus.do(path, "Start"))
+    tap.check(identity in message and "is not there" in message, message)
+    tap.equal(bus.state(path), "failed", "afterwards")
+    folder = str(world.state / "instances" / identity)
+    tap.equal(status(world)["missing_folders"], [folder], "status")
+    tap.check(any(folder in one["found"] for one in findings(world)), str(findings(world)))
+    tap.check(folder in world.journal(), "the journal names it")
+    world.end_service()
+    if hidden.exists():
+        hidden.rmdir()
+    (world.folder / "hidden").rename(hidden)
+    world.start()
+    bus.do(path, "Start")
+
+
+def b82_folder_is_not_there():
+    """a folder, or all of them, that cannot be seen is named; nothing is taken back or made anew"""
+    for whole in (False, True):
+        with live() as (world, bus):
+            path = running(bus, katana_args=["--dev.seed", "7"])
+            bus.do(path, "Stop")
+            new = bus.create("new")
+            hidden = world.state / "instances"
+            if not whole:
+                hidden = hidden / bus.properties(path)["Id"]
+            port = bus.properties(new)["RpcPort"]
+            if whole:
+                # One that was never started is no less an instance.
+                bus.do(new, "Delete")
+            missing_folder(world, bus, path, hidden)
+            if not whole:
+                tap.equal(bus.properties(new)["RpcPort"], port, "the other one")
+            tap.check("7" in bus.call(path, "Instance.GetConfiguration",
+                                      GLib.Variant("(a{sv})", ({},)))["katana-args"], "arguments")
+
+
+def b82_created_and_not_there():
+    """an instance that was never started is not taken for a half-made one"""
+    with live() as (world, bus):
+        path = bus.create("x")
+        before = bus.properties(path)
+        world.end_service()
+        (world.state / "instances").rename(world.folder / "hidden")
+        world.start()
+        found = bus.properties(path)
+        tap.equal([found[key] for key in ("Id", "RpcPort", "State")],
+                  [before[key] for key in ("Id", "RpcPort", "State")], "it")
+        tap.equal(invariants.rows(world, "SELECT count(*) FROM ports"), [(1,)], "its port")
+
+
+def b82_disk_is_not_there():
+    """a data disk that has gone is not made anew: its machine is not started, and it is named"""
+    with live() as (world, bus):
+        path = running(bus)
+        bus.do(path, "Stop")
+        disk = pathlib.Path(bus.properties(path)["DataDirectory"]) / "data.raw"
+        disk.rename(world.folder / "data.raw")
+        message = refused("ResourceUnavailable", lambda: bus.do(path, "Start"))
+        tap.check(str(disk) in message, message)
+        tap.check(not disk.exists(), "no new disk")
+        (world.folder / "data.raw").rename(disk)
+        bus.do(path, "Start")
+
+
+# A database that was lost
+
+def b89_lost_database():
+    """a lost database costs nothing: what lives goes on, is named, and is followed again"""
+    with live() as (world, bus):
+        path = running(bus)
+        stopped = running(bus, "y")
+        bus.do(stopped, "Stop")
+        pid, ids = pid_of(bus, path), [bus.properties(one)["Id"] for one in (path, stopped)]
+        claims = claims_of(world)
+        service_dies(world)
+        move_database(world, world.state, world.folder / "aside")
+        world.start()
+        tap.equal(bus.list(), {}, "instances")
+        tap.check(is_alive(pid), "the machine")
+        sockets = world.runtime / "katana-hypervisor" / ids[0]
+        tap.check((sockets / "control.sock").is_socket(), "its sockets")
+        tap.equal(claims_of(world), claims, "claims of uids")
+        folders = [str(world.state / "instances" / one) for one in ids]
+        shown = status(world)
+        tap.equal(sorted(shown["unknown_folders"]), sorted(folders), "status")
+        tap.equal(shown["unknown_machines"], [str(sockets)], "status")
+        said = world.journal() + str(findings(world))
+        tap.check(all(said.count(one) >= 2 for one in [*folders, str(sockets)]), said)
+        message = refused("InvalidState", lambda: bus.create("z"))
+        tap.check("--adopt-empty-state" in message, message)
+        world.end_service()
+        move_database(world, world.folder / "aside", world.state)
+        world.start()
+        found = wait_state(bus, path, "running")
+        tap.equal(found["MainPid"], pid, "followed again")
+        tap.equal(status(world)["unknown_folders"], [], "status")
+        bus.do(path, "Stop")
+        tap.equal(bus.properties(path)["StopResult"], "graceful", "its stop")
+        bus.do(stopped, "Start")
+
+
+def claims_of(world):
+    """Of uids, by this world's service. Those of other worlds come and go."""
+    found = set()
+    for lock in LOCKS.iterdir() if os.geteuid() == 0 else ():
+        with contextlib.suppress(FileNotFoundError):
+            if lock.read_text() == str(world.state):
+                found.add(lock.name)
+    return found
+
+
+def b89_adopted_state():
+    """who says that it is to be lived with can begin anew; what was there is still left alone"""
+    with live() as (world, bus):
+        path = running(bus)
+        pid = pid_of(bus, path)
+        folder = pathlib.Path(bus.properties(path)["DataDirectory"])
+        service_dies(world)
+        for file in world.state.glob("state.db*"):
+            file.unlink()
+        world.start()
+        refused("InvalidState", lambda: bus.create("z"))
+        command = world.service_command("--adopt-empty-state")
+        tap.check(subprocess.run(command, env=world.env, timeout=30, capture_output=True,
+                                 check=False).returncode == 1, "beside a service that runs")
+        world.end_service()
+        subprocess.run(command, env=world.env, timeout=30, check=True)
+        world.start()
+        new = running(bus, "z")
+        tap.check(is_alive(pid) and folder.is_dir(), "what was there")
+        tap.equal(status(world)["unknown_folders"], [str(folder)], "status")
+        if os.geteuid() == 0:
+            uids = {status_of(one)["Uid"][1] for one in (pid, pid_of(bus, new))}
+            tap.equal(len(uids), 2, "users")
+        os.kill(invariants.parent_of(pid), signal.SIGKILL)
+        tap.eventually(lambda: not is_alive(pid), 10, "its end")
+        # For what this world's end looks at: the folder is nobody's.
+        shutil.rmtree(folder)
+
+
+def b89_images_stay():
+    """an image that an unknown instance may need is kept"""
+    with live() as (world, bus):
+        bus.create("x")
+        images = set(os.listdir(world.state / "images"))
+        service_dies(world)
+        move_database(world, world.state, world.folder / "aside")
+        world.start()
+        tap.equal(set(os.listdir(world.state / "images")), images, "images")
+        world.end_service()
+        move_database(world, world.folder / "aside", world.state)
+        world.start()
+        tap.equal(len(bus.list()), 1, "instances")
+
+
+def b89_kept_data_is_no_stranger():
+    """what delete --keep-data has left is listed apart, and refuses nothing"""
+    with live() as (world, bus):
+        path = running(bus)
+        folder = bus.properties(path)["DataDirectory"]
+        bus.do(path, "Stop")
+        bus.do(path, "Delete", keep_data=True)
+        for again in (False, True):
+            if again:
+                world.end_service()
+                world.start()
+            shown = status(world)
+            tap.equal((shown["kept_folders"], shown["unknown_folders"]), ([folder], []), "status")
+        bus.do(bus.create("y"), "Delete")
+        shutil.rmtree(folder)
 
 
 # Clocks
@@ -143,7 +347,9 @@ def b92_nohup():
         tap.equal(world.service.poll(), None, "it lives")
 
 
-TESTS = [b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
+TESTS = [b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
+         b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
+         b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
          b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* The service's own folders; see own-state.h. */
+#include "own-state.h"
+
+/* Fewer are soon too few. */
+#define MACHINES_WARN 100
+
+/* One finding for each of @paths. */
+static void
+add_each(KhFindings *findings, char **paths, KhFindingStatus status, const char *what,
+         const char *remedy)
+{
+    for (guint i = 0; paths != NULL && paths[i] != NULL; i++) {
+        kh_findings_add(findings, "state", status, "%s %s", paths[i], what);
+        if (remedy != NULL)
+            kh_findings_mend(findings, "%s", remedy);
+    }
+}
+
+static void
+check_state(const KhPlaces *places, KhFindings *findings)
+{
+    if (places->unknown_folders == NULL)
+        return;
+    add_each(findings, places->unknown_machines, KH_FINDING_FAIL,
+             "is of a machine that lives, and the database knows no such instance",
+             "stop the service and put the database back: a copy of it is beside it");
+    add_each(findings, places->unknown_folders, KH_FINDING_WARN,
+             "holds an instance that the database does not know",
+             "put the database back, or move the folder away");
+    add_each(findings, places->missing_folders, KH_FINDING_FAIL,
+             "is not there, and the database has its instance",
+             "mount its file system, set the right state-dir, or delete the instance");
+    add_each(findings, places->kept_folders, KH_FINDING_OK,
+             "is what \"delete --keep-data\" has left", NULL);
+    if (kh_findings_get(findings, "state") == NULL)
+        kh_findings_add(findings, "state", KH_FINDING_OK,
+                        "the database and the folders of instances agree");
+}
+
+static void
+check_descriptors(const KhPlaces *places, KhFindings *findings)
+{
+    gboolean few = places->descriptor_machines < MACHINES_WARN;
+
+    if (places->descriptors == 0)
+        return;
+    kh_findings_add(findings, "descriptors", few ? KH_FINDING_WARN : KH_FINDING_OK,
+                    "the service may have %u descriptors open, which suffices for %u machines",
+                    places->descriptors, places->descriptor_machines);
+    if (few)
+        kh_findings_mend(findings, "raise LimitNOFILE= of its unit, or \"ulimit -n\" before it "
+                                   "is started");
+}
+
+void
+kh_own_state_check(const KhPlaces *places, KhFindings *findings)
+{
+    check_state(places, findings);
+    check_descriptors(places, findings);
+}
