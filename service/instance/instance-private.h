@@ -113,6 +113,9 @@ void kh_instance_note_resumed(KhRun *run, KhInstance *self);
 /* Follows the processes of its machine. */
 void kh_instance_follow(KhInstance *self, KhVm *vm);
 
+/* Where its machine is to be looked for; valid as long as the instance and its record. */
+KhTraces kh_instance_get_traces(KhInstance *self);
+
 /* Has the launcher let go of a machine that is dead, or never was; then concludes. */
 void kh_instance_release(KhInstance *self);
 

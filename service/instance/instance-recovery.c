@@ -115,20 +115,27 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
     take_result(self, vm, error);
 }
 
+KhTraces
+kh_instance_get_traces(KhInstance *self)
+{
+    const KhRecord *record = self->record;
+
+    return (KhTraces){.id = record->id,
+                      .instances_fd = kh_state_dir_instances_fd(self->host->state_dir),
+                      .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
+                      .uid = record->vm_uid,
+                      .shim = record->shim,
+                      .qemu = record->qemu};
+}
+
 static void
 look(KhInstance *self)
 {
-    const KhRecord *record = self->record;
-    const KhTraces traces = {.id = record->id,
-                             .instances_fd = kh_state_dir_instances_fd(self->host->state_dir),
-                             .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
-                             .uid = record->vm_uid,
-                             .shim = record->shim,
-                             .qemu = record->qemu};
+    const KhTraces traces = kh_instance_get_traces(self);
     g_autoptr(KhVm) vm = NULL;
     GError *error = NULL;
 
-    if (record->shim.pid > 0 && !kh_launcher_knows_machines(self->host->launcher)) {
+    if (traces.shim.pid > 0 && !kh_launcher_knows_machines(self->host->launcher)) {
         vm = kh_shim_finder_follow(&traces, &error);
         if (vm != NULL || !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND)) {
             take_result(self, vm, error);

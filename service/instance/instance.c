@@ -183,8 +183,9 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
 void
 kh_instance_release(KhInstance *self)
 {
-    kh_launcher_release_async(self->host->launcher, self->record->id, on_released,
-                              g_object_ref(self));
+    const KhTraces traces = kh_instance_get_traces(self);
+
+    kh_launcher_release_async(self->host->launcher, &traces, on_released, g_object_ref(self));
 }
 
 static void

@@ -73,6 +73,8 @@ launch(GTask *task)
                                   .name = record->name,
                                   .state_folder = state,
                                   .runtime_folder = runtime,
+                                  .instances_fd = kh_state_dir_instances_fd(host->state_dir),
+                                  .runtime_fd = kh_state_dir_runtime_fd(host->state_dir),
                                   .uid = record->vm_uid,
                                   .kvm = g_str_equal(s->how.accelerator, "kvm"),
                                   .kernel = kernel,

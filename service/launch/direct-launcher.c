@@ -132,7 +132,7 @@ on_removal_timer(gpointer data)
 }
 
 static void
-release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
@@ -141,12 +141,12 @@ release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback
 
     g_task_set_source_tag(task, release_async);
     g_task_set_task_data(task, removal, removal_free);
-    removal->id = g_strdup(id);
+    removal->id = g_strdup(traces->id);
     if (self->cgroups == NULL) {
         g_task_return_boolean(task, FALSE);
         return;
     }
-    removal->oom_kill = kh_cgroups_had_oom_kill(self->cgroups, id);
+    removal->oom_kill = kh_cgroups_had_oom_kill(self->cgroups, removal->id);
     on_removal_timer(g_steal_pointer(&task));
 }
 

@@ -65,10 +65,10 @@ kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **erro
 }
 
 void
-kh_launcher_release_async(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
+kh_launcher_release_async(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
                           gpointer user_data)
 {
-    KH_LAUNCHER_GET_IFACE(self)->release_async(self, id, callback, user_data);
+    KH_LAUNCHER_GET_IFACE(self)->release_async(self, traces, callback, user_data);
 }
 
 gboolean

@@ -19,8 +19,10 @@ typedef struct {
     const char *name;
     const char *state_folder;   /* the instance's own */
     const char *runtime_folder; /* the instance's own */
-    gint64 uid;                 /* -1: the service's own */
-    gboolean kvm;               /* the group kvm is needed */
+    int instances_fd;           /* the folders that these are in; see KhTraces */
+    int runtime_fd;
+    gint64 uid;   /* -1: the service's own */
+    gboolean kvm; /* the group kvm is needed */
     const char *kernel;
     const char *initrd;
     const char *firmware; /* of a confidential machine, which needs /dev/sev; else NULL */
@@ -57,7 +59,7 @@ struct _KhLauncherInterface {
     void (*recover_async)(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
                           gpointer user_data);
     KhVm *(*recover_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
-    void (*release_async)(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
+    void (*release_async)(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
                           gpointer user_data);
     gboolean (*release_finish)(KhLauncher *self, GAsyncResult *result);
     void (*set_cpu_quota)(KhLauncher *self, const char *id, guint percent);
@@ -91,21 +93,23 @@ KhVm *kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError *
 
 /*
  * Looks for a machine that an earlier service was starting when it was killed; for any one
- * of an earlier service where the launcher knows its machines. Finishes with
- * its processes, transfer full; KH_ERROR_NOT_FOUND when there is none.
+ * of an earlier service where the launcher knows its machines. Finishes with its processes,
+ * transfer full, or with the errors of shim-finder.h. The descriptors in @traces must stay
+ * open until then.
  */
 void kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces,
                                GAsyncReadyCallback callback, gpointer user_data);
 KhVm *kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Lets go of what the system keeps for the machine @id, whose processes are not there or
- * not found. Finishes when the system, too, calls it dead, for which it is told to end if
- * need be; however long that takes. TRUE when the kernel killed it for want of memory. An
- * unknown id is no error.
+ * Lets go of what the system keeps for the machine of @traces, whose processes are not there
+ * or not found. Finishes when the system, too, calls it dead, for which it is told to end if
+ * need be; however long that takes. What the system keeps for another service's machine of
+ * that id is left alone and not waited for. TRUE when the kernel killed it for want of
+ * memory. An unknown id is no error.
  */
-void kh_launcher_release_async(KhLauncher *self, const char *id, GAsyncReadyCallback callback,
-                               gpointer user_data);
+void kh_launcher_release_async(KhLauncher *self, const KhTraces *traces,
+                               GAsyncReadyCallback callback, gpointer user_data);
 gboolean kh_launcher_release_finish(KhLauncher *self, GAsyncResult *result);
 
 /* Changes the limit of a living machine; failures are logged. 0 = no limit. */

@@ -14,6 +14,8 @@
 /* Between two looks at a unit that is on its way; JobRemoved comes between them. */
 #define LOOK_FIRST_MS 20
 #define LOOK_LAST_MS 500
+/* How often a unit that does not die is told to end again. */
+#define END_INTERVAL_S 60
 
 struct _KhSystemdBus {
     GObject parent_instance;
@@ -185,14 +187,16 @@ typedef struct {
     char *unit;
     char *path;
     GVariant *properties; /* of a start that has not been made yet */
-    gboolean dead;        /* only a dead unit will do */
-    gboolean asking;      /* an answer is awaited */
-    guint unanswered;     /* questions of this look */
-    gboolean unknown;     /* one of them had no answer: the state says nothing */
-    gboolean again;       /* something has happened meanwhile */
+    KhUnitOwned owned;    /* NULL: it always is */
+    gpointer owned_data;
+    gboolean dead;    /* only a dead unit will do */
+    gint64 end_at;    /* when it is told to end; monotonic */
+    gboolean asking;  /* an answer is awaited */
+    guint unanswered; /* questions of this look */
+    gboolean unknown; /* one of them had no answer: the state says nothing */
+    gboolean again;   /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
-    gboolean stopped; /* an earlier unit has been told to end */
     guint timeout_s;
     gint64 deadline;
     KhUnitState *state;
@@ -301,28 +305,64 @@ look_again(KhSystemdBus *self, const char *unit)
     }
 }
 
+/* What lives though it should not is told to end, but for what is another's. */
+static gboolean
+tell_to_end(KhSystemdBus *self, Look *look, GError **error)
+{
+    const KhUnitState *state = look->state;
+    gint64 now = g_get_monotonic_time();
+
+    if (look->owned != NULL && !look->owned(state, look->owned_data, error))
+        return FALSE;
+    if (now < look->end_at || state_is(state, "deactivating"))
+        return TRUE;
+    g_warning("%s, whose machine is given up, is still there (%s) and is told to end", look->unit,
+              state->active_state);
+    look->end_at = now + END_INTERVAL_S * G_USEC_PER_SEC;
+    kh_systemd_bus_stop(self, look->unit);
+    return TRUE;
+}
+
+static GError *
+clash_error(const Look *look, const GError *reason)
+{
+    return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED, "There is a unit %s already. %s",
+                       look->unit, reason->message);
+}
+
 /*
  * An earlier unit of the same name stands in the way of a start. Who starts a unit knows of
- * none that runs: one that does all the same is nobody's, and ends.
+ * none that runs: one of its own that does all the same is nobody's, and ends.
  */
 static void
 consider_clash(KhSystemdBus *self, Look *look)
 {
-    const KhUnitState *state = look->state;
+    g_autoptr(GError) reason = NULL;
 
-    if (kh_unit_state_is_dead(state)) {
+    if (kh_unit_state_is_dead(look->state)) {
         kh_systemd_bus_release(self, look->unit);
         look->asking = TRUE;
         connect_then(self, start_unit, look);
-        return;
+    } else if (!tell_to_end(self, look, &reason) &&
+               g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED)) {
+        look_end(look, clash_error(look, reason));
+    } else {
+        look_later(look);
     }
-    if (!look->stopped && !state_is(state, "deactivating")) {
-        g_warning("%s of an earlier start is still there (%s) and is told to end", look->unit,
-                  state->active_state);
-        look->stopped = TRUE;
-        kh_systemd_bus_stop(self, look->unit);
-    }
-    look_later(look);
+}
+
+static void
+consider_end(KhSystemdBus *self, Look *look)
+{
+    g_autoptr(GError) reason = NULL;
+
+    if (kh_unit_state_is_dead(look->state))
+        look_end(look, NULL);
+    else if (!tell_to_end(self, look, &reason) &&
+             g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED))
+        look_end(look, g_steal_pointer(&reason));
+    else
+        look_later(look);
 }
 
 static void
@@ -333,7 +373,9 @@ consider(KhSystemdBus *self, Look *look)
         look_later(look);
     else if (look->properties != NULL)
         consider_clash(self, look);
-    else if (look->dead ? !kh_unit_state_is_dead(look->state) : is_on_its_way(look->state))
+    else if (look->dead)
+        consider_end(self, look);
+    else if (is_on_its_way(look->state))
         look_later(look);
     else
         look_end(look, NULL);
@@ -504,23 +546,41 @@ start_unit(KhSystemdBus *self, gpointer data, const GError *error)
 
 void
 kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *properties,
-                           guint timeout_s, GAsyncReadyCallback callback, gpointer user_data)
+                           KhUnitOwned owned, gpointer owned_data, guint timeout_s,
+                           GAsyncReadyCallback callback, gpointer user_data)
 {
     Look *look = look_new(self, unit, timeout_s, kh_systemd_bus_start_async, callback, user_data);
 
     look->properties = g_variant_ref_sink(properties);
+    look->owned = owned;
+    look->owned_data = owned_data;
     look->asking = TRUE;
     g_ptr_array_add(self->looks, look);
     connect_then(self, start_unit, look);
 }
 
 void
-kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, gboolean dead, guint timeout_s,
+kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, guint timeout_s,
                             GAsyncReadyCallback callback, gpointer user_data)
 {
     Look *look = look_new(self, unit, timeout_s, kh_systemd_bus_settle_async, callback, user_data);
 
-    look->dead = dead;
+    g_ptr_array_add(self->looks, look);
+    look_now(look);
+}
+
+void
+kh_systemd_bus_end_async(KhSystemdBus *self, const char *unit, KhUnitOwned owned,
+                         gpointer owned_data, guint grace_s, GAsyncReadyCallback callback,
+                         gpointer user_data)
+{
+    Look *look = look_new(self, unit, 0, kh_systemd_bus_end_async, callback, user_data);
+
+    look->dead = TRUE;
+    look->owned = owned;
+    look->owned_data = owned_data;
+    look->end_at = g_get_monotonic_time() + (gint64)grace_s * G_USEC_PER_SEC;
+    look->deadline = G_MAXINT64;
     g_ptr_array_add(self->looks, look);
     look_now(look);
 }

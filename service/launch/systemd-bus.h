@@ -33,6 +33,13 @@ gboolean kh_unit_state_is_dead(const KhUnitState *state);
 /* The object path of a unit. Transfer full. */
 char *kh_unit_path(const char *unit);
 
+/*
+ * Whether the unit, which lives, is the caller's to end. FALSE and KH_ERROR_NOT_AUTHORIZED
+ * when it is another's and is to be left alone; FALSE and any other error when that is not
+ * known at the moment. In the place of such a function NULL says that it always is.
+ */
+typedef gboolean (*KhUnitOwned)(const KhUnitState *state, gpointer data, GError **error);
+
 #define KH_TYPE_SYSTEMD_BUS (kh_systemd_bus_get_type())
 G_DECLARE_FINAL_TYPE(KhSystemdBus, kh_systemd_bus, KH, SYSTEMD_BUS, GObject)
 
@@ -43,20 +50,31 @@ KhSystemdBus *kh_systemd_bus_new(const char *address);
  * Starts the transient unit @unit (mode "fail"), @properties being a(sv), and waits until
  * its start has come to an end, whatever that is: the finish function gives the unit's
  * state then. A unit of the same name is told to end and let go of first, for which there
- * is @timeout_s, too. KH_ERROR_LAUNCH_FAILED when systemd refuses or is not reached: then
- * nothing was started. KH_ERROR_TIMED_OUT after @timeout_s: then the unit may be there.
+ * is @timeout_s, too, if it is @owned. KH_ERROR_LAUNCH_FAILED when it is another's, when
+ * systemd refuses or is not reached: then nothing was started. KH_ERROR_TIMED_OUT after
+ * @timeout_s: then the unit may be there.
  */
 void kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *properties,
-                                guint timeout_s, GAsyncReadyCallback callback, gpointer user_data);
+                                KhUnitOwned owned, gpointer owned_data, guint timeout_s,
+                                GAsyncReadyCallback callback, gpointer user_data);
 
 /*
- * Waits until no start or stop of @unit is under way; with @dead, until it is dead; at
- * most @timeout_s, then KH_ERROR_TIMED_OUT.
+ * Waits until no start or stop of @unit is under way; at most @timeout_s, then
+ * KH_ERROR_TIMED_OUT.
  */
-void kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, gboolean dead,
-                                 guint timeout_s, GAsyncReadyCallback callback, gpointer user_data);
+void kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, guint timeout_s,
+                                 GAsyncReadyCallback callback, gpointer user_data);
 
-/* Of both. Transfer full. */
+/*
+ * Waits until @unit is dead, however long that takes; one that is not after @grace_s is told
+ * to end, again and again, if it is @owned. KH_ERROR_NOT_AUTHORIZED as soon as it is seen to
+ * be another's, and no other error.
+ */
+void kh_systemd_bus_end_async(KhSystemdBus *self, const char *unit, KhUnitOwned owned,
+                              gpointer owned_data, guint grace_s, GAsyncReadyCallback callback,
+                              gpointer user_data);
+
+/* Of all three. Transfer full. */
 KhUnitState *kh_systemd_bus_finish(KhSystemdBus *self, GAsyncResult *result, GError **error);
 
 /* What follows is sent and not waited for; a failure that means something is logged. */

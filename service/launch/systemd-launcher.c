@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "identity.h"
 #include "shim-finder.h"
 #include "shim-protocol.h"
 #include "systemd-bus.h"
@@ -14,9 +15,7 @@
 /* Above systemd's own deadlines, which are told more clearly. */
 #define MARGIN_S 15
 /* A unit dies some milliseconds after its processes. */
-#define RELEASE_TIMEOUT_S 5
-/* How often a unit that does not die is told to end again. */
-#define END_INTERVAL_S 60
+#define RELEASE_GRACE_S 5
 
 struct _KhSystemdLauncher {
     GObject parent_instance;
@@ -87,8 +86,7 @@ unit_of(const char *id)
 typedef struct {
     char *unit;
     char *id;
-    gint64 uid;      /* the machine's; -1: the service's own */
-    KhTraces traces; /* of a recovery; its id is ours */
+    KhTraces traces; /* of the machine; zeros for a tool */
     GError *error;   /* while a unit that came to nothing is being ended */
 } Call;
 
@@ -103,14 +101,47 @@ call_free(gpointer data)
     g_free(call);
 }
 
+/* @traces: NULL for a tool. */
 static Call *
-call_new(char *unit, const char *id)
+call_new(char *unit, const KhTraces *traces)
 {
     Call *call = g_new0(Call, 1);
 
     call->unit = unit;
-    call->id = g_strdup(id);
+    if (traces == NULL)
+        return call;
+    call->id = g_strdup(traces->id);
+    call->traces = *traces;
+    call->traces.id = call->id;
     return call;
+}
+
+/* A unit of this name with another program in it, or none that can be seen, is not ours. */
+static KhIdentity
+identity_of_unit(const KhUnitState *state, const Call *call, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    KhIdentity found = KH_IDENTITY_UNKNOWN;
+
+    if (state->main_pid == 0)
+        g_set_error(&reason, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                    "The unit %s is %s and has no main process", call->unit, state->active_state);
+    else
+        found = kh_identity_of(&call->traces, state->main_pid, &reason);
+    /* Until the program is executed, it is systemd's own. */
+    if (found == KH_IDENTITY_OTHER && !g_str_equal(state->active_state, "activating")) {
+        reason->code = KH_ERROR_NOT_AUTHORIZED;
+        found = KH_IDENTITY_FOREIGN;
+    }
+    if (reason != NULL)
+        g_propagate_error(error, g_steal_pointer(&reason));
+    return found;
+}
+
+static gboolean
+is_owned(const KhUnitState *state, gpointer data, GError **error)
+{
+    return identity_of_unit(state, data, error) == KH_IDENTITY_OURS;
 }
 
 /* Why a unit has not come up that says nothing itself: its sandbox, its program, systemd. */
@@ -127,61 +158,50 @@ describe_failure(const KhUnitState *state, const char *unit)
                        state->exit_status);
 }
 
+/* An answer that was lost may have said that the unit is there already: another's. */
 static KhVm *
 read_status(const KhUnitState *state, const Call *call, GError **error)
 {
-    if (g_str_has_prefix(state->status_text, KH_READY_PREFIX) ||
-        g_str_has_prefix(state->status_text, KH_ERROR_PREFIX))
-        return kh_launcher_read_ready_line(state->status_text, call->uid, state->main_pid, error);
-    g_propagate_error(error, describe_failure(state, call->unit));
-    return NULL;
+    if (!g_str_has_prefix(state->status_text, KH_READY_PREFIX) &&
+        !g_str_has_prefix(state->status_text, KH_ERROR_PREFIX)) {
+        g_propagate_error(error, describe_failure(state, call->unit));
+        return NULL;
+    }
+    if (!kh_unit_state_is_dead(state) &&
+        identity_of_unit(state, call, error) == KH_IDENTITY_FOREIGN)
+        return NULL;
+    g_clear_error(error);
+    return kh_launcher_read_ready_line(state->status_text, call->traces.uid, state->main_pid,
+                                       error);
 }
 
-static void on_dead(GObject *source, GAsyncResult *result, gpointer data);
-
-/*
- * Waits until the unit of @task, which this takes, is dead. Nothing is concluded before: a
- * machine whose end is not known may have its disk open.
- */
-static void
-wait_until_dead(GTask *task, guint timeout_s)
-{
-    KhSystemdLauncher *self = g_task_get_source_object(task);
-    Call *call = g_task_get_task_data(task);
-
-    kh_systemd_bus_settle_async(self->bus, call->unit, TRUE, timeout_s, on_dead, task);
-}
-
-/* A stop may have been lost with the connection: it is sent again. */
-static void
-end_unit(GTask *task)
-{
-    KhSystemdLauncher *self = g_task_get_source_object(task);
-    Call *call = g_task_get_task_data(task);
-
-    kh_systemd_bus_stop(self->bus, call->unit);
-    wait_until_dead(task, END_INTERVAL_S);
-}
-
+/* Nothing is concluded before: a machine whose end is not known may have its disk open. */
 static void
 on_dead(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     Call *call = g_task_get_task_data(task);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &error);
+    g_autoptr(GError) foreign = NULL;
+    g_autoptr(KhUnitState) state = kh_systemd_bus_finish(KH_SYSTEMD_BUS(source), result, &foreign);
 
-    if (state == NULL) {
-        g_warning("Whether %s has ended is not known yet, it is told to: %s", call->unit,
-                  error->message);
-        end_unit(g_steal_pointer(&task));
-        return;
-    }
-    kh_systemd_bus_release(KH_SYSTEMD_BUS(source), call->unit);
+    if (state != NULL)
+        kh_systemd_bus_release(KH_SYSTEMD_BUS(source), call->unit);
+    else
+        g_message("%s is not touched. %s", call->unit, foreign->message);
     if (call->error != NULL)
         g_task_return_error(task, g_steal_pointer(&call->error));
     else
-        g_task_return_boolean(task, g_str_equal(state->result, "oom-kill"));
+        g_task_return_boolean(task, state != NULL && g_str_equal(state->result, "oom-kill"));
+}
+
+/* Takes @task. */
+static void
+end_unit(GTask *task, guint grace_s)
+{
+    KhSystemdLauncher *self = g_task_get_source_object(task);
+    Call *call = g_task_get_task_data(task);
+
+    kh_systemd_bus_end_async(self->bus, call->unit, is_owned, call, grace_s, on_dead, task);
 }
 
 /*
@@ -196,7 +216,7 @@ fail_when_dead(GTask *task, const KhUnitState *state, GError *error)
 
     if (state == NULL || !kh_unit_state_is_dead(state)) {
         call->error = error;
-        end_unit(task);
+        end_unit(task, 0);
         return;
     }
     kh_systemd_bus_release(self->bus, call->unit);
@@ -236,13 +256,16 @@ launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallba
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    Call *call = call_new(unit_of(launch->id), launch->id);
+    const KhTraces traces = {.id = launch->id,
+                             .instances_fd = launch->instances_fd,
+                             .runtime_fd = launch->runtime_fd,
+                             .uid = launch->uid};
+    Call *call = call_new(unit_of(launch->id), &traces);
 
-    call->uid = launch->uid;
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit,
-                               kh_unit_properties_of_machine(self->shim, launch),
+                               kh_unit_properties_of_machine(self->shim, launch), is_owned, call,
                                KH_UNIT_START_TIMEOUT + MARGIN_S, on_launched, task);
 }
 
@@ -255,15 +278,35 @@ vm_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
 
 /* --- recover ------------------------------------------------------------------------- */
 
+/* What its shim says of QEMU is the shortest way, and not believed against what is seen. */
+static KhVm *
+follow_unit(const KhUnitState *state, const Call *call, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    KhVm *vm;
+
+    if (!g_str_has_prefix(state->status_text, KH_READY_PREFIX))
+        return kh_shim_finder_follow_shim(&call->traces, state->main_pid, error);
+    vm =
+        kh_launcher_read_ready_line(state->status_text, call->traces.uid, state->main_pid, &reason);
+    if (g_error_matches(reason, KH_ERROR, KH_ERROR_LAUNCH_FAILED))
+        return kh_shim_finder_follow_shim(&call->traces, state->main_pid, error);
+    if (reason != NULL)
+        g_propagate_error(error, g_steal_pointer(&reason));
+    return vm;
+}
+
 /* One that runs, or that is stopping and is to be followed to its end. */
 static KhVm *
 recover_vm(KhSystemdLauncher *self, const KhUnitState *state, Call *call, GError **error)
 {
-    if (kh_unit_state_is_dead(state) || !g_str_has_prefix(state->status_text, KH_READY_PREFIX))
-        /* Started by the other launcher, or not at all. */
+    /* Started by the other launcher, or not at all. */
+    if (kh_unit_state_is_dead(state))
         return kh_shim_finder_find(&call->traces, error);
+    if (!is_owned(state, call, error))
+        return NULL;
     kh_systemd_bus_hold(self->bus, call->unit);
-    return kh_launcher_read_ready_line(state->status_text, call->uid, state->main_pid, error);
+    return follow_unit(state, call, error);
 }
 
 static void on_recovered(GObject *source, GAsyncResult *result, gpointer data);
@@ -274,7 +317,7 @@ look_for_unit(KhSystemdLauncher *self, GTask *task)
 {
     Call *call = g_task_get_task_data(task);
 
-    kh_systemd_bus_settle_async(self->bus, call->unit, FALSE, KH_UNIT_START_TIMEOUT + MARGIN_S,
+    kh_systemd_bus_settle_async(self->bus, call->unit, KH_UNIT_START_TIMEOUT + MARGIN_S,
                                 on_recovered, task);
 }
 
@@ -308,11 +351,8 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    Call *call = call_new(unit_of(traces->id), traces->id);
+    Call *call = call_new(unit_of(traces->id), traces);
 
-    call->uid = traces->uid;
-    call->traces = *traces;
-    call->traces.id = call->id;
     g_task_set_source_tag(task, recover_async);
     g_task_set_task_data(task, call, call_free);
     look_for_unit(self, task);
@@ -321,16 +361,16 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
 /* --- release and limits -------------------------------------------------------------- */
 
 static void
-release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    Call *call = call_new(unit_of(id), id);
+    Call *call = call_new(unit_of(traces->id), traces);
 
     g_task_set_source_tag(task, release_async);
     g_task_set_task_data(task, call, call_free);
-    wait_until_dead(task, RELEASE_TIMEOUT_S);
+    end_unit(task, RELEASE_GRACE_S);
 }
 
 static gboolean
@@ -386,12 +426,12 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
     g_autofree char *id = g_uuid_string_random();
-    Call *call = call_new(g_strdup_printf("katana-tool-%s.service", id), id);
+    Call *call = call_new(g_strdup_printf("katana-tool-%s.service", id), NULL);
 
     g_task_set_source_tag(task, run_tool_async);
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit, kh_unit_properties_of_tool(self->shim, args),
-                               KH_UNIT_TOOL_TIMEOUT + MARGIN_S, on_tool_ended, task);
+                               NULL, NULL, KH_UNIT_TOOL_TIMEOUT + MARGIN_S, on_tool_ended, task);
 }
 
 static gboolean

@@ -47,7 +47,7 @@ recover_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
 }
 
 static void
-release_async(KhLauncher *launcher, const char *id, GAsyncReadyCallback callback,
+release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);

@@ -2,10 +2,14 @@
 /* How units are looked at and ended, with a systemd of the test's own on a private bus. */
 #include "launch/systemd-bus.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <unistd.h>
 
 #include "error.h"
+#include "fake-shim.h"
 #include "launch/systemd-launcher.h"
+#include "state/instance-dir.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define ID "0a"
@@ -44,7 +48,13 @@ typedef struct {
     gboolean hold;
     gboolean all_asked;
     GQueue held; /* GDBusMethodInvocation * */
-    guint starts, stops, answers;
+    guint starts, stops, others, answers;
+    guint asked_owner; /* how often */
+    GPid main_pid;     /* 0: none */
+    char *status_text; /* NULL: none */
+    char *folder;      /* of the machine's folders */
+    KhTraces traces;
+    KhVm *vm;
     KhUnitState *found;
     GError *error;
 } Fixture;
@@ -59,9 +69,9 @@ value_of(Fixture *f, const char *name)
     if (g_str_equal(name, "Result"))
         return g_variant_new_string("success");
     if (g_str_equal(name, "StatusText"))
-        return g_variant_new_string("");
+        return g_variant_new_string(f->status_text != NULL ? f->status_text : "");
     if (g_str_equal(name, "MainPID"))
-        return g_variant_new_uint32(0);
+        return g_variant_new_uint32((guint32)f->main_pid);
     return g_variant_new_int32(0);
 }
 
@@ -133,6 +143,7 @@ on_call(GDBusConnection *connection, const char *sender, const char *path, const
             g_timeout_add(f->stop_ms, on_stopped, f);
         g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", "/job/2"));
     } else {
+        f->others += !g_str_equal(method, "Subscribe");
         g_dbus_method_invocation_return_value(invocation, NULL);
     }
 }
@@ -193,7 +204,56 @@ tear_down(Fixture *f, gconstpointer data)
     g_clear_object(&f->daemon);
     g_clear_pointer(&f->found, kh_unit_state_free);
     g_clear_error(&f->error);
+    g_clear_object(&f->vm);
     g_free(f->address);
+    g_free(f->status_text);
+    if (f->main_pid != 0)
+        fake_shim_end(f->main_pid);
+    if (f->folder == NULL)
+        return;
+    close(f->traces.instances_fd);
+    close(f->traces.runtime_fd);
+    g_assert_true(kh_instance_dir_remove(AT_FDCWD, f->folder, NULL, NULL));
+    g_free(f->folder);
+}
+
+static char *
+make_folder(Fixture *f, const char *name)
+{
+    char *path = g_build_filename(f->folder, name, ID, NULL);
+
+    g_assert_cmpint(g_mkdir_with_parents(path, 0755), ==, 0);
+    return path;
+}
+
+static int
+open_folder(Fixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->folder, name, NULL);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/* The unit has a living machine in it: of our folder "own", or of "copy". */
+static void
+start_machine(Fixture *f, const char *whose)
+{
+    g_autofree char *own = NULL, *copy = NULL, *runtime = NULL;
+
+    f->folder = g_dir_make_tmp("kh-bus-XXXXXX", NULL);
+    own = make_folder(f, "own");
+    copy = make_folder(f, "copy");
+    runtime = make_folder(f, "run");
+    f->traces = (KhTraces){.id = ID,
+                           .instances_fd = open_folder(f, "own"),
+                           .runtime_fd = open_folder(f, "run"),
+                           .uid = -1};
+    f->main_pid = fake_shim_start(
+        &(FakeShim){.id = ID, .folder = g_str_equal(whose, "own") ? own : copy, .qemu = TRUE});
+    f->status_text = g_strdup_printf("ready %d %d", f->main_pid, fake_shim_find_qemu(f->main_pid));
+    f->state = "active";
 }
 
 static void
@@ -220,7 +280,7 @@ answers_in_any_order(Fixture *f, gconstpointer data)
 {
     f->state = "active";
     f->hold = TRUE;
-    kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 20, on_done, f);
+    kh_systemd_bus_settle_async(f->bus, UNIT, 20, on_done, f);
     while (!f->all_asked)
         g_main_context_iteration(NULL, TRUE);
     while (f->held.length > 0)
@@ -237,7 +297,7 @@ lost_connection(Fixture *f, gconstpointer data)
 
     f->hold = TRUE;
     for (guint i = 0; i < 5; i++)
-        kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 1, on_done, f);
+        kh_systemd_bus_settle_async(f->bus, UNIT, 1, on_done, f);
     while (!f->all_asked)
         g_main_context_iteration(NULL, TRUE);
     g_subprocess_force_exit(f->daemon);
@@ -259,7 +319,7 @@ refused(Fixture *f, gconstpointer data)
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         f->refusal = names[i];
         f->refusals = 14;
-        kh_systemd_bus_settle_async(f->bus, UNIT, FALSE, 20, on_done, f);
+        kh_systemd_bus_settle_async(f->bus, UNIT, 20, on_done, f);
         wait_for(&f->answers, i + 1);
         g_assert_no_error(f->error);
         g_assert_cmpstr(f->found->active_state, ==, "active");
@@ -277,11 +337,24 @@ absent(Fixture *f, gconstpointer data)
     f->refusals = G_MAXUINT;
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         f->refusal = names[i];
-        kh_systemd_bus_settle_async(f->bus, UNIT, TRUE, 20, on_done, f);
+        kh_systemd_bus_settle_async(f->bus, UNIT, 20, on_done, f);
         wait_for(&f->answers, i + 1);
         g_assert_no_error(f->error);
         g_assert_true(kh_unit_state_is_dead(f->found));
     }
+}
+
+/* Not known at first. */
+static gboolean
+is_owned(const KhUnitState *state, gpointer data, GError **error)
+{
+    Fixture *f = data;
+
+    if (f->asked_owner++ > 1)
+        return TRUE;
+    g_assert_cmpuint(f->stops, ==, 0);
+    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE, "Not seen");
+    return FALSE;
 }
 
 /* A unit that nobody knows of does not stand in the way of a new one. */
@@ -290,8 +363,9 @@ clash(Fixture *f, gconstpointer data)
 {
     f->state = "active";
     f->stop_ms = 300;
-    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*earlier start is still there*");
-    kh_systemd_bus_start_async(f->bus, UNIT, g_variant_new("a(sv)", NULL), 20, on_done, f);
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*is given up, is still there*");
+    kh_systemd_bus_start_async(f->bus, UNIT, g_variant_new("a(sv)", NULL), is_owned, f, 20, on_done,
+                               f);
     wait_for(&f->answers, 1);
     g_test_assert_expected_messages();
     g_assert_no_error(f->error);
@@ -315,14 +389,83 @@ release(Fixture *f, gconstpointer data)
 {
     g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
 
-    f->state = "active";
+    start_machine(f, "own");
     f->stop_ms = 3000;
-    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*has ended is not known yet*");
-    kh_launcher_release_async(launcher, ID, on_released, f);
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*is given up, is still there*");
+    kh_launcher_release_async(launcher, &f->traces, on_released, f);
     wait_for(&f->answers, 1);
     g_test_assert_expected_messages();
     g_assert_cmpuint(f->stops, >, 0);
     g_assert_cmpstr(f->state, ==, "inactive");
+}
+
+/* The unit is of the service with the original of our folders. */
+static void
+release_foreign(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+
+    start_machine(f, "copy");
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, UNIT " is not touched.*it is left alone");
+    kh_launcher_release_async(launcher, &f->traces, on_released, f);
+    wait_for(&f->answers, 1);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(f->stops + f->others, ==, 0);
+}
+
+static void
+on_recovered(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Fixture *f = data;
+
+    g_clear_object(&f->vm);
+    g_clear_error(&f->error);
+    f->vm = kh_launcher_recover_finish(KH_LAUNCHER(source), result, &f->error);
+    f->answers++;
+}
+
+static void
+recover(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+    GPid qemu;
+
+    start_machine(f, "own");
+    qemu = fake_shim_find_qemu(f->main_pid);
+    kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+    wait_for(&f->answers, 1);
+    g_assert_no_error(f->error);
+    g_assert_cmpint(kh_vm_get_qemu(f->vm)->pid, ==, qemu);
+    wait_for(&f->others, 1); /* it is held */
+    /* What it says of itself is not needed: nothing, or another's process. */
+    for (guint i = 0; i < 2; i++) {
+        g_free(f->status_text);
+        f->status_text = i == 0 ? g_strdup("") : g_strdup_printf("ready %d 1", getpid());
+        kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+        wait_for(&f->answers, i + 2);
+        g_assert_no_error(f->error);
+        g_assert_cmpint(kh_vm_get_qemu(f->vm)->pid, ==, qemu);
+    }
+}
+
+static void
+recover_foreign(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+
+    start_machine(f, "copy");
+    kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+    wait_for(&f->answers, 1);
+    g_assert_error(f->error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED);
+    g_assert_cmpuint(f->stops + f->others, ==, 0);
+    /* Its shim has died, and systemd is ending what is left. */
+    fake_shim_end(f->main_pid);
+    f->main_pid = 0;
+    f->state = "deactivating";
+    kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+    wait_for(&f->answers, 2);
+    g_assert_error(f->error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+    g_assert_cmpuint(f->stops + f->others, ==, 0);
 }
 
 static void
@@ -334,15 +477,16 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
     f->answers++;
 }
 
-/* systemd is not done with a start in time: the machine may come up at any moment. */
 static void
-late_launch(Fixture *f, gconstpointer data)
+launch(Fixture *f)
 {
     static char *no_args[] = {NULL};
     const KhLaunchSpec launch = {.id = ID,
                                  .name = "one",
                                  .state_folder = "/var/lib/k/0a",
                                  .runtime_folder = "/run/k/0a",
+                                 .instances_fd = f->traces.instances_fd,
+                                 .runtime_fd = f->traces.runtime_fd,
                                  .uid = -1,
                                  .kernel = "/var/lib/k/vmlinuz",
                                  .initrd = "/var/lib/k/initrd.img",
@@ -351,14 +495,36 @@ late_launch(Fixture *f, gconstpointer data)
                                  .memory_max = 1 << 30};
     g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
 
-    f->after_start = "activating";
-    f->stop_ms = 3000;
     kh_launcher_launch_async(launcher, &launch, on_launched, f);
     wait_for(&f->answers, 1);
+}
+
+/* systemd is not done with a start in time: the machine may come up at any moment. */
+static void
+late_launch(Fixture *f, gconstpointer data)
+{
+    start_machine(f, "own");
+    f->state = "inactive";
+    f->after_start = "activating";
+    f->stop_ms = 3000;
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*is given up, is still there*");
+    launch(f);
+    g_test_assert_expected_messages();
     g_assert_error(f->error, KH_ERROR, KH_ERROR_TIMED_OUT);
     g_assert_cmpuint(f->starts, ==, 1);
     g_assert_cmpuint(f->stops, >, 0);
     g_assert_cmpstr(f->state, ==, "inactive");
+}
+
+/* Another service's machine of that id is in the way of ours, and stays. */
+static void
+launch_over_foreign(Fixture *f, gconstpointer data)
+{
+    start_machine(f, "copy");
+    launch(f);
+    g_assert_error(f->error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
+    g_assert_nonnull(strstr(f->error->message, "it is left alone"));
+    g_assert_cmpuint(f->starts + f->stops + f->others, ==, 0);
 }
 
 #define TEST(name, function)                                                                       \
@@ -370,6 +536,7 @@ main(int argc, char **argv)
     g_autofree char *folder = NULL, *path = NULL, *address = NULL;
     int status;
 
+    fake_shim_act(argc, argv);
     g_test_init(&argc, &argv, NULL);
     folder = g_dir_make_tmp("kh-bus-XXXXXX", NULL);
     path = g_build_filename(folder, "bus", NULL);
@@ -381,6 +548,10 @@ main(int argc, char **argv)
     TEST("absent", absent);
     TEST("clash", clash);
     TEST("release", release);
+    TEST("release-foreign", release_foreign);
+    TEST("recover", recover);
+    TEST("recover-foreign", recover_foreign);
+    TEST("launch-over-foreign", launch_over_foreign);
     TEST("late-launch", late_launch);
     status = g_test_run();
     g_unlink(path);
