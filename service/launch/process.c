@@ -211,9 +211,9 @@ kh_process_handle_has_ended(KhProcessHandle *self)
     return self->ended;
 }
 
-void
+gboolean
 kh_process_handle_signal(KhProcessHandle *self, int signal_number)
 {
-    if (!self->ended)
-        syscall(SYS_pidfd_send_signal, self->fd, signal_number, NULL, 0);
+    return !self->ended && !has_just_ended(self) &&
+           syscall(SYS_pidfd_send_signal, self->fd, signal_number, NULL, 0) == 0;
 }

@@ -49,7 +49,7 @@ gboolean kh_process_handle_check_owner(KhProcessHandle *self, guint32 uid, GErro
 
 gboolean kh_process_handle_has_ended(KhProcessHandle *self);
 
-/* pidfd_send_signal(2); nothing happens to an ended process. */
-void kh_process_handle_signal(KhProcessHandle *self, int signal_number);
+/* pidfd_send_signal(2). FALSE when the process has ended, to which nothing happens. */
+gboolean kh_process_handle_signal(KhProcessHandle *self, int signal_number);
 
 G_END_DECLS

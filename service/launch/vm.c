@@ -179,10 +179,7 @@ kh_vm_get_qemu(KhVm *self)
 gboolean
 kh_vm_terminate(KhVm *self)
 {
-    if (has_ended(self->shim))
-        return FALSE;
-    kh_process_handle_signal(self->shim, SIGTERM);
-    return TRUE;
+    return !has_ended(self->shim) && kh_process_handle_signal(self->shim, SIGTERM);
 }
 
 void

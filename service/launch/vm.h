@@ -36,8 +36,9 @@ const KhProcess *kh_vm_get_qemu(KhVm *self);
 gboolean kh_vm_has_ended(KhVm *self);
 
 /*
- * Tells the shim to stop the guest itself, gracefully at first, as its unit's stop does: what
- * that comes to is in the exit status. FALSE when there is no shim any more.
+ * Has the shim stop the guest itself, whatever has become of its sockets: SIGTERM to it, after
+ * which it resumes a paused guest, asks it to stop, waits for its stop-timeout, and ends QEMU
+ * in the end. One that is told so already goes on with it. FALSE when no shim is alive.
  */
 gboolean kh_vm_terminate(KhVm *self);
 

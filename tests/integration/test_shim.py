@@ -639,6 +639,19 @@ def test_stop_resumes_a_paused_guest():
             assert json.loads(m.read("said")) == ["qmp_capabilities", "query-status"] + wanted
 
 
+def test_stop_without_sockets():
+    """rm -rf of the runtime folder: a signal still reaches the shim, and by it the guest."""
+    with Machine() as m:
+        m.start(MONITOR.replace("STATE", "paused").replace("RUNNING", "false") +
+                "answer('{}')\nassert command() == 'stop'; put('said', said)")
+        wait_for(lambda: os.path.exists(m.path("up")), "the child's start")
+        shutil.rmtree(m.runtime)
+        os.kill(m.shim, signal.SIGTERM)
+        assert m.wait() == 0, m.read("qemu.log")
+        assert json.loads(m.read("said"))[-1] == "cont"
+        assert m.read("exit-status") == b"exited 0 stopped\n"
+
+
 def test_no_machine_without_its_starter():
     """A service that died while it waited for the ready line leaves no orphan."""
     with Machine() as m:

@@ -196,6 +196,28 @@ ending_meanwhile(void)
     }
 }
 
+/* The shim is told, QEMU is not. */
+static void
+terminate(void)
+{
+    GPid shim = sleeper(0), qemu = sleeper(0);
+    g_autoptr(KhVm) vm = read_line(shim, qemu, -1, 0, NULL);
+    siginfo_t info = {0};
+
+    g_assert_nonnull(vm);
+    g_assert_true(kh_vm_terminate(vm));
+    g_assert_cmpint(waitid(P_PID, (id_t)shim, &info, WEXITED | WNOWAIT), ==, 0);
+    g_assert_cmpint(info.si_status, ==, SIGTERM);
+    /* Before its end is heard of, before it is waited for, and after both. */
+    g_assert_false(kh_vm_terminate(vm));
+    g_assert_true(is_alive(qemu));
+    end(shim);
+    g_assert_false(kh_vm_terminate(vm));
+    g_main_context_iteration(NULL, TRUE);
+    g_assert_false(kh_vm_terminate(vm));
+    end(qemu);
+}
+
 /* A process of the database is known by its start time. */
 static void
 reused(void)
@@ -320,6 +342,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/gone", gone);
     g_test_add_func("/vm/ended-unseen", ended_unseen);
     g_test_add_func("/vm/ending-meanwhile", ending_meanwhile);
+    g_test_add_func("/vm/terminate", terminate);
     g_test_add_func("/vm/reused", reused);
     g_test_add_func("/vm/short-of-descriptors", short_of_descriptors);
     g_test_add_func("/vm/told-error", told_error);
