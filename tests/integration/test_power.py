@@ -29,6 +29,8 @@ CUTS = int(os.environ.get("KH_CUTS") or (70 if os.environ.get("KH_LONG") else 10
 SEED = int(os.environ.get("KH_SEED") or int.from_bytes(os.urandom(4), "big"))
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 WORKERS = 4
+# So many may keep their data before the first cut.
+KEEPS = 4
 # Outside the default: no other world is given what this one has while its host is down.
 UIDS = 1880000000
 # So many changes that the database's log is written from its start again: from then on it does
@@ -41,7 +43,7 @@ class PowerWorld(disk.DiskWorld):
 
     def __init__(self, *options):
         self.namespace = namespace.enter("/proc")
-        super().__init__(*options)
+        super().__init__(*options, megabytes=256)
         first = UIDS + self.ports[0]
         self.options += ["--vm-uid-range", f"{first}-{first + len(self.ports) - 1}"]
         self.boots = 0
@@ -92,7 +94,7 @@ class Ledger:
     """What has been asked for, and what has been answered."""
 
     def __init__(self):
-        self.entries, self.creating = {}, set()
+        self.entries, self.creating, self.keeps = {}, set(), KEEPS
         self.lock = threading.Lock()
         self.answered = threading.Event()
 
@@ -102,8 +104,16 @@ class Ledger:
                 setattr(entry, name, value)
         self.answered.set()
 
-    def copy(self):
+    def may_keep(self):
+        """Now and then: each takes room on the disk until the end."""
         with self.lock:
+            self.keeps -= 1
+            return self.keeps >= 0
+
+    def copy(self):
+        """What holds for a cut; after it one more may keep its data."""
+        with self.lock:
+            self.keeps = max(self.keeps, 1)
             return copy.deepcopy(self.entries), set(self.creating)
 
 
@@ -158,7 +168,7 @@ class Worker(threading.Thread):
 
     def delete(self, path, entry):
         self.mine.remove((path, entry))
-        keep = entry.has_data and self.random.random() < 0.5
+        keep = entry.has_data and self.ledger.may_keep()
         self.ledger.note(entry, delete="asked", keep=keep)
         self.bus.do(path, "Delete", force=True, keep_data=keep)
         self.ledger.note(entry, delete="answered")
@@ -218,8 +228,12 @@ class Boot:
     def __init__(self, world, bus, entries, creating):
         self.world, self.bus = world, bus
         self.entries, self.creating = entries, creating
-        self.shown = bus.list("Id", "Name", "Labels", "State")
         self.found = []
+        tap.eventually(self.is_at_rest, 30, "what was begun before the cut has come to an end")
+
+    def is_at_rest(self):
+        self.shown = self.bus.list("Id", "Name", "Labels", "State")
+        return all(one["State"] in invariants.AT_REST for one in self.shown.values())
 
     def expect(self, condition, text):
         """What is wrong is gathered, to be told in whole."""
