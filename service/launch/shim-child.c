@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Above every number that the child is given, so that no dup2 hits a source. */
-#define SAFE_FD 64
+#define SAFE_FD (KH_SHIM_FD_KERNEL + KH_SHIM_CHILD_FDS)
 #define SEARCH_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static void
@@ -30,9 +30,12 @@ static bool
 place_descriptors(const KhShimSpawn *spawn, int *report)
 {
     int sources[KH_SHIM_CHILD_FDS];
-    *report = fcntl(*report, F_DUPFD_CLOEXEC, SAFE_FD);
+    int safe = fcntl(*report, F_DUPFD_CLOEXEC, SAFE_FD);
     int output = fcntl(spawn->output, F_DUPFD_CLOEXEC, SAFE_FD);
-    if (*report < 0 || output < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
+    /* Until there is a safe one, the shim hears of it by the other. */
+    if (safe >= 0)
+        *report = safe;
+    if (safe < 0 || output < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
         return false;
     for (int i = 0; i < KH_SHIM_CHILD_FDS; i++) {
         sources[i] = spawn->fds[i] < 0 ? -1 : fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, SAFE_FD);
