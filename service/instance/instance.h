@@ -29,8 +29,8 @@ KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
 void kh_instance_take_over(KhInstance *self);
 
 /*
- * A service before this one has marked its folder as deleted, whatever the row says: so is it.
- * Before kh_instance_take_over().
+ * It is to be deleted whatever its row says, since a service before this one has marked its
+ * folder so, or has not finished making it. Before kh_instance_take_over().
  */
 void kh_instance_note_deleted(KhInstance *self);
 

@@ -179,33 +179,18 @@ kh_manager_add(KhManager *self, KhRecord *record)
     return instance;
 }
 
-/* One whose row says that it was not finished: nobody knows of it. */
-static void
-take_back(KhManager *self, KhInstance *instance)
-{
-    const KhRecord *record = kh_instance_get_record(instance);
-    int instances = kh_state_dir_instances_fd(self->host->state_dir);
-    g_autoptr(GError) error = NULL;
-
-    if (!kh_instance_dir_remove(instances, record->id, NULL, &error) ||
-        !kh_store_remove(self->host->store, record->id, &error)) {
-        kh_log_instance(record, G_LOG_LEVEL_WARNING,
-                        "Its creation was cut off, and could not be taken back: %s",
-                        error->message);
-        return;
-    }
-    kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
-    if (self->host->uids != NULL && record->vm_uid >= 0)
-        kh_uid_pool_release(self->host->uids, (guint32)record->vm_uid);
-    forget(self, instance);
-}
-
+/* Those whose row says that they were not finished: nobody knows of them. */
 static void
 take_back_half_made(KhManager *self)
 {
-    for (guint i = self->instances->len; i > 0; i--)
-        if (kh_instance_get_record(self->instances->pdata[i - 1])->making)
-            take_back(self, self->instances->pdata[i - 1]);
+    for (guint i = 0; i < self->instances->len; i++) {
+        const KhRecord *record = kh_instance_get_record(self->instances->pdata[i]);
+
+        if (!record->making)
+            continue;
+        kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
+        kh_instance_note_deleted(self->instances->pdata[i]);
+    }
 }
 
 static void
