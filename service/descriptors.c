@@ -58,17 +58,27 @@ count_free(guint enough)
     return count;
 }
 
-gboolean
-kh_descriptors_check(guint wanted, GError **error)
+static gboolean
+check(guint wanted, guint kept, GError **error)
 {
-    guint limit = kh_descriptors_limit(), needed = wanted + reserve_of(limit);
-
-    if (count_free(needed) >= needed)
+    if (count_free(wanted + kept) >= wanted + kept)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                 "The service is short of file descriptors: it may have %u, of which each machine "
                 "takes %d, enough for %u; raise LimitNOFILE= of its unit, or \"ulimit -n\" where "
                 "it is started by hand",
-                limit, KH_DESCRIPTORS_MACHINE, kh_descriptors_machines());
+                kh_descriptors_limit(), KH_DESCRIPTORS_MACHINE, kh_descriptors_machines());
     return FALSE;
+}
+
+gboolean
+kh_descriptors_check(guint wanted, GError **error)
+{
+    return check(wanted, reserve_of(kh_descriptors_limit()), error);
+}
+
+gboolean
+kh_descriptors_check_reserve(guint wanted, GError **error)
+{
+    return check(wanted, reserve_of(kh_descriptors_limit()) / 4, error);
 }

@@ -28,4 +28,10 @@ guint kh_descriptors_machines(void);
  */
 gboolean kh_descriptors_check(guint wanted, GError **error);
 
+/*
+ * The same for what gives some back, a machine that is to end: but for the last quarter, which
+ * is for the service itself, the reserve is for that.
+ */
+gboolean kh_descriptors_check_reserve(guint wanted, GError **error);
+
 G_END_DECLS

@@ -5,6 +5,7 @@
 #include <gio/gunixfdlist.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "error.h"
 #include "instance/preparation.h"
 #include "launch/shim-protocol.h"
@@ -14,6 +15,7 @@
 #include "state/log-stream.h"
 
 #define LINES_MAX 1000000u
+#define STREAM_DESCRIPTORS 6 /* of one that is open */
 
 struct _KhInstanceObject {
     KhDbusInstanceSkeleton parent_instance;
@@ -335,6 +337,7 @@ on_open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, GUnixFDLi
     GError *error = NULL;
 
     if (!read_log_request(options, &request, &error) ||
+        !kh_descriptors_check(STREAM_DESCRIPTORS, &error) ||
         (stream = count_stream(self, invocation, &error)) == NULL ||
         !open_log(self, invocation, &request, stream, &error))
         kh_refuse_call(invocation, error);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "descriptors.h"
 #include "error.h"
 #include "instance/evidence.h"
 #include "instance/expected-measurement.h"
@@ -15,6 +16,7 @@
 
 #define CERTIFICATES "certificates"
 /* At once of one machine: what each has got of the guest so far may be megabytes. */
+#define EVIDENCE_DESCRIPTORS 4 /* a connection, a thread and what wakes it */
 #define GATHERINGS_MAX 4
 
 struct _KhTeeObject {
@@ -127,7 +129,7 @@ check_guest(KhTeeObject *self, GError **error)
                     "\"%s\" is giving evidence %u times already; wait for one to end", record->name,
                     GATHERINGS_MAX);
     else
-        return TRUE;
+        return kh_descriptors_check(EVIDENCE_DESCRIPTORS, error);
     return FALSE;
 }
 

@@ -2,6 +2,8 @@
 /* The host as the service has it, for the doctor; see host-places.h. */
 #include "host-places.h"
 
+#include "descriptors.h"
+
 KhPlaces *
 kh_host_places_new(const KhHost *host)
 {
@@ -17,5 +19,7 @@ kh_host_places_new(const KhHost *host)
     places->vm_uid = host->vm_uid;
     places->vm_gid = host->vm_gid;
     places->ports = host->ports;
+    places->descriptors = kh_descriptors_limit();
+    places->descriptor_machines = kh_descriptors_machines();
     return places;
 }

@@ -4,6 +4,7 @@
  * begins what instance.c carries through, and waits for it with the call.
  */
 #include "crash-point.h"
+#include "descriptors.h"
 #include "error.h"
 #include "instance-private.h"
 #include "state/instance-dir.h"
@@ -47,6 +48,10 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
                     kh_operation_name(operation), self->record->name, self->unseen->message);
         return KH_ADMISSION_REFUSE;
     }
+    /* Of its own it has those of a machine that lives. */
+    if (admission == KH_ADMISSION_ALLOW && begins_a_machine(operation) &&
+        !kh_instance_has_machine(self) && !kh_descriptors_check(KH_DESCRIPTORS_MACHINE, error))
+        return KH_ADMISSION_REFUSE;
     if (admission == KH_ADMISSION_REFUSE) {
         kh_state_table_explain(self->record->name, self->record->state, operation, error);
     } else if (self->record->damage != NULL && needs_configuration(operation)) {
@@ -477,6 +482,7 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
         g_cancellable_cancel(self->beginning);
     else
         kh_instance_begin_removal(self);
+    kh_instance_look_now(self);
     kh_crash_point("delete:begun");
 }
 

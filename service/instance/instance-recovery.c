@@ -7,11 +7,12 @@
  */
 #include "instance-private.h"
 
+#include "descriptors.h"
 #include "error.h"
 #include "launch/shim-finder.h"
 #include "log.h"
 
-#define LOOK_DELAY_MAX_S 60
+#define LOOK_DELAY_MAX_S 8 /* a look costs little, and who waits for a stop waits for it */
 
 static void look(KhInstance *self);
 
@@ -128,6 +129,17 @@ kh_instance_get_traces(KhInstance *self)
                       .qemu = record->qemu};
 }
 
+/* A machine that is to end may have of what is kept for that. */
+static gboolean
+check_descriptors(KhInstance *self, GError **error)
+{
+    KhState state = self->record->state;
+
+    return (state == KH_STATE_STOPPING || state == KH_STATE_DELETING
+                ? kh_descriptors_check_reserve
+                : kh_descriptors_check)(KH_DESCRIPTORS_MACHINE, error);
+}
+
 static void
 look(KhInstance *self)
 {
@@ -135,6 +147,10 @@ look(KhInstance *self)
     g_autoptr(KhVm) vm = NULL;
     GError *error = NULL;
 
+    if (!check_descriptors(self, &error)) {
+        take_result(self, NULL, error);
+        return;
+    }
     if (traces.shim.pid > 0 && !kh_launcher_knows_machines(self->host->launcher)) {
         vm = kh_shim_finder_follow(&traces, &error);
         if (vm != NULL || !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND)) {

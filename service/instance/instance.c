@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "crash-point.h"
+#include "descriptors.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
 #include "log.h"
@@ -332,7 +333,8 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     set_last_error(self, NULL);
     drop_exit_status(self);
     /* What is not written down is not begun: nobody would find the machine again. */
-    if (!kh_instance_enter_state(self, KH_STATE_STARTING, "", &self->failure)) {
+    if (!kh_instance_enter_state(self, KH_STATE_STARTING, "", &self->failure) ||
+        !kh_descriptors_check(KH_DESCRIPTORS_MACHINE, &self->failure)) {
         kh_instance_release(self);
         return;
     }

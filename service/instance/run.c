@@ -2,6 +2,7 @@
 /* One run of a machine; see run.h. */
 #include "run.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "crash-point.h"
@@ -27,7 +28,8 @@ struct _KhRun {
     KhQmpClient *qmp;
     KhGuestControl *control;
     GCancellable *probing;
-    int folder; /* with the sockets */
+    int folder;                   /* with the sockets */
+    int qmp_place, control_place; /* descriptors kept for connections that are not there */
     guint connect_timer;
     guint end_source; /* the end of a machine that was dead when it came here */
     guint step_timer;
@@ -48,6 +50,22 @@ enum { SIGNAL_READY, SIGNAL_PAUSED, SIGNAL_RESUMED, SIGNAL_FAILING, SIGNAL_ENDED
 
 static guint signals[N_SIGNALS];
 
+/* So that who asks whether there are descriptors for one more machine hears of these, too. */
+static void
+keep_place(KhRun *self, int *place)
+{
+    if (*place < 0 && self->folder >= 0)
+        *place = fcntl(self->folder, F_DUPFD_CLOEXEC, 0);
+}
+
+static void
+give_place(int *place)
+{
+    if (*place >= 0)
+        close(*place);
+    *place = -1;
+}
+
 static void
 drop_qmp(KhRun *self)
 {
@@ -56,6 +74,7 @@ drop_qmp(KhRun *self)
     g_signal_handlers_disconnect_by_data(self->qmp, self);
     kh_qmp_client_close(self->qmp);
     g_clear_object(&self->qmp);
+    keep_place(self, &self->qmp_place);
 }
 
 static void
@@ -65,6 +84,7 @@ drop_control(KhRun *self)
         return;
     g_signal_handlers_disconnect_by_data(self->control, self);
     g_clear_object(&self->control);
+    keep_place(self, &self->control_place);
 }
 
 /* Ends everything that could still call back. */
@@ -98,8 +118,9 @@ kh_run_finalize(GObject *object)
 {
     KhRun *self = KH_RUN(object);
 
-    if (self->folder >= 0)
-        close(self->folder);
+    give_place(&self->qmp_place);
+    give_place(&self->control_place);
+    give_place(&self->folder);
     G_OBJECT_CLASS(kh_run_parent_class)->finalize(object);
 }
 
@@ -125,7 +146,7 @@ kh_run_class_init(KhRunClass *class)
 static void
 kh_run_init(KhRun *self)
 {
-    self->folder = -1;
+    self->folder = self->qmp_place = self->control_place = -1;
     self->probing = g_cancellable_new();
 }
 
@@ -299,11 +320,23 @@ machine_uid(KhRun *self)
     return self->record->vm_uid < 0 ? geteuid() : (uid_t)self->record->vm_uid;
 }
 
+/* In the place of the descriptor that was kept for it; NULL, and kept again, where it fails. */
+static KhLineChannel *
+connect_to(KhRun *self, const char *socket, int *place)
+{
+    KhLineChannel *channel;
+
+    give_place(place);
+    channel = kh_line_channel_connect(self->folder, socket, machine_uid(self), NULL);
+    if (channel == NULL)
+        keep_place(self, place);
+    return channel;
+}
+
 static void
 connect_qmp(KhRun *self)
 {
-    g_autoptr(KhLineChannel) channel =
-        kh_line_channel_connect(self->folder, KH_SOCKET_QMP, machine_uid(self), NULL);
+    g_autoptr(KhLineChannel) channel = connect_to(self, KH_SOCKET_QMP, &self->qmp_place);
 
     if (channel == NULL)
         return;
@@ -316,8 +349,7 @@ connect_qmp(KhRun *self)
 static void
 connect_control(KhRun *self)
 {
-    g_autoptr(KhLineChannel) channel =
-        kh_line_channel_connect(self->folder, KH_SOCKET_CONTROL, machine_uid(self), NULL);
+    g_autoptr(KhLineChannel) channel = connect_to(self, KH_SOCKET_CONTROL, &self->control_place);
 
     if (channel == NULL)
         return;
@@ -377,6 +409,8 @@ kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
                         error->message);
     else
         connect_later(self, 0);
+    keep_place(self, &self->qmp_place);
+    keep_place(self, &self->control_place);
     return self;
 }
 

@@ -18,7 +18,7 @@ from gi.repository import GLib
 
 import invariants
 import tap
-from harness import LOCKS, is_alive, status_of
+from harness import LOCKS, Failed, is_alive, status_of
 from live import (edit, kill_qemu, live, pid_of, refused, running, service_dies, wait_state)
 
 DAY_USEC = 24 * 3600 * 1000000
@@ -28,10 +28,10 @@ def status(world):
     return json.loads(world.cli("--json", "status").stdout)
 
 
-def findings(world):
-    """What doctor says of the service's own folders."""
+def findings(world, check="state"):
+    """What doctor says of the service's own."""
     report = json.loads(world.cli("--json", "doctor", check=False).stdout)
-    return [one for one in report["checks"] if one["check"] == "state"]
+    return [one for one in report["checks"] if one["check"] == check]
 
 
 def move_database(world, source, target):
@@ -224,6 +224,85 @@ def b89_kept_data_is_no_stranger():
         shutil.rmtree(folder)
 
 
+# Descriptors
+
+def start_with_few(world, number):
+    """The service, with so many descriptors and no more."""
+    with open(world.folder / "service.log", "ab") as log:
+        world.service = world.spawn(["prlimit", f"--nofile={number}:{number}",
+                                     *world.service_command()], stderr=log)
+    tap.eventually(world.is_served, 20, "the service:\n" + world.journal())
+
+
+def b95_unknown_is_not_dead():
+    """machines that could not be looked at are not called dead, and are looked at again"""
+    with live() as (world, bus):
+        paths = [running(bus, f"n{number}") for number in range(20)]
+        pids = {path: pid_of(bus, path) for path in paths}
+        service_dies(world)
+        start_with_few(world, 64)
+        shown = {path: bus.properties(path) for path in paths}
+        tap.equal({one["State"] for one in shown.values()}, {"running"}, "states")
+        unseen = [path for path in paths if "could not be seen" in shown[path]["StateReason"]]
+        tap.check(0 < len(unseen) < 20, f"{len(unseen)} could not be looked at")
+        refused("ResourceUnavailable", lambda: bus.do(unseen[0], "Start"))
+        refused("ResourceUnavailable", lambda: bus.do(unseen[0], "Pause"))
+        # What has been followed is stopped, and what has not been found is, by the reserve.
+        for path in (paths[0], unseen[0]):
+            bus.do(path, "Stop")
+            tap.equal(bus.properties(path)["StopResult"], "graceful", "its stop")
+        bus.do(unseen[1], "Delete", force=True)
+        for path in (paths[0], *unseen[:2]):
+            tap.check(not is_alive(pids[path]), "a machine that was stopped or deleted")
+        service_dies(world)
+        world.start()
+        for path in unseen[2:]:
+            found = wait_state(bus, path, "running", 20, StateReason="")
+            tap.equal(found["MainPid"], pids[path], "the same machine")
+
+
+def b95_false_word_of_an_earlier_service():
+    """a machine that a service before this one took for dead is found by its user"""
+    if os.geteuid() != 0:
+        raise tap.Skip("not root: all machines have one user")
+    for state in ("failed", "stopped"):
+        with live() as (world, bus):
+            path = running(bus)
+            pid = pid_of(bus, path)
+            service_dies(world)
+            edit(world, "UPDATE instances SET state=?, shim_pid=0, qemu_pid=0", state)
+            world.start()
+            tap.equal(wait_state(bus, path, "running")["MainPid"], pid, "its machine")
+            bus.do(path, "Stop")
+            tap.equal(bus.properties(path)["StopResult"], "graceful", "its stop")
+
+
+def b97_out_of_descriptors():
+    """a service without descriptors to spare goes on: it refuses what takes some, and stops"""
+    with live() as (world, bus):
+        paths = [running(bus, f"n{number}") for number in range(3)]
+        idle = bus.create("idle")
+        service_dies(world)
+        start_with_few(world, 64)
+        streams, message = [], None
+        while message is None and len(streams) < 40:
+            try:
+                streams.append(bus.open_log(paths[0], follow=True))
+            except Failed as error:
+                message = error
+        tap.check(message is not None and message.name == "ResourceUnavailable", str(message))
+        tap.check("LimitNOFILE" in message.message, message.message)
+        refused("ResourceUnavailable", lambda: bus.do(idle, "Start"))
+        bus.do(paths[1], "Stop")
+        tap.equal(bus.properties(paths[1])["StopResult"], "graceful", "a stop")
+        bus.do(paths[1], "Delete")
+        found = findings(world, "descriptors")
+        tap.check("64" in found[0]["found"], str(found))
+        for stream in streams:
+            os.close(stream)
+        tap.eventually(lambda: bus.do(idle, "Start") is not None, 20, "a start afterwards")
+
+
 # Clocks
 
 def b90_restart_after_a_clock_change():
@@ -349,6 +428,7 @@ def b92_nohup():
 
 TESTS = [b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
          b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
+         b95_unknown_is_not_dead, b97_out_of_descriptors,
          b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
          b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
 

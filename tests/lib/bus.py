@@ -68,6 +68,18 @@ class Bus:
         return self.call(path, "Instance.Configure",
                          GLib.Variant("(a{sv}a{sv})", (variants(changes), {})))
 
+    def open_log(self, path, **options):
+        """The read end of a log's pipe."""
+        arguments = GLib.Variant("(a{sv})", ({key: GLib.Variant("b", value)
+                                              for key, value in options.items()},))
+        try:
+            _, fds = self.connection.call_with_unix_fd_list_sync(
+                NAME, path, f"{NAME}.Instance", "OpenLog", arguments, None,
+                Gio.DBusCallFlags.NO_AUTO_START, 20000, None, None)
+        except GLib.Error as error:
+            raise Failed(error.message) from None
+        return fds.get(0)
+
     def list(self, *properties):
         """{path: {property: value}}"""
         return self.call(MANAGER, "Manager.ListInstances",
