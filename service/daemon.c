@@ -144,7 +144,8 @@ open_stores(Daemon *self, GError **error)
         return FALSE;
     if (geteuid() == 0) {
         host->uids = kh_uid_pool_new(host->store, &settings->uids, KH_UID_LOCK_FOLDER,
-                                     kh_state_dir_get_path(host->state_dir), error);
+                                     kh_state_dir_get_path(host->state_dir),
+                                     kh_state_dir_fd(host->state_dir), error);
         if (host->uids == NULL)
             return FALSE;
     }

@@ -40,6 +40,6 @@ void
 kh_leaks_drop(const KhHost *host, const KhStrangers *strangers)
 {
     if (host->uids != NULL)
-        kh_uid_pool_drop_leaked(host->uids);
+        kh_uid_pool_drop_leaked(host->uids, strangers->uids);
     drop_runtime_folders(host, strangers);
 }

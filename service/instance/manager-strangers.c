@@ -21,6 +21,8 @@ kh_manager_find_strangers(KhManager *self)
         g_hash_table_add(ids, kh_instance_get_record(self->instances->pdata[i])->id);
     g_clear_pointer(&self->strangers, kh_strangers_free);
     self->strangers = kh_strangers_find(self->host, ids);
+    if (self->host->uids != NULL)
+        kh_uid_pool_spare(self->host->uids, self->strangers->uids);
     return self->strangers;
 }
 

@@ -5,24 +5,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "process.h"
 #include "sizes.h"
+#include "uid-claim.h"
 
 #define UID_MIN 1000
 #define UID_MAX 4294967293u /* the two above mean "none" and "unmapped" */
-#define OWNER_MAX 4096
 
 struct _KhUidPool {
     GObject parent_instance;
     KhStore *store;
     KhUidRange range;
     char *owner;
-    int folder_fd;
+    KhUidClaims claims;
+    GHashTable *spared; /* uids of whom nothing is known but that they are in use; or NULL */
 };
 
 G_DEFINE_FINAL_TYPE(KhUidPool, kh_uid_pool, G_TYPE_OBJECT)
@@ -32,8 +31,11 @@ kh_uid_pool_finalize(GObject *object)
 {
     KhUidPool *self = KH_UID_POOL(object);
 
-    if (self->folder_fd >= 0)
-        close(self->folder_fd);
+    if (self->claims.folder_fd >= 0)
+        close(self->claims.folder_fd);
+    if (self->claims.owner_fd >= 0)
+        close(self->claims.owner_fd);
+    g_clear_pointer(&self->spared, g_hash_table_unref);
     g_clear_object(&self->store);
     g_free(self->owner);
     G_OBJECT_CLASS(kh_uid_pool_parent_class)->finalize(object);
@@ -48,7 +50,7 @@ kh_uid_pool_class_init(KhUidPoolClass *class)
 static void
 kh_uid_pool_init(KhUidPool *self)
 {
-    self->folder_fd = -1;
+    self->claims.folder_fd = self->claims.owner_fd = -1;
 }
 
 gboolean
@@ -101,72 +103,31 @@ check_mapped(const KhUidRange *range, GError **error)
     return FALSE;
 }
 
-/* The four uids of a process, from the line "Uid:" of its status (proc(5)). */
-static void
-add_uids_of(GHashTable *uids, const char *pid)
+/* What names a uid's claim. */
+typedef struct {
+    char text[16];
+} ClaimName;
+
+static ClaimName
+name_of(guint32 uid)
 {
-    g_autofree char *path = g_build_filename("/proc", pid, "status", NULL);
-    g_autofree char *status = NULL;
-    const char *line;
-    guint uid[4];
+    ClaimName name;
 
-    if (!g_file_get_contents(path, &status, NULL, NULL))
-        return;
-    line = strstr(status, "\nUid:");
-    if (line == NULL || sscanf(line, "\nUid: %u %u %u %u", uid, uid + 1, uid + 2, uid + 3) != 4)
-        return;
-    for (guint i = 0; i < 4; i++)
-        g_hash_table_add(uids, GUINT_TO_POINTER(uid[i]));
-}
-
-/* Every uid that some process runs as. */
-static GHashTable *
-uids_of_processes(void)
-{
-    g_autoptr(GHashTable) uids = g_hash_table_new(NULL, NULL);
-    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
-    const char *name;
-
-    while (proc != NULL && (name = g_dir_read_name(proc)) != NULL)
-        if (g_ascii_isdigit(name[0]))
-            add_uids_of(uids, name);
-    return g_steal_pointer(&uids);
-}
-
-/* The kernel knows of real uids that /proc may hide (getpriority(2)). */
-static gboolean
-is_running(GHashTable *running, guint32 uid)
-{
-    if (g_hash_table_contains(running, GUINT_TO_POINTER(uid)))
-        return TRUE;
-    errno = 0;
-    return getpriority(PRIO_USER, uid) != -1 || errno != ESRCH;
+    g_snprintf(name.text, sizeof name.text, "%u", uid);
+    return name;
 }
 
 static gboolean
-write_lock(KhUidPool *self, const char *name)
+is_spared(KhUidPool *self, guint32 uid)
 {
-    int fd =
-        openat(self->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    gsize length = strlen(self->owner);
-    gboolean written;
-
-    if (fd < 0)
-        return FALSE;
-    written = write(fd, self->owner, length) == (ssize_t)length;
-    close(fd);
-    if (!written)
-        unlinkat(self->folder_fd, name, 0);
-    return written;
+    return self->spared != NULL && g_hash_table_contains(self->spared, GUINT_TO_POINTER(uid));
 }
 
+/* Whether it may be given out at all; @running is a look at all processes. */
 static gboolean
-take_lock(KhUidPool *self, guint32 uid)
+is_free(KhUidPool *self, guint32 uid, GHashTable *running)
 {
-    char name[16];
-
-    g_snprintf(name, sizeof name, "%u", uid);
-    return write_lock(self, name);
+    return !is_spared(self, uid) && !kh_uids_include(running, uid);
 }
 
 static gboolean
@@ -184,7 +145,8 @@ claim_never_used(KhUidPool *self, GArray *rows, GHashTable *running)
         g_hash_table_add(known, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
     for (guint64 uid = self->range.first; uid <= self->range.last; uid++)
         if (!g_hash_table_contains(known, GUINT_TO_POINTER((guint32)uid)) &&
-            !is_running(running, (guint32)uid) && take_lock(self, (guint32)uid))
+            is_free(self, (guint32)uid, running) &&
+            kh_uid_claim_make(&self->claims, name_of((guint32)uid).text))
             return (gint64)uid;
     return -1;
 }
@@ -196,8 +158,8 @@ claim_longest_free(KhUidPool *self, GArray *rows, GHashTable *running)
     for (guint i = 0; i < rows->len; i++) {
         KhUidRow row = g_array_index(rows, KhUidRow, i);
 
-        if (!row.in_use && in_range(self, row.uid) && !is_running(running, row.uid) &&
-            take_lock(self, row.uid))
+        if (!row.in_use && in_range(self, row.uid) && is_free(self, row.uid, running) &&
+            kh_uid_claim_make(&self->claims, name_of(row.uid).text))
             return row.uid;
     }
     return -1;
@@ -212,7 +174,13 @@ kh_uid_pool_claim(KhUidPool *self, GError **error)
 
     if (rows == NULL)
         return -1;
-    running = uids_of_processes();
+    running = kh_uids_of_processes();
+    if (running == NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                    "No uid can be given out: /proc cannot be read, so that it is not known which "
+                    "are in use; see whether the service has run out of descriptors");
+        return -1;
+    }
     uid = claim_never_used(self, rows, running);
     if (uid < 0)
         uid = claim_longest_free(self, rows, running);
@@ -224,70 +192,161 @@ kh_uid_pool_claim(KhUidPool *self, GError **error)
     return uid;
 }
 
+/* Whether the database says that @uid is an instance's. */
 static gboolean
-lock_is_ours(KhUidPool *self, const char *name)
+is_held(KhUidPool *self, guint32 uid)
 {
-    char text[OWNER_MAX + 1] = "";
-    int fd = openat(self->folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    g_autoptr(GArray) rows = kh_store_uids(self->store, NULL);
 
-    if (fd < 0)
-        return FALSE;
-    if (read(fd, text, OWNER_MAX) < 0)
-        text[0] = '\0';
-    close(fd);
-    return g_str_equal(text, self->owner);
+    for (guint i = 0; rows != NULL && i < rows->len; i++)
+        if (g_array_index(rows, KhUidRow, i).uid == uid)
+            return g_array_index(rows, KhUidRow, i).in_use;
+    return FALSE;
+}
+
+static gboolean
+lives_as(const KhProcess *process, guint32 uid)
+{
+    g_autoptr(KhProcessHandle) handle = kh_process_handle_open(process, NULL);
+
+    return handle != NULL && kh_process_handle_check_owner(handle, uid, NULL);
+}
+
+/* What is looked at once for many uids; the rows only when they are needed. */
+typedef struct {
+    GHashTable *running;
+    GPtrArray *records;
+} Look;
+
+static void
+look_clear(Look *look)
+{
+    g_clear_pointer(&look->running, g_hash_table_unref);
+    g_clear_pointer(&look->records, g_ptr_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Look, look_clear)
+
+/* Whether what runs as @uid is a machine of this database, whose state was moved under it. */
+static gboolean
+is_own_machine(KhUidPool *self, guint32 uid, Look *look)
+{
+    if (look->records == NULL)
+        look->records = kh_store_load(self->store, NULL);
+    for (guint i = 0; look->records != NULL && i < look->records->len; i++) {
+        const KhRecord *record = look->records->pdata[i];
+
+        if (record->vm_uid == uid)
+            return lives_as(&record->qemu, uid) || lives_as(&record->shim, uid);
+    }
+    return FALSE;
+}
+
+/*
+ * Makes the claim of @uid, which the database holds, good. A folder that is not there has been
+ * moved, most likely: to here. It may also be hidden from this service, so that what lives
+ * under the uid must be known.
+ */
+static gboolean
+confirm(KhUidPool *self, guint32 uid, Look *look, GError **error)
+{
+    ClaimName name = name_of(uid);
+    g_autofree char *path = NULL;
+    KhUidClaim claim = kh_uid_claim_look(&self->claims, name.text, &path);
+    gboolean good = claim == KH_UID_CLAIM_OURS;
+
+    if (claim == KH_UID_CLAIM_NONE)
+        good = kh_uid_claim_make(&self->claims, name.text);
+    else if (claim == KH_UID_CLAIM_ABANDONED &&
+             (!kh_uids_include(look->running, uid) || is_own_machine(self, uid, look)))
+        good = kh_uid_claim_take_over(&self->claims, name.text);
+    if (good)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                "Uid %u has been claimed by another service on this host, with the state folder "
+                "%s; when there is no such service any more, remove %s/%u",
+                uid, path != NULL ? path : "that is not known", KH_UID_LOCK_FOLDER, uid);
+    return FALSE;
 }
 
 gboolean
 kh_uid_pool_confirm(KhUidPool *self, guint32 uid, GError **error)
 {
-    char name[16];
+    g_auto(Look) look = {NULL, NULL};
+    ClaimName name = name_of(uid);
 
-    g_snprintf(name, sizeof name, "%u", uid);
-    if (lock_is_ours(self, name) || write_lock(self, name))
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "Uid %u has been claimed by another service on this host (%s/%u)", uid,
-                KH_UID_LOCK_FOLDER, uid);
-    return FALSE;
+    /* Without a look the claim of one that no row has is a living stranger's. */
+    if (kh_uid_claim_look(&self->claims, name.text, NULL) == KH_UID_CLAIM_ABANDONED &&
+        is_held(self, uid))
+        look.running = kh_uids_of_processes();
+    return confirm(self, uid, &look, error);
 }
 
 void
 kh_uid_pool_release(KhUidPool *self, guint32 uid)
 {
-    char name[16];
-
-    g_snprintf(name, sizeof name, "%u", uid);
-    if (lock_is_ours(self, name))
-        unlinkat(self->folder_fd, name, 0);
-}
-
-static void
-drop_if_leaked(KhUidPool *self, const char *name, GHashTable *in_use)
-{
-    guint64 uid;
-
-    if (!g_ascii_string_to_unsigned(name, 10, 0, UID_MAX, &uid, NULL) ||
-        g_hash_table_contains(in_use, GUINT_TO_POINTER((guint32)uid)) || !lock_is_ours(self, name))
-        return;
-    g_message("The claim of uid %s belongs to no instance, and is dropped", name);
-    unlinkat(self->folder_fd, name, 0);
+    kh_uid_claim_drop(&self->claims, name_of(uid).text);
 }
 
 void
-kh_uid_pool_drop_leaked(KhUidPool *self)
+kh_uid_pool_spare(KhUidPool *self, GHashTable *uids)
 {
-    g_autoptr(GHashTable) in_use = g_hash_table_new(NULL, NULL);
+    g_clear_pointer(&self->spared, g_hash_table_unref);
+    self->spared = uids == NULL ? NULL : g_hash_table_ref(uids);
+}
+
+static void
+drop_if_leaked(KhUidPool *self, const char *name, GHashTable *kept, GHashTable *running)
+{
+    guint64 uid;
+
+    if (kh_uid_claim_is_unfinished(name)) {
+        kh_uid_claim_drop(&self->claims, name);
+        return;
+    }
+    if (!g_ascii_string_to_unsigned(name, 10, 0, UID_MAX, &uid, NULL) ||
+        g_hash_table_contains(kept, GUINT_TO_POINTER((guint32)uid)) ||
+        kh_uid_claim_look(&self->claims, name, NULL) != KH_UID_CLAIM_OURS ||
+        !is_free(self, (guint32)uid, running))
+        return;
+    g_message("The claim of uid %s belongs to no instance, and is dropped", name);
+    kh_uid_claim_drop(&self->claims, name);
+}
+
+/* Uids whose claims stay, whoever lives under them: held by rows, or spared by the caller. */
+static GHashTable *
+kept_uids(GArray *rows, GHashTable *spared)
+{
+    GHashTable *kept = g_hash_table_new(NULL, NULL);
+    GHashTableIter iter;
+    gpointer uid;
+
+    for (guint i = 0; i < rows->len; i++)
+        if (g_array_index(rows, KhUidRow, i).in_use)
+            g_hash_table_add(kept, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
+    if (spared == NULL)
+        return kept;
+    g_hash_table_iter_init(&iter, spared);
+    while (g_hash_table_iter_next(&iter, &uid, NULL))
+        g_hash_table_add(kept, uid);
+    return kept;
+}
+
+void
+kh_uid_pool_drop_leaked(KhUidPool *self, GHashTable *spared)
+{
+    g_autoptr(GHashTable) kept = NULL;
+    g_autoptr(GHashTable) running = kh_uids_of_processes();
     g_autoptr(GArray) rows = kh_store_uids(self->store, NULL);
-    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", self->folder_fd);
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", self->claims.folder_fd);
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
 
-    for (guint i = 0; rows != NULL && i < rows->len; i++)
-        if (g_array_index(rows, KhUidRow, i).in_use)
-            g_hash_table_add(in_use, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
-    while (rows != NULL && dir != NULL && (name = g_dir_read_name(dir)) != NULL)
-        drop_if_leaked(self, name, in_use);
+    if (rows == NULL || dir == NULL)
+        return;
+    kept = kept_uids(rows, spared);
+    while ((name = g_dir_read_name(dir)) != NULL)
+        drop_if_leaked(self, name, kept, running);
 }
 
 /*
@@ -298,36 +357,45 @@ static void
 claim_again(KhUidPool *self)
 {
     g_autoptr(GArray) rows = kh_store_uids(self->store, NULL);
+    g_auto(Look) look = {kh_uids_of_processes(), NULL};
 
     for (guint i = 0; rows != NULL && i < rows->len; i++) {
         KhUidRow row = g_array_index(rows, KhUidRow, i);
         g_autoptr(GError) error = NULL;
 
-        if (row.in_use && !kh_uid_pool_confirm(self, row.uid, &error))
+        if (row.in_use && !confirm(self, row.uid, &look, &error))
             g_warning("An instance cannot be started: %s", error->message);
     }
 }
 
+static gboolean
+open_claims(KhUidPool *self, const char *folder, int owner_fd, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(folder);
+
+    g_mkdir_with_parents(parent, 0711);
+    g_mkdir_with_parents(folder, 0700);
+    self->claims.folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (self->claims.folder_fd < 0)
+        return kh_error_set_errno(error, folder, "opened");
+    self->claims.owner_fd = fcntl(owner_fd, F_DUPFD_CLOEXEC, 0);
+    return self->claims.owner_fd >= 0 || kh_error_set_errno(error, self->owner, "held open");
+}
+
 KhUidPool *
 kh_uid_pool_new(KhStore *store, const KhUidRange *range, const char *lock_folder, const char *owner,
-                GError **error)
+                int owner_fd, GError **error)
 {
     g_autoptr(KhUidPool) self = g_object_new(KH_TYPE_UID_POOL, NULL);
-    g_autofree char *parent = g_path_get_dirname(lock_folder);
 
     if (!check_mapped(range, error))
         return NULL;
-    g_mkdir_with_parents(parent, 0711);
-    g_mkdir_with_parents(lock_folder, 0700);
-    self->folder_fd = open(lock_folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (self->folder_fd < 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be opened: %s", lock_folder,
-                    g_strerror(errno));
-        return NULL;
-    }
     self->store = g_object_ref(store);
     self->range = *range;
     self->owner = g_strdup(owner);
+    self->claims.owner = self->owner;
+    if (!open_claims(self, lock_folder, owner_fd, error))
+        return NULL;
     claim_again(self);
     return g_steal_pointer(&self);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of the registries of ports and of uids. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,11 +140,17 @@ static KhUidPool *
 pool_of(Fixture *f, const char *owner, guint32 first, guint32 last)
 {
     g_autofree char *locks = g_build_filename(f->folder, "uids", NULL);
+    g_autofree char *state = g_build_filename(f->folder, owner, NULL);
     KhUidRange range = {first, last};
     g_autoptr(GError) error = NULL;
-    KhUidPool *pool = kh_uid_pool_new(f->store, &range, locks, owner, &error);
+    KhUidPool *pool;
+    int fd;
 
+    g_assert_cmpint(g_mkdir_with_parents(state, 0700), ==, 0);
+    fd = open(state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    pool = kh_uid_pool_new(f->store, &range, locks, state, fd, &error);
     g_assert_no_error(error);
+    close(fd);
     return pool;
 }
 
