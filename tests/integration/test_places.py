@@ -151,6 +151,25 @@ def b86_links_that_are_refused():
         world.start()
 
 
+def b86_moved_state():
+    """a state folder that was moved is served from where it lies, its uids are its own"""
+    with placed(lambda world: ["--state-dir", str(world.state)]) as (world, bus):
+        one, two = running(bus, "one"), bus.create("two")
+        pid = bus.properties(one)["MainPid"]
+        tap.equal(world.end_service(), 0, "exit code")
+        world.state = world.state.rename(world.folder / "moved")
+        world.options += ["--state-dir", str(world.state)]
+        world.start()
+        tap.equal(wait_state(bus, one, "running")["MainPid"], pid, "the same QEMU")
+        bus.do(two, "Start")
+        invariants.settle(world, bus)
+        for path in (one, two):
+            bus.do(path, "Stop")
+            tap.equal(bus.properties(path)["StopResult"], "graceful", "the stop")
+        bus.do(one, "Start")
+        invariants.settle(world, bus)
+
+
 def b87_shared_runtime_folder():
     """a service with another state and the same folder of sockets is refused, and touches none"""
     with live() as (world, bus):
