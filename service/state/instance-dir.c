@@ -92,25 +92,16 @@ kh_instance_dir_open(int parent, const char *name, GError **error)
     return fd;
 }
 
-static gboolean
-is_file_of(int folder, const char *name, uid_t uid)
-{
-    struct stat status;
-
-    return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
-           status.st_nlink == 1 && status.st_uid == uid;
-}
-
-/* At most @max names but @keep; what is beyond them turns up in the next pass. */
+/* Names of one pass; what is beyond them, and lifted folders, turn up in the next. */
 static GPtrArray *
-names_in(int folder, const char *keep, guint max)
+names_in(int folder, const char *keep)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = copy < 0 ? NULL : fdopendir(copy);
     struct dirent *entry;
 
-    while (dir != NULL && names->len < max && (entry = readdir(dir)) != NULL)
+    while (dir != NULL && names->len < NAMES_MAX && (entry = readdir(dir)) != NULL)
         if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, "..") &&
             g_strcmp0(entry->d_name, keep) != 0)
             g_ptr_array_add(names, g_strdup(entry->d_name));
@@ -121,33 +112,66 @@ names_in(int folder, const char *keep, guint max)
     return g_steal_pointer(&names);
 }
 
-/* Bounded: one name that is not @file is enough. */
+/* Whether nothing else is in @folder. One name that differs is enough, so that few are read. */
 static gboolean
-holds_only(int folder, const char *file)
+holds_only(int folder, const char *name)
 {
-    g_autoptr(GPtrArray) others = names_in(folder, file, 1);
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry = NULL;
+    gboolean only = FALSE;
 
-    return others->len == 0 && is_file_of(folder, file, geteuid());
+    if (dir != NULL) {
+        do {
+            errno = 0;
+            entry = readdir(dir);
+        } while (entry != NULL &&
+                 (g_str_equal(entry->d_name, ".") || g_str_equal(entry->d_name, "..") ||
+                  g_str_equal(entry->d_name, name)));
+        only = entry == NULL && errno == 0;
+        closedir(dir);
+    } else if (copy >= 0) {
+        close(copy);
+    }
+    return only;
+}
+
+/* Of a folder that is the service's own: the data may be another's where this was cut off. */
+static gboolean
+is_kept(int folder, const char *data, guint32 *owner)
+{
+    struct stat st;
+
+    if (fstatat(folder, data, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT && holds_only(folder, data);
+    if (st.st_uid != geteuid()) {
+        *owner = st.st_uid;
+        return FALSE;
+    }
+    return S_ISREG(st.st_mode) && st.st_nlink == 1 && holds_only(folder, data);
 }
 
 KhFolderKind
 kh_instance_dir_classify(int parent, const char *name, const char *data, guint32 *owner)
 {
-    int folder;
-    struct stat status;
     gboolean kept;
+    struct stat st;
+    int fd;
 
+    *owner = KH_FOLDER_NO_OWNER;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return KH_FOLDER_UNKNOWN;
+    *owner = st.st_uid;
+    if (!S_ISDIR(st.st_mode))
+        return KH_FOLDER_UNKNOWN;
     if (g_str_has_suffix(name, KH_DIR_DELETED_SUFFIX))
         return KH_FOLDER_DELETED;
-    folder = kh_instance_dir_open(parent, name, NULL);
-    if (folder < 0 || fstat(folder, &status) != 0) {
-        if (folder >= 0)
-            close(folder);
+    if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return KH_FOLDER_UNKNOWN;
-    }
-    *owner = status.st_uid;
-    kept = status.st_uid == geteuid() && holds_only(folder, data);
-    close(folder);
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    kept = fd >= 0 && is_kept(fd, data, owner);
+    if (fd >= 0)
+        close(fd);
     return kept ? KH_FOLDER_KEPT : KH_FOLDER_UNKNOWN;
 }
 
@@ -407,14 +431,14 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
 static gboolean
 remove_content(int folder, int top, guint depth, const char *keep, GError **error)
 {
-    g_autoptr(GPtrArray) names = names_in(folder, keep, NAMES_MAX);
+    g_autoptr(GPtrArray) names = names_in(folder, keep);
 
     while (names->len > 0) {
         for (guint i = 0; i < names->len; i++)
             if (!remove_entry(folder, names->pdata[i], top, depth, error))
                 return FALSE;
         g_ptr_array_unref(names);
-        names = names_in(folder, keep, NAMES_MAX);
+        names = names_in(folder, keep);
     }
     return TRUE;
 }

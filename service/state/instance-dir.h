@@ -23,11 +23,17 @@ gboolean kh_instance_dir_create(int parent, const char *name, gint64 uid, GError
 
 typedef enum {
     KH_FOLDER_UNKNOWN, /* of an instance, or it cannot be looked at */
-    KH_FOLDER_KEPT,    /* the service's own, with a plain file of data of its own and no more */
+    KH_FOLDER_KEPT,    /* the service's own, with at most a plain file of data of its own */
     KH_FOLDER_DELETED, /* marked by kh_instance_dir_mark_deleted() */
 } KhFolderKind;
 
-/* What the folder @name in @parent is by itself, data being called @data; @owner gets its user. */
+/* Of what cannot be looked at. */
+#define KH_FOLDER_NO_OWNER ((guint32)-1)
+
+/*
+ * What the folder @name in @parent is by itself, data being called @data: by its name, its owner
+ * and the names in it, of which few are read. @owner gets whose it is, or else its data are.
+ */
 KhFolderKind kh_instance_dir_classify(int parent, const char *name, const char *data,
                                       guint32 *owner);
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -270,6 +271,81 @@ removes_closed_folders(Fixture *f, gconstpointer data)
 }
 
 static void
+assert_kind(Fixture *f, const char *name, KhFolderKind wanted, guint32 wanted_owner)
+{
+    guint32 owner = 0;
+
+    g_assert_cmpint(kh_instance_dir_classify(f->parent, name, "data.raw", &owner), ==, wanted);
+    g_assert_cmpuint(owner, ==, wanted_owner);
+}
+
+static void
+kinds(Fixture *f, gconstpointer data)
+{
+    const guint32 me = geteuid();
+
+    assert_kind(f, "absent", KH_FOLDER_UNKNOWN, KH_FOLDER_NO_OWNER);
+    /* Of one that has never been started there is no data. */
+    assert_kind(f, "box", KH_FOLDER_KEPT, me);
+    g_assert_true(kh_instance_dir_write(f->fd, "data.raw", -1, "chain", NULL));
+    assert_kind(f, "box", KH_FOLDER_KEPT, me);
+    g_assert_cmpint(fchmod(f->fd, 0770), ==, 0);
+    assert_kind(f, "box", KH_FOLDER_UNKNOWN, me);
+    g_assert_cmpint(fchmod(f->fd, 0700), ==, 0);
+    g_assert_true(kh_instance_dir_write(f->fd, "args", -1, "secret", NULL));
+    assert_kind(f, "box", KH_FOLDER_UNKNOWN, me);
+    g_assert_cmpint(unlinkat(f->fd, "args", 0), ==, 0);
+    g_assert_cmpint(linkat(f->fd, "data.raw", f->parent, "second", 0), ==, 0);
+    assert_kind(f, "box", KH_FOLDER_UNKNOWN, me);
+    g_assert_cmpint(unlinkat(f->fd, "data.raw", 0), ==, 0);
+    g_assert_cmpint(symlinkat("../second", f->fd, "data.raw"), ==, 0);
+    assert_kind(f, "box", KH_FOLDER_UNKNOWN, me);
+    g_assert_cmpint(symlinkat("box", f->parent, "link"), ==, 0);
+    g_assert_cmpint(symlinkat("box", f->parent, "link.deleted"), ==, 0);
+    assert_kind(f, "link", KH_FOLDER_UNKNOWN, me);
+    assert_kind(f, "link.deleted", KH_FOLDER_UNKNOWN, me);
+    assert_kind(f, "second", KH_FOLDER_UNKNOWN, me);
+    g_assert_cmpint(renameat(f->parent, "box", f->parent, "box.deleted"), ==, 0);
+    assert_kind(f, "box.deleted", KH_FOLDER_DELETED, me);
+    g_assert_cmpint(renameat(f->parent, "box.deleted", f->parent, "box"), ==, 0);
+}
+
+/* A machine's folder, and one that was being taken back from it. */
+static void
+kinds_of_others(Fixture *f, gconstpointer data)
+{
+    if (geteuid() != 0) {
+        g_test_skip("needs root to give files away");
+        return;
+    }
+    g_assert_true(kh_instance_dir_write(f->fd, "data.raw", 65534, "chain", NULL));
+    assert_kind(f, "box", KH_FOLDER_UNKNOWN, 65534);
+    g_assert_cmpint(fchown(f->fd, 65533, 65533), ==, 0);
+    assert_kind(f, "box", KH_FOLDER_UNKNOWN, 65533);
+    g_assert_true(kh_instance_dir_take_back(f->parent, "box", "data.raw", 65534, NULL));
+    assert_kind(f, "box", KH_FOLDER_KEPT, 0);
+}
+
+/* What cannot be read, for want of descriptors, is not empty. */
+static void
+kind_not_seen(Fixture *f, gconstpointer data)
+{
+    struct rlimit before, few;
+    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    close(next);
+    g_assert_true(kh_instance_dir_write(f->fd, "args", -1, "secret", NULL));
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    few = before;
+    for (guint more = 0; more < 2; more++) {
+        few.rlim_cur = (rlim_t)next + more;
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
+        assert_kind(f, "box", KH_FOLDER_UNKNOWN, geteuid());
+    }
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
+}
+
+static void
 state_folder(Fixture *f, gconstpointer data)
 {
     g_autofree char *path = g_build_filename(f->base, "state, with=odd name", NULL);
@@ -438,6 +514,9 @@ main(int argc, char **argv)
     ADD("/instance-dir/take-back", takes_back);
     ADD("/instance-dir/linked", linked_folder);
     ADD("/instance-dir/closed", removes_closed_folders);
+    ADD("/instance-dir/kinds", kinds);
+    ADD("/instance-dir/kinds-of-others", kinds_of_others);
+    ADD("/instance-dir/kind-not-seen", kind_not_seen);
     ADD("/state-dir/open", state_folder);
     ADD("/state-dir/shared-runtime", shared_runtime);
     ADD("/state-dir/linked", linked_state);
