@@ -175,16 +175,6 @@ kh_instance_dir_classify(int parent, const char *name, const char *data, guint32
     return kept ? KH_FOLDER_KEPT : KH_FOLDER_UNKNOWN;
 }
 
-gboolean
-kh_instance_dir_mark_deleted(int parent, const char *name, GError **error)
-{
-    g_autofree char *marked = g_strconcat(name, KH_DIR_DELETED_SUFFIX, NULL);
-
-    if (renameat(parent, name, parent, marked) != 0 && errno != ENOENT)
-        return kh_error_set_errno(error, name, "marked as deleted");
-    return fsync(parent) == 0 || kh_error_set_errno(error, marked, "synced");
-}
-
 static gboolean
 is_plain_file_of(int fd, uid_t uid)
 {
@@ -506,4 +496,36 @@ kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **
     if (unlinkat(parent, name, AT_REMOVEDIR) != 0)
         return errno == ENOENT || kh_error_set_errno(error, name, "removed");
     return parent < 0 || fsync(parent) == 0 || kh_error_set_errno(error, name, "synced");
+}
+
+/* An older mark of the same name, whatever it is: what it held was as deleted. */
+static gboolean
+remove_mark(int parent, const char *name, GError **error)
+{
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return TRUE;
+    return kh_instance_dir_remove(parent, name, NULL, error);
+}
+
+static gboolean
+mark_folder(int parent, const char *id, GError **error)
+{
+    g_autofree char *name = g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL);
+    struct stat st;
+
+    if (fstatat(parent, id, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT || kh_error_set_errno(error, id, "marked as deleted");
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        return fail_folder(parent, id, "marked as deleted", error);
+    }
+    return remove_mark(parent, name, error) && (renameat(parent, id, parent, name) == 0 ||
+                                                kh_error_set_errno(error, id, "marked as deleted"));
+}
+
+gboolean
+kh_instance_dir_mark_deleted(int parent, const char *id, GError **error)
+{
+    return mark_folder(parent, id, error) &&
+           (fsync(parent) == 0 || kh_error_set_errno(error, id, "synced"));
 }

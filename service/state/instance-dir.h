@@ -38,10 +38,11 @@ KhFolderKind kh_instance_dir_classify(int parent, const char *name, const char *
                                       guint32 *owner);
 
 /*
- * Gives the folder @name in @parent the name of what is to be removed, and makes that known to
- * the disk. It is no error that it has it already, or that there is none.
+ * Gives the folder @id in @parent the name of what is to be removed, and makes that known to the
+ * disk. It is no error that it has it already, or that there is none; what has that name from
+ * before goes with all it holds, which may take long. What is no folder is an error.
  */
-gboolean kh_instance_dir_mark_deleted(int parent, const char *name, GError **error);
+gboolean kh_instance_dir_mark_deleted(int parent, const char *id, GError **error);
 
 /* Opens the folder @name in @parent; -1 and @error (KH_ERROR_NOT_FOUND, FAILED). */
 int kh_instance_dir_open(int parent, const char *name, GError **error);

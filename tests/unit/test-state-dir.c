@@ -270,6 +270,47 @@ removes_closed_folders(Fixture *f, gconstpointer data)
     g_assert_cmpint(root ? seteuid(0) : 0, ==, 0);
 }
 
+static gboolean
+is_there(Fixture *f, const char *name)
+{
+    return faccessat(f->parent, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Once, again, over whatever lies in the mark's place, and never anything but a folder. */
+static void
+marks(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    plant(f, "outside", "precious");
+    g_assert_true(kh_instance_dir_mark_deleted(f->parent, "absent", &error));
+    for (guint i = 0; i < 4; i++) {
+        g_assert_true(kh_instance_dir_create(f->parent, "x", -1, NULL));
+        if (i == 1) {
+            g_assert_cmpint(mkdirat(f->parent, "x.deleted/more", 0700), ==, 0);
+        } else if (i > 1) {
+            g_assert_true(kh_instance_dir_remove(f->parent, "x.deleted", NULL, NULL));
+            if (i == 2)
+                g_assert_cmpint(symlinkat("outside", f->parent, "x.deleted"), ==, 0);
+            else
+                plant(f, "x.deleted", "y");
+        }
+        g_assert_true(kh_instance_dir_mark_deleted(f->parent, "x", &error));
+        g_assert_no_error(error);
+        g_assert_false(is_there(f, "x"));
+        g_assert_true(is_there(f, "x.deleted"));
+        g_assert_cmpint(unlinkat(f->parent, "x.deleted/more", AT_REMOVEDIR), ==, -1);
+    }
+    assert_outside_is(f, "precious");
+    g_assert_cmpint(symlinkat("box", f->parent, "x"), ==, 0);
+    g_assert_false(kh_instance_dir_mark_deleted(f->parent, "x", &error));
+    g_assert_nonnull(strstr(error->message, "symbolic link"));
+    g_assert_true(is_there(f, "x") && is_there(f, "x.deleted"));
+    g_clear_error(&error);
+    g_assert_false(kh_instance_dir_mark_deleted(f->parent, "outside", &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
+}
+
 static void
 assert_kind(Fixture *f, const char *name, KhFolderKind wanted, guint32 wanted_owner)
 {
@@ -514,6 +555,7 @@ main(int argc, char **argv)
     ADD("/instance-dir/take-back", takes_back);
     ADD("/instance-dir/linked", linked_folder);
     ADD("/instance-dir/closed", removes_closed_folders);
+    ADD("/instance-dir/marks", marks);
     ADD("/instance-dir/kinds", kinds);
     ADD("/instance-dir/kinds-of-others", kinds_of_others);
     ADD("/instance-dir/kind-not-seen", kind_not_seen);
