@@ -32,6 +32,14 @@ give(int fd, gint64 uid)
     return uid < 0 || fchown(fd, (uid_t)uid, (gid_t)uid) == 0;
 }
 
+/* Some file systems have no fsync of folders: then there is nothing to wait for. */
+static gboolean
+sync_to_disk(int fd, const char *name, GError **error)
+{
+    return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ||
+           kh_error_set_errno(error, name, "written to the disk");
+}
+
 static gboolean
 is_link(int parent, const char *name)
 {
@@ -71,12 +79,11 @@ kh_instance_dir_create(int parent, const char *name, gint64 uid, GError **error)
         return kh_error_set_errno(error, name, "made");
     kh_crash_point("folder:bare");
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    given =
-        fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid) && fsync(fd) == 0 && fsync(parent) == 0;
-    if (!given) {
-        kh_error_set_errno(error, name, "given to the machine's user");
+    given = (fd >= 0 && fchmod(fd, 0700) == 0 && give(fd, uid)) ||
+            kh_error_set_errno(error, name, "given to the machine's user");
+    given = given && sync_to_disk(fd, name, error) && sync_to_disk(parent, name, error);
+    if (!given)
         unlinkat(parent, name, AT_REMOVEDIR);
-    }
     if (fd >= 0)
         close(fd);
     return given;
@@ -285,8 +292,8 @@ kh_instance_dir_sync_file(int folder, const char *name, gint64 uid, GError **err
 
     if (fd < 0)
         return FALSE;
-    synced =
-        (fdatasync(fd) == 0 && fsync(folder) == 0) || kh_error_set_errno(error, name, "synced");
+    synced = (fdatasync(fd) == 0 || kh_error_set_errno(error, name, "written to the disk")) &&
+             sync_to_disk(folder, name, error);
     close(fd);
     return synced;
 }
@@ -449,12 +456,14 @@ take_file_back(int folder, const char *name, gint64 uid, GError **error)
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
-    taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0 && fsync(fd) == 0) ||
+    taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0) ||
             kh_error_set_errno(error, name, "taken back");
+    taken = taken && sync_to_disk(fd, name, error);
     close(fd);
     return taken;
 }
 
+/* The folder comes last: as long as it is the machine's, so may be what lies in it. */
 gboolean
 kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64 uid,
                           GError **error)
@@ -464,9 +473,10 @@ kh_instance_dir_take_back(int parent, const char *name, const char *file, gint64
 
     if (fd < 0)
         return errno == ENOENT || fail_folder(parent, name, "opened", error);
-    taken = fchown(fd, geteuid(), getegid()) == 0 || kh_error_set_errno(error, name, "taken back");
-    taken = taken && take_file_back(fd, file, uid, error) &&
-            (fsync(fd) == 0 || kh_error_set_errno(error, name, "synced"));
+    taken = take_file_back(fd, file, uid, error);
+    if (taken && fchown(fd, geteuid(), getegid()) != 0)
+        taken = kh_error_set_errno(error, name, "taken back");
+    taken = taken && sync_to_disk(fd, name, error);
     close(fd);
     return taken;
 }
@@ -480,8 +490,8 @@ empty(int parent, const char *name, const char *keep, GError **error)
 
     if (fd < 0)
         return errno == ENOENT || fail_folder(parent, name, "opened", error);
-    emptied = remove_content(fd, fd, 0, keep, error) &&
-              (fsync(fd) == 0 || kh_error_set_errno(error, name, "synced"));
+    emptied =
+        remove_content(fd, fd, 0, keep, error) && (keep == NULL || sync_to_disk(fd, name, error));
     close(fd);
     return emptied;
 }
@@ -495,7 +505,7 @@ kh_instance_dir_remove(int parent, const char *name, const char *keep, GError **
         return TRUE;
     if (unlinkat(parent, name, AT_REMOVEDIR) != 0)
         return errno == ENOENT || kh_error_set_errno(error, name, "removed");
-    return parent < 0 || fsync(parent) == 0 || kh_error_set_errno(error, name, "synced");
+    return parent < 0 || sync_to_disk(parent, name, error);
 }
 
 /* An older mark of the same name, whatever it is: what it held was as deleted. */
@@ -526,6 +536,5 @@ mark_folder(int parent, const char *id, GError **error)
 gboolean
 kh_instance_dir_mark_deleted(int parent, const char *id, GError **error)
 {
-    return mark_folder(parent, id, error) &&
-           (fsync(parent) == 0 || kh_error_set_errno(error, id, "synced"));
+    return mark_folder(parent, id, error) && sync_to_disk(parent, id, error);
 }

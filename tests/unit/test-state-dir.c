@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -268,6 +269,98 @@ removes_closed_folders(Fixture *f, gconstpointer data)
     g_assert_true(kh_instance_dir_remove(f->parent, "closed", NULL, NULL));
     g_assert_cmpint(faccessat(f->parent, "closed", F_OK, 0), ==, -1);
     g_assert_cmpint(root ? seteuid(0) : 0, ==, 0);
+}
+
+/*
+ * What reaches the disk, in order, while @syncs is there: P is the fixture's parent folder, f
+ * another folder, d a file; with + while "new" is in the parent, with - otherwise.
+ */
+static GString *syncs;
+static int syncs_parent;
+
+static void
+note_sync(int fd)
+{
+    struct stat st, parent;
+
+    if (syncs == NULL)
+        return;
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    g_assert_cmpint(fstat(syncs_parent, &parent), ==, 0);
+    g_string_append_c(syncs, S_ISREG(st.st_mode) ? 'd' : st.st_ino == parent.st_ino ? 'P' : 'f');
+    g_string_append_c(syncs, faccessat(syncs_parent, "new", F_OK, 0) == 0 ? '+' : '-');
+}
+
+/* In the place of the C library's. */
+int
+fsync(int fd)
+{
+    note_sync(fd);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int
+fdatasync(int fd)
+{
+    note_sync(fd);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void
+watch_syncs(Fixture *f)
+{
+    syncs = g_string_new(NULL);
+    syncs_parent = f->parent;
+}
+
+static void
+assert_synced(const char *wanted)
+{
+    g_assert_cmpstr(syncs->str, ==, wanted);
+    g_string_truncate(syncs, 0);
+}
+
+/* What was answered outlives a power cut: a thing first, then the folder that names it. */
+static void
+durable(Fixture *f, gconstpointer data)
+{
+    int fd;
+
+    watch_syncs(f);
+    g_assert_true(kh_instance_dir_create(f->parent, "new", -1, NULL));
+    assert_synced("f+P+");
+    fd = kh_instance_dir_open(f->parent, "new", NULL);
+    g_assert_true(kh_instance_dir_create_disk(fd, "data.raw", -1, 4096, NULL));
+    g_assert_true(kh_instance_dir_write(fd, "args", -1, "secret", NULL));
+    assert_synced("");
+    g_assert_true(kh_instance_dir_sync_file(fd, "data.raw", -1, NULL));
+    assert_synced("d+f+");
+    g_assert_true(kh_instance_dir_take_back(f->parent, "new", "data.raw", -1, NULL));
+    assert_synced("d+f+");
+    g_assert_true(kh_instance_dir_remove(f->parent, "new", "data.raw", NULL));
+    assert_synced("f+");
+    g_assert_true(kh_instance_dir_mark_deleted(f->parent, "new", NULL));
+    assert_synced("P-");
+    g_assert_true(kh_instance_dir_mark_deleted(f->parent, "new", NULL));
+    assert_synced("P-");
+    g_assert_true(kh_instance_dir_remove(f->parent, "new.deleted", NULL, NULL));
+    assert_synced("P-");
+    g_string_free(g_steal_pointer(&syncs), TRUE);
+    close(fd);
+}
+
+static void
+syncs_no_other_file(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    plant(f, "outside", "precious");
+    g_assert_cmpint(symlinkat("../outside", f->fd, "data.raw"), ==, 0);
+    g_assert_false(kh_instance_dir_sync_file(f->fd, "data.raw", -1, &error));
+    g_assert_nonnull(strstr(error->message, "symbolic link"));
+    g_clear_error(&error);
+    g_assert_false(kh_instance_dir_sync_file(f->fd, "absent", -1, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
 }
 
 static gboolean
@@ -555,6 +648,8 @@ main(int argc, char **argv)
     ADD("/instance-dir/take-back", takes_back);
     ADD("/instance-dir/linked", linked_folder);
     ADD("/instance-dir/closed", removes_closed_folders);
+    ADD("/instance-dir/durable", durable);
+    ADD("/instance-dir/sync-file", syncs_no_other_file);
     ADD("/instance-dir/marks", marks);
     ADD("/instance-dir/kinds", kinds);
     ADD("/instance-dir/kinds-of-others", kinds_of_others);
