@@ -225,6 +225,20 @@ open_all(KhStateDir *self, GError **error)
     return self->images_fd >= 0;
 }
 
+/* What is answered later lies in them: they outlive a power cut themselves. */
+static gboolean
+sync_folders(KhStateDir *self, GError **error)
+{
+    int parent = openat(self->state_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (parent >= 0) {
+        fsync(parent);
+        close(parent);
+    }
+    return fsync(self->state_fd) == 0 || errno == EINVAL || errno == ENOTSUP ||
+           kh_error_set_errno(error, self->path, "written to the disk");
+}
+
 KhStateDir *
 kh_state_dir_open(const char *path, const char *runtime, GError **error)
 {
@@ -234,7 +248,7 @@ kh_state_dir_open(const char *path, const char *runtime, GError **error)
         return NULL;
     self->path = g_strdup(path);
     self->runtime = g_strdup(runtime);
-    if (!open_all(self, error))
+    if (!open_all(self, error) || !sync_folders(self, error))
         return NULL;
     return g_steal_pointer(&self);
 }

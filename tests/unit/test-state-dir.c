@@ -350,6 +350,19 @@ durable(Fixture *f, gconstpointer data)
 }
 
 static void
+durable_state(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "new", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autoptr(KhStateDir) dir = NULL;
+
+    watch_syncs(f);
+    dir = kh_state_dir_open(path, runtime, NULL);
+    assert_synced("P+f+");
+    g_string_free(g_steal_pointer(&syncs), TRUE);
+}
+
+static void
 syncs_no_other_file(Fixture *f, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
@@ -655,6 +668,7 @@ main(int argc, char **argv)
     ADD("/instance-dir/kinds-of-others", kinds_of_others);
     ADD("/instance-dir/kind-not-seen", kind_not_seen);
     ADD("/state-dir/open", state_folder);
+    ADD("/state-dir/durable", durable_state);
     ADD("/state-dir/shared-runtime", shared_runtime);
     ADD("/state-dir/linked", linked_state);
     ADD("/state-dir/dangling", dangling_links);
