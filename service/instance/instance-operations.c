@@ -48,6 +48,12 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
                     kh_operation_name(operation), self->record->name, self->unseen->message);
         return KH_ADMISSION_REFUSE;
     }
+    if (self->doubted && begins_a_machine(operation)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                    "Cannot %s \"%s\": whether a machine of it lives is being looked at; try again",
+                    kh_operation_name(operation), self->record->name);
+        return KH_ADMISSION_REFUSE;
+    }
     /* Of its own it has those of a machine that lives. */
     if (admission == KH_ADMISSION_ALLOW && begins_a_machine(operation) &&
         !kh_instance_has_machine(self) && !kh_descriptors_check(KH_DESCRIPTORS_MACHINE, error))
@@ -481,7 +487,7 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
     else if (self->beginning != NULL)
         g_cancellable_cancel(self->beginning);
     else
-        kh_instance_begin_removal(self);
+        kh_instance_doubt(self);
     kh_instance_look_now(self);
     kh_crash_point("delete:begun");
 }

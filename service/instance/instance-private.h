@@ -25,6 +25,7 @@ struct _KhInstance {
     gboolean launched;       /* the start has come as far as QEMU */
     gboolean automatic;      /* the start is one of the restart policy's */
     gboolean seeking;        /* it is not known yet whether a machine lives */
+    gboolean doubted;        /* the same, though by its row none does */
     gboolean kill;           /* the stop under way is by force */
     gboolean again;          /* it is to start once it has stopped */
     gboolean commanding;     /* a monitor command is under way */
@@ -65,6 +66,9 @@ gboolean kh_instance_remove_row(KhInstance *self);
 
 /* Why a call that has done its work is told that this may be forgotten; NULL: it is saved. */
 GError *kh_instance_unsaved_error(KhInstance *self);
+
+/* Looks for a machine of it, which by its row it does not have. */
+void kh_instance_doubt(KhInstance *self);
 
 /* Looks for its machine at once, if that is to be tried again. */
 void kh_instance_look_now(KhInstance *self);

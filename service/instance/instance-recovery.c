@@ -16,11 +16,22 @@
 
 static void look(KhInstance *self);
 
+static gboolean
+is_at_rest(KhInstance *self)
+{
+    KhState state = self->record->state;
+
+    return state == KH_STATE_CREATED || state == KH_STATE_STOPPED || state == KH_STATE_FAILED;
+}
+
 /* A machine is there. */
 static void
 adopt(KhInstance *self, KhVm *vm)
 {
-    self->seeking = FALSE;
+    self->seeking = self->doubted = FALSE;
+    if (is_at_rest(self))
+        kh_instance_set_state(self, KH_STATE_STARTING,
+                              "Its machine lives, though the database said that it had ended");
     kh_instance_forget_unseen(self);
     kh_instance_follow(self, vm);
     kh_instance_save(self, NULL);
@@ -72,19 +83,27 @@ look_later(KhInstance *self, GError *reason)
     g_signal_emit_by_name(self, "changed");
 }
 
+/* Nothing is looked for any more. */
+static void
+settle(KhInstance *self)
+{
+    kh_instance_forget_unseen(self);
+    self->seeking = self->doubted = FALSE;
+    g_clear_object(&self->beginning);
+}
+
 /* One lives that is not this service's: nothing of it is touched, its unit neither. */
 static void
 leave_alone(KhInstance *self, const GError *reason)
 {
     g_autofree char *text = g_strdup_printf("It does not run here. %s", reason->message);
 
-    kh_instance_forget_unseen(self);
-    self->seeking = self->again = FALSE;
-    g_clear_object(&self->beginning);
+    self->again = FALSE;
+    settle(self);
     self->record->shim = self->record->qemu = (KhProcess){0};
     if (self->record->state == KH_STATE_DELETING)
         kh_instance_begin_removal(self);
-    else
+    else if (!is_at_rest(self))
         kh_instance_set_failed(self, reason, text);
 }
 
@@ -98,7 +117,10 @@ take_result(KhInstance *self, KhVm *vm, GError *error)
         adopt(self, vm);
     } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND)) {
         kh_instance_forget_unseen(self);
-        kh_instance_release(self);
+        if (self->doubted && is_at_rest(self))
+            settle(self);
+        else
+            kh_instance_release(self);
     } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED)) {
         leave_alone(self, reason);
     } else {
@@ -198,17 +220,24 @@ kh_instance_note_deleted(KhInstance *self)
 }
 
 void
-kh_instance_take_over(KhInstance *self)
+kh_instance_doubt(KhInstance *self)
 {
-    switch (self->record->state) {
-    case KH_STATE_CREATED:
-    case KH_STATE_STOPPED:
-    case KH_STATE_FAILED:
-        kh_instance_take_pending(self);
-        if (self->record->restart_usec > 0)
-            kh_instance_resume_restart(self);
-        break;
-    default:
+    self->seeking = self->doubted = TRUE;
+    self->launched = TRUE; /* what is found has been */
+    self->beginning = g_cancellable_new();
+    look(self);
+}
+
+void
+kh_instance_take_over(KhInstance *self, gboolean lives)
+{
+    if (!is_at_rest(self)) {
         resume(self);
+        return;
     }
+    kh_instance_take_pending(self);
+    if (self->record->restart_usec > 0)
+        kh_instance_resume_restart(self);
+    else if (lives)
+        kh_instance_doubt(self);
 }

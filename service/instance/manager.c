@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "launch/uid-processes.h"
 #include "leaks.h"
 #include "log.h"
 #include "state/instance-dir.h"
@@ -248,6 +249,22 @@ kh_manager_load(KhManager *self, GError **error)
     return TRUE;
 }
 
+/* One look at all processes for all of them. */
+static void
+take_over_all(KhManager *self)
+{
+    gboolean by_user = self->host->uids != NULL;
+    g_autoptr(GHashTable) living = by_user ? kh_uids_of_processes() : NULL;
+
+    for (guint i = 0; i < self->instances->len; i++) {
+        KhInstance *instance = self->instances->pdata[i];
+        gint64 uid = kh_instance_get_record(instance)->vm_uid;
+
+        kh_instance_take_over(instance,
+                              by_user && uid >= 0 && kh_uids_include(living, (guint32)uid));
+    }
+}
+
 void
 kh_manager_take_over(KhManager *self)
 {
@@ -256,8 +273,7 @@ kh_manager_take_over(KhManager *self)
     take_back_half_made(self);
     finish_deletions(self);
     kh_leaks_drop(self->host, self->strangers);
-    for (guint i = 0; i < self->instances->len; i++)
-        kh_instance_take_over(self->instances->pdata[i]);
+    take_over_all(self);
     drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }

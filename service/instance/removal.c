@@ -3,13 +3,40 @@
 #include "removal.h"
 
 #include "crash-point.h"
+#include "error.h"
 #include "launch/shim-protocol.h"
+#include "launch/uid-processes.h"
 #include "state/instance-dir.h"
+
+/* What is left of a process goes a moment after it. */
+#define ENDS_USEC (2 * G_USEC_PER_SEC)
+#define ENDS_INTERVAL_USEC (50 * 1000)
 
 typedef struct {
     const KhHost *host;
     const KhRecord *record;
+    gboolean own_user; /* the machine's, and no other service's */
 } Removal;
+
+/* A file that goes is not gone for who has it open, and a uid is given to others. */
+static gboolean
+check_ended(const Removal *removal, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + ENDS_USEC;
+    guint32 uid = (guint32)removal->record->vm_uid;
+
+    while (removal->own_user && kh_uid_has_processes(uid)) {
+        if (g_get_monotonic_time() > deadline) {
+            g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                        "A process of the machine's user %u lives still, and nothing is removed; "
+                        "end it, and delete it once more",
+                        uid);
+            return FALSE;
+        }
+        g_usleep(ENDS_INTERVAL_USEC);
+    }
+    return TRUE;
+}
 
 /* Nothing that comes back after a power cut may have lost its row, or its mark. */
 static gboolean
@@ -45,7 +72,7 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
 {
     GError *error = NULL;
 
-    if (remove_folders(data, &error))
+    if (check_ended(data, &error) && remove_folders(data, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -60,6 +87,8 @@ kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCall
 
     removal->host = host;
     removal->record = record;
+    removal->own_user = host->uids != NULL && record->vm_uid >= 0 &&
+                        kh_uid_pool_confirm(host->uids, (guint32)record->vm_uid, NULL);
     g_task_set_source_tag(task, kh_removal_run_async);
     g_task_set_task_data(task, removal, g_free);
     g_task_run_in_thread(task, remove_in_thread);

@@ -21,6 +21,7 @@ import tap
 from harness import LOCKS, Failed, is_alive, status_of
 from live import (edit, kill_qemu, live, pid_of, refused, running, service_dies, wait_state)
 
+UNPRIVILEGED = 65534
 DAY_USEC = 24 * 3600 * 1000000
 
 
@@ -277,6 +278,41 @@ def b95_false_word_of_an_earlier_service():
             tap.equal(bus.properties(path)["StopResult"], "graceful", "its stop")
 
 
+def b95_nothing_is_freed_under_a_living_one():
+    """what an earlier service took for dead is ended before its folder, row and uid go"""
+    for by_user in (True, False):
+        if by_user and os.geteuid() != 0:
+            continue
+        with live(user=None if by_user else UNPRIVILEGED) as (world, bus):
+            path = running(bus)
+            pid = pid_of(bus, path)
+            service_dies(world)
+            edit(world, "UPDATE instances SET state='failed', shim_pid=0, qemu_pid=0")
+            # It is asked to delete before it has looked at anything.
+            world.start()
+            bus.do(path, "Delete", force=True)
+            tap.check(not is_alive(pid), "its machine")
+
+
+def b95_foreign_process():
+    """a process of the machine's user that is no machine keeps its folder, row and uid"""
+    if os.geteuid() != 0:
+        raise tap.Skip("not root: all machines have one user")
+    with live() as (world, bus):
+        path = running(bus)
+        uid = int(status_of(pid_of(bus, path))["Uid"][1])
+        bus.do(path, "Stop")
+        other = subprocess.Popen(["sleep", "60"], user=uid, group=uid, extra_groups=[])
+        try:
+            message = refused("Busy", lambda: bus.do(path, "Delete"))
+        finally:
+            other.kill()
+            other.wait()
+        tap.check(str(uid) in message, message)
+        tap.check(pathlib.Path(bus.properties(path)["DataDirectory"]).is_dir(), "its folder")
+        bus.do(path, "Delete")
+
+
 def b97_out_of_descriptors():
     """a service without descriptors to spare goes on: it refuses what takes some, and stops"""
     with live() as (world, bus):
@@ -428,7 +464,9 @@ def b92_nohup():
 
 TESTS = [b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
          b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
-         b95_unknown_is_not_dead, b97_out_of_descriptors,
+         b95_unknown_is_not_dead,
+         b95_false_word_of_an_earlier_service, b95_nothing_is_freed_under_a_living_one,
+         b95_foreign_process, b97_out_of_descriptors,
          b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
          b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
 

@@ -125,7 +125,7 @@ set_up(Fixture *f, gconstpointer data)
     g_assert_true(
         kh_instance_dir_create(kh_state_dir_runtime_fd(f->host.state_dir), record->id, -1, NULL));
     f->instance = kh_instance_new(&f->host, record);
-    kh_instance_take_over(f->instance);
+    kh_instance_take_over(f->instance, FALSE);
 }
 
 static void
@@ -204,6 +204,15 @@ force_stays_force(Fixture *f, gconstpointer data)
     g_assert_cmpstr(kh_instance_get_record(f->instance)->stop_result, ==, "forced");
 }
 
+/* The search comes to none. */
+static void
+find_nothing(Fixture *f)
+{
+    g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
+
+    g_task_return_new_error(search, KH_ERROR, KH_ERROR_NOT_FOUND, "nothing runs");
+}
+
 static void
 keep_result(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -216,12 +225,11 @@ data_is_not_promised(Fixture *f, gconstpointer data)
 {
     g_autoptr(GAsyncResult) taking = NULL, keeping = NULL, joining = NULL;
     g_autoptr(GError) error = NULL;
-    g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
 
     kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &taking);
     kh_instance_delete_async(f->instance, TRUE, TRUE, keep_result, &keeping);
     kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &joining);
-    g_task_return_new_error(search, KH_ERROR, KH_ERROR_NOT_FOUND, "nothing runs");
+    find_nothing(f);
     while (taking == NULL || keeping == NULL || joining == NULL)
         g_main_context_iteration(NULL, TRUE);
     g_assert_false(kh_instance_operation_finish(f->instance, keeping, &error));
@@ -364,6 +372,7 @@ row_stays(Fixture *f, gconstpointer data)
 
     refuse(f, "DELETE ON instances");
     kh_instance_delete_async(f->instance, FALSE, FALSE, keep_result, &first);
+    find_nothing(f);
     while (first == NULL)
         g_main_context_iteration(NULL, TRUE);
     g_assert_false(kh_instance_operation_finish(f->instance, first, NULL));
