@@ -68,17 +68,6 @@ static void export(KhExporter *self, const char *path, GDBusInterfaceSkeleton *i
 }
 
 static void
-update_image(KhExporter *self, const char *id)
-{
-    g_autofree char *path = kh_path_of_image(id);
-    g_autoptr(GDBusInterface) image = g_dbus_object_manager_get_interface(
-        G_DBUS_OBJECT_MANAGER(self->objects), path, KH_INTERFACE_IMAGE);
-
-    if (image != NULL)
-        kh_image_object_update(KH_IMAGE_OBJECT(image), self->manager);
-}
-
-static void
 on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
 {
     const KhRecord *record = kh_instance_get_record(instance);
@@ -90,27 +79,25 @@ on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
     if (record->config->tee)
         tee = kh_tee_object_new(instance, self->host, self->gate);
     export_both(self, path, G_DBUS_INTERFACE_SKELETON(object), (GDBusInterfaceSkeleton *)tee);
-    update_image(self, record->config->image);
 }
 
 static void
 on_instance_removed(KhManager *manager, KhInstance *instance, KhExporter *self)
 {
-    const KhRecord *record = kh_instance_get_record(instance);
-    g_autofree char *path = kh_path_of_instance(record->id);
+    g_autofree char *path = kh_path_of_instance(kh_instance_get_record(instance)->id);
 
     g_dbus_object_manager_server_unexport(self->objects, path);
-    update_image(self, record->config->image);
 }
 
-/* Which images are in use may change with a configuration. */
 static void
-on_manager_changed(KhManager *manager, KhExporter *self)
+on_image_users(KhManager *manager, const char *id, KhExporter *self)
 {
-    g_autoptr(GPtrArray) images = kh_image_store_list(self->host->images);
+    g_autofree char *path = kh_path_of_image(id);
+    g_autoptr(GDBusInterface) image = g_dbus_object_manager_get_interface(
+        G_DBUS_OBJECT_MANAGER(self->objects), path, KH_INTERFACE_IMAGE);
 
-    for (guint i = 0; i < images->len; i++)
-        update_image(self, images->pdata[i]);
+    if (image != NULL)
+        kh_image_object_update(KH_IMAGE_OBJECT(image), manager);
 }
 
 static void
@@ -180,7 +167,7 @@ kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhHost *host, KhGate *ga
     export_what_is_there(self);
     g_signal_connect(manager, "added", G_CALLBACK(on_instance_added), self);
     g_signal_connect(manager, "removed", G_CALLBACK(on_instance_removed), self);
-    g_signal_connect(manager, "changed", G_CALLBACK(on_manager_changed), self);
+    g_signal_connect(manager, "image-users", G_CALLBACK(on_image_users), self);
     g_signal_connect(jobs, "added", G_CALLBACK(on_job_added), self);
     g_signal_connect(jobs, "removed", G_CALLBACK(on_job_removed), self);
     g_signal_connect(host->images, "added", G_CALLBACK(on_image_added), self);

@@ -62,10 +62,10 @@ void
 kh_image_object_update(KhImageObject *self, KhManager *manager)
 {
     KhDbusImage *bus = KH_DBUS_IMAGE(self);
-    g_autoptr(GPtrArray) users = kh_manager_users_of_image(manager, kh_dbus_image_get_id(bus));
+    const GPtrArray *users = kh_manager_users_of_image(manager, kh_dbus_image_get_id(bus));
     g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
 
-    for (guint i = 0; i < users->len; i++)
+    for (guint i = 0; users != NULL && i < users->len; i++)
         g_ptr_array_add(paths, kh_path_of_instance(kh_instance_get_record(users->pdata[i])->id));
     g_ptr_array_add(paths, NULL);
     kh_dbus_image_set_in_use_by(bus, (const char *const *)paths->pdata);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "image-users.h"
 #include "manager.h"
 
 G_BEGIN_DECLS
@@ -13,6 +14,8 @@ struct _KhManager {
     GObject parent_instance;
     const KhHost *host;
     GPtrArray *instances; /* oldest first */
+    KhImageUsers *users;  /* which of them are pinned to what */
+    GHashTable *running;  /* set of those that are */
     char *default_image;  /* as it stands in the store; NULL for none */
     guint importing;      /* imports under way, each for an instance to be */
     gboolean drop_later;  /* images, when they have ended */

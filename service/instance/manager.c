@@ -15,7 +15,7 @@
 
 G_DEFINE_FINAL_TYPE(KhManager, kh_manager, G_TYPE_OBJECT)
 
-enum { SIGNAL_ADDED, SIGNAL_REMOVED, SIGNAL_CHANGED, N_SIGNALS };
+enum { SIGNAL_ADDED, SIGNAL_REMOVED, SIGNAL_CHANGED, SIGNAL_IMAGE_USERS, N_SIGNALS };
 
 static guint signals[N_SIGNALS];
 
@@ -33,9 +33,13 @@ kh_manager_dispose(GObject *object)
 static void
 kh_manager_finalize(GObject *object)
 {
-    g_ptr_array_unref(KH_MANAGER(object)->instances);
-    g_clear_pointer(&KH_MANAGER(object)->strangers, kh_strangers_free);
-    g_free(KH_MANAGER(object)->default_image);
+    KhManager *self = KH_MANAGER(object);
+
+    g_ptr_array_unref(self->instances);
+    kh_image_users_free(self->users);
+    g_hash_table_unref(self->running);
+    g_clear_pointer(&self->strangers, kh_strangers_free);
+    g_free(self->default_image);
     G_OBJECT_CLASS(kh_manager_parent_class)->finalize(object);
 }
 
@@ -52,12 +56,16 @@ kh_manager_class_init(KhManagerClass *class)
                                            G_TYPE_NONE, 1, KH_TYPE_INSTANCE);
     signals[SIGNAL_CHANGED] =
         g_signal_new("changed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[SIGNAL_IMAGE_USERS] = g_signal_new("image-users", type, G_SIGNAL_RUN_LAST, 0, NULL,
+                                               NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void
 kh_manager_init(KhManager *self)
 {
     self->instances = g_ptr_array_new_with_free_func(g_object_unref);
+    self->users = kh_image_users_new();
+    self->running = g_hash_table_new(NULL, NULL);
 }
 
 KhManager *
@@ -69,15 +77,10 @@ kh_manager_new(const KhHost *host)
     return self;
 }
 
-GPtrArray *
+const GPtrArray *
 kh_manager_users_of_image(KhManager *self, const char *image)
 {
-    g_autoptr(GPtrArray) users = g_ptr_array_new();
-
-    for (guint i = 0; i < self->instances->len; i++)
-        if (kh_record_uses_image(kh_instance_get_record(self->instances->pdata[i]), image))
-            g_ptr_array_add(users, self->instances->pdata[i]);
-    return g_steal_pointer(&users);
+    return kh_image_users_list(self->users, image);
 }
 
 const char *
@@ -93,12 +96,11 @@ kh_manager_get_default_image(KhManager *self)
 void
 kh_manager_drop_unused_image(KhManager *self, const char *image)
 {
-    g_autoptr(GPtrArray) users = kh_manager_users_of_image(self, image);
-
     /* What the database does not know may be of an instance that needs it. */
     if (self->strangers != NULL && kh_strangers_any(self->strangers))
         return;
-    if (users->len > 0 || g_strcmp0(image, self->default_image) == 0)
+    if (kh_manager_users_of_image(self, image) != NULL ||
+        g_strcmp0(image, self->default_image) == 0)
         return;
     if (self->importing > 0)
         self->drop_later = TRUE;
@@ -134,14 +136,37 @@ kh_manager_import_is_over(KhManager *self)
     drop_unused_images(self);
 }
 
+/* What is counted of @instance; the images that others are pinned to by that. */
+static char **
+count(KhManager *self, KhInstance *instance)
+{
+    const KhRecord *record = kh_instance_get_record(instance);
+
+    if (record->state == KH_STATE_RUNNING)
+        g_hash_table_add(self->running, instance);
+    else
+        g_hash_table_remove(self->running, instance);
+    return kh_image_users_note(self->users, instance, record->config->image,
+                               kh_record_get_wanted(record)->image);
+}
+
+static void
+tell_of_image_users(KhManager *self, char **images)
+{
+    for (; *images != NULL; images++)
+        g_signal_emit(self, signals[SIGNAL_IMAGE_USERS], 0, *images);
+}
+
 /* A machine that has ended may have been the last to use an image that was configured away. */
 static void
 on_instance_changed(KhInstance *instance, KhManager *self)
 {
     KhState state = kh_instance_get_record(instance)->state;
+    g_auto(GStrv) images = count(self, instance);
 
     if (state == KH_STATE_STOPPED || state == KH_STATE_FAILED)
         drop_unused_images(self);
+    tell_of_image_users(self, images);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -149,10 +174,13 @@ static void
 forget(KhManager *self, KhInstance *instance)
 {
     g_autoptr(KhInstance) held = g_object_ref(instance);
+    g_auto(GStrv) images = kh_image_users_note(self->users, instance, NULL, NULL);
 
     g_signal_handlers_disconnect_by_data(instance, self);
+    g_hash_table_remove(self->running, instance);
     g_ptr_array_remove(self->instances, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
+    tell_of_image_users(self, images);
 }
 
 static void
@@ -171,12 +199,14 @@ KhInstance *
 kh_manager_add(KhManager *self, KhRecord *record)
 {
     KhInstance *instance = kh_instance_new(self->host, record);
+    g_auto(GStrv) images = count(self, instance);
 
     g_ptr_array_add(self->instances, instance);
     /* After its own object has told the bus: an image that it has left may go by this. */
     g_signal_connect_after(instance, "changed", G_CALLBACK(on_instance_changed), self);
     g_signal_connect(instance, "gone", G_CALLBACK(on_instance_gone), self);
     g_signal_emit(self, signals[SIGNAL_ADDED], 0, instance);
+    tell_of_image_users(self, images);
     return instance;
 }
 
@@ -287,12 +317,7 @@ kh_manager_list(KhManager *self)
 guint
 kh_manager_count_running(KhManager *self)
 {
-    guint running = 0;
-
-    for (guint i = 0; i < self->instances->len; i++)
-        if (kh_instance_get_record(self->instances->pdata[i])->state == KH_STATE_RUNNING)
-            running++;
-    return running;
+    return g_hash_table_size(self->running);
 }
 
 static KhInstance *

@@ -14,7 +14,10 @@ G_BEGIN_DECLS
 #define KH_TYPE_MANAGER (kh_manager_get_type())
 G_DECLARE_FINAL_TYPE(KhManager, kh_manager, KH, MANAGER, GObject)
 
-/* Signals: "added" and "removed" (KhInstance), "changed" (counts or default image). */
+/*
+ * Signals: "added" and "removed" (KhInstance), "changed" (counts or default image),
+ * "image-users" (an image's id: others are pinned to it; after what has changed that).
+ */
 KhManager *kh_manager_new(const KhHost *host);
 
 /* Makes an instance of every row of the store, and touches nothing; once. */
@@ -62,8 +65,8 @@ KhInstance *kh_manager_find(KhManager *self, const char *name_or_id, GError **er
 /* All, oldest first: GPtrArray of KhInstance, owned by the manager. */
 GPtrArray *kh_manager_list(KhManager *self);
 
-/* Those pinned to @image; transfer container. */
-GPtrArray *kh_manager_users_of_image(KhManager *self, const char *image);
+/* Those pinned to @image. Owned by the manager; NULL for none. */
+const GPtrArray *kh_manager_users_of_image(KhManager *self, const char *image);
 
 /* What a new instance was last pinned to; NULL before the first. Owned by @self. */
 const char *kh_manager_get_default_image(KhManager *self);

@@ -45,10 +45,3 @@ kh_record_get_wanted(const KhRecord *record)
 {
     return record->pending != NULL ? record->pending : record->config;
 }
-
-gboolean
-kh_record_uses_image(const KhRecord *record, const char *image)
-{
-    return g_str_equal(record->config->image, image) ||
-           (record->pending != NULL && g_str_equal(record->pending->image, image));
-}

@@ -54,9 +54,6 @@ typedef struct {
 /* What was last configured: pending, where there is that, else config. Owned by @record. */
 const KhConfig *kh_record_get_wanted(const KhRecord *record);
 
-/* Whether it is pinned to @image, now or after its next start. */
-gboolean kh_record_uses_image(const KhRecord *record, const char *image);
-
 /* An empty record in the state "created"; text fields are "". Transfer full. */
 KhRecord *kh_record_new(void);
 
