@@ -97,7 +97,9 @@ mirror_config(KhInstanceObject *self)
 static char **
 pending_keys(const KhRecord *record)
 {
-    return kh_config_differences(record->config, kh_record_get_wanted(record));
+    if (record->pending == NULL)
+        return g_new0(char *, 1);
+    return kh_config_differences(record->config, record->pending);
 }
 
 static void
