@@ -59,6 +59,7 @@ daemon_free(Daemon *self)
     g_clear_object(&self->host.uids);
     g_clear_object(&self->host.store);
     g_clear_object(&self->host.state_dir);
+    g_clear_pointer(&self->host.progress, kh_start_progress_free);
     g_free(self->host.boot_id);
     g_clear_pointer(&self->loop, g_main_loop_unref);
     g_clear_error(&self->error);
@@ -166,6 +167,7 @@ read_boot_id(KhHost *host, GError **error)
 static gboolean
 set_up(Daemon *self, GError **error)
 {
+    self->host.progress = kh_start_progress_new();
     if (!open_stores(self, error) || !read_boot_id(&self->host, error))
         return FALSE;
     copy_settings(self);
@@ -203,7 +205,8 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
         return;
     self->ready = TRUE;
     kh_manager_take_over(self->manager);
-    sd_notify(0, "READY=1");
+    g_clear_pointer(&self->host.progress, kh_start_progress_free);
+    sd_notify(0, "READY=1\nSTATUS=");
     kh_fleet_start(self->manager, &self->host);
 }
 

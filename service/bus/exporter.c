@@ -144,8 +144,10 @@ export_what_is_there(KhExporter *self)
 
     for (guint i = 0; i < images->len; i++)
         on_image_added(self->host->images, images->pdata[i], self);
-    for (guint i = 0; i < instances->len; i++)
+    for (guint i = 0; i < instances->len; i++) {
+        kh_start_progress_note(self->host->progress, "Exporting instances", i, instances->len);
         on_instance_added(self->manager, instances->pdata[i], self);
+    }
     for (guint i = 0; i < kh_jobs_list(self->jobs)->len; i++)
         on_job_added(self->jobs, kh_jobs_list(self->jobs)->pdata[i], self);
 }

@@ -10,6 +10,7 @@
 #include "launch/launcher.h"
 #include "launch/uid-pool.h"
 #include "port/registry.h"
+#include "start-progress.h"
 #include "state/folder-watcher.h"
 #include "state/state-dir.h"
 #include "state/store.h"
@@ -21,10 +22,11 @@ typedef struct {
     KhStore *store;
     KhImageStore *images;
     KhLauncher *launcher;
-    KhFolderWatcher *watcher; /* of those who follow logs */
-    KhUidPool *uids;          /* NULL when the service is not root */
-    gboolean ending;          /* the service stops what runs and starts nothing more */
-    char *boot_id;            /* of this boot of the host (random(4)) */
+    KhFolderWatcher *watcher;  /* of those who follow logs */
+    KhUidPool *uids;           /* NULL when the service is not root */
+    KhStartProgress *progress; /* NULL once the service is ready */
+    gboolean ending;           /* the service stops what runs and starts nothing more */
+    char *boot_id;             /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
     KhPortRange ports;
     const char *boot_components; /* where new images come from */

@@ -268,14 +268,18 @@ load_default_image(KhManager *self)
 gboolean
 kh_manager_load(KhManager *self, GError **error)
 {
-    g_autoptr(GPtrArray) records = kh_store_load(self->host->store, error);
+    g_autoptr(GPtrArray) records = NULL;
 
+    kh_start_progress_note(self->host->progress, "Reading the database", 0, 0);
+    records = kh_store_load(self->host->store, error);
     if (records == NULL)
         return FALSE;
     load_default_image(self);
     g_ptr_array_set_free_func(records, NULL);
-    for (guint i = 0; i < records->len; i++)
+    for (guint i = 0; i < records->len; i++) {
+        kh_start_progress_note(self->host->progress, "Loading instances", i, records->len);
         kh_manager_add(self, records->pdata[i]);
+    }
     return TRUE;
 }
 
@@ -290,6 +294,8 @@ take_over_all(KhManager *self)
         KhInstance *instance = self->instances->pdata[i];
         gint64 uid = kh_instance_get_record(instance)->vm_uid;
 
+        kh_start_progress_note(self->host->progress, "Taking over instances", i,
+                               self->instances->len);
         kh_instance_take_over(instance,
                               by_user && uid >= 0 && kh_uids_include(living, (guint32)uid));
     }
