@@ -213,6 +213,16 @@ resume(KhInstance *self)
         kh_instance_release(self);
 }
 
+/* What was configured for a next start, of a machine whose end no service has noted. */
+static void
+take_left_pending(KhInstance *self)
+{
+    if (self->record->pending == NULL)
+        return;
+    kh_instance_take_pending(self);
+    g_signal_emit_by_name(self, "changed");
+}
+
 void
 kh_instance_note_deleted(KhInstance *self)
 {
@@ -235,7 +245,7 @@ kh_instance_take_over(KhInstance *self, gboolean lives)
         resume(self);
         return;
     }
-    kh_instance_take_pending(self);
+    take_left_pending(self);
     if (self->record->restart_usec > 0)
         kh_instance_resume_restart(self);
     else if (lives)
