@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Thousands of instances: what a start, a new bus and one change cost, and that what is not made
+anew each time is still true.
+"""
+import re
+import socket
+import sys
+
+import many
+import tap
+from bus import ROOT
+from harness import MANAGER, NAME, World
+from live import edit, live, running, service_dies
+
+FEW, MANY = 300, 4800
+# Of the processor's time for both; a square is 256, beside what else there is to do.
+RATIO_MAX = 30
+
+
+def time_used(world, action, count):
+    """Of the service's processor, by what it does for the action."""
+    before = many.processor_seconds(world.service.pid) if world.service.poll() is None else 0
+    action(world, count)
+    return many.processor_seconds(world.service.pid) - before
+
+
+def costs(count):
+    """Processor seconds of a start and of a new bus."""
+    with many.many(count) as world:
+        return [time_used(world, action, count) for action in (many.start, many.lose_bus)]
+
+
+def b99_linear():
+    """a start and a new bus take time by the number of instances, not by its square"""
+    few, lot = costs(FEW), costs(MANY)
+    tap.note(f"{FEW} and {MANY} instances: start {few[0]:.3f} and {lot[0]:.3f} s, "
+             f"new bus {few[1]:.3f} and {lot[1]:.3f} s")
+    for name, one, other in zip(("start", "new bus"), few, lot):
+        tap.check(other < one * RATIO_MAX, f"{name}: {other:.3f} s after {one:.3f} s")
+
+
+def images(bus):
+    """{id: names of what is said to use it}"""
+    objects = bus.call(ROOT, "GetManagedObjects",
+                       interface="org.freedesktop.DBus.ObjectManager")
+    names = {path: found[f"{NAME}.Instance"]["Name"] for path, found in objects.items()
+             if f"{NAME}.Instance" in found}
+    found = [one[f"{NAME}.Image"] for one in objects.values() if f"{NAME}.Image" in one]
+    return {one["Id"]: [names[path] for path in one["InUseBy"]] for one in found}
+
+
+def renew_components(world):
+    (world.components / "vmlinuz").write_bytes(b"another" * 1000)
+
+
+def b99_users_of_images():
+    """who uses an image is said of creates, changes, ends, deletions and of a new bus"""
+    with live() as (world, bus):
+        paths = {name: running(bus, name) for name in "ab"}
+        old = next(iter(images(bus)))
+        renew_components(world)
+        paths["c"] = bus.create("c")
+        new = next(one for one in images(bus) if one != old)
+        tap.equal(images(bus), {old: ["a", "b"], new: ["c"]}, "after creates")
+        bus.configure(paths["a"], image=new)
+        tap.equal(images(bus), {old: ["a", "b"], new: ["c", "a"]}, "after a change that waits")
+        bus.do(paths["a"], "Stop")
+        tap.equal(images(bus), {old: ["b"], new: ["c", "a"]}, "after its machine's end")
+        bus.do(paths["c"], "Delete")
+        tap.equal(images(bus), {old: ["b"], new: ["a"]}, "after a deletion")
+        tap.equal(bus.properties(MANAGER, "Manager")["RunningCount"], 1,
+                  "RunningCount")
+        service_dies(world)
+        world.start()
+        tap.equal(images(bus), {old: ["b"], new: ["a"]}, "after a start of the service")
+        bus.do(paths["b"], "Delete", force=True)
+        tap.equal(images(bus), {new: ["a"]}, "after the last one's deletion")
+
+
+def b99_pending_of_a_dead_service():
+    """a change that waited for an end which no service has noted is shown as it holds"""
+    with live() as (world, bus):
+        path = bus.create("x", vcpus=1)
+        old = next(iter(images(bus)))
+        renew_components(world)
+        new = bus.properties(bus.create("y"))["Image"].rsplit("/", 1)[1]
+        service_dies(world)
+        edit(world, "UPDATE instances SET state='stopped', "
+                    "pending=replace(config, ?, ?) WHERE name='x'", old, new)
+        world.start()
+        tap.eventually(lambda: images(bus) == {new: ["x", "y"]}, 5, "users of images")
+        tap.equal(bus.properties(path)["Image"].rsplit("/", 1)[1], new, "its image")
+
+
+class Notified:
+    """What a service tells systemd."""
+
+    def __init__(self, world):
+        self.path = world.folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.settimeout(20)
+
+    def read(self):
+        """One message, by its keys."""
+        return dict(re.findall(r"^(\w+)=(.*)$", self.socket.recv(4096).decode(), re.M))
+
+    def close(self):
+        self.socket.close()
+
+
+def b99_asks_for_time():
+    """systemd is asked for time as long as the start lasts, and no longer"""
+    with World() as world:
+        notified = Notified(world)
+        world.start(env={"NOTIFY_SOCKET": str(notified.path)})
+        first, last = notified.read(), notified.read()
+        tap.check(int(first["EXTEND_TIMEOUT_USEC"]) >= 10000000 and first["STATUS"],
+                  f"the first words: {first}")
+        while "READY" not in last:
+            tap.check("EXTEND_TIMEOUT_USEC" in last, f"words: {last}")
+            last = notified.read()
+        tap.equal(last, {"READY": "1", "STATUS": ""}, "the word that it is ready")
+        many.lose_bus(world, 0)
+        world.end_service()
+        tap.check("STOPPING" in notified.read(), "nothing between start and end")
+        notified.close()
+
+
+def main():
+    return tap.run([b99_linear, b99_users_of_images, b99_pending_of_a_dead_service,
+                    b99_asks_for_time])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
