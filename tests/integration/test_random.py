@@ -1,16 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """A thousand random operations on a few instances, some at the same time, with random
-SIGKILLs of service, shims and QEMUs. After every hundred the world must be at rest and in
-order: see lib/invariants.py. KH_SEED repeats a run's choices, KH_OPERATIONS sets how many.
+SIGKILLs of service, shims and QEMUs, while at times the database is locked by another process,
+or the disk is full. After every hundred the world must be at rest and in order: see
+lib/invariants.py. KH_SEED repeats a run's choices, KH_OPERATIONS sets how many.
 """
 import concurrent.futures
 import os
 import random
 import signal
+import sqlite3
 import sys
+import threading
 import time
 
+import disk
 import invariants
 import tap
 from bus import Bus
@@ -22,7 +26,8 @@ BLOCK = 100
 NAMES = [f"n{number}" for number in range(6)]
 # What a call may answer in the turmoil. "?" is the bus's own word for a service that died.
 EXPECTED = {"Busy", "InvalidState", "Cancelled", "MonitorLost", "NotFound", "AlreadyExists",
-            "LaunchFailed", "GuestFailed", "Failed", "TimedOut", "PortUnavailable"}
+            "LaunchFailed", "GuestFailed", "Failed", "TimedOut", "PortUnavailable",
+            "ResourceUnavailable"}
 LOST = ("NoReply", "ServiceUnknown", "NameHasNoOwner", "UnknownObject", "UnknownMethod",
         "Disconnected")
 
@@ -33,6 +38,7 @@ class Chaos:
         self.random = random.Random(SEED)
         self.calls, self.counts = [], {}
         self.log = []
+        self.troubles = {}
 
     # What is done; each by name or path, in a thread.
 
@@ -62,13 +68,15 @@ class Chaos:
         name = dice.choice(NAMES)
         kind = dice.choices(
             ("create", "Start", "Stop", "Restart", "Reset", "Pause", "Resume", "configure",
-             "Delete", "kill"), (12, 24, 10, 8, 5, 7, 7, 8, 9, 10))[0]
+             "Delete", "kill", "lock", "fill"), (12, 24, 10, 8, 5, 7, 7, 8, 9, 10, 1, 1))[0]
         options = {}
-        if kind == "create":
+        if kind in ("lock", "fill"):
+            options = {"seconds": dice.uniform(0.1, 3), "free": dice.randrange(20)}
+        elif kind == "create":
             fault = dice.choice(("--fake.ignore-stop", "--fake.deaf-monitor", "--fake.refuse"))
             words = [fault] if dice.random() < 0.2 else []
             options = {"words": words, "start_at_boot": dice.random() < 0.2,
-                       "restart_policy": dice.choice(("no", "no", "on-failure", "always"))}
+                       "storage_bytes": 50 << 20, "restart_policy": dice.choice(("no", "no", "on-failure", "always"))}
         elif kind == "Stop":
             options = dice.choice(({}, {}, {"mode": "kill"}, {"timeout_usec": 1000000}))
         elif kind == "Restart":
@@ -109,10 +117,37 @@ class Chaos:
                 self.observe(call, what)
                 self.calls.remove((call, what))
 
+    def lock(self, seconds, free):  # pylint: disable=unused-argument
+        """Another process has the database."""
+        other = sqlite3.connect(self.world.state / "state.db", isolation_level=None, timeout=20)
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        other.close()
+
+    def fill(self, seconds, free):
+        if isinstance(self.world, disk.DiskWorld):
+            with disk.Filler(self.world.place, free):
+                time.sleep(seconds)
+
+    def trouble(self, kind, options):
+        """One of a kind at a time, while all else goes on."""
+        if kind in self.troubles and self.troubles[kind].is_alive():
+            return
+        thread = threading.Thread(target=getattr(self, kind), kwargs=options, daemon=True)
+        self.troubles[kind] = thread
+        thread.start()
+
+    def wait_trouble(self, *kinds):
+        for kind in kinds:
+            if kind in self.troubles:
+                self.troubles[kind].join(60)
+
     def kill(self, victim, choice):
         if victim == "service":
             self.world.end_service(signal.SIGKILL)
             self.reap(True)
+            # It does not begin with a database that it cannot read; systemd would try again.
+            self.wait_trouble("lock")
             self.world.start()
             return
         machines = [pid for pid in self.world.processes()
@@ -131,6 +166,9 @@ class Chaos:
         if kind == "kill":
             self.kill(**options)
             return
+        if kind in ("lock", "fill"):
+            self.trouble(kind, options)
+            return
         call = self.bus.begin(self.perform, kind, name, options)
         self.calls.append((call, self.log[-1]))
         if not at_once:
@@ -143,6 +181,7 @@ class Chaos:
     def rest(self):
         """Waits for all calls, ends the waits for restarts, and looks."""
         self.reap(True)
+        self.wait_trouble("lock", "fill")
         for path in self.bus.list():
             try:
                 self.bus.configure(path, restart_policy="no")
@@ -159,11 +198,20 @@ class Chaos:
         tap.equal(invariants.settle(self.world, self.bus), [], "what is left")
 
 
+def make_world(*options):
+    """On a disk of its own where that can be made, else one that is never full."""
+    try:
+        return disk.DiskWorld(*options, megabytes=128)
+    except tap.Skip as missing:
+        tap.note(f"the disk is never full: {missing}")
+        return World(*options)
+
+
 def random_operations():
     """random operations and random SIGKILLs; whatever happens, all tell the same story"""
     tap.note(f"KH_SEED={SEED} KH_OPERATIONS={OPERATIONS}")
     began = time.monotonic()
-    with World("--stop-timeout", "1", "--start-timeout", "10") as world:
+    with make_world("--stop-timeout", "1", "--start-timeout", "10") as world:
         world.start()
         bus = Bus(world)
         chaos = Chaos(world, bus)
