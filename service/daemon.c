@@ -16,6 +16,7 @@
 #include "instance/fleet.h"
 #include "launch/choice.h"
 #include "names.h"
+#include "state/copies.h"
 
 #define RECONNECT_MS 1000
 
@@ -24,6 +25,7 @@ typedef struct {
     GMainLoop *loop;
     KhHost host;
     KhManager *manager;
+    KhCopies *copies;
     KhJobs *jobs;
     KhGate *gate;
     GDBusConnection *connection;
@@ -52,6 +54,7 @@ daemon_free(Daemon *self)
     disconnect(self);
     g_clear_object(&self->gate);
     g_clear_object(&self->jobs);
+    g_clear_object(&self->copies);
     g_clear_object(&self->manager);
     g_clear_object(&self->host.launcher);
     g_clear_object(&self->host.watcher);
@@ -143,6 +146,7 @@ open_stores(Daemon *self, GError **error)
     host->store = kh_store_open(database, error);
     if (host->store == NULL)
         return FALSE;
+    self->copies = kh_copies_new(database);
     if (geteuid() == 0) {
         host->uids = kh_uid_pool_new(host->store, &settings->uids, KH_UID_LOCK_FOLDER,
                                      kh_state_dir_get_path(host->state_dir),
@@ -205,6 +209,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
         return;
     self->ready = TRUE;
     kh_manager_take_over(self->manager);
+    kh_copies_start(self->copies);
     g_clear_pointer(&self->host.progress, kh_start_progress_free);
     sd_notify(0, "READY=1\nSTATUS=");
     kh_fleet_start(self->manager, &self->host);

@@ -3,10 +3,14 @@
  * What is asked of an instance; see instance.h. Each operation asks the state table, then
  * begins what instance.c carries through, and waits for it with the call.
  */
+#include "instance-private.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "crash-point.h"
 #include "descriptors.h"
 #include "error.h"
-#include "instance-private.h"
 #include "state/instance-dir.h"
 
 static gboolean
@@ -406,6 +410,17 @@ kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointe
     command_async(self, KH_OPERATION_RESUME, &command, callback, user_data);
 }
 
+/* FALSE, too, where there is no folder to be marked. */
+static gboolean
+mark_folder(KhInstance *self)
+{
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    g_autofree char *marked = g_strconcat(self->record->id, KH_DIR_DELETED_SUFFIX, NULL);
+
+    return kh_instance_dir_mark_deleted(instances, self->record->id, NULL) &&
+           faccessat(instances, marked, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /*
  * That it is to be deleted must be known to the next service, by its row; or, where the disk
  * is too full for that, by the mark of its folder, which does not tell of data that stays.
@@ -413,14 +428,12 @@ kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointe
 static gboolean
 note_deletion(KhInstance *self, GError **error)
 {
-    int instances = kh_state_dir_instances_fd(self->host->state_dir);
     GError *failure = NULL;
 
     if (kh_instance_save_intent(self, &failure))
         return TRUE;
     if (g_error_matches(failure, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE) &&
-        !self->record->keep_data &&
-        kh_instance_dir_mark_deleted(instances, self->record->id, NULL)) {
+        !self->record->keep_data && mark_folder(self)) {
         g_clear_error(&failure);
         return TRUE;
     }

@@ -207,7 +207,7 @@ def b24_database():
         tap.equal(invariants.rows(world, "PRAGMA journal_mode"), [("wal",)], "journal_mode")
         other = sqlite3.connect(world.state / "state.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        refused("Failed", lambda: bus.create("x"))
+        refused("Busy", lambda: bus.create("x"))
         tap.equal(bus.list(), {}, "list")
         other.execute("ROLLBACK")
         other.close()
