@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,18 +135,30 @@ fill_index(const char *path)
     close(fd);
 }
 
+/* Of a damaged file it can be any bytes; the bus takes UTF-8 only. */
+static char *
+text_at(sqlite3_stmt *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+
+    return g_utf8_make_valid(text != NULL ? text : "", -1);
+}
+
 static gboolean
 check_content(KhStore *self, GError **error)
 {
     g_autoptr(sqlite3_stmt) row = kh_sql_prepare(self->db, error, "PRAGMA quick_check(1)", "");
+    g_autofree char *found = NULL;
+    const char *feed;
 
-    if (row == NULL)
+    if (row == NULL || !kh_sql_next(self->db, row, error))
         return FALSE;
-    if (!kh_sql_next(self->db, row, error))
-        return FALSE;
-    if (g_strcmp0((const char *)sqlite3_column_text(row, 0), "ok") == 0)
+    found = text_at(row, 0);
+    if (g_str_equal(found, "ok"))
         return TRUE;
-    kh_sql_set_damaged(self->db, (const char *)sqlite3_column_text(row, 0), error);
+    /* Where there are more lines, the first says of which database they are. */
+    feed = strrchr(found, '\n');
+    kh_sql_set_damaged(self->db, feed != NULL ? feed + 1 : found, error);
     return FALSE;
 }
 
@@ -240,15 +253,6 @@ write_anyway(KhStore *self, Write write, gconstpointer data, GError **error)
     "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
     "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
     "i.measurement, i.pending_measurement, i.simulated, i.making"
-
-/* Of a damaged file it can be any bytes; the bus takes UTF-8 only. */
-static char *
-text_at(sqlite3_stmt *row, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-
-    return g_utf8_make_valid(text != NULL ? text : "", -1);
-}
 
 static void
 take_text(char **field, sqlite3_stmt *row, int column)

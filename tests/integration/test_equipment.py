@@ -84,7 +84,7 @@ def fake_qemu(*words):
             qemu.end()
 
 
-def b89_killed_monitor():
+def b96_killed_monitor():
     """the fake QEMU outlives a client of its monitor that ends with unread data"""
     with fake_qemu() as qemu:
         for request in (b"", b'{"execute": "stop"}\n', b'{"execute": "cont"}\n{"execute'):
@@ -96,7 +96,7 @@ def b89_killed_monitor():
             tap.check(qemu.answers(), request)
 
 
-def b89_killed_caller():
+def b96_killed_caller():
     """and a caller of its RPC that resets the connection, or ends before its request"""
     with fake_qemu() as qemu:
         qemu.control.sendall(b"start\n")
@@ -109,7 +109,7 @@ def b89_killed_caller():
             tap.eventually(lambda: rpc.healthy(qemu.port), 10, f"an answer after {request}")
 
 
-def b89_killed_shim():
+def b96_killed_shim():
     """and the ends of its serial port, its control channel and its first monitor"""
     with fake_qemu("--fake.ignore-stop") as qemu:
         qemu.monitor.recv(1, socket.MSG_PEEK)
@@ -149,7 +149,7 @@ def said_of(world):
         return repr(error)
 
 
-def b89_clean_up_is_silent():
+def b96_clean_up_is_silent():
     """a clean-up that fails, or finds nothing any more, hides no failure and removes what it can"""
     for kind in (Broken, Blocked):
         world = kind()
@@ -158,7 +158,7 @@ def b89_clean_up_is_silent():
         tap.check(world.bus.poll() is not None, "the bus is gone")
 
 
-def b89_claims_of_others():
+def b96_claims_of_others():
     """claims of uids that vanish or cannot be read are no matter of a world's end"""
     as_root()
     LOCKS.mkdir(parents=True, exist_ok=True)
@@ -178,5 +178,5 @@ def b89_claims_of_others():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([b89_killed_monitor, b89_killed_caller, b89_killed_shim,
-                      b89_clean_up_is_silent, b89_claims_of_others]))
+    sys.exit(tap.run([b96_killed_monitor, b96_killed_caller, b96_killed_shim,
+                      b96_clean_up_is_silent, b96_claims_of_others]))

@@ -225,6 +225,49 @@ def b89_kept_data_is_no_stranger():
         shutil.rmtree(folder)
 
 
+# A database that is damaged
+
+def b84_damaged_database():
+    """a database with overwritten pages is not served from; the error names it and the way out"""
+    with live() as (world, bus):
+        path = running(bus, restart_policy="always")
+        pid = pid_of(bus, path)
+        world.end_service()
+        world.start()
+        copy = tap.eventually(lambda: next(world.state.glob("state.db.copy"), None), 10, "a copy")
+        world.end_service()
+        database = world.state / "state.db"
+        with open(database, "r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * (os.path.getsize(database) - 4096))
+        world.start(wait=False)
+        tap.equal(world.service.wait(20), 1, "exit code")
+        said = world.journal().splitlines()[-1]
+        tap.check(str(database) in said and "damaged" in said and str(copy) in said, said)
+        tap.check(is_alive(pid), "the machine")
+        for file in world.state.glob("state.db-*"):
+            file.unlink()
+        copy.rename(database)
+        world.start()
+        tap.equal(wait_state(bus, path, "running")["MainPid"], pid, "its machine")
+
+
+def b85_daily_copy():
+    """the first copy is made at start, as closed as the database; within a day there is no other"""
+    with live() as (world, bus):
+        bus.create("x")
+        copies = {}
+        for again in (False, True):
+            world.end_service()
+            world.start()
+            tap.eventually(lambda: (world.state / "state.db.copy").exists(), 10, "a copy")
+            tap.eventually(lambda: not list(world.state.glob("*.new")), 10, "it is whole")
+            found = (world.state / "state.db.copy").stat()
+            tap.equal(found.st_mode & 0o777, 0o600, "mode")
+            copies[again] = found.st_ino
+        tap.equal(copies[True], copies[False], "the second start's copy")
+
+
 # Descriptors
 
 def start_with_few(world, number):
@@ -463,7 +506,7 @@ def b92_nohup():
 
 
 TESTS = [b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
-         b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
+         b84_damaged_database, b85_daily_copy, b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
          b95_unknown_is_not_dead,
          b95_false_word_of_an_earlier_service, b95_nothing_is_freed_under_a_living_one,
          b95_foreign_process, b97_out_of_descriptors,
