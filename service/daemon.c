@@ -11,6 +11,7 @@
 
 #include "auth/intake.h"
 #include "bus/exporter.h"
+#include "descriptors.h"
 #include "doctor/places.h"
 #include "error.h"
 #include "instance/fleet.h"

@@ -7,10 +7,14 @@
 #include "manager-private.h"
 
 #include "crash-point.h"
+#include "descriptors.h"
 #include "error.h"
 #include "expected-measurement.h"
 #include "log.h"
 #include "state/instance-dir.h"
+
+/* For a while: the parts of an image, a port, what asks QEMU for its processors. */
+#define CREATE_DESCRIPTORS 8
 
 static gboolean
 check_name_is_free(KhManager *self, const char *name, GError **error)
@@ -43,7 +47,8 @@ check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrid
     g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
     guint16 port;
 
-    if (config == NULL || !kh_manager_check_database(self, error) ||
+    if (config == NULL || !kh_descriptors_check(CREATE_DESCRIPTORS, error) ||
+        !kh_manager_check_database(self, error) ||
         (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
         !kh_manager_check_image(self, config, error) || !check_count(self, error) ||
         !kh_confidential_check_host(self->host, config, overrides, error))

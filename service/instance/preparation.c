@@ -48,7 +48,7 @@ static gboolean
 refuse_missing(const Preparation *p, const char *file, GError **error)
 {
     g_autofree char *folder =
-        g_build_filename(kh_state_dir_get_path(p->host->state_dir), "instances", p->id, NULL);
+        g_build_filename(kh_state_dir_get_instances(p->host->state_dir), p->id, NULL);
 
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                 "%s%s%s is not there; is the file system mounted, and state-dir the right one?",
@@ -334,7 +334,8 @@ kh_preparation_run_async(const KhHost *host, KhRecord *record, GAsyncReadyCallba
 
     g_task_set_source_tag(task, kh_preparation_run_async);
     g_task_set_task_data(task, preparation_new(host, record), preparation_free);
-    if (!check_claims(host, record, &error)) {
+    if (!kh_state_dir_renew_runtime(host->state_dir, &error) ||
+        !check_claims(host, record, &error)) {
         g_task_return_error(task, error);
         return;
     }

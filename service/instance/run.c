@@ -14,7 +14,8 @@
 #include "qemu/qmp-client.h"
 #include "state/instance-dir.h"
 
-#define CONNECT_FAST_MS 20 /* until the first connection */
+#define CONNECT_FAST_MS 20 /* until the first connection, so often */
+#define CONNECT_FAST_TRIES 250
 #define CONNECT_SLOW_MS 1000
 #define STATUS_INTERVAL_MS 2000
 #define PROBE_INTERVAL_MS 50
@@ -23,6 +24,7 @@
 
 struct _KhRun {
     GObject parent_instance;
+    const KhHost *host;
     const KhRecord *record; /* the instance's, which outlives its run */
     KhVm *vm;
     KhQmpClient *qmp;
@@ -30,7 +32,7 @@ struct _KhRun {
     GCancellable *probing;
     int folder;                   /* with the sockets */
     int qmp_place, control_place; /* descriptors kept for connections that are not there */
-    guint connect_timer;
+    guint connect_timer, connect_tries;
     guint end_source; /* the end of a machine that was dead when it came here */
     guint step_timer;
     KhStopStep step;
@@ -375,11 +377,21 @@ tell_shim_to_stop(KhRun *self)
 }
 
 static gboolean
+open_folder(KhRun *self, GError **error)
+{
+    self->folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+                                        self->record->id, error);
+    return self->folder >= 0;
+}
+
+static gboolean
 on_connect_timer(gpointer data)
 {
     KhRun *self = data;
 
     self->connect_timer = 0;
+    if (self->folder < 0)
+        open_folder(self, NULL);
     if (self->qmp == NULL)
         connect_qmp(self);
     if (self->control == NULL)
@@ -387,7 +399,8 @@ on_connect_timer(gpointer data)
     if (self->step == KH_STOP_CONTROL)
         tell_shim_to_stop(self);
     if (self->qmp == NULL || self->control == NULL)
-        connect_later(self, CONNECT_FAST_MS);
+        connect_later(self, ++self->connect_tries < CONNECT_FAST_TRIES ? CONNECT_FAST_MS
+                                                                       : CONNECT_SLOW_MS);
     return G_SOURCE_REMOVE;
 }
 
@@ -397,18 +410,16 @@ kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
     KhRun *self = g_object_new(KH_TYPE_RUN, NULL);
     g_autoptr(GError) error = NULL;
 
+    self->host = host;
     self->record = record;
     self->vm = g_object_ref(vm);
     g_signal_connect(vm, "ended", G_CALLBACK(on_vm_ended), self);
     if (kh_vm_has_ended(vm))
         self->end_source = g_idle_add(on_end_source, self);
-    self->folder =
-        kh_instance_dir_open(kh_state_dir_runtime_fd(host->state_dir), record->id, &error);
-    if (self->folder < 0)
+    if (!open_folder(self, &error))
         kh_log_instance(record, G_LOG_LEVEL_WARNING, "Its sockets cannot be reached: %s",
                         error->message);
-    else
-        connect_later(self, 0);
+    connect_later(self, 0);
     keep_place(self, &self->qmp_place);
     keep_place(self, &self->control_place);
     return self;

@@ -307,6 +307,36 @@ kh_state_dir_runtime_fd(KhStateDir *self)
     return self->runtime_fd;
 }
 
+/* @fresh instead of *@old, under its number: threads may be at work with that. */
+static void
+replace_fd(int fresh, int *old)
+{
+    dup3(fresh, *old, O_CLOEXEC);
+    close(fresh);
+}
+
+gboolean
+kh_state_dir_renew_runtime(KhStateDir *self, GError **error)
+{
+    struct stat status;
+    int fd, lock_fd;
+
+    if (fstat(self->runtime_fd, &status) != 0 || status.st_nlink > 0)
+        return TRUE;
+    fd = open_folder(self->runtime, error);
+    if (fd < 0)
+        return FALSE;
+    lock_fd = take_lock(fd, self->runtime, "runtime-dir", error);
+    if (lock_fd < 0) {
+        close(fd);
+        return FALSE;
+    }
+    g_message("The runtime folder %s was removed, and is made again", self->runtime);
+    replace_fd(fd, &self->runtime_fd);
+    replace_fd(lock_fd, &self->runtime_lock_fd);
+    return TRUE;
+}
+
 /*
  * The largest file: what ftruncate accepts is asked of a nameless file, since no call
  * tells (ext4 with 4 KiB blocks: 16 TiB; tmpfs and XFS: more).

@@ -39,6 +39,12 @@ int kh_state_dir_instances_fd(KhStateDir *self);
 int kh_state_dir_images_fd(KhStateDir *self);
 int kh_state_dir_runtime_fd(KhStateDir *self);
 
+/*
+ * Makes the runtime folder again where somebody has removed it, as a logout does; its
+ * descriptor stays the same number. KH_ERROR_BUSY where another service has been faster.
+ */
+gboolean kh_state_dir_renew_runtime(KhStateDir *self, GError **error);
+
 /* The largest file in bytes that its file system can hold, by statvfs and the type. */
 guint64 kh_state_dir_file_max(KhStateDir *self);
 
