@@ -162,6 +162,23 @@ check_descriptors(KhInstance *self, GError **error)
                 : kh_descriptors_check)(KH_DESCRIPTORS_MACHINE, error);
 }
 
+/* By the pids of the row, else by what else it has left: at once, before anybody asks. */
+static KhVm *
+find_machine(const KhTraces *traces, GError **error)
+{
+    GError *failure = NULL;
+    KhVm *vm = traces->shim.pid > 0 ? kh_shim_finder_follow(traces, &failure) : NULL;
+
+    if (vm != NULL)
+        return vm;
+    if (failure == NULL || g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND)) {
+        g_clear_error(&failure);
+        return kh_shim_finder_find(traces, error);
+    }
+    g_propagate_error(error, failure);
+    return NULL;
+}
+
 static void
 look(KhInstance *self)
 {
@@ -173,15 +190,12 @@ look(KhInstance *self)
         take_result(self, NULL, error);
         return;
     }
-    if (traces.shim.pid > 0 && !kh_launcher_knows_machines(self->host->launcher)) {
-        vm = kh_shim_finder_follow(&traces, &error);
-        if (vm != NULL || !g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND)) {
-            take_result(self, vm, error);
-            return;
-        }
-        g_clear_error(&error);
+    if (kh_launcher_knows_machines(self->host->launcher)) {
+        kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
+        return;
     }
-    kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
+    vm = find_machine(&traces, &error);
+    take_result(self, vm, error);
 }
 
 void

@@ -179,7 +179,9 @@ def b89_adopted_state():
         tap.check(subprocess.run(command, env=world.env, timeout=30, capture_output=True,
                                  check=False).returncode == 1, "beside a service that runs")
         world.end_service()
-        subprocess.run(command, env=world.env, timeout=30, check=True)
+        said = subprocess.run(command, env=world.env, timeout=30, check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+        tap.check("1 folders and 1 living machines" in said, said)
         world.start()
         new = running(bus, "z")
         tap.check(is_alive(pid) and folder.is_dir(), "what was there")
