@@ -85,10 +85,11 @@ kh_port_probe(const char *address, guint16 port, GError **error)
 static guint16
 lowest_free(KhStore *store, const KhPortRange *range, const char *address)
 {
-    for (guint port = range->first; port <= range->last; port++)
-        if (!kh_store_has_port(store, (guint16)port) && kh_port_probe(address, (guint16)port, NULL))
-            return (guint16)port;
-    return 0;
+    guint16 port = kh_store_find_port(store, range->first, range->last);
+
+    while (port != 0 && !kh_port_probe(address, port, NULL))
+        port = port < range->last ? kh_store_find_port(store, port + 1, range->last) : 0;
+    return port;
 }
 
 guint16

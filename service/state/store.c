@@ -523,6 +523,22 @@ kh_store_has_port(KhStore *self, guint16 port)
     return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
 }
 
+guint16
+kh_store_find_port(KhStore *self, guint16 first, guint16 last)
+{
+    /* The first, or one that follows another instance's: in one statement for all of them. */
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, NULL,
+                       "SELECT min(port + 1) FROM (SELECT ?1 - 1 AS port UNION ALL "
+                       "  SELECT port FROM ports WHERE port >= ?1 AND port < ?2) AS before "
+                       "WHERE NOT EXISTS (SELECT 1 FROM ports WHERE port = before.port + 1)",
+                       "ii", (gint64)first, (gint64)last);
+
+    if (row == NULL || sqlite3_step(row) != SQLITE_ROW)
+        return first;
+    return (guint16)sqlite3_column_int(row, 0);
+}
+
 /* A database that does not answer may have it. */
 gboolean
 kh_store_has_instance(KhStore *self, const char *id)

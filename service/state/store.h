@@ -62,6 +62,12 @@ gboolean kh_store_remove(KhStore *self, const char *id, GError **error);
 /* Whether a row has @port. */
 gboolean kh_store_has_port(KhStore *self, guint16 port);
 
+/*
+ * The lowest port from @first to @last that no row has; 0 for none. @first where the database
+ * does not answer: whoever claims it then is told.
+ */
+guint16 kh_store_find_port(KhStore *self, guint16 first, guint16 last);
+
 typedef struct {
     guint32 uid;
     gboolean in_use;

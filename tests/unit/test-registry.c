@@ -118,6 +118,35 @@ port_choice(Fixture *f, gconstpointer data)
 }
 
 static void
+lowest_port(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, -1);
+    g_autoptr(KhRecord) two = insert(f->store, "two", 5051, -1);
+    g_autoptr(KhRecord) three = insert(f->store, "three", 5053, -1);
+    g_autoptr(KhRecord) last = insert(f->store, "last", 65535, -1);
+
+    g_assert_cmpuint(kh_store_find_port(f->store, 5040, 5060), ==, 5040);
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5052);
+    g_assert_cmpuint(kh_store_find_port(f->store, 5053, 5060), ==, 5054);
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5051), ==, 0);
+    g_assert_cmpuint(kh_store_find_port(f->store, 65535, 65535), ==, 0);
+}
+
+/* It goes on behind a port that belongs to nobody here, and is listened on. */
+static void
+port_choice_goes_on(Fixture *f, gconstpointer data)
+{
+    guint16 port, chosen;
+    int fd = listen_somewhere("127.0.0.1", &port);
+    KhPortRange range = {port, (guint16)MIN(port + 100, G_MAXUINT16)};
+
+    chosen = kh_port_choose(f->store, &range, "127.0.0.1", 0, NULL);
+    g_assert_cmpuint(chosen, >, port);
+    g_assert_cmpuint(chosen, <=, range.last);
+    close(fd);
+}
+
+static void
 uid_ranges(void)
 {
     KhUidRange range;
@@ -223,6 +252,8 @@ main(int argc, char **argv)
     g_test_add_func("/port/ranges", port_ranges);
     g_test_add_func("/port/probe", port_probe);
     ADD("/port/choice", port_choice);
+    ADD("/port/lowest", lowest_port);
+    ADD("/port/goes-on", port_choice_goes_on);
     g_test_add_func("/uid/ranges", uid_ranges);
     ADD("/uid/rivals", uid_rivals);
     ADD("/uid/longest-free", uid_longest_free_first);
