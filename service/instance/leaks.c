@@ -2,17 +2,7 @@
 /* Drops what belongs to no row; see leaks.h. */
 #include "leaks.h"
 
-#include <string.h>
-
 #include "state/instance-dir.h"
-
-#define ID_MIN 16 /* the shortest id that this program has ever given out */
-
-static gboolean
-is_id(const char *name)
-{
-    return strlen(name) >= ID_MIN && strspn(name, "0123456789abcdef-") == strlen(name);
-}
 
 static gboolean
 is_among(GPtrArray *ids, const char *name)
@@ -28,7 +18,7 @@ drop_runtime_folders(const KhHost *host, const KhStrangers *strangers)
     const char *name;
 
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        if (!is_id(name) || kh_store_has_instance(host->store, name) ||
+        if (!kh_strangers_is_id(name) || kh_store_has_instance(host->store, name) ||
             is_among(strangers->machines, name) || is_among(strangers->folders, name))
             continue;
         g_message("The runtime folder %s belongs to no instance, and is removed", name);

@@ -19,17 +19,20 @@ typedef struct {
     KhStrangers *found;
 } Search;
 
-static gboolean
-is_id(const char *name)
+gboolean
+kh_strangers_is_id(const char *name)
 {
     return strlen(name) >= ID_MIN && strspn(name, "0123456789abcdef-") == strlen(name);
 }
 
+/* It may have been found in the other folder already. */
 static void
-add(GPtrArray *ids, const char *id)
+add_machine(Search *search, const char *id)
 {
-    if (!g_ptr_array_find_with_equal_func(ids, id, g_str_equal, NULL))
-        g_ptr_array_add(ids, g_strdup(id));
+    GPtrArray *machines = search->found->machines;
+
+    if (!g_ptr_array_find_with_equal_func(machines, id, g_str_equal, NULL))
+        g_ptr_array_add(machines, g_strdup(id));
 }
 
 /* A shim holds the folder of its machine by flock(2), and nobody else does. */
@@ -61,10 +64,10 @@ answers(int runtime, const char *id, gint64 uid)
 static void
 add_unknown(Search *search, const char *id, guint32 owner)
 {
-    add(search->found->folders, id);
+    g_ptr_array_add(search->found->folders, g_strdup(id));
     g_hash_table_add(search->found->uids, GUINT_TO_POINTER(owner));
     if (is_held(kh_state_dir_instances_fd(search->host->state_dir), id))
-        add(search->found->machines, id);
+        add_machine(search, id);
 }
 
 static void
@@ -74,15 +77,15 @@ take_folder(Search *search, const char *name)
     g_autofree char *id = g_strndup(name, strcspn(name, "."));
     guint32 owner = 0;
 
-    if (!is_id(id))
+    if (!kh_strangers_is_id(id))
         return;
     switch (kh_instance_dir_classify(instances, name, KH_FILE_DATA, &owner)) {
     case KH_FOLDER_DELETED:
-        add(search->found->deleted, id);
+        g_ptr_array_add(search->found->deleted, g_strdup(id));
         break;
     case KH_FOLDER_KEPT:
         if (!g_hash_table_contains(search->ids, id))
-            add(search->found->kept, id);
+            g_ptr_array_add(search->found->kept, g_strdup(id));
         break;
     default:
         if (g_hash_table_contains(search->ids, id))
@@ -98,11 +101,11 @@ take_runtime(Search *search, const char *name)
     int runtime = kh_state_dir_runtime_fd(search->host->state_dir);
     struct stat status;
 
-    if (!is_id(name) || g_hash_table_contains(search->ids, name) ||
+    if (!kh_strangers_is_id(name) || g_hash_table_contains(search->ids, name) ||
         fstatat(runtime, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         !answers(runtime, name, status.st_uid))
         return;
-    add(search->found->machines, name);
+    add_machine(search, name);
     g_hash_table_add(search->found->uids, GUINT_TO_POINTER(status.st_uid));
 }
 

@@ -23,6 +23,9 @@ typedef struct {
     GHashTable *uids;    /* owners of the first two, GUINT_TO_POINTER */
 } KhStrangers;
 
+/* Whether @name may be an instance's, among the names of a folder. */
+gboolean kh_strangers_is_id(const char *name);
+
 /* @ids: of all rows, a set. Transfer full. */
 KhStrangers *kh_strangers_find(const KhHost *host, GHashTable *ids);
 
