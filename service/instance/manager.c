@@ -2,7 +2,9 @@
 /* All instances; see manager.h. */
 #include "manager-private.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "launch/uid-processes.h"
@@ -236,20 +238,46 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
     g_task_return_boolean(task, TRUE);
 }
 
+/* By nothing but its id: any name may be another's id. */
+static KhInstance *
+find_by_id(KhManager *self, const char *id)
+{
+    for (guint i = 0; i < self->instances->len; i++)
+        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->id, id))
+            return self->instances->pdata[i];
+    return NULL;
+}
+
+/* A mark beside a folder that is there was not made by this program. */
+static void
+note_deleted(KhManager *self, KhInstance *instance)
+{
+    const KhRecord *record = kh_instance_get_record(instance);
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+
+    if (faccessat(instances, record->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        kh_log_instance(record, G_LOG_LEVEL_WARNING,
+                        "Beside its folder lies one of the same id that is marked as deleted; both "
+                        "are left alone");
+    else
+        kh_instance_note_deleted(instance);
+}
+
 /* Those marked as deleted: with a row it goes on with the deletion, else this is all of it. */
 static void
 finish_deletions(KhManager *self)
 {
     for (guint i = 0; i < self->strangers->deleted->len; i++) {
         const char *id = self->strangers->deleted->pdata[i];
-        KhInstance *instance = kh_manager_find(self, id, NULL);
-        g_autoptr(GTask) task = g_task_new(self, NULL, NULL, NULL);
+        KhInstance *instance = find_by_id(self, id);
+        g_autoptr(GTask) task = NULL;
 
         if (instance != NULL) {
-            kh_instance_note_deleted(instance);
+            note_deleted(self, instance);
             continue;
         }
         g_message("The folder of %s is marked as deleted, and is removed", id);
+        task = g_task_new(self, NULL, NULL, NULL);
         g_task_set_task_data(task, g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL), g_free);
         g_task_run_in_thread(task, remove_in_thread);
     }

@@ -117,6 +117,30 @@ def b82_disk_is_not_there():
         bus.do(path, "Start")
 
 
+def b82_marks_of_deletion():
+    """a folder that is marked as deleted goes, with its row where it has one; no other does"""
+    with live() as (world, bus):
+        half, whole = running(bus, "half"), running(bus, "whole")
+        ids = {name: bus.properties(path)["Id"] for name, path in (("half", half), ("whole", whole))}
+        for path in (half, whole):
+            bus.do(path, "Stop")
+        instances = world.state / "instances"
+        rowless = instances / "11111111-2222-4333-8444-555555555555.deleted"
+        # Any name may be an id of another.
+        named = bus.create(rowless.stem)
+        world.end_service()
+        (instances / ids["half"]).rename(instances / (ids["half"] + ".deleted"))
+        rowless.mkdir()
+        (rowless / "data.raw").write_bytes(b"x")
+        (instances / (ids["whole"] + ".deleted")).mkdir()
+        world.start()
+        tap.eventually(lambda: not rowless.exists(), 10, "the folder without a row is gone")
+        tap.eventually(lambda: set(bus.list()) == {whole, named}, 10, "what is left")
+        tap.check(not (instances / (ids["half"] + ".deleted")).exists(), "its folder")
+        bus.do(whole, "Start")
+        (instances / (ids["whole"] + ".deleted")).rmdir()
+
+
 # A database that was lost
 
 def b89_lost_database():
@@ -507,7 +531,7 @@ def b92_nohup():
         tap.equal(world.service.poll(), None, "it lives")
 
 
-TESTS = [b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
+TESTS = [b82_marks_of_deletion, b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
          b84_damaged_database, b85_daily_copy, b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
          b95_unknown_is_not_dead,
          b95_false_word_of_an_earlier_service, b95_nothing_is_freed_under_a_living_one,
