@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,6 +133,25 @@ examine(int parent, const char *path, int flags, struct stat *status)
     return examined;
 }
 
+/*
+ * A shim holds its folder, whatever that is called by now. One that is not held has been put in
+ * the place of the shim's: a copy, a snapshot that was rolled back.
+ */
+static KhIdentity
+compare_hold(const KhTraces *traces, gint64 pid, const char *path, GError **error)
+{
+    int folder =
+        openat(traces->instances_fd, traces->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    gboolean held;
+
+    if (folder < 0)
+        return unknown(pid, g_strerror(errno), error);
+    held = flock(folder, LOCK_SH | LOCK_NB) != 0;
+    close(folder);
+    return held ? KH_IDENTITY_OURS
+                : foreign_folder(pid, path, "in the place of which there is another one", error);
+}
+
 static gboolean
 is_absence(int reason)
 {
@@ -150,7 +170,7 @@ compare_folder(const KhTraces *traces, gint64 pid, const char *path, GError **er
         return unknown(pid, g_strerror(errno), error);
     if (examine(AT_FDCWD, path, 0, &found))
         return own.st_ino == found.st_ino && own.st_dev == found.st_dev
-                   ? KH_IDENTITY_OURS
+                   ? compare_hold(traces, pid, path, error)
                    : foreign_folder(pid, path, "which is another one", error);
     if (!is_absence(errno))
         reason = g_strdup(g_strerror(errno));

@@ -121,7 +121,8 @@ def b82_marks_of_deletion():
     """a folder that is marked as deleted goes, with its row where it has one; no other does"""
     with live() as (world, bus):
         half, whole = running(bus, "half"), running(bus, "whole")
-        ids = {name: bus.properties(path)["Id"] for name, path in (("half", half), ("whole", whole))}
+        ids = {name: bus.properties(path)["Id"]
+               for name, path in (("half", half), ("whole", whole))}
         for path in (half, whole):
             bus.do(path, "Stop")
         instances = world.state / "instances"
@@ -531,13 +532,14 @@ def b92_nohup():
         tap.equal(world.service.poll(), None, "it lives")
 
 
-TESTS = [b82_marks_of_deletion, b82_folder_is_not_there, b82_created_and_not_there, b82_disk_is_not_there,
-         b84_damaged_database, b85_daily_copy, b89_lost_database, b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
-         b95_unknown_is_not_dead,
-         b95_false_word_of_an_earlier_service, b95_nothing_is_freed_under_a_living_one,
-         b95_foreign_process, b97_out_of_descriptors,
+TESTS = [b82_marks_of_deletion, b82_folder_is_not_there, b82_created_and_not_there,
+         b82_disk_is_not_there, b84_damaged_database, b85_daily_copy, b89_lost_database,
+         b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
+         b95_unknown_is_not_dead, b95_false_word_of_an_earlier_service,
+         b95_nothing_is_freed_under_a_living_one, b95_foreign_process, b97_out_of_descriptors,
          b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
-         b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
+         b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end,
+         b92_idle_signals, b92_nohup]
 
 if __name__ == "__main__":
     sys.exit(tap.run(TESTS))

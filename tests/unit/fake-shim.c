@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -26,6 +27,16 @@ serve(const char *path)
     g_strlcpy(address.sun_path, path, sizeof address.sun_path);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0)
         _exit(1);
+}
+
+/* As a shim holds its state folder, if it is there and nobody else does: over the exec. */
+static void
+hold(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY);
+
+    if (fd >= 0)
+        flock(fd, LOCK_EX | LOCK_NB);
 }
 
 static _Noreturn void
@@ -69,6 +80,7 @@ become(const FakeShim *shim, int ready)
                            shim->qemu ? "qemu" : "",
                            NULL};
 
+    hold(shim->folder);
     if (shim->uid != 0 && setresuid(shim->uid, shim->uid, shim->uid) != 0)
         _exit(1);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
