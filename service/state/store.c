@@ -60,6 +60,7 @@ static const char *const migrations[] = {
 struct _KhStore {
     GObject parent_instance;
     sqlite3 *db;
+    int index_fd; /* of the log's index; see fill_index() */
     KhReserve *reserve;
     gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
 };
@@ -72,6 +73,8 @@ kh_store_finalize(GObject *object)
     KhStore *self = KH_STORE(object);
 
     g_clear_pointer(&self->db, sqlite3_close_v2);
+    if (self->index_fd >= 0)
+        close(self->index_fd);
     g_clear_pointer(&self->reserve, kh_reserve_free);
     G_OBJECT_CLASS(kh_store_parent_class)->finalize(object);
 }
@@ -85,6 +88,7 @@ kh_store_class_init(KhStoreClass *class)
 static void
 kh_store_init(KhStore *self)
 {
+    self->index_fd = -1;
 }
 
 static gboolean
@@ -98,7 +102,8 @@ run_pragma(KhStore *self, const char *pragma, GError **error)
 
 /*
  * The application id is written before WAL is switched on: so it is in the main file
- * whenever anything else is, where check_header() looks.
+ * whenever anything else is, where check_header() looks. The last is a read, which makes the
+ * log's index.
  */
 static gboolean
 set_up(KhStore *self, const char *path, GError **error)
@@ -114,25 +119,26 @@ set_up(KhStore *self, const char *path, GError **error)
            run_pragma(self, "PRAGMA foreign_keys=ON", error) &&
            run_pragma(self, "PRAGMA trusted_schema=OFF", error) &&
            kh_sql_migrate(self->db, migrations, copy, error) &&
-           run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error);
+           run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error) &&
+           kh_sql_number(self->db, "PRAGMA user_version", &version, error);
 }
 
 /*
  * The index of the log, which SQLite maps with holes in it, is given its room: touching a hole
- * on a full disk ends the process (SIGBUS).
+ * on a full disk ends the process (SIGBUS). The descriptor stays open as long as the database:
+ * to close any one of a file gives up all this process's locks on it, those of SQLite, too, and
+ * the next program to open the database would cut the index off below the mapping
+ * (sqlite.org/howtocorrupt.html, 2.2).
  */
 static void
-fill_index(const char *path)
+fill_index(KhStore *self, const char *path)
 {
     g_autofree char *index = g_strconcat(path, "-shm", NULL);
-    int fd = g_open(index, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
     struct stat status;
 
-    if (fd < 0)
-        return;
-    if (fstat(fd, &status) == 0 && status.st_size > 0)
-        posix_fallocate(fd, 0, status.st_size);
-    close(fd);
+    self->index_fd = g_open(index, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (self->index_fd >= 0 && fstat(self->index_fd, &status) == 0 && status.st_size > 0)
+        posix_fallocate(self->index_fd, 0, status.st_size);
 }
 
 /* Of a damaged file it can be any bytes; the bus takes UTF-8 only. */
@@ -202,7 +208,7 @@ kh_store_open(const char *path, GError **error)
     self->reserve = kh_reserve_new(path);
     if (!open_anyway(self, path, error))
         return NULL;
-    fill_index(path);
+    fill_index(self, path);
     kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
 }

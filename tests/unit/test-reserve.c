@@ -186,6 +186,27 @@ every_level(Fixture *f, gconstpointer data)
     }
 }
 
+/* Who looks at the database on a full disk does not end the service (SIGBUS). */
+static void
+read_by_another(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = NULL;
+
+    if (!f->mounted) {
+        g_test_skip("no file system can be mounted here");
+        return;
+    }
+    store = open_store(f);
+    g_assert_true(kh_store_set_setting(store, "key", "before", NULL));
+    g_clear_object(&store);
+    store = open_store(f);
+    fill(f, 0);
+    g_assert_true(run(f, "python3 -c 'import sqlite3; c = sqlite3.connect(\"%s/disk/state.db\");"
+                         " c.execute(\"SELECT * FROM settings\").fetchall(); c.close()'"));
+    g_assert_false(kh_store_has_port(store, 1));
+    g_assert_true(kh_store_set_setting(store, "key", "after", NULL));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -193,5 +214,7 @@ main(int argc, char **argv)
     g_test_add("/reserve/tmpfs", Fixture, &tmpfs, set_up, every_level, tear_down);
     g_test_add("/reserve/ext4", Fixture, &ext4, set_up, every_level, tear_down);
     g_test_add("/reserve/small-blocks", Fixture, &small_blocks, set_up, every_level, tear_down);
+    g_test_add("/reserve/read-by-another", Fixture, &small_blocks, set_up, read_by_another,
+               tear_down);
     return g_test_run();
 }

@@ -2,9 +2,12 @@
 /* Tests of the state database, its refusals and its migrations. */
 #include "state/store.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "state/sql.h"
@@ -481,6 +484,37 @@ settings(Fixture *f, gconstpointer data)
     g_assert_cmpstr(value, ==, "b");
 }
 
+/* As another process sees it: its own locks are none to a process. */
+static void
+assert_locked(const char *path)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 0 : 1);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_cmpint(status, ==, 0);
+}
+
+/* Without its lock on the log's index, the next to open the database cuts that off. */
+static void
+keeps_its_locks(Fixture *f, gconstpointer data)
+{
+    g_autofree char *index = g_strconcat(f->path, "-shm", NULL);
+    g_autoptr(KhStore) store = open_store(f);
+
+    assert_locked(index);
+    g_clear_object(&store);
+    store = open_store(f);
+    assert_locked(index);
+    assert_locked(f->path);
+}
+
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -504,5 +538,6 @@ main(int argc, char **argv)
     ADD("/store/marks-what-is-made", marks_what_is_made);
     ADD("/store/measurements", keeps_measurements);
     ADD("/store/settings", settings);
+    ADD("/store/keeps-its-locks", keeps_its_locks);
     return g_test_run();
 }
