@@ -2,14 +2,17 @@
 /* Room for a full disk; see reserve.h. */
 #include "reserve.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 /* The index of the log has 32 KiB, and is mapped: its room must be there when it is touched. */
 #define ROOM_BYTES (256 * 1024)
-#define RESERVE_MIN (64 * 1024)
+/* Less than this is not taken. */
+#define STEP_MIN 4096
 
 struct _KhReserve {
     char *database;
@@ -34,24 +37,57 @@ kh_reserve_free(KhReserve *reserve)
     g_free(reserve);
 }
 
-static gboolean
-allocate(int fd)
+/* -1: not now. What would free nothing, were it removed, is replaced: a link, or one of two. */
+static int
+open_file(const char *path)
 {
-    for (off_t size = KH_RESERVE_BYTES; size >= RESERVE_MIN; size /= 2)
-        if (posix_fallocate(fd, 0, size) == 0)
-            return TRUE;
-    return FALSE;
+    const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    int fd = g_open(path, flags | O_NONBLOCK, 0600);
+    struct stat status;
+
+    if (fd < 0 && errno != ELOOP)
+        return -1;
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    g_unlink(path);
+    return g_open(path, flags | O_EXCL, 0600);
+}
+
+/* Root may use what the file system keeps from others. */
+static guint64
+free_bytes(const struct statvfs *info)
+{
+    return (guint64)(geteuid() == 0 ? info->f_bfree : info->f_bavail) * info->f_frsize;
+}
+
+/* The size that a file has does not say whether there are holes in it. */
+static void
+fill(int fd)
+{
+    struct statvfs info;
+    struct stat status;
+    guint64 has, more;
+
+    if (fstat(fd, &status) != 0 || fstatvfs(fd, &info) != 0)
+        return;
+    has = (guint64)status.st_blocks * 512;
+    if (has >= KH_RESERVE_BYTES)
+        return;
+    for (more = MIN(KH_RESERVE_BYTES - has, free_bytes(&info)); more >= STEP_MIN; more /= 2)
+        if (posix_fallocate(fd, 0, (off_t)(has + more)) == 0)
+            return;
 }
 
 void
 kh_reserve_keep(KhReserve *reserve)
 {
-    int fd = g_open(reserve->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = open_file(reserve->path);
 
     if (fd < 0)
         return;
-    if (!allocate(fd))
-        g_unlink(reserve->path);
+    fill(fd);
     close(fd);
 }
 

@@ -19,7 +19,10 @@ typedef struct _KhReserve KhReserve;
 KhReserve *kh_reserve_new(const char *path);
 void kh_reserve_free(KhReserve *reserve);
 
-/* Makes it unless it is there, of as much as there is room for; where there is none, later. */
+/*
+ * Makes it, or makes it whole again: of as much as there is room for, and the rest another time.
+ * A file that would free nothing is replaced.
+ */
 void kh_reserve_keep(KhReserve *reserve);
 
 /* Frees its room. FALSE: there was none. */

@@ -75,6 +75,9 @@ kh_store_finalize(GObject *object)
     g_clear_pointer(&self->db, sqlite3_close_v2);
     if (self->index_fd >= 0)
         close(self->index_fd);
+    /* Log and index have gone: their room is for the next start, before others take it. */
+    if (self->reserve != NULL)
+        kh_reserve_keep(self->reserve);
     g_clear_pointer(&self->reserve, kh_reserve_free);
     G_OBJECT_CLASS(kh_store_parent_class)->finalize(object);
 }

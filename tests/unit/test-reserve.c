@@ -9,13 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "state/reserve.h"
 #include "state/sql.h"
 
 #define BLOCK 4096
 #define LEVELS 100
+#define RESTARTS 40
 
 typedef struct {
     const char *make, *mount; /* commands, %s: folder of the test */
@@ -186,6 +189,69 @@ every_level(Fixture *f, gconstpointer data)
     }
 }
 
+/* Others take what each start and end of the service leaves free. */
+static void
+restarts(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhRecord) record = record_of("one-0000000000000000", 5001);
+    g_autoptr(KhStore) store = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!f->mounted) {
+        g_test_skip("no file system can be mounted here");
+        return;
+    }
+    store = open_store(f);
+    g_assert_true(kh_store_insert(store, record, NULL));
+    for (guint i = 0; i < RESTARTS; i++) {
+        fill(f, 0);
+        g_clear_object(&store);
+        fill(f, 0);
+        store = open_store(f);
+    }
+    fill(f, 0);
+    decide(store, record);
+    kh_store_remove(store, record->id, &error);
+    g_assert_no_error(error);
+}
+
+static void
+assert_whole(const char *path)
+{
+    struct stat status;
+
+    g_assert_cmpint(lstat(path, &status), ==, 0);
+    g_assert_true(S_ISREG(status.st_mode));
+    g_assert_cmpuint(status.st_nlink, ==, 1);
+    g_assert_cmpint(status.st_blocks * 512, >=, KH_RESERVE_BYTES);
+}
+
+/* What is there by that name is no reserve for that: of a service that was killed, or copied. */
+static void
+not_trusted(Fixture *f, gconstpointer data)
+{
+    static const char *const ways[] = {
+        "truncate -s 0 %s/state.db.reserve",
+        "truncate -s 0 %s/state.db.reserve && truncate -s 1M %s/state.db.reserve",
+        "truncate -s 64K %s/state.db.reserve",
+        "rm %s/state.db.reserve && ln -s other %s/state.db.reserve",
+        "ln %s/state.db.reserve %s/second",
+        "rm %s/state.db.reserve && mkfifo %s/state.db.reserve",
+    };
+    g_autofree char *path = g_build_filename(f->base, "state.db", NULL);
+    g_autofree char *reserve = g_strconcat(path, KH_RESERVE_SUFFIX, NULL);
+    g_autofree char *other = g_build_filename(f->base, "other", NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(ways); i++) {
+        g_object_unref(kh_store_open(path, NULL));
+        assert_whole(reserve);
+        g_assert_true(run(f, ways[i]));
+        g_object_unref(kh_store_open(path, NULL));
+        assert_whole(reserve);
+    }
+    g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));
+}
+
 /* Who looks at the database on a full disk does not end the service (SIGBUS). */
 static void
 read_by_another(Fixture *f, gconstpointer data)
@@ -214,6 +280,9 @@ main(int argc, char **argv)
     g_test_add("/reserve/tmpfs", Fixture, &tmpfs, set_up, every_level, tear_down);
     g_test_add("/reserve/ext4", Fixture, &ext4, set_up, every_level, tear_down);
     g_test_add("/reserve/small-blocks", Fixture, &small_blocks, set_up, every_level, tear_down);
+    g_test_add("/reserve/restarts/tmpfs", Fixture, &tmpfs, set_up, restarts, tear_down);
+    g_test_add("/reserve/restarts/ext4", Fixture, &ext4, set_up, restarts, tear_down);
+    g_test_add("/reserve/not-trusted", Fixture, &tmpfs, set_up, not_trusted, tear_down);
     g_test_add("/reserve/read-by-another", Fixture, &small_blocks, set_up, read_by_another,
                tear_down);
     return g_test_run();
