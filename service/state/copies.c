@@ -165,14 +165,10 @@ static void
 write_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
     const char *path = KH_COPIES(source)->path;
-    g_autoptr(sqlite3) db = NULL;
     GError *error = NULL;
+    g_autoptr(sqlite3) db = kh_sql_open(path, SQLITE_OPEN_READONLY, &error);
 
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
-        kh_sql_set_error(db, "be copied", &error);
-    else
-        write_daily(db, path, &error);
-    if (error == NULL)
+    if (db != NULL && write_daily(db, path, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -254,8 +250,5 @@ kh_copies_describe(const char *path)
 {
     char *text = describe_one(path, KH_COPIES_SUFFIX);
 
-    if (text == NULL)
-        text = describe_one(path, KH_COPIES_OLDER_SUFFIX);
-    return text != NULL ? text
-                        : g_strdup("put a backup of yours in its place: the service has no copy");
+    return text != NULL ? text : describe_one(path, KH_COPIES_OLDER_SUFFIX);
 }

@@ -37,7 +37,10 @@ gboolean kh_copies_is_writing(KhCopies *self);
  */
 gboolean kh_copies_write(sqlite3 *db, const char *path, GError **error);
 
-/* What to put in the place of the database at @path, for people: an order. Transfer full. */
+/*
+ * Which copy to put in the place of the database at @path, for people: an order. NULL where there
+ * is none. Transfer full.
+ */
 char *kh_copies_describe(const char *path);
 
 G_END_DECLS

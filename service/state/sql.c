@@ -10,46 +10,113 @@
 #include "copies.h"
 #include "error.h"
 
+/* Of a commit that fails SQLite notes nothing but in the file: that of the log, mostly. */
+static int
+file_error(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int number = 0;
+
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log != NULL && log->pMethods != NULL)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    if (number == 0)
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
+}
+
+/* The error of the system behind that of SQLite, where there is one; else 0. */
+static int
+system_error(sqlite3 *db)
+{
+    int code = sqlite3_extended_errcode(db);
+    gboolean by_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    int number;
+
+    if (!by_system || code == SQLITE_IOERR_SHORT_READ)
+        return 0;
+    number = sqlite3_system_errno(db);
+    return number != 0 ? number : file_error(db);
+}
+
 /* A full disk may show as SQLITE_FULL or as an error of the system (sqlite.org/rescode.html). */
 static gboolean
 is_full(sqlite3 *db, int code)
 {
-    int number = sqlite3_system_errno(db);
-    gboolean by_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN;
+    int number = system_error(db);
 
-    return code == SQLITE_FULL || code == SQLITE_NOMEM ||
-           (by_system && (number == ENOSPC || number == EDQUOT));
+    return code == SQLITE_FULL || number == ENOSPC || number == EDQUOT;
+}
+
+/* Of a disk that is read-only, or of a lack of memory, the file is none the worse. */
+static gboolean
+is_damaged(sqlite3 *db, int code)
+{
+    int number = system_error(db);
+
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ||
+           (code == SQLITE_IOERR &&
+            (number == 0 || number == EIO || number == EUCLEAN || number == EBADMSG));
 }
 
 void
-kh_sql_set_damaged(sqlite3 *db, const char *found, GError **error)
+kh_sql_set_damaged(const char *path, const char *found, GError **error)
 {
-    const char *path = sqlite3_db_filename(db, "main");
     g_autofree char *copy = kh_copies_describe(path);
 
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                 "The state database %s is damaged or cannot be read: %s; stop the service, move it "
                 "away with its -wal and -shm, and %s",
-                path, found, copy);
+                path, found,
+                copy != NULL ? copy
+                             : "put a backup of yours in its place: the service has no copy");
+}
+
+/* SQLite's words and the system's. Transfer full. */
+static char *
+describe(sqlite3 *db)
+{
+    int number = system_error(db);
+
+    return number == 0 ? g_strdup(sqlite3_errmsg(db))
+                       : g_strdup_printf("%s (%s)", sqlite3_errmsg(db), g_strerror(number));
+}
+
+/* Of the database at @path, which one that failed to open does not know. */
+static void
+set_error(sqlite3 *db, const char *path, const char *doing, GError **error)
+{
+    int code = sqlite3_errcode(db) & 0xff;
+    g_autofree char *found = describe(db);
+
+    if (is_full(db, code))
+        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                    "The state database failed to %s: %s; free some space", doing, found);
+    else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                    "The state database failed to %s: another program holds it locked", doing);
+    else if (is_damaged(db, code))
+        kh_sql_set_damaged(path, found, error);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The state database failed to %s: %s", doing,
+                    found);
 }
 
 void
 kh_sql_set_error(sqlite3 *db, const char *doing, GError **error)
 {
-    int code = sqlite3_errcode(db) & 0xff;
+    set_error(db, sqlite3_db_filename(db, "main"), doing, error);
+}
 
-    if (is_full(db, code))
-        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                    "The state database failed to %s: %s; free some space", doing,
-                    sqlite3_errmsg(db));
-    else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
-        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                    "The state database failed to %s: another program holds it locked", doing);
-    else if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_IOERR)
-        kh_sql_set_damaged(db, sqlite3_errmsg(db), error);
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The state database failed to %s: %s", doing,
-                    sqlite3_errmsg(db));
+sqlite3 *
+kh_sql_open(const char *path, int flags, GError **error)
+{
+    g_autoptr(sqlite3) db = NULL;
+
+    if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK)
+        return g_steal_pointer(&db);
+    set_error(db, path, "open", error);
+    return NULL;
 }
 
 static void

@@ -14,14 +14,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3, sqlite3_close_v2)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, sqlite3_finalize)
 
 /*
- * With SQLite's own text: KH_ERROR_RESOURCE_UNAVAILABLE for a full disk, BUSY where another
- * program holds the database locked; for one that is damaged or cannot be read FAILED, with
- * the file's name and the way out; else FAILED.
+ * With SQLite's own text, and the system's: KH_ERROR_RESOURCE_UNAVAILABLE for a full disk, BUSY
+ * where another program holds the database locked; for one that is damaged, or whose disk is,
+ * FAILED, with the file's name and the way out; else FAILED.
  */
 void kh_sql_set_error(sqlite3 *db, const char *doing, GError **error);
 
-/* That of a damaged one, of which @found is what was found. */
-void kh_sql_set_damaged(sqlite3 *db, const char *found, GError **error);
+/* That of a damaged one at @path, of which @found is what was found. */
+void kh_sql_set_damaged(const char *path, const char *found, GError **error);
+
+/* Opens the database at @path with SQLite's @flags; follows no link. Transfer full. */
+sqlite3 *kh_sql_open(const char *path, int flags, GError **error);
 
 /*
  * Prepares @sql and binds the values that follow, one per letter of @types: 's' a string

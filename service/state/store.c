@@ -167,18 +167,17 @@ check_content(KhStore *self, GError **error)
         return TRUE;
     /* Where there are more lines, the first says of which database they are. */
     feed = strrchr(found, '\n');
-    kh_sql_set_damaged(self->db, feed != NULL ? feed + 1 : found, error);
+    kh_sql_set_damaged(sqlite3_db_filename(self->db, "main"), feed != NULL ? feed + 1 : found,
+                       error);
     return FALSE;
 }
 
 static gboolean
 open_database(KhStore *self, const char *path, GError **error)
 {
-    if (sqlite3_open_v2(path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) !=
-        SQLITE_OK) {
-        kh_sql_set_error(self->db, "open", error);
+    self->db = kh_sql_open(path, SQLITE_OPEN_READWRITE, error);
+    if (self->db == NULL)
         return FALSE;
-    }
     sqlite3_busy_timeout(self->db, BUSY_MS);
     return check_content(self, error) && set_up(self, path, error);
 }
