@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "copies.h"
 #include "error.h"
 #include "store.h"
 
@@ -25,6 +26,25 @@ big_endian_at(const guint8 *bytes)
     return GUINT32_FROM_BE(number);
 }
 
+/* Or its first page is damaged, should there have been one to copy. */
+static gboolean
+set_foreign(const char *path, GError **error)
+{
+    g_autofree char *copy = kh_copies_describe(path);
+
+    if (copy == NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "%s is not a database of this program and was left as it is; move it away, "
+                    "or set another state-dir",
+                    path);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "%s is not a database of this program, or is damaged, and was left as it is; "
+                    "stop the service, move it away with its -wal and -shm, and %s",
+                    path, copy);
+    return FALSE;
+}
+
 /*
  * Of a database's first page (sqlite.org/fileformat2.html, 1.3: user version at 60,
  * application id at 68). It is looked at without SQLite, which might recover or checkpoint
@@ -36,13 +56,8 @@ check_header(const char *path, const guint8 *header, guint known, GError **error
     guint32 version = big_endian_at(header + 60);
 
     if (memcmp(header, "SQLite format 3", 16) != 0 ||
-        big_endian_at(header + 68) != KH_STORE_APPLICATION_ID) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s is not a database of this program and was left as it is; move it away, "
-                    "or set another state-dir",
-                    path);
-        return FALSE;
-    }
+        big_endian_at(header + 68) != KH_STORE_APPLICATION_ID)
+        return set_foreign(path, error);
     if (version > known) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                     "%s has the schema version %u, this program knows versions up to %u; "

@@ -200,6 +200,18 @@ truncated(Fixture *f, gconstpointer data)
     refused_by_name(f, "a backup of yours");
 }
 
+/* The first page is the one that says whose database it is. */
+static void
+overwritten_header(Fixture *f, gconstpointer data)
+{
+    fill(f);
+    copy(f);
+    overwrite(f, 0, 4096);
+    refused_by_name(f, f->newest);
+    g_assert_cmpint(truncate(f->path, 50), ==, 0);
+    refused_by_name(f, f->newest);
+}
+
 /* What else has it locked is told of, and is passing. */
 static void
 locked(Fixture *f, gconstpointer data)
@@ -228,6 +240,7 @@ main(int argc, char **argv)
     ADD("/copies/empty-ones-are-not-copied", empty_ones_are_not_copied);
     ADD("/copies/overwritten-pages", overwritten_pages);
     ADD("/copies/truncated", truncated);
+    ADD("/copies/overwritten-header", overwritten_header);
     ADD("/copies/locked", locked);
     return g_test_run();
 }
