@@ -107,25 +107,25 @@ sync_path(const char *path, int flags, GError **error)
     return synced;
 }
 
+/* @temporary is whole and on the disk, or not there. */
+static gboolean
+write_whole(sqlite3 *db, const char *temporary, GError **error)
+{
+    if (check_room(db, temporary, error) && make_empty(temporary, error) &&
+        kh_sql_run(db, error, "VACUUM INTO ?", "s", temporary) &&
+        sync_path(temporary, O_NOFOLLOW, error))
+        return TRUE;
+    g_unlink(temporary);
+    return FALSE;
+}
+
 static gboolean
 put_in_place(const char *temporary, const char *path, GError **error)
 {
     g_autofree char *folder = g_path_get_dirname(path);
 
-    return sync_path(temporary, O_NOFOLLOW, error) &&
-           (g_rename(temporary, path) == 0 || kh_error_set_errno(error, path, "replaced")) &&
+    return (g_rename(temporary, path) == 0 || kh_error_set_errno(error, path, "replaced")) &&
            sync_path(folder, O_DIRECTORY, error);
-}
-
-/* @temporary is whole, or not there. */
-static gboolean
-write_whole(sqlite3 *db, const char *temporary, GError **error)
-{
-    if (check_room(db, temporary, error) && make_empty(temporary, error) &&
-        kh_sql_run(db, error, "VACUUM INTO ?", "s", temporary))
-        return TRUE;
-    g_unlink(temporary);
-    return FALSE;
 }
 
 gboolean
@@ -138,21 +138,16 @@ kh_copies_write(sqlite3 *db, const char *path, GError **error)
 
 /* An emptied database may be one that was lost: its copy takes the place of no other. */
 static gboolean
-has_instances(sqlite3 *db)
-{
-    gint64 count = 0;
-
-    return kh_sql_number(db, "SELECT count(*) FROM instances", &count, NULL) && count > 0;
-}
-
-static gboolean
 write_daily(sqlite3 *db, const char *path, GError **error)
 {
     g_autofree char *newest = g_strconcat(path, KH_COPIES_SUFFIX, NULL);
     g_autofree char *older = g_strconcat(path, KH_COPIES_OLDER_SUFFIX, NULL);
     g_autofree char *temporary = g_strconcat(newest, ".new", NULL);
+    gint64 count;
 
-    if (!has_instances(db))
+    if (!kh_sql_number(db, "SELECT count(*) FROM instances", &count, error))
+        return FALSE;
+    if (count == 0)
         return TRUE;
     if (!write_whole(db, temporary, error))
         return FALSE;

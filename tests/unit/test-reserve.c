@@ -9,10 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "error.h"
+#include "state/copies.h"
 #include "state/reserve.h"
 #include "state/sql.h"
 
@@ -216,6 +219,85 @@ restarts(Fixture *f, gconstpointer data)
 }
 
 static void
+assert_there(Fixture *f, const char *suffix, gboolean there)
+{
+    g_autofree char *path = g_strconcat(f->path, suffix, NULL);
+
+    g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, there);
+}
+
+static void
+copy(Fixture *f)
+{
+    g_autoptr(KhCopies) copies = kh_copies_new(f->path);
+
+    kh_copies_start(copies);
+    while (kh_copies_is_writing(copies))
+        g_main_context_iteration(NULL, TRUE);
+}
+
+/* No room, no copy: nor a part of one, nor is there one less for it. */
+static void
+no_room_for_a_copy(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhRecord) record = record_of("one-0000000000000000", 5001);
+    g_autoptr(KhStore) store = NULL;
+
+    if (!f->mounted) {
+        g_test_skip("no file system can be mounted here");
+        return;
+    }
+    store = open_store(f);
+    g_assert_true(kh_store_insert(store, record, NULL));
+    copy(f);
+    assert_there(f, KH_COPIES_SUFFIX, TRUE);
+    g_assert_true(run(f, "touch -d '2 days ago' %s/disk/state.db.copy"));
+    fill(f, 16);
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*daily copy*short of space*");
+    copy(f);
+    g_test_assert_expected_messages();
+    assert_there(f, KH_COPIES_SUFFIX, TRUE);
+    assert_there(f, KH_COPIES_OLDER_SUFFIX, FALSE);
+    assert_there(f, KH_COPIES_SUFFIX ".new", FALSE);
+}
+
+static void
+make_third_version(Fixture *f)
+{
+    g_autoptr(sqlite3) db = kh_sql_open(f->path, SQLITE_OPEN_READWRITE, NULL);
+
+    g_assert_cmpint(sqlite3_exec(db,
+                                 "ALTER TABLE instances DROP COLUMN making;"
+                                 "DROP INDEX ports_of_instance; DROP INDEX uids_of_instance;"
+                                 "PRAGMA user_version=3",
+                                 NULL, NULL, NULL),
+                    ==, SQLITE_OK);
+}
+
+/* An older database is changed when there is a copy of it, or not at all. */
+static void
+no_room_for_a_migration(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!f->mounted) {
+        g_test_skip("no file system can be mounted here");
+        return;
+    }
+    g_object_unref(open_store(f));
+    make_third_version(f);
+    fill(f, 16);
+    g_assert_null(kh_store_open(f->path, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "short of space"));
+    assert_there(f, ".before-4", FALSE);
+    assert_there(f, ".before-4.new", FALSE);
+    g_assert_true(run(f, "rm %s/disk/filler"));
+    g_object_unref(open_store(f));
+    assert_there(f, ".before-4", TRUE);
+}
+
+static void
 assert_whole(const char *path)
 {
     struct stat status;
@@ -282,6 +364,8 @@ main(int argc, char **argv)
     g_test_add("/reserve/small-blocks", Fixture, &small_blocks, set_up, every_level, tear_down);
     g_test_add("/reserve/restarts/tmpfs", Fixture, &tmpfs, set_up, restarts, tear_down);
     g_test_add("/reserve/restarts/ext4", Fixture, &ext4, set_up, restarts, tear_down);
+    g_test_add("/reserve/copy", Fixture, &tmpfs, set_up, no_room_for_a_copy, tear_down);
+    g_test_add("/reserve/migration", Fixture, &tmpfs, set_up, no_room_for_a_migration, tear_down);
     g_test_add("/reserve/not-trusted", Fixture, &tmpfs, set_up, not_trusted, tear_down);
     g_test_add("/reserve/read-by-another", Fixture, &small_blocks, set_up, read_by_another,
                tear_down);
