@@ -8,7 +8,7 @@
 #include "manager-private.h"
 
 #include "error.h"
-#include "leaks.h"
+#include "state/copies.h"
 
 #define SETTING_ADOPTED "adopted-strangers" /* their ids, with blanks between */
 
@@ -43,6 +43,20 @@ count_unadopted(GPtrArray *ids, const char *const *adopted)
     return count;
 }
 
+static void
+refuse(KhManager *self, guint machines, GError **error)
+{
+    g_autofree char *database = kh_state_dir_build(self->host->state_dir, "state.db");
+    g_autofree char *copy = kh_copies_describe(database);
+
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                "The database %s knows nothing of %u living machines and %u folders of instances "
+                "beside it (\"status\" names them); stop the service and %s, or run "
+                "katana-hypervisord --adopt-empty-state to begin anew",
+                database, machines, self->strangers->folders->len,
+                copy != NULL ? copy : "put the right one in its place");
+}
+
 gboolean
 kh_manager_check_database(KhManager *self, GError **error)
 {
@@ -59,12 +73,7 @@ kh_manager_check_database(KhManager *self, GError **error)
         folders = count_unadopted(self->strangers->folders, known);
     if (machines == 0 && folders == 0)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                "The database in %s knows nothing of %u living machines and %u folders of "
-                "instances beside it (\"status\" names them); stop the service and put the "
-                "database back, or run katana-hypervisord --adopt-empty-state to begin anew",
-                kh_state_dir_get_path(self->host->state_dir), machines,
-                self->strangers->folders->len);
+    refuse(self, machines, error);
     return FALSE;
 }
 
