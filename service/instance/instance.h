@@ -24,8 +24,9 @@ KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
 
 /*
  * Goes on where a service before this one left it: a machine that the record says is running
- * is followed again if it still lives; else what it left says how it ended. @lives: something
- * runs under its machine's user, so that one is looked for whatever the record says.
+ * is followed again if it still lives; else what it left says how it ended. @lives: its
+ * folder is held, or something runs under its machine's user, so that one is looked for
+ * whatever the record says.
  */
 void kh_instance_take_over(KhInstance *self, gboolean lives);
 

@@ -311,21 +311,28 @@ kh_manager_load(KhManager *self, GError **error)
     return TRUE;
 }
 
+/* By its folder, which a shim holds; or by its user, which only it should have. */
+static gboolean
+seems_to_live(KhManager *self, const KhRecord *record, GHashTable *living)
+{
+    return g_hash_table_contains(self->strangers->held, record->id) ||
+           (self->host->uids != NULL && record->vm_uid >= 0 &&
+            kh_uids_include(living, (guint32)record->vm_uid));
+}
+
 /* One look at all processes for all of them. */
 static void
 take_over_all(KhManager *self)
 {
-    gboolean by_user = self->host->uids != NULL;
-    g_autoptr(GHashTable) living = by_user ? kh_uids_of_processes() : NULL;
+    g_autoptr(GHashTable) living = self->host->uids != NULL ? kh_uids_of_processes() : NULL;
 
     for (guint i = 0; i < self->instances->len; i++) {
         KhInstance *instance = self->instances->pdata[i];
-        gint64 uid = kh_instance_get_record(instance)->vm_uid;
 
         kh_start_progress_note(self->host->progress, "Taking over instances", i,
                                self->instances->len);
         kh_instance_take_over(instance,
-                              by_user && uid >= 0 && kh_uids_include(living, (guint32)uid));
+                              seems_to_live(self, kh_instance_get_record(instance), living));
     }
 }
 

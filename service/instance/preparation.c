@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +128,19 @@ open_folder(Preparation *p, GError **error)
     return -1;
 }
 
+/* A shim holds the folder of its machine, whose sockets would go, and whose disk it has open. */
+static gboolean
+check_not_held(const Preparation *p, int folder, GError **error)
+{
+    if (flock(folder, LOCK_EX | LOCK_NB) == 0)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                "A shim holds its folder: another machine runs in %s/%s; restart the service, "
+                "which then follows that one",
+                kh_state_dir_get_instances(p->host->state_dir), p->id);
+    return FALSE;
+}
+
 static gboolean
 make_folders(Preparation *p, GError **error)
 {
@@ -136,7 +150,8 @@ make_folders(Preparation *p, GError **error)
     if (folder < 0)
         return FALSE;
     /* The machine may have opened it to others, and the shim would refuse it for ever. */
-    made = fchmod(folder, 0700) == 0 || kh_error_set_errno(error, p->id, "closed to others");
+    made = check_not_held(p, folder, error) &&
+           (fchmod(folder, 0700) == 0 || kh_error_set_errno(error, p->id, "closed to others"));
     made = made && make_files(p, folder, error);
     close(folder);
     return made && kh_instance_dir_remove(p->runtime_fd, p->id, NULL, error) &&

@@ -88,9 +88,10 @@ take_folder(Search *search, const char *name)
             g_ptr_array_add(search->found->kept, g_strdup(id));
         break;
     default:
-        if (g_hash_table_contains(search->ids, id))
-            break;
-        add_unknown(search, id, owner);
+        if (!g_hash_table_contains(search->ids, id))
+            add_unknown(search, id, owner);
+        else if (is_held(instances, id))
+            g_hash_table_add(search->found->held, g_strdup(id));
     }
     g_hash_table_add(search->seen, g_steal_pointer(&id));
 }
@@ -146,6 +147,7 @@ kh_strangers_find(const KhHost *host, GHashTable *ids)
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
         *lists[i] = g_ptr_array_new_with_free_func(g_free);
     found->uids = g_hash_table_new(NULL, NULL);
+    found->held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     if (take_all(&search, kh_state_dir_instances_fd(host->state_dir), take_folder))
         find_missing(&search);
     take_all(&search, kh_state_dir_runtime_fd(host->state_dir), take_runtime);
@@ -161,6 +163,7 @@ kh_strangers_free(KhStrangers *strangers)
     g_ptr_array_unref(strangers->deleted);
     g_ptr_array_unref(strangers->missing);
     g_hash_table_unref(strangers->uids);
+    g_hash_table_unref(strangers->held);
     g_free(strangers);
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     GPtrArray *deleted;  /* ids: marked as deleted, of a row or not */
     GPtrArray *missing;  /* ids: rows whose folder is not there */
     GHashTable *uids;    /* owners of the first two, GUINT_TO_POINTER */
+    GHashTable *held;    /* ids of rows whose folder a shim holds: their machines live */
 } KhStrangers;
 
 /* Whether @name may be an instance's, among the names of a folder. */

@@ -235,8 +235,8 @@ def test_qemu_that_ends_at_once():
         one.check_gone()
 
 
-def test_shim_that_fails():
-    """a shim that cannot start QEMU: its sentence is the error, and nothing is left"""
+def test_folder_of_another():
+    """a folder that another shim holds: the start is refused before anything is touched"""
     with One("locked", start=False) as one:
         folder = os.open(WORLD.instance_folder("locked"), os.O_RDONLY)
         try:
