@@ -131,7 +131,9 @@ on_save_timer(gpointer data)
     g_autoptr(KhInstance) self = g_object_ref(data);
 
     self->save_timer = 0;
+    kh_store_set_patient(self->host->store, FALSE);
     save_again(self);
+    kh_store_set_patient(self->host->store, TRUE);
     if (!self->gone)
         g_signal_emit_by_name(self, "changed");
     return G_SOURCE_REMOVE;

@@ -547,6 +547,12 @@ kh_store_find_port(KhStore *self, guint16 first, guint16 last)
     return (guint16)sqlite3_column_int(row, 0);
 }
 
+void
+kh_store_set_patient(KhStore *self, gboolean patient)
+{
+    sqlite3_busy_timeout(self->db, patient ? BUSY_MS : 0);
+}
+
 /* A database that does not answer may have it. */
 gboolean
 kh_store_has_instance(KhStore *self, const char *id)

@@ -50,6 +50,12 @@ gboolean kh_store_update(KhStore *self, const KhRecord *record, GError **error);
  */
 gboolean kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error);
 
+/*
+ * Whether a lock of another program is waited for (200 ms, the default) or an error at once: for
+ * what is tried again anyway, and by many.
+ */
+void kh_store_set_patient(KhStore *self, gboolean patient);
+
 /* Whether there is a row @id, even one that could not be understood. */
 gboolean kh_store_has_instance(KhStore *self, const char *id);
 
