@@ -88,7 +88,7 @@ kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCall
     removal->host = host;
     removal->record = record;
     removal->own_user = host->uids != NULL && record->vm_uid >= 0 &&
-                        kh_uid_pool_confirm(host->uids, (guint32)record->vm_uid, NULL);
+                        !kh_uid_pool_is_foreign(host->uids, (guint32)record->vm_uid);
     g_task_set_source_tag(task, kh_removal_run_async);
     g_task_set_task_data(task, removal, g_free);
     g_task_run_in_thread(task, remove_in_thread);

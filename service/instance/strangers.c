@@ -70,18 +70,31 @@ add_unknown(Search *search, const char *id, guint32 owner)
         add_machine(search, id);
 }
 
+/* Its removal may fail. */
+static void
+spare_owner(Search *search, const char *name)
+{
+    int instances = kh_state_dir_instances_fd(search->host->state_dir);
+    struct stat status;
+
+    if (fstatat(instances, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        g_hash_table_add(search->found->uids, GUINT_TO_POINTER(status.st_uid));
+}
+
 static void
 take_folder(Search *search, const char *name)
 {
     int instances = kh_state_dir_instances_fd(search->host->state_dir);
     g_autofree char *id = g_strndup(name, strcspn(name, "."));
+    const char *rest = name + strlen(id);
     guint32 owner = 0;
 
-    if (!kh_strangers_is_id(id))
+    if (!kh_strangers_is_id(id) || (*rest != '\0' && !g_str_equal(rest, KH_DIR_DELETED_SUFFIX)))
         return;
     switch (kh_instance_dir_classify(instances, name, KH_FILE_DATA, &owner)) {
     case KH_FOLDER_DELETED:
         g_ptr_array_add(search->found->deleted, g_strdup(id));
+        spare_owner(search, name);
         break;
     case KH_FOLDER_KEPT:
         if (!g_hash_table_contains(search->ids, id))

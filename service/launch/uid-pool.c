@@ -288,6 +288,15 @@ kh_uid_pool_release(KhUidPool *self, guint32 uid)
     kh_uid_claim_drop(&self->claims, name_of(uid).text);
 }
 
+gboolean
+kh_uid_pool_is_foreign(KhUidPool *self, guint32 uid)
+{
+    g_autofree char *path = NULL;
+
+    return kh_uid_claim_look(&self->claims, name_of(uid).text, &path) == KH_UID_CLAIM_FOREIGN &&
+           path != NULL && g_file_test(path, G_FILE_TEST_IS_DIR);
+}
+
 void
 kh_uid_pool_spare(KhUidPool *self, GHashTable *uids)
 {

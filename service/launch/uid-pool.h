@@ -55,6 +55,9 @@ gboolean kh_uid_pool_confirm(KhUidPool *self, guint32 uid, GError **error);
 
 void kh_uid_pool_release(KhUidPool *self, guint32 uid);
 
+/* Whether the claim of @uid is another service's whose state folder is there, and no doubt. */
+gboolean kh_uid_pool_is_foreign(KhUidPool *self, guint32 uid);
+
 /*
  * From now on @uids (as pointers) are not given out: they own what is not known. Instead of
  * those of an earlier call; NULL for none.

@@ -212,6 +212,22 @@ open_locked(KhStateDir *self, GError **error)
     return self->runtime_lock_fd >= 0;
 }
 
+/* What lies in the runtime folder is removed with each start. */
+static gboolean
+check_parts(KhStateDir *self, GError **error)
+{
+    const char *const parts[] = {self->path, self->instances, self->images};
+
+    for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+        if (g_str_equal(parts[i], self->runtime)) {
+            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                        "The runtime folder is %s, where state is kept; set another runtime-dir",
+                        self->runtime);
+            return FALSE;
+        }
+    return TRUE;
+}
+
 static gboolean
 open_all(KhStateDir *self, GError **error)
 {
@@ -222,7 +238,7 @@ open_all(KhStateDir *self, GError **error)
     self->instances_fd = open_real(&self->instances, error);
     if (self->instances_fd >= 0)
         self->images_fd = open_real(&self->images, error);
-    return self->images_fd >= 0;
+    return self->images_fd >= 0 && check_parts(self, error);
 }
 
 /* What is answered later lies in them: they outlive a power cut themselves. */
