@@ -74,12 +74,20 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
     return admission;
 }
 
-/* That nothing is left to do for a stop is true once the database knows of the last one. */
+/*
+ * That nothing is left to do for a stop is true once it is known that nothing lives, and the
+ * database knows of the last one.
+ */
 static void
 find_unsaved(KhInstance *self, KhOperation operation, GError **error)
 {
-    if ((operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL) &&
-        !kh_instance_is_saved(self))
+    if (operation != KH_OPERATION_STOP && operation != KH_OPERATION_KILL)
+        return;
+    if (self->doubted)
+        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                    "Whether a machine of \"%s\" lives is being looked at; try again",
+                    self->record->name);
+    else if (!kh_instance_is_saved(self))
         *error = kh_instance_unsaved_error(self);
 }
 
@@ -163,12 +171,12 @@ begin_stop(KhInstance *self, const KhStop *how)
         kh_instance_save(self, NULL);
     kh_crash_point("stop:intended");
     kh_instance_report(self, "stopping the guest", 0.1);
+    self->kill = self->kill || how->kill;
     if (self->run != NULL)
         stop_run(self, how);
     else if (self->beginning != NULL)
         g_cancellable_cancel(self->beginning);
     kh_instance_look_now(self);
-    self->kill = self->kill || how->kill;
     kh_crash_point("stop:told");
 }
 

@@ -29,9 +29,13 @@ static void
 adopt(KhInstance *self, KhVm *vm)
 {
     self->seeking = self->doubted = FALSE;
-    if (is_at_rest(self))
+    /* Whatever boot its row was of: it lives in this one. */
+    kh_instance_replace(&self->record->boot_id, self->host->boot_id);
+    if (is_at_rest(self)) {
+        kh_instance_forget_restart(self);
         kh_instance_set_state(self, KH_STATE_STARTING,
                               "Its machine lives, though the database said that it had ended");
+    }
     kh_instance_forget_unseen(self);
     kh_instance_follow(self, vm);
     kh_instance_save(self, NULL);
@@ -107,6 +111,31 @@ leave_alone(KhInstance *self, const GError *reason)
         kh_instance_set_failed(self, reason, text);
 }
 
+/* What was configured for a next start, of a machine whose end no service has noted. */
+static void
+take_left_pending(KhInstance *self)
+{
+    if (self->record->pending == NULL)
+        return;
+    kh_instance_take_pending(self);
+    g_signal_emit_by_name(self, "changed");
+}
+
+/* By its row it has ended, and so it has: what waited for that goes on. */
+static void
+rest(KhInstance *self)
+{
+    gboolean again = self->again;
+
+    settle(self);
+    self->again = FALSE;
+    take_left_pending(self);
+    if (again && !self->host->ending)
+        kh_instance_begin(self, TRUE);
+    else if (self->record->restart_usec > 0)
+        kh_instance_resume_restart(self);
+}
+
 /* What the look has come to: @vm, or @error, which is taken. */
 static void
 take_result(KhInstance *self, KhVm *vm, GError *error)
@@ -118,7 +147,7 @@ take_result(KhInstance *self, KhVm *vm, GError *error)
     } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND)) {
         kh_instance_forget_unseen(self);
         if (self->doubted && is_at_rest(self))
-            settle(self);
+            rest(self);
         else
             kh_instance_release(self);
     } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED)) {
@@ -207,11 +236,15 @@ kh_instance_look_now(KhInstance *self)
     look(self);
 }
 
-/* Where a service before this one left it. */
+/*
+ * Where a service before this one left it. A row of another boot tells nothing of processes, but
+ * may be one of a copy of the database that was put back: @lives is believed rather.
+ */
 static void
-resume(KhInstance *self)
+resume(KhInstance *self, gboolean lives)
 {
     KhRecord *record = self->record;
+    gboolean same_boot = g_str_equal(record->boot_id, self->host->boot_id);
 
     self->launched = record->shim.pid > 0;
     self->automatic = TRUE; /* nobody waits for its start any more */
@@ -221,20 +254,12 @@ resume(KhInstance *self)
         self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
     self->seeking = TRUE;
     self->beginning = g_cancellable_new();
-    if (g_str_equal(record->boot_id, self->host->boot_id))
+    if (!same_boot)
+        record->shim = record->qemu = (KhProcess){0};
+    if (same_boot || lives)
         look(self);
     else
         kh_instance_release(self);
-}
-
-/* What was configured for a next start, of a machine whose end no service has noted. */
-static void
-take_left_pending(KhInstance *self)
-{
-    if (self->record->pending == NULL)
-        return;
-    kh_instance_take_pending(self);
-    g_signal_emit_by_name(self, "changed");
 }
 
 void
@@ -255,13 +280,10 @@ kh_instance_doubt(KhInstance *self)
 void
 kh_instance_take_over(KhInstance *self, gboolean lives)
 {
-    if (!is_at_rest(self)) {
-        resume(self);
-        return;
-    }
-    take_left_pending(self);
-    if (self->record->restart_usec > 0)
-        kh_instance_resume_restart(self);
+    if (!is_at_rest(self))
+        resume(self, lives);
     else if (lives)
         kh_instance_doubt(self);
+    else
+        rest(self);
 }

@@ -345,6 +345,8 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
 void
 kh_instance_conclude_removal(KhInstance *self)
 {
+    /* The manager lets go of it. */
+    g_autoptr(KhInstance) held = g_object_ref(self);
     KhUidPool *uids = self->host->uids;
 
     self->gone = TRUE;

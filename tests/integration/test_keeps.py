@@ -347,6 +347,24 @@ def b95_false_word_of_an_earlier_service():
                 tap.equal(bus.properties(path)["StopResult"], "graceful", "its stop")
 
 
+def b95_rows_of_another_time():
+    """rows of another boot, or with a restart that is due, cost no machine that lives"""
+    for change in ("boot_id='another'", "boot_id='another', state='stopped'",
+                   "state='failed', restart_usec=1", "state='failed', boot_id='another'"):
+        with live() as (world, bus):
+            path = running(bus, restart_policy="always")
+            pid = pid_of(bus, path)
+            service_dies(world)
+            edit(world, f"UPDATE instances SET {change}")
+            for _ in range(2):
+                world.start()
+                tap.equal(wait_state(bus, path, "running")["MainPid"], pid, change)
+                service_dies(world)
+            world.start()
+            bus.do(path, "Stop")
+            tap.equal(bus.properties(path)["StopResult"], "graceful", "its stop")
+
+
 def b95_nothing_is_freed_under_a_living_one():
     """what an earlier service took for dead is ended before its folder, row and uid go"""
     for by_user in (True, False):
@@ -535,8 +553,8 @@ TESTS = [b82_marks_of_deletion, b82_folder_is_not_there, b82_created_and_not_the
          b82_disk_is_not_there, b84_damaged_database, b85_daily_copy, b89_lost_database,
          b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
          b95_unknown_is_not_dead, b95_false_word_of_an_earlier_service,
-         b95_nothing_is_freed_under_a_living_one, b95_foreign_process, b97_out_of_descriptors,
-         b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
+         b95_rows_of_another_time, b95_nothing_is_freed_under_a_living_one, b95_foreign_process,
+         b97_out_of_descriptors, b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
          b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end,
          b92_idle_signals, b92_nohup]
 
