@@ -24,7 +24,7 @@ check_state(const KhPlaces *places, KhFindings *findings)
         return;
     add_each(findings, places->unknown_machines, KH_FINDING_FAIL,
              "is of a machine that lives, and the database knows no such instance",
-             "stop the service and put the database back: a copy of it is beside it");
+             "stop the service and put the database back; state.db.copy, if it is there, is one");
     add_each(findings, places->unknown_folders, KH_FINDING_WARN,
              "holds an instance that the database does not know",
              "put the database back, or move the folder away");
