@@ -82,6 +82,9 @@ look_later(KhInstance *self, GError *reason)
                         reason->message);
     g_clear_error(&self->unseen);
     self->unseen = reason;
+    /* Who waits for its deletion has waited long enough; that goes on. */
+    if (self->record->state == KH_STATE_DELETING)
+        kh_waiters_finish(self->deleters, reason);
     self->look_delay = CLAMP(self->look_delay * 2, 1, LOOK_DELAY_MAX_S);
     self->look_timer = g_timeout_add_seconds(self->look_delay, on_look_timer, self);
     g_signal_emit_by_name(self, "changed");

@@ -101,21 +101,24 @@ kh_instance_dir_open(int parent, const char *name, GError **error)
 
 /* Names of one pass; what is beyond them, and lifted folders, turn up in the next. */
 static GPtrArray *
-names_in(int folder, const char *keep)
+names_in(int folder, const char *keep, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = copy < 0 ? NULL : fdopendir(copy);
     struct dirent *entry;
 
-    while (dir != NULL && names->len < NAMES_MAX && (entry = readdir(dir)) != NULL)
+    if (dir == NULL) {
+        kh_error_set_errno(error, "What is in the folder", "read");
+        if (copy >= 0)
+            close(copy);
+        return NULL;
+    }
+    while (names->len < NAMES_MAX && (entry = readdir(dir)) != NULL)
         if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, "..") &&
             g_strcmp0(entry->d_name, keep) != 0)
             g_ptr_array_add(names, g_strdup(entry->d_name));
-    if (dir != NULL)
-        closedir(dir);
-    else if (copy >= 0)
-        close(copy);
+    closedir(dir);
     return g_steal_pointer(&names);
 }
 
@@ -428,16 +431,16 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
 static gboolean
 remove_content(int folder, int top, guint depth, const char *keep, GError **error)
 {
-    g_autoptr(GPtrArray) names = names_in(folder, keep);
+    g_autoptr(GPtrArray) names = names_in(folder, keep, error);
 
-    while (names->len > 0) {
+    while (names != NULL && names->len > 0) {
         for (guint i = 0; i < names->len; i++)
             if (!remove_entry(folder, names->pdata[i], top, depth, error))
                 return FALSE;
         g_ptr_array_unref(names);
-        names = names_in(folder, keep);
+        names = names_in(folder, keep, error);
     }
-    return TRUE;
+    return names != NULL;
 }
 
 static gboolean
