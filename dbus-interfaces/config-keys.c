@@ -50,6 +50,11 @@ static const KhConfigKey keys[] = {
 static const char *const live_keys[] = {"labels", "start-at-boot", "restart-policy",
                                         "cpu-quota-percent", NULL};
 
+/* Where an instance is reached, and all that its Katana's command line is made of. */
+static const char *const endpoint_keys[] = {"rpc-port",    "rpc-address", "outbound", "dev",
+                                            "chain-id",    "block-time",  "accounts", "no-fee",
+                                            "katana-args", NULL};
+
 const KhConfigKey *
 kh_config_keys(void)
 {
@@ -69,6 +74,12 @@ gboolean
 kh_config_key_is_live(const char *key)
 {
     return g_strv_contains(live_keys, key);
+}
+
+gboolean
+kh_config_key_is_endpoint(const char *key)
+{
+    return g_strv_contains(endpoint_keys, key);
 }
 
 const char *

@@ -51,6 +51,9 @@ const KhConfigKey *kh_config_key_find(const char *key);
 /* Whether a running machine takes a change of @key at once; the others at its next start. */
 gboolean kh_config_key_is_live(const char *key);
 
+/* Whether @key says where an instance is reached, or what answers there. */
+gboolean kh_config_key_is_endpoint(const char *key);
+
 /* The known key nearest to @key, for an error's hint; NULL when none is near. Static. */
 const char *kh_config_key_nearest(const char *key);
 

@@ -14,7 +14,9 @@
 #define ACTION_EXPOSE "expose"
 #define DATA_GATE "kh-gate"
 #define DATA_DESCRIBE "kh-gate-describe"
+#define DATA_REACHES "kh-gate-reaches"
 #define DATA_UID "kh-gate-uid"
+#define DATA_EXPOSES "kh-gate-exposes"
 
 struct _KhGate {
     GObject parent_instance;
@@ -97,6 +99,12 @@ kh_gate_get_caller_uid(GDBusMethodInvocation *invocation)
     return GPOINTER_TO_UINT(g_object_get_data(G_OBJECT(invocation), DATA_UID));
 }
 
+gboolean
+kh_gate_may_expose(GDBusMethodInvocation *invocation)
+{
+    return g_object_get_data(G_OBJECT(invocation), DATA_EXPOSES) != NULL;
+}
+
 /* One call on its way through the gate. */
 typedef struct {
     KhGate *gate;
@@ -105,7 +113,9 @@ typedef struct {
     GHashTable *details;
     char *sender;
     const char *action;
-    gboolean exposes;
+    int expose_argument; /* what it may expose is in there; -1: nowhere */
+    gboolean exposes;    /* as far as is known */
+    gboolean asks_last;  /* "expose" is being asked for */
 } Call;
 
 static void
@@ -143,6 +153,21 @@ pass_on(Call *call)
         g_dbus_method_invocation_get_parameters(invocation), invocation, call->skeleton);
 }
 
+/* What it asks for does, or what its object is already; which others may change meanwhile. */
+static gboolean
+reaches_out(Call *call)
+{
+    KhGateReaches function =
+        (KhGateReaches)(void (*)(void))g_object_get_data(G_OBJECT(call->skeleton), DATA_REACHES);
+    g_autoptr(GVariant) config = NULL;
+
+    if (call->expose_argument < 0)
+        return FALSE;
+    config = g_variant_get_child_value(g_dbus_method_invocation_get_parameters(call->invocation),
+                                       (gsize)call->expose_argument);
+    return kh_config_exposes(config) || (function != NULL && function(call->skeleton, config));
+}
+
 static void ask(Call *call, const char *action);
 
 static void
@@ -158,11 +183,13 @@ on_decided(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_object_set_data(G_OBJECT(call->invocation), DATA_UID, GUINT_TO_POINTER(uid));
-    if (call->exposes) {
-        call->exposes = FALSE;
+    if (!call->asks_last && (call->exposes || reaches_out(call))) {
+        call->asks_last = TRUE;
         ask(g_steal_pointer(&call), ACTION_EXPOSE);
         return;
     }
+    if (call->asks_last)
+        g_object_set_data(G_OBJECT(call->invocation), DATA_EXPOSES, GINT_TO_POINTER(TRUE));
     pass_on(call);
 }
 
@@ -224,17 +251,6 @@ describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *paramet
     return details;
 }
 
-static gboolean
-reaches_out(GVariant *parameters, int argument)
-{
-    g_autoptr(GVariant) config = NULL;
-
-    if (argument < 0)
-        return FALSE;
-    config = g_variant_get_child_value(parameters, (gsize)argument);
-    return kh_config_exposes(config);
-}
-
 /* Takes the first steps of a call that has an action; takes @call. */
 static void
 enter(Call *call, const char *method, GVariant *parameters)
@@ -250,6 +266,7 @@ enter(Call *call, const char *method, GVariant *parameters)
         pass_on(call);
         return;
     }
+    call->exposes = reaches_out(call);
     call->details = describe(call->skeleton, method, parameters);
     ask(g_steal_pointer(&owned), call->action);
 }
@@ -276,7 +293,7 @@ method_call(GDBusConnection *connection, const char *sender, const char *path,
     call->invocation = invocation;
     call->sender = g_strdup(sender);
     call->action = action;
-    call->exposes = reaches_out(parameters, expose_argument);
+    call->expose_argument = expose_argument;
     enter(call, method, parameters);
 }
 
@@ -307,6 +324,12 @@ kh_gate_attach(KhGate *self, GDBusInterfaceSkeleton *skeleton, KhGateDescribe fu
 {
     g_object_set_data_full(G_OBJECT(skeleton), DATA_GATE, g_object_ref(self), g_object_unref);
     g_object_set_data(G_OBJECT(skeleton), DATA_DESCRIBE, (gpointer)(void (*)(void))function);
+}
+
+void
+kh_gate_set_reaches(GDBusInterfaceSkeleton *skeleton, KhGateReaches function)
+{
+    g_object_set_data(G_OBJECT(skeleton), DATA_REACHES, (gpointer)(void (*)(void))function);
 }
 
 static void

@@ -35,6 +35,16 @@ typedef void (*KhGateDescribe)(GDBusInterfaceSkeleton *skeleton, const char *met
 void kh_gate_attach(KhGate *self, GDBusInterfaceSkeleton *skeleton, KhGateDescribe describe);
 
 /*
+ * Whether what @config (a{sv}, unchecked) asks for needs the action "expose", whichever its
+ * values, because of what the object is. Asked of a call that carries a configuration when it
+ * comes, and again once polkit has allowed the rest.
+ */
+typedef gboolean (*KhGateReaches)(GDBusInterfaceSkeleton *skeleton, GVariant *config);
+
+/* For a skeleton that has its gate; without it only the values of @config count. */
+void kh_gate_set_reaches(GDBusInterfaceSkeleton *skeleton, KhGateReaches function);
+
+/*
  * Asks, without a prompt, whether the caller of @invocation, a call on @skeleton, may do
  * @action as well.
  */
@@ -47,6 +57,9 @@ gboolean kh_gate_ask_finish(KhGate *self, GAsyncResult *result);
 
 /* The uid of the caller of @invocation, which came through a gate. */
 guint32 kh_gate_get_caller_uid(GDBusMethodInvocation *invocation);
+
+/* Whether "expose" was asked for the call @invocation, and allowed. */
+gboolean kh_gate_may_expose(GDBusMethodInvocation *invocation);
 
 /* The action of a method; NULL when it has none. "free" needs no authorization. */
 const char *kh_gate_action_of(const char *interface, const char *method, int *expose_argument);

@@ -195,7 +195,8 @@ on_configure(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant
     change = g_new0(Change, 1);
     change->object = g_object_ref(self);
     change->invocation = invocation;
-    kh_manager_configure_async(self->manager, self->instance, changes, on_configured, change);
+    kh_manager_configure_async(self->manager, self->instance, changes,
+                               kh_gate_may_expose(invocation), on_configured, change);
     return TRUE;
 }
 
@@ -353,6 +354,12 @@ describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *paramet
     kh_operations_describe(KH_INSTANCE_OBJECT(skeleton)->instance, details);
 }
 
+static gboolean
+reaches(GDBusInterfaceSkeleton *skeleton, GVariant *config)
+{
+    return kh_manager_change_is_exposed(KH_INSTANCE_OBJECT(skeleton)->instance, config);
+}
+
 KhInstanceObject *
 kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, const KhHost *host,
                        KhGate *gate)
@@ -364,6 +371,7 @@ kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, c
     self->host = host;
     self->gate = g_object_ref(gate);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
+    kh_gate_set_reaches(G_DBUS_INTERFACE_SKELETON(self), reaches);
     set_constants(self);
     mirror_config(self);
     mirror_image(self);

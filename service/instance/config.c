@@ -507,6 +507,19 @@ kh_config_exposes(GVariant *dict)
     return FALSE;
 }
 
+gboolean
+kh_config_moves_endpoint(GVariant *dict)
+{
+    GVariantIter iter;
+    const char *key;
+
+    g_variant_iter_init(&iter, dict);
+    while (g_variant_iter_next(&iter, "{&sv}", &key, NULL))
+        if (kh_config_key_is_endpoint(key))
+            return TRUE;
+    return FALSE;
+}
+
 /* What an argument tells besides its option's name; NULL for nothing that is secret. */
 static const char *
 secret_of(const char *arg)

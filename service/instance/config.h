@@ -77,6 +77,12 @@ void kh_config_free(KhConfig *config);
 gboolean kh_config_exposes(GVariant *dict);
 
 /*
+ * Whether the a{sv} @dict names a key that says where an instance is reached, or what answers
+ * there; whichever its value: to compare it would tell a caller what he may not read.
+ */
+gboolean kh_config_moves_endpoint(GVariant *dict);
+
+/*
  * @text with every value of a Katana argument in it replaced: those of 8 bytes or more,
  * alone or after a "=". For what comes from a guest and is shown to all. Transfer full.
  */

@@ -13,6 +13,7 @@
 typedef struct {
     KhInstance *instance;
     GVariant *changes;
+    gboolean may_expose;
     KhConfig *measured; /* what is being measured; else NULL */
 } Change;
 
@@ -60,6 +61,29 @@ check_storage(const KhRecord *record, const KhConfig *config, GError **error)
     return FALSE;
 }
 
+gboolean
+kh_manager_change_is_exposed(KhInstance *instance, GVariant *changes)
+{
+    const KhRecord *record = kh_instance_get_record(instance);
+
+    return kh_config_moves_endpoint(changes) &&
+           (kh_config_exposes(record->config->dict) ||
+            kh_config_exposes(kh_record_get_wanted(record)->dict));
+}
+
+/* It was asked for "expose" before, if it needed it then. */
+static gboolean
+check_exposure(const Change *change, GError **error)
+{
+    if (change->may_expose || !kh_manager_change_is_exposed(change->instance, change->changes))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                "\"%s\" was opened to the network meanwhile, and this change needs the right to "
+                "expose it now; try again",
+                kh_instance_get_record(change->instance)->name);
+    return FALSE;
+}
+
 /* The whole configuration that @change asks for. */
 static KhConfig *
 check_change(KhManager *self, const Change *change, GError **error)
@@ -68,8 +92,9 @@ check_change(KhManager *self, const Change *change, GError **error)
     g_autoptr(GVariant) merged = kh_config_merge(kh_record_get_wanted(record), change->changes);
     g_autoptr(KhConfig) config = kh_config_new(merged, &self->host->limits, error);
 
-    if (config == NULL || !kh_manager_check_image(self, config, error) ||
-        !check_storage(record, config, error) || !choose_new_port(self, record, &config, error))
+    if (config == NULL || !check_exposure(change, error) ||
+        !kh_manager_check_image(self, config, error) || !check_storage(record, config, error) ||
+        !choose_new_port(self, record, &config, error))
         return NULL;
     return g_steal_pointer(&config);
 }
@@ -172,7 +197,7 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
 
 void
 kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *changes,
-                           GAsyncReadyCallback callback, gpointer user_data)
+                           gboolean may_expose, GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
     Change *change = g_new0(Change, 1);
@@ -181,6 +206,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
 
     change->instance = g_object_ref(instance);
     change->changes = g_variant_ref(changes);
+    change->may_expose = may_expose;
     g_task_set_source_tag(task, kh_manager_configure_async);
     g_task_set_task_data(task, change, change_free);
     if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_ADMISSION_REFUSE ||

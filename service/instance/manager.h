@@ -48,12 +48,20 @@ KhInstance *kh_manager_create_finish(KhManager *self, GAsyncResult *result, GErr
 GVariant *kh_manager_validate(KhManager *self, const char *name, GVariant *config, GError **error);
 
 /*
+ * Whether @changes (a{sv}, unchecked) move where @instance is reached, or what answers there,
+ * and it is reached from beyond this host, or reaches beyond it, now or after its next start.
+ */
+gboolean kh_manager_change_is_exposed(KhInstance *instance, GVariant *changes);
+
+/*
  * Changes the configuration of @instance by @changes (a{sv}): all of them or nothing.
- * Errors: those of create, KH_ERROR_NOT_FOUND (image), NOT_SUPPORTED (storage-bytes of a
- * disk that has its file system).
+ * @may_expose: the caller has the action "expose"; what comes to need it on the way is refused
+ * without. Errors: those of create, KH_ERROR_NOT_FOUND (image), NOT_SUPPORTED (storage-bytes of
+ * a disk that has its file system), BUSY (another change came in between).
  */
 void kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *changes,
-                                GAsyncReadyCallback callback, gpointer user_data);
+                                gboolean may_expose, GAsyncReadyCallback callback,
+                                gpointer user_data);
 gboolean kh_manager_configure_finish(KhManager *self, GAsyncResult *result, GError **error);
 
 /*

@@ -79,6 +79,10 @@ class Guarded(World):
             extra_groups=[])
 
 
+def configuration(world, path):
+    return world.call(path, "Instance.GetConfiguration", "{}")
+
+
 def refused(action, *names):
     try:
         found = action()
@@ -264,6 +268,69 @@ def state_checked_again():
                   "the answer")
 
 
+# A change of each key that says where an instance is reached, or what answers there.
+ENDPOINT = ("{'rpc-port': <uint16 PORT>}", "{'rpc-address': <'127.0.0.1'>}",
+            "{'outbound': <false>}", "{'katana-args': <['--a.key=1']>}", "{'dev': <true>}",
+            "{'dev': <true>, 'accounts': <uint16 3>}", "{'dev': <true>, 'no-fee': <true>}",
+            "{'chain-id': <'X'>}", "{'block-time': <uint64 5>}",
+            "{'labels': <{'a': 'b'}>, 'rpc-port': <uint16 PORT>}")
+OTHERS = ("{'labels': <{'a': 'b'}>}", "{'vcpus': <uint32 2>}", "{'restart-policy': <'always'>}",
+          "{'image': <'default'>}", "{'memory-bytes': <uint64 268435456>}")
+
+
+def configure(world, path, changes, user=None):
+    return world.call(path, "Instance.Configure", changes, "{}", user=user)
+
+
+def b127_opened_by_an_administrator():
+    """authorization by what is asked for only: who opened it to the network decides what is there"""
+    with Guarded() as world:
+        changes = [text.replace("PORT", str(world.ports[-1])) for text in ENDPOINT]
+        for number, opened in enumerate(("{'outbound': <true>}", "{'rpc-address': <'0.0.0.0'>}")):
+            path = world.create(f"x{number}", opened)
+            before = configuration(world, path)
+            for text in changes:
+                refused(lambda text=text: configure(world, path, text, MEMBER))
+            tap.equal(configuration(world, path), before, "the configuration")
+            for text in OTHERS:
+                configure(world, path, text, MEMBER)
+            for text in changes:
+                configure(world, path, text)
+            world.call(path, "Instance.Delete", "{}")
+
+
+def b127_opened_from_the_next_start_on():
+    """what is opened or closed at the next start only counts as open"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.start_instance(path)
+        configure(world, path, "{'rpc-address': <'0.0.0.0'>}")
+        refused(lambda: configure(world, path, "{'katana-args': <['--a']>}", MEMBER))
+        world.stop_instance(path)
+        world.start_instance(path)
+        configure(world, path, "{'rpc-address': <'127.0.0.1'>}")
+        refused(lambda: configure(world, path, "{'katana-args': <['--a']>}", MEMBER))
+        world.stop_instance(path)
+        configure(world, path, "{'katana-args': <['--a']>}", MEMBER)
+
+
+def b127_opened_while_polkit_is_asked():
+    """an authorization judged before the wait: it is judged again once polkit has answered"""
+    with Guarded() as world:
+        path = world.create("x")
+        world.polkitd.send_signal(signal.SIGSTOP)
+        client = world.many(1, path, "Instance.Configure",
+                            "({'katana-args': <['--a']>}, @a{sv} {})")
+        try:
+            client.wait(1)
+        except subprocess.TimeoutExpired:
+            pass
+        configure(world, path, "{'outbound': <true>}")
+        world.polkitd.send_signal(signal.SIGCONT)
+        tap.check(f"{NAME}.Error.NotAuthorized" in client.communicate(timeout=60)[0], "the answer")
+        tap.check("'--a'" not in configuration(world, path), "the arguments")
+
+
 def prompts_are_limited():
     """16 calls of one sender wait for polkit, the others are refused at once"""
     with Guarded() as world:
@@ -332,7 +399,8 @@ def inside():
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
                         member_is_served, root_is_served, without_polkitd, polkitd_dies,
                         bus_restarts, errors_without_the_log, state_checked_again,
-                        prompts_are_limited, prompts_of_a_user_are_limited,
+                        b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
+                        b127_opened_while_polkit_is_asked, prompts_are_limited, prompts_of_a_user_are_limited,
                         streams_are_limited, command_line_says_it])
 
 

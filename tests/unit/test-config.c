@@ -221,6 +221,30 @@ exposure(void)
     }
 }
 
+/* Whatever the value is, and wherever in the dictionary the key stands. */
+static void
+endpoints(void)
+{
+    static const struct {
+        const char *text;
+        gboolean moves;
+    } cases[] = {
+        {"@a{sv} {}", FALSE},
+        {"{'labels': <{'a': 'b'}>, 'vcpus': <uint32 1>, 'image': <'default'>}", FALSE},
+        {"{'labels': <{'a': 'b'}>, 'rpc-port': <uint16 0>}", TRUE},
+        {"{'rpc-address': <'127.0.0.1'>}", TRUE},
+        {"{'outbound': <false>}", TRUE},
+        {"{'katana-args': <1>}", TRUE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GVariant) dict =
+            g_variant_parse(G_VARIANT_TYPE_VARDICT, cases[i].text, NULL, NULL, NULL);
+
+        g_assert_cmpint(kh_config_moves_endpoint(dict), ==, cases[i].moves);
+    }
+}
+
 static void
 confidential(void)
 {
@@ -266,6 +290,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/redaction-of-parts", redaction_of_parts);
     g_test_add_func("/config/change-twice", change_twice);
     g_test_add_func("/config/exposure", exposure);
+    g_test_add_func("/config/endpoints", endpoints);
     g_test_add_func("/config/confidential", confidential);
     return g_test_run();
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bus/exporter.h"
+#include "error.h"
 #include "launch/direct-launcher.h"
 #include "state/instance-dir.h"
 
@@ -264,6 +265,52 @@ a_long_job_is_kept_at_its_end(Fixture *f, gconstpointer data)
     g_assert_true(g_ptr_array_find(kh_jobs_list(jobs), first, NULL));
 }
 
+static void
+begin_change(Fixture *f, KhInstance *instance, const char *changes, gboolean may_expose,
+             GAsyncResult **result)
+{
+    g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, changes, NULL, NULL, NULL);
+
+    kh_manager_configure_async(f->manager, instance, dict, may_expose, keep_result, result);
+}
+
+static gboolean
+end_change(Fixture *f, GAsyncResult **result, GError **error)
+{
+    g_autoptr(GAsyncResult) held = wait_for(result);
+
+    return kh_manager_configure_finish(f->manager, held, error);
+}
+
+static gboolean
+change(Fixture *f, KhInstance *instance, const char *changes, gboolean may_expose)
+{
+    GAsyncResult *result = NULL;
+
+    begin_change(f, instance, changes, may_expose, &result);
+    return end_change(f, &result, NULL);
+}
+
+/* It is opened while boot components are being read for a change that was let through before. */
+static void
+a_change_meets_an_opening(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) one = create(f, "one");
+    g_autoptr(GError) error = NULL;
+    GAsyncResult *result = NULL, *opening = NULL;
+
+    begin_change(f, one, "{'image': <'default'>, 'katana-args': <['--a']>}", FALSE, &result);
+    begin_change(f, one, "{'rpc-address': <'0.0.0.0'>}", TRUE, &opening);
+    g_assert_true(end_change(f, &opening, NULL));
+    g_assert_false(end_change(f, &result, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
+    g_assert_null(kh_instance_get_record(one)->config->katana_args[0]);
+
+    g_assert_false(change(f, one, "{'rpc-port': <uint16 0>}", FALSE));
+    g_assert_true(change(f, one, "{'vcpus': <uint32 1>}", FALSE));
+    g_assert_true(change(f, one, "{'katana-args': <['--a']>}", TRUE));
+}
+
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -273,6 +320,7 @@ main(int argc, char **argv)
     ADD("/manager/import-holds", an_import_holds_images);
     ADD("/manager/default", the_default_stays);
     ADD("/manager/exports", exports_nothing_for_good);
+    ADD("/manager/opening", a_change_meets_an_opening);
     ADD("/manager/long-job", a_long_job_is_kept_at_its_end);
     return g_test_run();
 }
