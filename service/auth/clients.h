@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the connections of a bus, and the users behind them, have under way in the service.
+ * A user has as many connections as the bus lets him, so what counts is the user; until the
+ * bus has said who is behind a connection, that one is held to less. A plain table, used by
+ * the intake alone, which locks it.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* The values of one call, in bytes: Katana's arguments are the most of it, 64 of 4 KiB. */
+#define KH_CALL_BYTES_MAX (512u * 1024)
+/* Calls of one connection that have not been answered; of one whose user is not known yet. */
+#define KH_CLIENT_CALLS_MAX 256u
+#define KH_STRANGER_CALLS_MAX 32u
+/* The values of all connections' calls together whose user is not known yet, in bytes. */
+#define KH_STRANGERS_BYTES_MAX (16u * 1024 * 1024)
+/* Calls of one user, and their values in bytes; root, who must be heard, has more. */
+#define KH_USER_CALLS_MAX 512u
+#define KH_USER_BYTES_MAX (4u * 1024 * 1024)
+#define KH_ROOT_FACTOR 8u
+/* Refused calls that have not been told so, of one connection and of one user. */
+#define KH_CLIENT_REFUSALS_MAX 128u
+#define KH_USER_REFUSALS_MAX 1024u
+
+typedef struct _KhClients KhClients;
+
+KhClients *kh_clients_new(void);
+void kh_clients_free(KhClients *self);
+
+/**
+ * KhCallFlags:
+ * @KH_CALL_SILENT: nobody wants an answer
+ * @KH_CALL_FAULTY: it is refused whatever there is room for
+ */
+typedef enum {
+    KH_CALL_SILENT = 1 << 0,
+    KH_CALL_FAULTY = 1 << 1,
+} KhCallFlags;
+
+/**
+ * KhAdmission:
+ * @KH_ADMITTED: the call is let in
+ * @KH_REFUSED_CALL: the call is faulty
+ * @KH_REFUSED_CLIENT: as many calls as one connection may have
+ * @KH_REFUSED_USER: as many calls as one user may have
+ * @KH_REFUSED_BYTES: as many bytes as one user's calls may have
+ * @KH_DROPPED: it is not even told that it is refused: it wants no answer, or is one of too many
+ *     refused ones, or has the serial number of another that waits, as no bus library's has
+ */
+typedef enum {
+    KH_ADMITTED,
+    KH_REFUSED_CALL,
+    KH_REFUSED_CLIENT,
+    KH_REFUSED_USER,
+    KH_REFUSED_BYTES,
+    KH_DROPPED,
+} KhAdmission;
+
+/*
+ * Counts a call of @sender, a unique name, with @bytes of values, let in or refused, until
+ * kh_clients_leave(); what is dropped is not counted. @is_new: it is the first that is counted
+ * of this connection, whose user is to be found.
+ */
+KhAdmission kh_clients_enter(KhClients *self, const char *sender, guint32 serial, gsize bytes,
+                             KhCallFlags flags, gboolean *is_new);
+
+/* The call has its answer. FALSE: it is one that nobody wants. */
+gboolean kh_clients_leave(KhClients *self, const char *sender, guint32 serial);
+
+/* The bus has said whose @sender is; his calls count as @uid's from now on. */
+void kh_clients_set_user(KhClients *self, const char *sender, guint32 uid);
+
+/* FALSE while it is not known. */
+gboolean kh_clients_get_user(KhClients *self, const char *sender, guint32 *uid);
+
+/* About what all calls that wait take, in bytes: their values, and some for each. */
+gsize kh_clients_get_size(KhClients *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhClients, kh_clients_free)
+
+G_END_DECLS
