@@ -253,7 +253,7 @@ serve(Daemon *self, GDBusConnection *connection)
         on_closed(connection, TRUE, NULL, self);
         return;
     }
-    kh_intake_watch(connection);
+    kh_intake_watch(connection, kh_gate_get_turns(self->gate));
     self->exporter =
         kh_exporter_new(self->manager, self->jobs, &self->host, self->gate, connection);
     self->name =

@@ -166,26 +166,19 @@ prompt(KhAuthority *self, GDBusConnection *connection, GTask *task)
     g_object_unref(task);
 }
 
+/* Takes @task. */
 static void
-on_uid_found(GObject *source, GAsyncResult *result, gpointer data)
+decide(KhAuthority *self, GDBusConnection *connection, GTask *task)
 {
-    g_autoptr(GTask) task = data;
-    KhAuthority *self = g_task_get_source_object(task);
-    Check *check = g_task_get_task_data(task);
-    g_autoptr(GVariant) reply =
-        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
+    g_autoptr(GTask) owned = task;
+    const Check *check = g_task_get_task_data(task);
 
-    if (reply == NULL) {
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "the bus does not know you any more");
-        return;
-    }
-    g_variant_get(reply, "(u)", &check->uid);
     if (check->uid == 0 || (self->kind == KH_AUTHORITY_OWNER && check->uid == geteuid()))
         g_task_return_boolean(task, TRUE);
     else if (self->kind == KH_AUTHORITY_OWNER)
         deny(task, KH_ERROR_NOT_AUTHORIZED, "only the service's own user may");
     else
-        prompt(self, G_DBUS_CONNECTION(source), g_steal_pointer(&task));
+        prompt(self, connection, g_steal_pointer(&owned));
 }
 
 /* Transfer full. */
@@ -206,27 +199,24 @@ details_of(GHashTable *details)
 
 void
 kh_authority_check_async(KhAuthority *self, GDBusConnection *connection, const char *sender,
-                         const char *action, GHashTable *details, gboolean interactive,
+                         guint32 uid, const char *action, GHashTable *details, gboolean interactive,
                          GAsyncReadyCallback callback, gpointer user_data)
 {
-    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    GTask *task = g_task_new(self, NULL, callback, user_data);
     Check *check = g_new0(Check, 1);
 
     check->sender = g_strdup(sender);
+    check->uid = uid;
     check->action = g_strconcat(KH_ACTION_PREFIX, action, NULL);
     check->details = details_of(details);
     check->interactive = interactive;
     g_task_set_source_tag(task, kh_authority_check_async);
     g_task_set_task_data(task, check, check_free);
-    g_dbus_connection_call(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                           "org.freedesktop.DBus", "GetConnectionUnixUser",
-                           g_variant_new("(s)", sender), G_VARIANT_TYPE("(u)"),
-                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_uid_found, g_object_ref(task));
+    decide(self, connection, task);
 }
 
 gboolean
-kh_authority_check_finish(KhAuthority *self, GAsyncResult *result, guint32 *uid, GError **error)
+kh_authority_check_finish(KhAuthority *self, GAsyncResult *result, GError **error)
 {
-    *uid = ((Check *)g_task_get_task_data(G_TASK(result)))->uid;
     return g_task_propagate_boolean(G_TASK(result), error);
 }

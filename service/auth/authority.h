@@ -28,18 +28,18 @@ G_DECLARE_FINAL_TYPE(KhAuthority, kh_authority, KH, AUTHORITY, GObject)
 KhAuthority *kh_authority_new(KhAuthorityKind kind, KhLimits *limits);
 
 /*
- * Asks whether @sender, a unique name on @connection, may do the polkit action
+ * Asks whether @sender, a unique name on @connection and @uid's, may do the polkit action
  * KH_ACTION_PREFIX + @action. @details (names to texts, may be NULL) are for polkit's rules
  * and messages. With @interactive a person may be asked. Errors: KH_ERROR_NOT_AUTHORIZED,
  * _CAN_OBTAIN, _DISMISSED, and KH_ERROR_LIMIT_EXCEEDED; whatever else goes wrong is the first
  * of them.
  */
 void kh_authority_check_async(KhAuthority *self, GDBusConnection *connection, const char *sender,
-                              const char *action, GHashTable *details, gboolean interactive,
-                              GAsyncReadyCallback callback, gpointer user_data);
+                              guint32 uid, const char *action, GHashTable *details,
+                              gboolean interactive, GAsyncReadyCallback callback,
+                              gpointer user_data);
 
-/* TRUE when he may; @uid gets the caller's. */
-gboolean kh_authority_check_finish(KhAuthority *self, GAsyncResult *result, guint32 *uid,
-                                   GError **error);
+/* TRUE when he may. */
+gboolean kh_authority_check_finish(KhAuthority *self, GAsyncResult *result, GError **error);
 
 G_END_DECLS

@@ -2,19 +2,23 @@
 /*
  * The one way into a method; see gate.h. It works by the virtual table that a generated
  * skeleton hands to GDBus: a copy of it is given out, with a method_call of our own and
- * without set_property, whose calls GDBus then routes into method_call.
+ * without get_property and set_property, whose calls GDBus then routes into method_call.
  */
 #include "gate.h"
 
+#include "denials.h"
 #include "error.h"
 #include "instance/config.h"
+#include "intake.h"
+#include "methods.h"
 #include "names.h"
 
-#define ACTION_FREE "free"
+#define INTERFACE_PROPERTIES "org.freedesktop.DBus.Properties"
 #define ACTION_EXPOSE "expose"
 #define DATA_GATE "kh-gate"
 #define DATA_DESCRIBE "kh-gate-describe"
 #define DATA_REACHES "kh-gate-reaches"
+#define DATA_LONG "kh-gate-long"
 #define DATA_UID "kh-gate-uid"
 #define DATA_EXPOSES "kh-gate-exposes"
 
@@ -22,6 +26,8 @@ struct _KhGate {
     GObject parent_instance;
     KhAuthority *authority;
     KhLimits *limits;
+    KhTurns *turns;
+    KhDenials *denials;
 };
 
 G_DEFINE_FINAL_TYPE(KhGate, kh_gate, G_TYPE_OBJECT)
@@ -45,6 +51,8 @@ kh_gate_finalize(GObject *object)
 
     g_clear_object(&self->authority);
     g_clear_pointer(&self->limits, kh_limits_unref);
+    g_clear_object(&self->turns);
+    g_clear_pointer(&self->denials, kh_denials_free);
     G_OBJECT_CLASS(kh_gate_parent_class)->finalize(object);
 }
 
@@ -66,6 +74,8 @@ kh_gate_new(KhAuthority *authority, KhLimits *limits)
 
     self->authority = g_object_ref(authority);
     self->limits = kh_limits_ref(limits);
+    self->turns = kh_turns_new();
+    self->denials = kh_denials_new();
     return self;
 }
 
@@ -75,22 +85,10 @@ kh_gate_get_limits(KhGate *self)
     return self->limits;
 }
 
-const char *
-kh_gate_action_of(const char *interface, const char *method, int *expose_argument)
+KhTurns *
+kh_gate_get_turns(KhGate *self)
 {
-    static const struct {
-        const char *interface, *method, *action;
-        int expose_argument;
-    } table[] = {
-#include "method-actions.inc"
-    };
-
-    for (guint i = 0; i < G_N_ELEMENTS(table); i++)
-        if (g_str_equal(table[i].interface, interface) && g_str_equal(table[i].method, method)) {
-            *expose_argument = table[i].expose_argument;
-            return table[i].action;
-        }
-    return NULL;
+    return self->turns;
 }
 
 guint32
@@ -112,15 +110,16 @@ typedef struct {
     GDBusMethodInvocation *invocation; /* until it is passed on or answered */
     GHashTable *details;
     char *sender;
-    const char *action;
-    int expose_argument; /* what it may expose is in there; -1: nowhere */
-    gboolean exposes;    /* as far as is known */
-    gboolean asks_last;  /* "expose" is being asked for */
+    guint32 uid;
+    const KhMethod *method; /* NULL for reading properties */
+    gboolean exposes;       /* as far as is known */
+    gboolean asks_last;     /* "expose" is being asked for */
 } Call;
 
 static void
 call_free(Call *call)
 {
+    g_clear_object(&call->invocation);
     g_object_unref(call->gate);
     g_object_unref(call->skeleton);
     g_clear_pointer(&call->details, g_hash_table_unref);
@@ -133,9 +132,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_free)
 static void
 log_denial(Call *call, const GError *error)
 {
-    g_message("%s was denied %s on %s: %s", call->sender,
-              g_dbus_method_invocation_get_method_name(call->invocation),
-              g_dbus_method_invocation_get_object_path(call->invocation), error->message);
+    kh_denials_log(call->gate->denials, call->uid, "%s of user %u was denied %s on %s: %s",
+                   call->sender, call->uid,
+                   g_dbus_method_invocation_get_method_name(call->invocation),
+                   g_dbus_method_invocation_get_object_path(call->invocation), error->message);
 }
 
 /* The skeleton's own code takes over. */
@@ -161,10 +161,10 @@ reaches_out(Call *call)
         (KhGateReaches)(void (*)(void))g_object_get_data(G_OBJECT(call->skeleton), DATA_REACHES);
     g_autoptr(GVariant) config = NULL;
 
-    if (call->expose_argument < 0)
+    if (call->method->expose_argument < 0)
         return FALSE;
     config = g_variant_get_child_value(g_dbus_method_invocation_get_parameters(call->invocation),
-                                       (gsize)call->expose_argument);
+                                       (gsize)call->method->expose_argument);
     return kh_config_exposes(config) || (function != NULL && function(call->skeleton, config));
 }
 
@@ -175,14 +175,12 @@ on_decided(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(Call) call = data;
     g_autoptr(GError) error = NULL;
-    guint32 uid;
 
-    if (!kh_authority_check_finish(KH_AUTHORITY(source), result, &uid, &error)) {
+    if (!kh_authority_check_finish(KH_AUTHORITY(source), result, &error)) {
         log_denial(call, error);
-        g_dbus_method_invocation_return_gerror(call->invocation, error);
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&call->invocation), error);
         return;
     }
-    g_object_set_data(G_OBJECT(call->invocation), DATA_UID, GUINT_TO_POINTER(uid));
     if (!call->asks_last && (call->exposes || reaches_out(call))) {
         call->asks_last = TRUE;
         ask(g_steal_pointer(&call), ACTION_EXPOSE);
@@ -201,40 +199,9 @@ ask(Call *call, const char *action)
     gboolean interactive = (g_dbus_message_get_flags(message) &
                             G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION) != 0;
 
-    kh_authority_check_async(call->gate->authority,
-                             g_dbus_method_invocation_get_connection(call->invocation),
-                             call->sender, action, call->details, interactive, on_decided, call);
-}
-
-/* Counts the call until its reply is sent, when the invocation goes away. */
-typedef struct {
-    KhLimits *limits;
-    char *sender;
-} Counted;
-
-static void
-on_invocation_gone(gpointer data, GObject *where_it_was)
-{
-    Counted *counted = data;
-
-    kh_limits_leave(counted->limits, counted->sender, KH_LIMIT_CALLS);
-    kh_limits_unref(counted->limits);
-    g_free(counted->sender);
-    g_free(counted);
-}
-
-static gboolean
-count_call(Call *call, GError **error)
-{
-    Counted *counted;
-
-    if (!kh_limits_enter(call->gate->limits, call->sender, KH_LIMIT_CALLS, error))
-        return FALSE;
-    counted = g_new0(Counted, 1);
-    counted->limits = kh_limits_ref(call->gate->limits);
-    counted->sender = g_strdup(call->sender);
-    g_object_weak_ref(G_OBJECT(call->invocation), on_invocation_gone, counted);
-    return TRUE;
+    kh_authority_check_async(
+        call->gate->authority, g_dbus_method_invocation_get_connection(call->invocation),
+        call->sender, call->uid, action, call->details, interactive, on_decided, call);
 }
 
 /* Transfer full. */
@@ -251,40 +218,126 @@ describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *paramet
     return details;
 }
 
-/* Takes the first steps of a call that has an action; takes @call. */
 static void
-enter(Call *call, const char *method, GVariant *parameters)
+deny(GDBusMethodInvocation *invocation, const char *why)
 {
-    g_autoptr(Call) owned = call;
-    g_autoptr(GError) error = NULL;
+    g_dbus_method_invocation_return_error(
+        invocation, KH_ERROR, KH_ERROR_NOT_AUTHORIZED, "%s.%s cannot be called%s",
+        g_dbus_method_invocation_get_interface_name(invocation),
+        g_dbus_method_invocation_get_method_name(invocation), why);
+}
 
-    if (!count_call(call, &error)) {
-        g_dbus_method_invocation_return_gerror(call->invocation, error);
+GVariant *
+kh_gate_read_property(GDBusInterfaceSkeleton *skeleton, const char *name)
+{
+    const Tables *tables = g_type_get_qdata(G_OBJECT_TYPE(skeleton), tables_quark());
+
+    /* The generated function looks at nothing but the name and the skeleton. */
+    return g_variant_take_ref(
+        tables->generated->get_property(NULL, NULL, "", "", name, NULL, skeleton));
+}
+
+/*
+ * Get or GetAll, of what GDBus has found to be there and readable. Most are short; of a skeleton
+ * whose last answer was long the next one is taken to be long, too.
+ */
+static gboolean
+read_properties(gpointer data)
+{
+    Call *call = data;
+    GDBusMethodInvocation *invocation = g_steal_pointer(&call->invocation);
+    const GDBusPropertyInfo *property = g_dbus_method_invocation_get_property_info(invocation);
+    g_autoptr(GVariant) value = property == NULL
+                                    ? g_dbus_interface_skeleton_get_properties(call->skeleton)
+                                    : kh_gate_read_property(call->skeleton, property->name);
+    gboolean is_long = g_variant_get_size(value) > KH_TURN_LONG_BYTES;
+
+    if (property == NULL || is_long)
+        g_object_set_data(G_OBJECT(call->skeleton), DATA_LONG, GINT_TO_POINTER(is_long));
+    g_dbus_method_invocation_return_value(
+        invocation, g_variant_new(property == NULL ? "(@a{sv})" : "(v)", value));
+    return G_SOURCE_REMOVE;
+}
+
+/* Takes @call. */
+static void
+begin_reading(Call *call)
+{
+    g_autoptr(GDBusMethodInvocation) invocation = g_object_ref(call->invocation);
+    GError *error = NULL;
+
+    if (g_object_get_data(G_OBJECT(call->skeleton), DATA_LONG) == NULL) {
+        read_properties(call);
+        call_free(call);
         return;
     }
-    if (g_str_equal(call->action, ACTION_FREE)) {
+    if (!kh_turns_add_long(call->gate->turns, call->uid,
+                           g_dbus_method_invocation_get_connection(invocation), read_properties,
+                           call, (GDestroyNotify)call_free, &error))
+        g_dbus_method_invocation_take_error(g_steal_pointer(&invocation), error);
+}
+
+/* Asks for what the method needs; takes @call. */
+static void
+admit(Call *call)
+{
+    const KhMethod *method = call->method;
+
+    if (g_str_equal(method->action, KH_ACTION_FREE)) {
         pass_on(call);
+        call_free(call);
         return;
     }
     call->exposes = reaches_out(call);
-    call->details = describe(call->skeleton, method, parameters);
-    ask(g_steal_pointer(&owned), call->action);
+    call->details = describe(call->skeleton, method->method,
+                             g_dbus_method_invocation_get_parameters(call->invocation));
+    ask(call, method->action);
 }
 
-/* In place of the generated method_call, and of set_property. */
+/* The call's turn has come; takes it. */
+static void
+enter(gpointer data)
+{
+    g_autoptr(Call) call = data;
+
+    if (call->uid == KH_UID_UNKNOWN)
+        deny(g_steal_pointer(&call->invocation), ": the bus does not know you any more");
+    else if (g_dbus_interface_skeleton_get_object_path(call->skeleton) == NULL)
+        g_dbus_method_invocation_return_error_literal(g_steal_pointer(&call->invocation),
+                                                      G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD,
+                                                      "There is no such object any more");
+    else if (call->method == NULL)
+        begin_reading(g_steal_pointer(&call));
+    else
+        admit(g_steal_pointer(&call));
+}
+
+static void
+on_identified(guint32 uid, gpointer data)
+{
+    Call *call = data;
+
+    call->uid = uid;
+    g_object_set_data(G_OBJECT(call->invocation), DATA_UID, GUINT_TO_POINTER(uid));
+    kh_turns_add(call->gate->turns, uid, g_dbus_method_invocation_get_connection(call->invocation),
+                 enter, call, (GDestroyNotify)call_free);
+}
+
+/* In place of the generated method_call, of get_property and of set_property. */
 static void
 method_call(GDBusConnection *connection, const char *sender, const char *path,
             const char *interface, const char *method, GVariant *parameters,
             GDBusMethodInvocation *invocation, gpointer user_data)
 {
     KhGate *gate = g_object_get_data(G_OBJECT(user_data), DATA_GATE);
-    int expose_argument = -1;
-    const char *action = kh_gate_action_of(interface, method, &expose_argument);
+    KhIntake *intake = kh_intake_of(connection);
+    gboolean reads =
+        g_str_equal(interface, INTERFACE_PROPERTIES) && g_str_has_prefix(method, "Get");
+    const KhMethod *known = kh_method_find(interface, method);
     Call *call;
 
-    if (gate == NULL || action == NULL || sender == NULL) {
-        g_dbus_method_invocation_return_error(invocation, KH_ERROR, KH_ERROR_NOT_AUTHORIZED,
-                                              "%s.%s cannot be called", interface, method);
+    if (gate == NULL || intake == NULL || sender == NULL || (known == NULL && !reads)) {
+        deny(invocation, "");
         return;
     }
     call = g_new0(Call, 1);
@@ -292,9 +345,8 @@ method_call(GDBusConnection *connection, const char *sender, const char *path,
     call->skeleton = g_object_ref(user_data);
     call->invocation = invocation;
     call->sender = g_strdup(sender);
-    call->action = action;
-    call->expose_argument = expose_argument;
-    enter(call, method, parameters);
+    call->method = known;
+    kh_intake_identify(intake, sender, on_identified, call);
 }
 
 static GDBusInterfaceVTable *
@@ -314,6 +366,7 @@ kh_gate_guard_class(GDBusInterfaceSkeletonClass *class)
     tables->generated = class->get_vtable(NULL);
     tables->guarded = *tables->generated;
     tables->guarded.method_call = method_call;
+    tables->guarded.get_property = NULL;
     tables->guarded.set_property = NULL;
     g_type_set_qdata(G_TYPE_FROM_CLASS(class), tables_quark(), tables);
     class->get_vtable = get_vtable;
@@ -336,10 +389,8 @@ static void
 on_answered(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
-    guint32 uid;
 
-    g_task_return_boolean(task,
-                          kh_authority_check_finish(KH_AUTHORITY(source), result, &uid, NULL));
+    g_task_return_boolean(task, kh_authority_check_finish(KH_AUTHORITY(source), result, NULL));
 }
 
 void
@@ -353,8 +404,9 @@ kh_gate_ask_async(KhGate *self, GDBusInterfaceSkeleton *skeleton, GDBusMethodInv
 
     g_task_set_source_tag(task, kh_gate_ask_async);
     kh_authority_check_async(self->authority, g_dbus_method_invocation_get_connection(invocation),
-                             g_dbus_method_invocation_get_sender(invocation), action, details,
-                             FALSE, on_answered, task);
+                             g_dbus_method_invocation_get_sender(invocation),
+                             kh_gate_get_caller_uid(invocation), action, details, FALSE,
+                             on_answered, task);
 }
 
 gboolean

@@ -3,23 +3,31 @@
  * The one way into a method: the gate owns every call on a guarded interface, asks the
  * authority for the action that the XML names, and only then lets the generated skeleton
  * have it. A method without an action, a skeleton without a gate and every property Set
- * are denied. Asynchronous and in the main thread, so that a pending prompt delays nobody.
+ * are denied. Calls, and reading properties is one, are let in by turns (turns.h).
+ * Asynchronous and in the main thread, so that a pending prompt delays nobody. The connection
+ * needs an intake (intake.h).
  */
 #pragma once
 
 #include "authority.h"
 #include "limits.h"
+#include "turns.h"
 
 G_BEGIN_DECLS
 
 #define KH_TYPE_GATE (kh_gate_get_type())
 G_DECLARE_FINAL_TYPE(KhGate, kh_gate, KH, GATE, GObject)
 
-/* Calls count as KH_LIMIT_CALLS of @limits. */
 KhGate *kh_gate_new(KhAuthority *authority, KhLimits *limits);
 
-/* The limits it counts against; owned by the gate. */
+/* What lasts for longer than a call counts against these; owned by the gate. */
 KhLimits *kh_gate_get_limits(KhGate *self);
+
+/* Whose turn it is; owned by the gate. */
+KhTurns *kh_gate_get_turns(KhGate *self);
+
+/* A property of a skeleton of a guarded class. Transfer full. */
+GVariant *kh_gate_read_property(GDBusInterfaceSkeleton *skeleton, const char *name);
 
 /* Guards all skeletons of a class; call it in class_init. */
 void kh_gate_guard_class(GDBusInterfaceSkeletonClass *class);
@@ -60,8 +68,5 @@ guint32 kh_gate_get_caller_uid(GDBusMethodInvocation *invocation);
 
 /* Whether "expose" was asked for the call @invocation, and allowed. */
 gboolean kh_gate_may_expose(GDBusMethodInvocation *invocation);
-
-/* The action of a method; NULL when it has none. "free" needs no authorization. */
-const char *kh_gate_action_of(const char *interface, const char *method, int *expose_argument);
 
 G_END_DECLS

@@ -1,157 +1,485 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounds what waits in the service; see intake.h. Its functions run in GDBus's thread, for
+ * Bounds what waits in the service; see intake.h. on_message() runs in GDBus's thread, for
  * each message that comes and, after the reply's last change, for each that goes.
  */
 #include "intake.h"
 
+#include <gio/gunixfdlist.h>
+#include <malloc.h>
+
+#include "clients.h"
 #include "error.h"
+#include "methods.h"
 #include "names.h"
 
+#define DATA "kh-intake"
+#define BUS "org.freedesktop.DBus"
+/* The marshalled form of what we send is never four times as long as GLib's own. */
+#define MARSHALLED_FACTOR 4
+/* After traffic of that many bytes, and so long after it, memory goes back to the system. */
+#define SWOLLEN_BYTES (1024u * 1024)
+#define TRIM_DELAY_SECONDS 2
+
+struct _KhIntake {
+    GMutex mutex; /* of all up to the next empty line */
+    KhClients *clients;
+    GHashTable *asked; /* serial of a question to the bus -> the name that it is about */
+    gboolean trimming; /* memory is given back soon */
+
+    /* The main thread's. */
+    KhTurns *turns;
+    GHashTable *waiters; /* name -> GPtrArray of Waiter */
+    KhIntakeTaken taken;
+    gpointer taken_data;
+};
+
 typedef struct {
-    GMutex mutex;
-    GHashTable *waiting; /* sender -> how many of its calls have no reply yet */
-    GHashTable *silent;  /* "SENDER SERIAL" of those whose reply nobody wants */
-} Intake;
+    KhIntakeIdentified identified;
+    gpointer data;
+} Waiter;
 
 static void
 intake_free(gpointer data)
 {
-    Intake *self = data;
+    KhIntake *self = data;
 
-    g_hash_table_unref(self->waiting);
-    g_hash_table_unref(self->silent);
+    kh_clients_free(self->clients);
+    g_hash_table_unref(self->asked);
+    g_hash_table_unref(self->waiters);
+    g_object_unref(self->turns);
     g_mutex_clear(&self->mutex);
     g_free(self);
 }
 
-static char *
-key_of(const char *sender, guint32 serial)
+KhIntake *
+kh_intake_of(GDBusConnection *connection)
 {
-    return g_strdup_printf("%s %u", sender, serial);
+    return g_object_get_data(G_OBJECT(connection), DATA);
 }
 
-static guint
-count_of(Intake *self, const char *sender)
+/* --- to the main thread --------------------------------------------------------------- */
+
+/* Something of GDBus's thread for the main one. */
+typedef struct {
+    GDBusConnection *connection;
+    GDBusMessage *message; /* that was taken, or an answer to be sent; or NULL */
+    char *name;            /* whose user is known now, or NULL */
+} News;
+
+static void
+news_free(gpointer data)
 {
-    return GPOINTER_TO_UINT(g_hash_table_lookup(self->waiting, sender));
+    News *news = data;
+
+    g_object_unref(news->connection);
+    g_clear_object(&news->message);
+    g_free(news->name);
+    g_free(news);
+}
+
+/* Takes @message and @name. */
+static void
+post(GDBusConnection *connection, GSource *source, GSourceFunc function, GDBusMessage *message,
+     char *name)
+{
+    News *news = g_new0(News, 1);
+
+    news->connection = g_object_ref(connection);
+    news->message = message;
+    news->name = name;
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, function, news, news_free);
+    g_source_attach(source, NULL);
+    g_source_unref(source);
+}
+
+static guint32
+find_user(KhIntake *self, const char *sender, gboolean *known)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
+    guint32 uid = KH_UID_UNKNOWN;
+
+    *known = kh_clients_get_user(self->clients, sender, &uid);
+    return uid;
 }
 
 static void
-set_count(Intake *self, const char *sender, guint count)
+tell_waiters(KhIntake *self, const char *name)
 {
-    if (count > 0)
-        g_hash_table_replace(self->waiting, g_strdup(sender), GUINT_TO_POINTER(count));
-    else
-        g_hash_table_remove(self->waiting, sender);
+    g_autoptr(GPtrArray) waiters = NULL;
+    gboolean known;
+    guint32 uid = find_user(self, name, &known);
+
+    if (!g_hash_table_steal_extended(self->waiters, name, NULL, (gpointer *)&waiters))
+        return;
+    for (guint i = 0; i < waiters->len; i++) {
+        const Waiter *waiter = waiters->pdata[i];
+
+        waiter->identified(uid, waiter->data);
+    }
 }
 
-/* Why the call is not let in, by itself or as one of too many; NULL if it is. */
-static const char *
-refusal_of(GDBusMessage *message, guint waiting)
+static gboolean
+on_identified(gpointer data)
 {
-    GVariant *body = g_dbus_message_get_body(message);
+    const News *news = data;
 
-    if (waiting >= KH_INTAKE_CALLS_MAX)
-        return "You have as many calls under way as one client may; wait for one to end";
-    if (body != NULL && g_variant_get_size(body) > KH_INTAKE_BYTES_MAX)
-        return "The call has more than 512 KiB of values; send less";
+    tell_waiters(kh_intake_of(news->connection), news->name);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_taken(gpointer data)
+{
+    const News *news = data;
+    KhIntake *self = kh_intake_of(news->connection);
+
+    if (self->taken != NULL)
+        self->taken(news->connection, news->message, self->taken_data);
+    return G_SOURCE_REMOVE;
+}
+
+/* What the allocator keeps after a flood it would keep for ever. */
+static gboolean
+on_trim(gpointer data)
+{
+    const News *news = data;
+    KhIntake *self = kh_intake_of(news->connection);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
+
+    self->trimming = FALSE;
+    malloc_trim(0);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+note_traffic(KhIntake *self, GDBusConnection *connection, gsize bytes)
+{
+    if (self->trimming || MAX(bytes, kh_clients_get_size(self->clients)) < SWOLLEN_BYTES)
+        return;
+    self->trimming = TRUE;
+    post(connection, g_timeout_source_new_seconds(TRIM_DELAY_SECONDS), on_trim, NULL, NULL);
+}
+
+/* --- who is it ------------------------------------------------------------------------ */
+
+static void
+ask_user(KhIntake *self, GDBusConnection *connection, const char *sender)
+{
+    g_autoptr(GDBusMessage) question =
+        g_dbus_message_new_method_call(BUS, "/org/freedesktop/DBus", BUS, "GetConnectionUnixUser");
+    guint32 serial;
+
+    g_dbus_message_set_body(question, g_variant_new("(s)", sender));
+    if (g_dbus_connection_send_message(connection, question, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
+                                       (volatile guint32 *)&serial, NULL))
+        g_hash_table_insert(self->asked, GUINT_TO_POINTER(serial), g_strdup(sender));
+}
+
+/* Takes @message, the answer to a question, and returns it where the question is not ours. */
+static GDBusMessage *
+note_answer(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
+{
+    gpointer serial = GUINT_TO_POINTER(g_dbus_message_get_reply_serial(message));
+    GVariant *body = g_dbus_message_get_body(message);
+    guint32 uid = KH_UID_UNKNOWN;
+    char *name = NULL;
+
+    if (g_strcmp0(g_dbus_message_get_sender(message), BUS) != 0 ||
+        !g_hash_table_steal_extended(self->asked, serial, NULL, (gpointer *)&name))
+        return message;
+    if (body != NULL && g_variant_is_of_type(body, G_VARIANT_TYPE("(u)")))
+        g_variant_get(body, "(u)", &uid);
+    kh_clients_set_user(self->clients, name, uid);
+    post(connection, g_idle_source_new(), on_identified, NULL, name);
+    g_object_unref(message);
     return NULL;
 }
 
+void
+kh_intake_identify(KhIntake *self, const char *sender, KhIntakeIdentified identified, gpointer data)
+{
+    gboolean known;
+    guint32 uid = find_user(self, sender, &known);
+    GPtrArray *waiters;
+    Waiter *waiter;
+
+    if (known) {
+        identified(uid, data);
+        return;
+    }
+    waiter = g_new0(Waiter, 1);
+    waiter->identified = identified;
+    waiter->data = data;
+    waiters = g_hash_table_lookup(self->waiters, sender);
+    if (waiters == NULL) {
+        waiters = g_ptr_array_new_with_free_func(g_free);
+        g_hash_table_insert(self->waiters, g_strdup(sender), waiters);
+    }
+    g_ptr_array_add(waiters, waiter);
+}
+
+/* --- in ------------------------------------------------------------------------------- */
+
+static gboolean
+has_descriptors(GDBusMessage *message)
+{
+    GUnixFDList *list = g_dbus_message_get_unix_fd_list(message);
+
+    return list != NULL && g_unix_fd_list_get_length(list) > 0;
+}
+
+/* Whether the call is refused for itself. */
+static gboolean
+is_faulty(GDBusMessage *message, gsize bytes)
+{
+    const KhMethod *method;
+
+    if (bytes > KH_CALL_BYTES_MAX)
+        return TRUE;
+    if (!has_descriptors(message))
+        return FALSE;
+    method =
+        kh_method_find(g_dbus_message_get_interface(message), g_dbus_message_get_member(message));
+    return method == NULL || !method->takes_descriptors;
+}
+
+static const char *
+text_of(KhAdmission refusal, GDBusMessage *message)
+{
+    if (refusal == KH_REFUSED_CLIENT)
+        return "You have as many calls under way as one client may; wait for one to end";
+    if (refusal == KH_REFUSED_USER)
+        return "You have as many calls under way, over all your connections, as one user may; "
+               "wait for one to end";
+    if (refusal == KH_REFUSED_BYTES)
+        return "Your calls under way have as many bytes of values as one user's may; wait for "
+               "one to end";
+    if (has_descriptors(message))
+        return "The call carries descriptors, and this method takes none; send it without";
+    return "The call has more than 512 KiB of values; send less";
+}
+
+static void
+send_refusal(gpointer data)
+{
+    News *news = data;
+
+    g_dbus_connection_send_message(news->connection, news->message, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
+                                   NULL, NULL);
+    news_free(news);
+}
+
+static void
+on_refused_identified(guint32 uid, gpointer data)
+{
+    News *news = data;
+
+    kh_turns_add(kh_intake_of(news->connection)->turns, uid, news->connection, send_refusal, news,
+                 news_free);
+}
+
+static gboolean
+on_refused(gpointer data)
+{
+    const News *news = data;
+    News *copy = g_new0(News, 1);
+
+    copy->connection = g_object_ref(news->connection);
+    copy->message = g_object_ref(news->message);
+    kh_intake_identify(kh_intake_of(news->connection),
+                       g_dbus_message_get_destination(news->message), on_refused_identified, copy);
+    return G_SOURCE_REMOVE;
+}
+
+/* Only the answer is kept, not the call. */
 static void
 refuse(GDBusConnection *connection, GDBusMessage *message, const char *why)
 {
     g_autofree char *name =
         g_strconcat(KH_ERROR_PREFIX_DBUS, kh_error_name(KH_ERROR_LIMIT_EXCEEDED), NULL);
-    g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(message, name, why);
 
-    g_dbus_connection_send_message(connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    post(connection, g_idle_source_new(), on_refused,
+         g_dbus_message_new_method_error_literal(message, name, why), NULL);
+}
+
+static gboolean
+is_silent(GDBusMessage *message)
+{
+    return (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) != 0;
+}
+
+/* Whether GDBus would answer @message in its own thread, at a cost that grows with objects. */
+static gboolean
+is_taken(GDBusMessage *message)
+{
+    const char *interface = g_dbus_message_get_interface(message);
+    const char *member = g_dbus_message_get_member(message);
+
+    if (g_dbus_message_get_body(message) != NULL)
+        return FALSE;
+    if (g_strcmp0(interface, BUS ".Introspectable") == 0)
+        return g_str_equal(member, "Introspect");
+    return g_strcmp0(interface, BUS ".ObjectManager") == 0 &&
+           g_str_equal(member, "GetManagedObjects") &&
+           g_str_equal(g_dbus_message_get_path(message), KH_PATH_ROOT);
 }
 
 /*
- * Takes @message; the same but that it wants an answer, which is the only sign of its end.
- * What nobody wants is held back on its way out.
+ * Takes @message and returns what GDBus is to have: of a silent call the same but that it
+ * wants an answer, which is the only sign of its end.
  */
 static GDBusMessage *
-want_answer(Intake *self, GDBusMessage *message)
+pass(GDBusConnection *connection, GDBusMessage *message)
 {
-    g_autoptr(GDBusMessage) locked = message;
-    GDBusMessageFlags flags = g_dbus_message_get_flags(message);
-    GDBusMessage *copy = g_dbus_message_copy(message, NULL);
+    g_autoptr(GDBusMessage) locked = NULL;
 
-    if (copy == NULL)
+    if (is_taken(message)) {
+        post(connection, g_idle_source_new(), on_taken, message, NULL);
         return NULL;
-    g_hash_table_add(self->silent, key_of(g_dbus_message_get_sender(message),
-                                          g_dbus_message_get_serial(message)));
-    g_dbus_message_set_flags(copy, flags & ~(guint)G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
-    return copy;
+    }
+    if (!is_silent(message))
+        return message;
+    locked = message;
+    message = g_dbus_message_copy(locked, NULL);
+    if (message != NULL)
+        g_dbus_message_set_flags(message, g_dbus_message_get_flags(message) &
+                                              ~(guint)G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    return message;
 }
 
 /* Takes @message, and returns it where it is let in. */
 static GDBusMessage *
-let_in(Intake *self, GDBusConnection *connection, GDBusMessage *message)
+let_in(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
-    gboolean silent =
-        (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) != 0;
-    guint waiting = count_of(self, g_dbus_message_get_sender(message));
-    const char *why = refusal_of(message, waiting);
+    g_autoptr(GDBusMessage) owned = message;
+    GVariant *body = g_dbus_message_get_body(message);
+    gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
+    const char *sender = g_dbus_message_get_sender(message);
+    KhCallFlags flags = (is_silent(message) ? KH_CALL_SILENT : 0) |
+                        (is_faulty(message, bytes) ? KH_CALL_FAULTY : 0);
+    KhAdmission admission;
+    gboolean is_new;
 
-    if (why != NULL && silent)
-        g_clear_object(&message);
-    else if (silent)
-        message = want_answer(self, message);
-    if (message == NULL)
-        return NULL;
-    /* A refusal is an answer as well. */
-    set_count(self, g_dbus_message_get_sender(message), waiting + 1);
-    if (why == NULL)
-        return message;
-    refuse(connection, message, why);
-    g_object_unref(message);
+    note_traffic(self, connection, bytes);
+    admission = kh_clients_enter(self->clients, sender, g_dbus_message_get_serial(message), bytes,
+                                 flags, &is_new);
+    if (is_new)
+        ask_user(self, connection, sender);
+    if (admission == KH_ADMITTED)
+        return pass(connection, g_steal_pointer(&owned));
+    if (admission != KH_DROPPED)
+        refuse(connection, message, text_of(admission, message));
     return NULL;
 }
 
-/* Takes @message, the answer to a call, and returns it where it is wanted. */
-static GDBusMessage *
-let_out(Intake *self, GDBusMessage *message)
-{
-    const char *caller = g_dbus_message_get_destination(message);
-    g_autofree char *key = key_of(caller, g_dbus_message_get_reply_serial(message));
-    guint waiting = count_of(self, caller);
+/* --- out ------------------------------------------------------------------------------ */
 
-    if (waiting > 0)
-        set_count(self, caller, waiting - 1);
-    if (!g_hash_table_remove(self->silent, key))
-        return message;
-    g_object_unref(message);
-    return NULL;
+/* What is longer makes the bus close the connection. */
+static gboolean
+fits(GDBusMessage *message, gsize bytes)
+{
+    g_autofree guchar *blob = NULL;
+    gsize length = 0;
+
+    if (bytes < KH_MESSAGE_BYTES_MAX / MARSHALLED_FACTOR)
+        return TRUE;
+    blob = g_dbus_message_to_blob(message, &length, G_DBUS_CAPABILITY_FLAGS_UNIX_FD_PASSING, NULL);
+    return blob != NULL && length <= KH_MESSAGE_BYTES_MAX;
+}
+
+/* An error in the place of an answer that is too long. Transfer full. */
+static GDBusMessage *
+replace(GDBusMessage *message)
+{
+    GDBusMessage *reply = g_dbus_message_new();
+    g_autofree char *name =
+        g_strconcat(KH_ERROR_PREFIX_DBUS, kh_error_name(KH_ERROR_LIMIT_EXCEEDED), NULL);
+
+    g_dbus_message_set_message_type(reply, G_DBUS_MESSAGE_TYPE_ERROR);
+    g_dbus_message_set_flags(reply, g_dbus_message_get_flags(message));
+    g_dbus_message_set_serial(reply, g_dbus_message_get_serial(message));
+    g_dbus_message_set_reply_serial(reply, g_dbus_message_get_reply_serial(message));
+    g_dbus_message_set_destination(reply, g_dbus_message_get_destination(message));
+    g_dbus_message_set_error_name(reply, name);
+    g_dbus_message_set_body(reply, g_variant_new("(s)", "The answer is longer than the bus takes; "
+                                                        "ask in pages, by ListInstances with a "
+                                                        "limit"));
+    return reply;
+}
+
+/* Takes @message, which goes out, and returns what goes in its place; NULL for nothing. */
+static GDBusMessage *
+let_out(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
+{
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
+    const char *caller = g_dbus_message_get_destination(message);
+    gboolean answer =
+        type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
+    g_autoptr(GDBusMessage) owned = message;
+    GVariant *body = g_dbus_message_get_body(message);
+    gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
+
+    note_traffic(self, connection, bytes);
+    if (answer && caller != NULL &&
+        !kh_clients_leave(self->clients, caller, g_dbus_message_get_reply_serial(message)))
+        return NULL;
+    if (fits(message, bytes))
+        return g_steal_pointer(&owned);
+    g_warning("A message of more than %u bytes is not sent: the bus would close the connection",
+              KH_MESSAGE_BYTES_MAX);
+    return answer ? replace(message) : NULL;
 }
 
 static GDBusMessage *
 on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data)
 {
-    GDBusMessageType type = g_dbus_message_get_message_type(message);
-    gboolean answer =
-        type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
-    Intake *self = data;
+    KhIntake *self = data;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
 
-    if (incoming && type == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
-        g_dbus_message_get_sender(message) != NULL)
+    if (!incoming)
+        return let_out(self, connection, message);
+    if (g_dbus_message_get_sender(message) == NULL)
+        return message;
+    if (g_dbus_message_get_message_type(message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL)
         return let_in(self, connection, message);
-    if (!incoming && answer && g_dbus_message_get_destination(message) != NULL)
-        return let_out(self, message);
-    return message;
+    return note_answer(self, connection, message);
+}
+
+/* Nobody can be asked any more. */
+static void
+on_closed(GDBusConnection *connection, gboolean remote, GError *error, gpointer data)
+{
+    KhIntake *self = data;
+    g_autoptr(GList) names = g_hash_table_get_keys(self->waiters);
+
+    for (GList *i = names; i != NULL; i = i->next) {
+        g_autofree char *name = g_strdup(i->data);
+
+        tell_waiters(self, name);
+    }
 }
 
 void
-kh_intake_watch(GDBusConnection *connection)
+kh_intake_set_taken(KhIntake *self, KhIntakeTaken taken, gpointer data)
 {
-    Intake *self = g_new0(Intake, 1);
+    self->taken = taken;
+    self->taken_data = data;
+}
+
+void
+kh_intake_watch(GDBusConnection *connection, KhTurns *turns)
+{
+    KhIntake *self = g_new0(KhIntake, 1);
 
     g_mutex_init(&self->mutex);
-    self->waiting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    self->silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    self->turns = g_object_ref(turns);
+    self->clients = kh_clients_new();
+    self->asked = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    self->waiters =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    g_object_set_data(G_OBJECT(connection), DATA, self);
+    g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
     g_dbus_connection_add_filter(connection, on_message, self, intake_free);
 }

@@ -1,23 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one sender may have waiting in the service. GDBus reads every message that comes and
- * queues its call for the main loop, without a bound; so calls are counted where they are
- * read, those included that GDBus answers by itself (properties, the list of objects), and
- * those that want no reply. What is too much is refused with KH_ERROR_LIMIT_EXCEEDED, without
- * the main loop.
+ * Where calls come in. GDBus reads every message that comes and queues its call for the main
+ * loop, without a bound; so calls are counted where they are read, in GDBus's thread, those
+ * included that GDBus answers by itself and those that want no reply. What is too much, of one
+ * user or by itself, is refused with KH_ERROR_LIMIT_EXCEEDED and goes no further, and so is a
+ * message with descriptors that its method does not take. Its sender is told when it is his
+ * turn: answers at once would keep those of others waiting. Who is behind a connection is asked
+ * of the bus, once.
+ *
+ * Two calls that GDBus would answer at once, however long that takes, are handed to the main
+ * loop instead: ObjectManager.GetManagedObjects and Introspectable.Introspect.
+ *
+ * There is one intake for each connection to the bus: a new bus gives the old names to others.
+ * Used by the daemon, the gate and the tree of objects.
  */
 #pragma once
 
-#include <gio/gio.h>
+#include "turns.h"
 
 G_BEGIN_DECLS
 
-/* Calls of one sender that have been read and not been answered. */
-#define KH_INTAKE_CALLS_MAX 256
-/* The values of one call: Katana's arguments are the most of it, 64 of 4 KiB. */
-#define KH_INTAKE_BYTES_MAX (512u * 1024)
+/* Of nobody; (uid_t)-1 is no user's. */
+#define KH_UID_UNKNOWN G_MAXUINT32
+/* What the bus takes in one message: dbus-daemon(1), max_message_size, less its own header. */
+#define KH_MESSAGE_BYTES_MAX (32u * 1024 * 1024 - 4096)
+
+typedef struct _KhIntake KhIntake;
+
+/*
+ * In the main thread, for each of the two calls; it is to be answered with a message. The
+ * connection may be closed.
+ */
+typedef void (*KhIntakeTaken)(GDBusConnection *connection, GDBusMessage *message, gpointer data);
 
 /* Watches over @connection, until it is gone; before a name is owned there. */
-void kh_intake_watch(GDBusConnection *connection);
+void kh_intake_watch(GDBusConnection *connection, KhTurns *turns);
+
+/* The intake of @connection, which it belongs to; NULL where none watches. */
+KhIntake *kh_intake_of(GDBusConnection *connection);
+
+/* Who gets the calls that are taken, until it is set to NULL. In the main thread. */
+void kh_intake_set_taken(KhIntake *self, KhIntakeTaken taken, gpointer data);
+
+/* KH_UID_UNKNOWN: the bus does not know the connection any more. */
+typedef void (*KhIntakeIdentified)(guint32 uid, gpointer data);
+
+/*
+ * Says who @sender is, a connection with a call under way: at once where it is known, else
+ * when the bus has answered. In the main thread; it always comes.
+ */
+void kh_intake_identify(KhIntake *self, const char *sender, KhIntakeIdentified identified,
+                        gpointer data);
 
 G_END_DECLS

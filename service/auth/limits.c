@@ -14,7 +14,6 @@ static const struct {
     const char *what, *whom;
 } bounds[KH_N_LIMITS] = {
     [KH_LIMIT_PROMPTS] = {16, "calls waiting for authorization", "client"},
-    [KH_LIMIT_CALLS] = {256, "calls under way", "client"},
     [KH_LIMIT_STREAMS] = {64, "open streams", "client"},
     [KH_LIMIT_USER_STREAMS] = {256, "open streams", "user"},
     [KH_LIMIT_USER_PROMPTS] = {64, "calls waiting for authorization", "user"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much one sender may have under way at once. Used by the gate for calls, by the
- * authority for questions to polkit, and by OpenLog for streams; a limit that is reached is
+ * How much one sender may have under way at once, of what lasts: used by the authority for
+ * questions to polkit and by OpenLog for streams (calls: intake.h). A limit that is reached is
  * KH_ERROR_LIMIT_EXCEEDED.
  */
 #pragma once
@@ -13,7 +13,6 @@ G_BEGIN_DECLS
 /**
  * KhLimit:
  * @KH_LIMIT_PROMPTS: questions that polkit has not answered
- * @KH_LIMIT_CALLS: calls without a reply yet
  * @KH_LIMIT_STREAMS: open log streams
  * @KH_LIMIT_USER_STREAMS: the same of a user, who has as many connections as he likes; the
  *     sender is then his uid
@@ -21,7 +20,6 @@ G_BEGIN_DECLS
  */
 typedef enum {
     KH_LIMIT_PROMPTS,
-    KH_LIMIT_CALLS,
     KH_LIMIT_STREAMS,
     KH_LIMIT_USER_STREAMS,
     KH_LIMIT_USER_PROMPTS,

@@ -7,6 +7,7 @@
 #include "job-object.h"
 #include "manager-object.h"
 #include "tee-object.h"
+#include "tree.h"
 
 struct _KhExporter {
     GObject parent_instance;
@@ -14,7 +15,9 @@ struct _KhExporter {
     KhJobs *jobs;
     const KhHost *host;
     KhGate *gate;
-    GDBusObjectManagerServer *objects;
+    GDBusConnection *connection;
+    GDBusObjectManagerServer *objects; /* exports them, and signals what comes and goes */
+    KhTree *tree;                      /* is what clients read of them */
 };
 
 G_DEFINE_FINAL_TYPE(KhExporter, kh_exporter, G_TYPE_OBJECT)
@@ -31,7 +34,11 @@ kh_exporter_dispose(GObject *object)
     }
     if (self->objects != NULL)
         g_dbus_object_manager_server_set_connection(self->objects, NULL);
+    if (self->tree != NULL)
+        kh_tree_close(self->tree, self->connection);
+    g_clear_object(&self->tree);
     g_clear_object(&self->objects);
+    g_clear_object(&self->connection);
     g_clear_object(&self->manager);
     g_clear_object(&self->jobs);
     g_clear_object(&self->gate);
@@ -60,11 +67,19 @@ export_both(KhExporter *self, const char *path, GDBusInterfaceSkeleton *interfac
     if (more != NULL)
         g_dbus_object_skeleton_add_interface(object, more);
     g_dbus_object_manager_server_export(self->objects, object);
+    kh_tree_add(self->tree, object);
 }
 
 static void export(KhExporter *self, const char *path, GDBusInterfaceSkeleton *interface)
 {
     export_both(self, path, interface, NULL);
+}
+
+static void
+unexport(KhExporter *self, const char *path)
+{
+    kh_tree_remove(self->tree, path);
+    g_dbus_object_manager_server_unexport(self->objects, path);
 }
 
 static void
@@ -86,7 +101,7 @@ on_instance_removed(KhManager *manager, KhInstance *instance, KhExporter *self)
 {
     g_autofree char *path = kh_path_of_instance(kh_instance_get_record(instance)->id);
 
-    g_dbus_object_manager_server_unexport(self->objects, path);
+    unexport(self, path);
 }
 
 static void
@@ -98,6 +113,7 @@ on_image_users(KhManager *manager, const char *id, KhExporter *self)
 
     if (image != NULL)
         kh_image_object_update(KH_IMAGE_OBJECT(image), manager);
+    kh_tree_touch(self->tree, path);
 }
 
 static void
@@ -114,7 +130,7 @@ on_job_removed(KhJobs *jobs, KhJob *job, KhExporter *self)
 {
     g_autofree char *path = kh_path_of_job(kh_job_get_number(job));
 
-    g_dbus_object_manager_server_unexport(self->objects, path);
+    unexport(self, path);
 }
 
 static void
@@ -133,7 +149,7 @@ on_image_removed(KhImageStore *images, const char *id, KhExporter *self)
 {
     g_autofree char *path = kh_path_of_image(id);
 
-    g_dbus_object_manager_server_unexport(self->objects, path);
+    unexport(self, path);
 }
 
 static void
@@ -163,8 +179,10 @@ kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhHost *host, KhGate *ga
     self->jobs = g_object_ref(jobs);
     self->host = host;
     self->gate = g_object_ref(gate);
+    self->connection = g_object_ref(connection);
     self->objects = g_dbus_object_manager_server_new(KH_PATH_ROOT);
-    object = kh_manager_object_new(manager, host, gate, self->objects);
+    self->tree = kh_tree_new(kh_gate_get_turns(gate));
+    object = kh_manager_object_new(manager, host, gate, self->tree);
     export(self, KH_PATH_MANAGER, G_DBUS_INTERFACE_SKELETON(object));
     export_what_is_there(self);
     g_signal_connect(manager, "added", G_CALLBACK(on_instance_added), self);
@@ -175,5 +193,6 @@ kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhHost *host, KhGate *ga
     g_signal_connect(host->images, "added", G_CALLBACK(on_image_added), self);
     g_signal_connect(host->images, "removed", G_CALLBACK(on_image_removed), self);
     g_dbus_object_manager_server_set_connection(self->objects, connection);
+    kh_tree_serve(self->tree, connection);
     return self;
 }

@@ -6,6 +6,7 @@
 #include "doctor/doctor.h"
 #include "error.h"
 #include "instance/host-places.h"
+#include "listing.h"
 #include "options.h"
 #include "refusal.h"
 
@@ -14,16 +15,17 @@ struct _KhManagerObject {
     KhManager *manager;
     const KhHost *host;
     KhDoctor *doctor;
-    GDBusObjectManagerServer *objects; /* owns this object; NULL once it is gone */
+    KhGate *gate;
+    KhTree *tree;
 };
 
 G_DEFINE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH_DBUS_TYPE_MANAGER_SKELETON)
 
 /* Words that a client may look for, sorted; one is added with what it stands for. */
 static const char *const features[] = {
-    "check-host", "configure",     "image", "instance", "job",
-    "log-stream", "outbound",      "pause", "reset",    "restart-policy",
-    "sealed",     "start-at-boot", "tee",   NULL};
+    "check-host",     "configure",  "image",         "instance", "job",
+    "list-pages",     "log-stream", "outbound",      "pause",    "reset",
+    "restart-policy", "sealed",     "start-at-boot", "tee",      NULL};
 
 static const KhOption no_options[] = {{NULL, NULL}};
 
@@ -36,7 +38,8 @@ kh_manager_object_dispose(GObject *object)
         g_signal_handlers_disconnect_by_data(self->manager, self);
     g_clear_object(&self->manager);
     g_clear_object(&self->doctor);
-    g_clear_weak_pointer(&self->objects);
+    g_clear_object(&self->gate);
+    g_clear_object(&self->tree);
     G_OBJECT_CLASS(kh_manager_object_parent_class)->dispose(object);
 }
 
@@ -147,94 +150,11 @@ on_validate(KhManagerObject *self, GDBusMethodInvocation *invocation, const char
     return TRUE;
 }
 
-/* Each at most once, so that an answer is never longer than that to an empty list. */
-static gboolean
-check_property_name(const char *name, GHashTable *seen, GError **error)
-{
-    GDBusInterfaceInfo *info = kh_dbus_instance_interface_info();
-    gboolean known = g_dbus_interface_info_lookup_property(info, name) != NULL;
-    g_autofree char *shown = NULL;
-
-    if (known && g_hash_table_add(seen, (gpointer)name))
-        return TRUE;
-    shown = kh_text_sanitize(name, 64);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                known ? "The property \"%s\" is named twice; name each once"
-                      : "An instance has no property \"%s\"",
-                shown);
-    return FALSE;
-}
-
-static gboolean
-check_property_names(const char *const *names, GError **error)
-{
-    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-
-    for (; *names != NULL; names++)
-        if (!check_property_name(*names, seen, error))
-            return FALSE;
-    return TRUE;
-}
-
-/* Transfer full. */
-static GVariant *
-read_property(GDBusInterfaceSkeleton *skeleton, const char *name)
-{
-    const GDBusInterfaceVTable *table = g_dbus_interface_skeleton_get_vtable(skeleton);
-
-    /* The generated function looks at nothing but the name and the skeleton. */
-    return g_variant_take_ref(
-        table->get_property(NULL, NULL, "", KH_INTERFACE_INSTANCE, name, NULL, skeleton));
-}
-
-/* The named properties, and no other is looked at; all where none is named. */
-static GVariant *
-select_properties(GDBusInterfaceSkeleton *skeleton, const char *const *names)
-{
-    g_auto(GVariantBuilder) chosen = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
-
-    if (names[0] == NULL)
-        return g_dbus_interface_skeleton_get_properties(skeleton);
-    for (; *names != NULL; names++) {
-        g_autoptr(GVariant) value = read_property(skeleton, *names);
-
-        g_variant_builder_add(&chosen, "{sv}", *names, value);
-    }
-    return g_variant_ref_sink(g_variant_builder_end(&chosen));
-}
-
-static GVariant *
-list_instances(KhManagerObject *self, const char *const *names)
-{
-    GPtrArray *instances = kh_manager_list(self->manager);
-    g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{oa{sv}}"));
-
-    for (guint i = 0; self->objects != NULL && i < instances->len; i++) {
-        g_autofree char *path =
-            kh_path_of_instance(kh_instance_get_record(instances->pdata[i])->id);
-        g_autoptr(GDBusInterface) interface = g_dbus_object_manager_get_interface(
-            G_DBUS_OBJECT_MANAGER(self->objects), path, KH_INTERFACE_INSTANCE);
-        g_autoptr(GVariant) properties = NULL;
-
-        if (interface == NULL)
-            continue;
-        properties = select_properties(G_DBUS_INTERFACE_SKELETON(interface), names);
-        g_variant_builder_add(&list, "{o@a{sv}}", path, properties);
-    }
-    return g_variant_builder_end(&list);
-}
-
 static gboolean
 on_list(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *const *properties,
         GVariant *options)
 {
-    GError *error = NULL;
-
-    if (!kh_options_check(options, no_options, &error) || !check_property_names(properties, &error))
-        kh_refuse_call(invocation, error);
-    else
-        kh_dbus_manager_complete_list_instances(KH_DBUS_MANAGER(self), invocation,
-                                                list_instances(self, properties));
+    kh_listing_answer(self->tree, kh_gate_get_turns(self->gate), invocation, properties, options);
     return TRUE;
 }
 
@@ -311,8 +231,7 @@ describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *paramet
 }
 
 KhManagerObject *
-kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
-                      GDBusObjectManagerServer *objects)
+kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate, KhTree *tree)
 {
     KhManagerObject *self = g_object_new(KH_TYPE_MANAGER_OBJECT, NULL);
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
@@ -320,7 +239,8 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
     self->manager = g_object_ref(manager);
     self->host = host;
     self->doctor = kh_doctor_new();
-    g_set_weak_pointer(&self->objects, objects);
+    self->gate = g_object_ref(gate);
+    self->tree = g_object_ref(tree);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_manager_set_version(bus, KH_VERSION);
     kh_dbus_manager_set_features(bus, features);

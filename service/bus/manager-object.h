@@ -7,14 +7,15 @@
 #include "auth/gate.h"
 #include "dbus-generated.h"
 #include "instance/manager.h"
+#include "tree.h"
 
 G_BEGIN_DECLS
 
 #define KH_TYPE_MANAGER_OBJECT (kh_manager_object_get_type())
 G_DECLARE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH, MANAGER_OBJECT, KhDbusManagerSkeleton)
 
-/* @objects is where the instances are exported; their properties are what a list shows. */
+/* @tree has the exported instances; their properties are what a list shows. */
 KhManagerObject *kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
-                                       GDBusObjectManagerServer *objects);
+                                       KhTree *tree);
 
 G_END_DECLS

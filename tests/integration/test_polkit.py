@@ -351,7 +351,8 @@ def prompts_of_a_user_are_limited():
         world.polkitd.send_signal(signal.SIGSTOP)
         clients = [world.many(10, path, "Instance.Start", "(@a{sv} {},)") for _ in range(8)]
         other = world.many(1, path, "Instance.Start", "(@a{sv} {},)", user=OTHER)
-        tap.eventually(lambda: world.journal().count("was denied") == 16, 30, "refusals at once")
+        # The journal has ten of them: a user who is refused without end does not fill it.
+        tap.eventually(lambda: world.journal().count("was denied") == 10, 30, "refusals at once")
         world.polkitd.send_signal(signal.SIGCONT)
         answers = [line for client in clients
                    for line in client.communicate(timeout=60)[0].split("\n")[:-1]]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of the gate's table and limits, and of options. The gate at work: integration. */
 #include "auth/gate.h"
+#include "auth/methods.h"
 #include "bus/options.h"
 #include "dbus-generated.h"
 #include "error.h"
@@ -8,26 +9,24 @@
 static void
 assert_actions(GDBusInterfaceInfo *interface)
 {
-    int argument;
-
     for (guint i = 0; interface->methods != NULL && interface->methods[i] != NULL; i++)
-        g_assert_nonnull(
-            kh_gate_action_of(interface->name, interface->methods[i]->name, &argument));
+        g_assert_nonnull(kh_method_find(interface->name, interface->methods[i]->name));
 }
 
 static void
 every_method_has_an_action(void)
 {
-    int argument = -1;
+    const KhMethod *create = kh_method_find("org.katana.Hypervisor.Manager", "CreateInstance");
 
     assert_actions(kh_dbus_manager_interface_info());
     assert_actions(kh_dbus_instance_interface_info());
     assert_actions(kh_dbus_image_interface_info());
-    g_assert_null(kh_gate_action_of("org.katana.Hypervisor.Manager", "Nonsense", &argument));
-    g_assert_null(kh_gate_action_of("org.freedesktop.DBus.Properties", "Set", &argument));
-    g_assert_cmpstr(kh_gate_action_of("org.katana.Hypervisor.Manager", "CreateInstance", &argument),
-                    ==, "create");
-    g_assert_cmpint(argument, ==, 1);
+    g_assert_null(kh_method_find("org.katana.Hypervisor.Manager", "Nonsense"));
+    g_assert_null(kh_method_find("org.freedesktop.DBus.Properties", "Set"));
+    g_assert_null(kh_method_find(NULL, "CreateInstance"));
+    g_assert_cmpstr(create->action, ==, "create");
+    g_assert_cmpint(create->expose_argument, ==, 1);
+    g_assert_false(create->takes_descriptors);
 }
 
 static void
@@ -40,7 +39,7 @@ limits_per_sender(void)
         g_assert_true(kh_limits_enter(limits, ":1.1", KH_LIMIT_PROMPTS, NULL));
     g_assert_false(kh_limits_enter(limits, ":1.1", KH_LIMIT_PROMPTS, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
-    g_assert_true(kh_limits_enter(limits, ":1.1", KH_LIMIT_CALLS, NULL));
+    g_assert_true(kh_limits_enter(limits, ":1.1", KH_LIMIT_STREAMS, NULL));
     g_assert_true(kh_limits_enter(limits, ":1.2", KH_LIMIT_PROMPTS, NULL));
     kh_limits_leave(limits, ":1.1", KH_LIMIT_PROMPTS);
     g_assert_true(kh_limits_enter(limits, ":1.1", KH_LIMIT_PROMPTS, NULL));

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "auth/intake.h"
 #include "bus/exporter.h"
 #include "error.h"
 #include "launch/direct-launcher.h"
@@ -233,8 +234,10 @@ exports_nothing_for_good(Fixture *f, gconstpointer data)
     g_autoptr(GDBusConnection) peer = NULL;
     g_autoptr(GDBusConnection) connection = connect_peers(&peer);
     guint of_gate = references(gate), of_instance = references(instance);
-    KhExporter *exporter = kh_exporter_new(f->manager, jobs, &f->host, gate, connection);
+    KhExporter *exporter;
 
+    kh_intake_watch(connection, kh_gate_get_turns(gate));
+    exporter = kh_exporter_new(f->manager, jobs, &f->host, gate, connection);
     g_assert_cmpuint(references(gate), >, of_gate);
     g_object_unref(exporter);
     g_assert_cmpuint(references(gate), ==, of_gate);
