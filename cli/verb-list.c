@@ -6,6 +6,9 @@
 #include "sizes.h"
 #include "verbs.h"
 
+/* Instances of one answer; with the longest labels they have 12 MiB. */
+#define PAGE 1000
+
 static const char *const table_properties[] = {
     "Name", "State", "Vcpus", "MemoryBytes", "RpcPort", "MainPid", "CreatedUSec", "Tee", NULL};
 
@@ -19,22 +22,47 @@ newest_first(gconstpointer a, gconstpointer b)
     return first == second ? 0 : first < second ? 1 : -1;
 }
 
+/* Appends the page that comes after @cursor, which becomes its last path. */
+static gboolean
+fetch_page(KhCli *cli, const char *const *properties, GPtrArray *instances, char **cursor,
+           GError **error)
+{
+    g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+    g_autoptr(GVariant) reply = NULL;
+    g_autoptr(GVariantIter) iter = NULL;
+    const char *path;
+    GVariant *one;
+
+    g_variant_dict_insert(&options, "limit", "u", PAGE);
+    if (*cursor != NULL)
+        g_variant_dict_insert(&options, "cursor", "s", *cursor);
+    reply = kh_client_call(
+        cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
+        g_variant_new("(^as@a{sv})", properties, g_variant_dict_end(&options)), NULL, error);
+    if (reply == NULL)
+        return FALSE;
+    g_variant_get(reply, "(a{oa{sv}})", &iter);
+    while (g_variant_iter_next(iter, "{&o@a{sv}}", &path, &one)) {
+        g_ptr_array_add(instances, one);
+        g_free(*cursor);
+        *cursor = g_strdup(path);
+    }
+    return TRUE;
+}
+
 static GPtrArray *
 fetch(KhCli *cli, const char *const *properties, GError **error)
 {
     g_autoptr(GPtrArray) instances =
         g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
-                       g_variant_new("(^asa{sv})", properties, NULL), NULL, error);
-    g_autoptr(GVariantIter) iter = NULL;
-    GVariant *one;
+    g_autofree char *cursor = NULL;
+    guint before;
 
-    if (reply == NULL)
-        return NULL;
-    g_variant_get(reply, "(a{oa{sv}})", &iter);
-    while (g_variant_iter_next(iter, "{o@a{sv}}", NULL, &one))
-        g_ptr_array_add(instances, one);
+    do {
+        before = instances->len;
+        if (!fetch_page(cli, properties, instances, &cursor, error))
+            return NULL;
+    } while (instances->len - before >= PAGE);
     g_ptr_array_sort(instances, newest_first);
     return g_steal_pointer(&instances);
 }
