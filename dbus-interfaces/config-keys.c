@@ -55,6 +55,9 @@ static const char *const endpoint_keys[] = {"rpc-port",    "rpc-address", "outbo
                                             "chain-id",    "block-time",  "accounts", "no-fee",
                                             "katana-args", NULL};
 
+/* What GetConfiguration gives and nobody else may learn; all others are no secret. */
+static const char *const secret_keys[] = {"katana-args", NULL};
+
 const KhConfigKey *
 kh_config_keys(void)
 {
@@ -80,6 +83,12 @@ gboolean
 kh_config_key_is_endpoint(const char *key)
 {
     return g_strv_contains(endpoint_keys, key);
+}
+
+gboolean
+kh_config_key_is_secret(const char *key)
+{
+    return g_strv_contains(secret_keys, key);
 }
 
 const char *

@@ -54,6 +54,9 @@ gboolean kh_config_key_is_live(const char *key);
 /* Whether @key says where an instance is reached, or what answers there. */
 gboolean kh_config_key_is_endpoint(const char *key);
 
+/* Whether the value of @key is only for those with the action "read-configuration". */
+gboolean kh_config_key_is_secret(const char *key);
+
 /* The known key nearest to @key, for an error's hint; NULL when none is near. Static. */
 const char *kh_config_key_nearest(const char *key);
 

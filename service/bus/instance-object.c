@@ -94,14 +94,6 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_vcpu_type(bus, config->tee ? config->vcpu_type : "");
 }
 
-static char **
-pending_keys(const KhRecord *record)
-{
-    if (record->pending == NULL)
-        return g_new0(char *, 1);
-    return kh_config_differences(record->config, record->pending);
-}
-
 static void
 mirror_image(KhInstanceObject *self)
 {
@@ -126,7 +118,7 @@ mirror_state(KhInstanceObject *self)
 {
     const KhRecord *record = kh_instance_get_record(self->instance);
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
-    g_auto(GStrv) pending = pending_keys(record);
+    g_auto(GStrv) pending = kh_record_list_pending(record);
     g_autofree char *reason = kh_instance_build_reason(self->instance);
     g_autofree char *error_name = record->error_name[0] == '\0'
                                       ? g_strdup("")
@@ -170,7 +162,7 @@ on_configured(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autofree Change *change = data;
     g_autoptr(KhInstanceObject) self = change->object;
-    g_auto(GStrv) pending = pending_keys(kh_instance_get_record(self->instance));
+    g_auto(GStrv) pending = kh_record_list_pending(kh_instance_get_record(self->instance));
     GError *error = NULL;
 
     if (kh_manager_configure_finish(KH_MANAGER(source), result, &error))

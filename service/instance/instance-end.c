@@ -178,6 +178,7 @@ kh_instance_take_pending(KhInstance *self)
     self->record->config = g_steal_pointer(&self->record->pending);
     kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
     kh_instance_replace(&self->record->pending_measurement, "");
+    kh_instance_replace(&self->record->pending_secrets, "");
     kh_instance_save_ports(self);
     kh_crash_point("set:taken");
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "config-keys.h"
 #include "crash-point.h"
 #include "descriptors.h"
 #include "error.h"
@@ -520,16 +521,40 @@ kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **er
 }
 
 /*
- * @config and @pending (both taken) instead of what there was; back again on failure.
- * @measurement is expected of the later one.
+ * The secret keys that were set for the next start, before and by @changes (a{sv}): whether
+ * they differ from what the machine runs with is not to be told, as it would tell a caller
+ * whether he has guessed it. Transfer full.
+ */
+static char *
+list_secrets(const KhRecord *record, GVariant *changes)
+{
+    g_auto(GStrv) before = g_strsplit(record->pending_secrets, " ", -1);
+    g_autoptr(GStrvBuilder) keys = g_strv_builder_new();
+    g_auto(GStrv) all = NULL;
+
+    for (const KhConfigKey *key = kh_config_keys(); key->key != NULL; key++) {
+        g_autoptr(GVariant) value = g_variant_lookup_value(changes, key->key, NULL);
+
+        if (kh_config_key_is_secret(key->key) &&
+            (value != NULL || g_strv_contains((const char *const *)before, key->key)))
+            g_strv_builder_add(keys, key->key);
+    }
+    all = g_strv_builder_end(keys);
+    return g_strjoinv(" ", all);
+}
+
+/*
+ * @config and @pending (both taken), for which @secrets were set, instead of what there was;
+ * back again on failure. @measurement is expected of the later one.
  */
 static gboolean
-exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *measurement,
-         GError **error)
+exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *secrets,
+         const char *measurement, GError **error)
 {
     KhRecord *record = self->record;
     g_autofree char *old_measurement = g_strdup(record->measurement);
     g_autofree char *old_next = g_strdup(record->pending_measurement);
+    g_autofree char *old_secrets = g_strdup(record->pending_secrets);
     g_autoptr(KhConfig) old_config = g_steal_pointer(&record->config);
     g_autoptr(KhConfig) old_pending = g_steal_pointer(&record->pending);
 
@@ -538,6 +563,7 @@ exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *meas
     if (pending == NULL)
         kh_instance_replace(&record->measurement, measurement);
     kh_instance_replace(&record->pending_measurement, pending == NULL ? "" : measurement);
+    kh_instance_replace(&record->pending_secrets, secrets);
     kh_crash_point("set:checked");
     if (kh_store_reconfigure(self->host->store, record, error)) {
         kh_crash_point("set:written");
@@ -549,6 +575,7 @@ exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *meas
     record->pending = g_steal_pointer(&old_pending);
     kh_instance_replace(&record->measurement, old_measurement);
     kh_instance_replace(&record->pending_measurement, old_next);
+    kh_instance_replace(&record->pending_secrets, old_secrets);
     return FALSE;
 }
 
@@ -568,10 +595,12 @@ apply_live_keys(KhInstance *self)
 }
 
 gboolean
-kh_instance_configure(KhInstance *self, KhConfig *config, const char *measurement, GError **error)
+kh_instance_configure(KhInstance *self, KhConfig *config, GVariant *changes,
+                      const char *measurement, GError **error)
 {
     g_autoptr(KhConfig) wanted = config;
     g_autoptr(KhConfig) now = NULL;
+    g_autofree char *secrets = NULL;
     g_auto(GStrv) differences = NULL;
 
     if (kh_instance_check(self, KH_OPERATION_CONFIGURE, error) == KH_ADMISSION_REFUSE)
@@ -579,12 +608,15 @@ kh_instance_configure(KhInstance *self, KhConfig *config, const char *measuremen
     if (kh_instance_has_machine(self)) {
         now = kh_config_with_live_keys(self->record->config, wanted);
         differences = kh_config_differences(now, wanted);
-        if (differences[0] == NULL)
+        secrets = list_secrets(self->record, changes);
+        if (differences[0] == NULL && secrets[0] == '\0')
             g_clear_pointer(&wanted, kh_config_free);
     } else {
         now = g_steal_pointer(&wanted);
+        secrets = g_strdup("");
     }
-    if (!exchange(self, g_steal_pointer(&now), g_steal_pointer(&wanted), measurement, error))
+    if (!exchange(self, g_steal_pointer(&now), g_steal_pointer(&wanted), secrets, measurement,
+                  error))
         return FALSE;
     apply_live_keys(self);
     g_signal_emit_by_name(self, "changed");

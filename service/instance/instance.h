@@ -122,12 +122,12 @@ void kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_da
 gboolean kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **error);
 
 /*
- * Gives it the checked @config (taken), whose machine is expected to have @measurement ("":
- * it is not confidential), and of which a living machine takes what it can; the
- * rest waits in the record's "pending". On an error (PORT_UNAVAILABLE, FAILED) nothing has
+ * Gives it the checked @config (taken), which @changes (a{sv}) led to, whose machine is expected to
+ * have @measurement ("": it is not confidential), and of which a living machine takes what it can;
+ * the rest waits in the record's "pending". On an error (PORT_UNAVAILABLE, FAILED) nothing has
  * changed.
  */
-gboolean kh_instance_configure(KhInstance *self, KhConfig *config, const char *measurement,
-                               GError **error);
+gboolean kh_instance_configure(KhInstance *self, KhConfig *config, GVariant *changes,
+                               const char *measurement, GError **error);
 
 G_END_DECLS

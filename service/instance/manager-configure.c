@@ -124,7 +124,7 @@ configure(KhManager *self, GTask *task, KhConfig *pinned, const char *measuremen
     g_autofree char *before = g_strdup(record->config->image);
     GError *error = NULL;
 
-    if (kh_instance_configure(change->instance, pinned, measurement, &error))
+    if (kh_instance_configure(change->instance, pinned, change->changes, measurement, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);

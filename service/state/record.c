@@ -2,6 +2,8 @@
 /* The kept part of an instance; see record.h. */
 #include "record.h"
 
+#include "config-keys.h"
+
 KhRecord *
 kh_record_new(void)
 {
@@ -16,6 +18,7 @@ kh_record_new(void)
     record->stopped_in = g_strdup("");
     record->measurement = g_strdup("");
     record->pending_measurement = g_strdup("");
+    record->pending_secrets = g_strdup("");
     return record;
 }
 
@@ -37,6 +40,7 @@ kh_record_free(KhRecord *record)
     g_free(record->stopped_in);
     g_free(record->measurement);
     g_free(record->pending_measurement);
+    g_free(record->pending_secrets);
     g_free(record);
 }
 
@@ -44,4 +48,21 @@ const KhConfig *
 kh_record_get_wanted(const KhRecord *record)
 {
     return record->pending != NULL ? record->pending : record->config;
+}
+
+char **
+kh_record_list_pending(const KhRecord *record)
+{
+    g_auto(GStrv) differ = NULL;
+    g_auto(GStrv) set = g_strsplit(record->pending_secrets, " ", -1);
+    g_autoptr(GStrvBuilder) keys = g_strv_builder_new();
+
+    if (record->pending == NULL)
+        return g_strv_builder_end(keys);
+    differ = kh_config_differences(record->config, record->pending);
+    for (const KhConfigKey *key = kh_config_keys(); key->key != NULL; key++)
+        if (g_strv_contains((const char *const *)differ, key->key) ||
+            g_strv_contains((const char *const *)set, key->key))
+            g_strv_builder_add(keys, key->key);
+    return g_strv_builder_end(keys);
 }

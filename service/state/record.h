@@ -20,7 +20,8 @@ typedef struct {
     char *id; /* a UUID; of older instances 16 hex digits */
     char *name;
     KhConfig *config;          /* what its machine runs with, or would */
-    KhConfig *pending;         /* the next start's, where that differs; else NULL */
+    KhConfig *pending;         /* the next start's, where that may differ; else NULL */
+    char *pending_secrets;     /* secret keys that were set for it, by blanks; never NULL */
     char *measurement;         /* expected of config's machine: hex digits; "" for none */
     char *pending_measurement; /* of pending's */
     gboolean simulated;        /* the confidential machine was started as an ordinary one */
@@ -53,6 +54,12 @@ typedef struct {
 
 /* What was last configured: pending, where there is that, else config. Owned by @record. */
 const KhConfig *kh_record_get_wanted(const KhRecord *record);
+
+/*
+ * The keys that the next start changes, sorted as the list of keys: those that differ, and the
+ * secret ones that were set, which may be what they were. Transfer full.
+ */
+char **kh_record_list_pending(const KhRecord *record);
 
 /* An empty record in the state "created"; text fields are "". Transfer full. */
 KhRecord *kh_record_new(void);

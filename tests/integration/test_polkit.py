@@ -17,7 +17,9 @@ import tempfile
 import polkit
 import tap
 from amdsev import firmware
+from bus import Bus, GLib
 from harness import MANAGER, NAME, SOURCE, Failed, World
+from live import service_dies
 
 MEMBER, OTHER, OPERATOR = (polkit.USERS[name] for name in ("member", "other", "operator"))
 # An administrator's own: one who may start and stop, and read no log.
@@ -331,6 +333,58 @@ def b127_opened_while_polkit_is_asked():
         tap.check("'--a'" not in configuration(world, path), "the arguments")
 
 
+class Observer:
+    """All that a connection sees of an instance."""
+
+    def __init__(self, world, path):
+        self.bus, self.path, self.signals = Bus(world), path, []
+        self.bus.connection.signal_subscribe(
+            NAME, "org.freedesktop.DBus.Properties", "PropertiesChanged", path, None, 0,
+            lambda *seen: self.signals.append(seen[5].unpack()[1:]))
+
+    def look(self):
+        found = self.bus.properties(self.path)
+        while GLib.MainContext.default().iteration(False):
+            pass
+        signals, self.signals = self.signals, []
+        return found["PendingChanges"], found["StateReason"], signals
+
+    def tell(self, world, guess):
+        """What a member is told who sets these arguments, the others' way, and then once more."""
+        answers = []
+        for changes in (f"{{'katana-args': <{guess}>}}", "{'vcpus': <uint32 2>}",
+                        f"{{'katana-args': <{guess}>, 'vcpus': <uint32 1>}}"):
+            answers += [configure(world, self.path, changes, MEMBER), self.look()]
+        return answers
+
+
+def b125_guessed_arguments():
+    """an answer that differs by a secret: whether a guess of Katana's arguments is right"""
+    secret = ["--a.key=0x5ec2e7", "--b"]
+    with Guarded() as world:
+        paths = [world.create(name, f"{{'vcpus': <uint32 1>, 'katana-args': <{secret}>}}")
+                 for name in ("right", "wrong", "part")]
+        guesses = (secret, ["--a.key=0x5ec2e8", "--b"], secret[:1])
+        seen = [Observer(world, path) for path in paths]
+        for running in (False, True):
+            for one in seen:
+                one.look()
+            told = [one.tell(world, guess) for one, guess in zip(seen, guesses)]
+            tap.equal(told[1:], told[:1] * 2, f"what a member is told, running: {running}")
+            tap.equal(seen[0].look()[0], ["katana-args"] if running else [], "PendingChanges")
+            for path, one in zip(paths, seen):
+                configure(world, path, f"{{'katana-args': <{secret}>}}")
+                if not running:
+                    world.start_instance(path)
+        service_dies(world)
+        world.start()
+        for path, one in zip(paths, seen):
+            tap.equal(one.look()[0], ["katana-args"], "PendingChanges under the next service")
+            world.stop_instance(path)
+            tap.equal(one.look()[0], [], "PendingChanges once it has stopped")
+            one.bus.close()
+
+
 def prompts_are_limited():
     """16 calls of one sender wait for polkit, the others are refused at once"""
     with Guarded() as world:
@@ -401,7 +455,8 @@ def inside():
                         member_is_served, root_is_served, without_polkitd, polkitd_dies,
                         bus_restarts, errors_without_the_log, state_checked_again,
                         b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
-                        b127_opened_while_polkit_is_asked, prompts_are_limited, prompts_of_a_user_are_limited,
+                        b127_opened_while_polkit_is_asked, b125_guessed_arguments,
+                        prompts_are_limited, prompts_of_a_user_are_limited,
                         streams_are_limited, command_line_says_it])
 
 

@@ -268,6 +268,7 @@ make_third_version(Fixture *f)
 
     g_assert_cmpint(sqlite3_exec(db,
                                  "ALTER TABLE instances DROP COLUMN making;"
+                                 "ALTER TABLE instances DROP COLUMN pending_secrets;"
                                  "DROP INDEX ports_of_instance; DROP INDEX uids_of_instance;"
                                  "PRAGMA user_version=3",
                                  NULL, NULL, NULL),
@@ -290,11 +291,11 @@ no_room_for_a_migration(Fixture *f, gconstpointer data)
     g_assert_null(kh_store_open(f->path, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
     g_assert_nonnull(strstr(error->message, "short of space"));
-    assert_there(f, ".before-4", FALSE);
-    assert_there(f, ".before-4.new", FALSE);
+    assert_there(f, ".before-5", FALSE);
+    assert_there(f, ".before-5.new", FALSE);
     g_assert_true(run(f, "rm %s/disk/filler"));
     g_object_unref(open_store(f));
-    assert_there(f, ".before-4", TRUE);
+    assert_there(f, ".before-5", TRUE);
 }
 
 static void

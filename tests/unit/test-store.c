@@ -370,7 +370,7 @@ reconfigures(Fixture *f, gconstpointer data)
 static void
 migrates_the_first_version(Fixture *f, gconstpointer data)
 {
-    g_autofree char *copy = g_strconcat(f->path, ".before-4", NULL);
+    g_autofree char *copy = g_strconcat(f->path, ".before-5", NULL);
     g_autoptr(KhStore) store = open_store(f);
     g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
     g_autoptr(GPtrArray) loaded = NULL;
@@ -387,6 +387,7 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
                "ALTER TABLE instances DROP COLUMN pending_measurement;"
                "ALTER TABLE instances DROP COLUMN simulated;"
                "ALTER TABLE instances DROP COLUMN making;"
+               "ALTER TABLE instances DROP COLUMN pending_secrets;"
                "DROP INDEX ports_of_instance; DROP INDEX uids_of_instance;"
                "UPDATE instances SET image='feed'; PRAGMA user_version=1");
     store = open_store(f);
@@ -428,6 +429,8 @@ keeps_measurements(Fixture *f, gconstpointer data)
     g_free(record->pending_measurement);
     record->measurement = g_strdup("ab");
     record->pending_measurement = g_strdup("cd");
+    g_free(record->pending_secrets);
+    record->pending_secrets = g_strdup("katana-args");
     record->simulated = TRUE;
     record->vm_uid = 1234;
     g_assert_true(kh_store_insert(store, record, NULL));
@@ -435,6 +438,7 @@ keeps_measurements(Fixture *f, gconstpointer data)
     read = loaded->pdata[0];
     g_assert_cmpstr(read->measurement, ==, "ab");
     g_assert_cmpstr(read->pending_measurement, ==, "cd");
+    g_assert_cmpstr(read->pending_secrets, ==, "katana-args");
     g_assert_true(read->simulated);
     g_assert_cmpint(read->vm_uid, ==, 1234);
 }
