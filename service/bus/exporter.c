@@ -112,7 +112,7 @@ on_image_users(KhManager *manager, const char *id, KhExporter *self)
         G_DBUS_OBJECT_MANAGER(self->objects), path, KH_INTERFACE_IMAGE);
 
     if (image != NULL)
-        kh_image_object_update(KH_IMAGE_OBJECT(image), manager);
+        kh_image_object_invalidate_users(KH_IMAGE_OBJECT(image));
     kh_tree_touch(self->tree, path);
 }
 
@@ -138,9 +138,8 @@ on_image_added(KhImageStore *images, const char *id, KhExporter *self)
 {
     g_autofree char *path = kh_path_of_image(id);
     g_autoptr(KhImageObject) object =
-        kh_image_object_new(kh_image_store_find(images, id), self->gate);
+        kh_image_object_new(kh_image_store_find(images, id), self->manager, self->gate);
 
-    kh_image_object_update(object, self->manager);
     export(self, path, G_DBUS_INTERFACE_SKELETON(object));
 }
 

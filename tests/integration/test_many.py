@@ -9,7 +9,7 @@ import sys
 
 import many
 import tap
-from bus import ROOT
+from bus import ROOT, Bus, Gio, GLib
 from harness import MANAGER, NAME, World
 from live import edit, live, running, service_dies
 
@@ -48,6 +48,77 @@ def images(bus):
              if f"{NAME}.Instance" in found}
     found = [one[f"{NAME}.Image"] for one in objects.values() if f"{NAME}.Image" in one]
     return {one["Id"]: [names[path] for path in one["InUseBy"]] for one in found}
+
+
+class Listener:
+    """A connection that gets every signal of the service, and weighs it."""
+
+    def __init__(self, world):
+        self.bus, self.signals = Bus(world), []
+        self.bus.connection.add_filter(self.weigh)
+        self.bus.connection.signal_subscribe(NAME, None, None, None, None, 0, lambda *_: None)
+
+    def weigh(self, _, message, incoming):
+        if incoming and message.get_message_type() == Gio.DBusMessageType.SIGNAL:
+            size = len(message.to_blob(Gio.DBusCapabilityFlags.NONE))
+            self.signals.append((message.get_path(), size, message.get_body().unpack()))
+        return message
+
+    def heard(self, action):
+        """The signals from this call on, up to its answer."""
+        self.signals.clear()
+        action()
+        self.bus.properties(MANAGER, "Manager")
+        return list(self.signals)
+
+
+def b129_users_are_not_broadcast():
+    """a broadcast that grows with all there is: who uses an image is said to those who ask"""
+    with live() as (world, bus):
+        listener = Listener(world)
+        path = bus.create("first")
+        image = bus.properties(path)["Image"]
+        weight = {}
+        for count in (1, 101):
+            while len(bus.list("State")) < count:
+                bus.create(f"n{len(bus.list('State'))}")
+            for name, action in (("create", lambda: bus.create("last")),
+                                 ("delete", lambda: bus.do(path_of(bus, "last"), "Delete"))):
+                heard = listener.heard(action)
+                weight[name, count] = sum(size for _, size, _ in heard)
+                tap.equal([body for path, _, body in heard if path == image],
+                          [(f"{NAME}.Image", {}, ["InUseBy"])], f"of the image, {name}")
+        for name in ("create", "delete"):
+            tap.check(weight[name, 101] < weight[name, 1] + 500, f"bytes of signals: {weight}")
+        listener.bus.close()
+
+
+def path_of(bus, name):
+    return bus.call(MANAGER, "Manager.FindInstance", GLib.Variant("(s)", (name,)))
+
+
+def kept(client, name):
+    """What a proxy keeps, once it has read what was sent to it."""
+    while GLib.MainContext.default().iteration(False):
+        pass
+    return client.get_cached_property(name)
+
+
+def b129_asked_again():
+    """a value that was true once: a client that keeps properties forgets who used an image"""
+    with live() as (world, bus):
+        first = bus.create("first")
+        client = Gio.DBusProxy.new_sync(bus.connection, 0, None, NAME,
+                                        bus.properties(first)["Image"], f"{NAME}.Image", None)
+        tap.equal(client.get_cached_property("InUseBy").unpack(), [first], "kept by a client")
+        second = bus.create("second")
+        tap.eventually(lambda: kept(client, "InUseBy") is None, 10, "nothing is kept")
+        tap.equal(bus.properties(client.get_object_path(), "Image")["InUseBy"], [first, second],
+                  "all properties")
+        value = GLib.Variant("(ss)", (f"{NAME}.Image", "InUseBy"))
+        tap.equal(bus.call(client.get_object_path(), "Get", value,
+                           interface="org.freedesktop.DBus.Properties"), [first, second], "one")
+        tap.check(client.get_cached_property("Parts") is not None, "what never changes is kept")
 
 
 def renew_components(world):
@@ -130,7 +201,7 @@ def b99_asks_for_time():
 
 def main():
     return tap.run([b99_linear, b99_users_of_images, b99_pending_of_a_dead_service,
-                    b99_asks_for_time])
+                    b99_asks_for_time, b129_users_are_not_broadcast, b129_asked_again])
 
 
 if __name__ == "__main__":
