@@ -21,6 +21,7 @@ usual_places(void)
         places->qemu = g_strdup("qemu-system-x86_64");
     places->boot_components = g_strdup(KH_COMPONENTSDIR);
     places->state_folder = g_strdup(access(state, F_OK) == 0 ? state : STATE_PARENT);
+    places->settings_file = g_strdup(KH_SYSCONFDIR "/katana-hypervisor.conf");
     places->launcher = g_strdup("");
     places->kvm_usable = access("/dev/kvm", R_OK | W_OK) == 0;
     places->ports = KH_PORT_RANGE_DEFAULT;

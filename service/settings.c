@@ -187,7 +187,7 @@ static const struct {
     {"launcher", set_launcher, "NAME", "auto, systemd or direct"},
     {"accelerator", set_accelerator, "NAME", "auto, kvm or tcg"},
     {"vm-uid-range", set_uids, "FIRST-LAST", "Uids of the machines, when run as root"},
-    {"port-range", set_ports, "FIRST-LAST", "Ports that are given out"},
+    {"port-range", set_ports, "FIRST-LAST", "Ports that are given out (default: 5050-25049)"},
     {"on-service-stop", set_on_service_stop, "WHAT", "Instances then: keep or stop-all"},
     {"max-instances", set_max_instances, "N", "How many instances there may be"},
     {"log-size", set_log_size, "SIZE", "Of one file of a log"},
@@ -313,14 +313,17 @@ default_file(gboolean session)
 static gboolean
 read_file(KhSettings *settings, GError **error)
 {
-    g_autofree char *path = settings->config_file != NULL ? g_strdup(settings->config_file)
-                                                          : default_file(settings->session);
+    gboolean given = settings->config_file != NULL;
+    const char *path;
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) failure = NULL;
 
+    if (!given)
+        settings->config_file = default_file(settings->session);
+    path = settings->config_file;
     if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure))
         return apply_group(settings, file, path, error);
-    if (settings->config_file == NULL && g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    if (!given && g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read: %s", path,
                 failure->message);

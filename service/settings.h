@@ -18,7 +18,7 @@ typedef struct {
     gboolean version;
     gboolean yield_cgroup; /* only kh_cgroups_yield() */
     gboolean adopt;        /* only kh_daemon_adopt_empty_state() */
-    char *config_file;     /* NULL: the mode's own, which may be absent */
+    char *config_file;     /* that was read; the mode's own may be absent */
     char *shim;
 
     char *state_dir;

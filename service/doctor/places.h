@@ -36,6 +36,7 @@ typedef struct {
     char *qemu;
     char *boot_components;
     char *state_folder;
+    char *settings_file;
     char *launcher; /* "systemd", "direct", or "" where no service runs */
     gboolean enforces_limits;
     gboolean kvm_usable; /* a machine's uid could open it when the service began */

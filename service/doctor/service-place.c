@@ -139,7 +139,8 @@ check_ports(const KhPlaces *places, KhFindings *findings)
                     "%u of the ports %u to %u are left on 127.0.0.1", left, places->ports.first,
                     places->ports.last);
     if (left < PORTS_WARN)
-        kh_findings_mend(findings, "delete instances, or widen port-range in the settings");
+        kh_findings_mend(findings, "delete instances, or set a wider port-range in %s",
+                         places->settings_file);
 }
 
 void

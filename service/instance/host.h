@@ -28,6 +28,7 @@ typedef struct {
     gboolean ending;           /* the service stops what runs and starts nothing more */
     char *boot_id;             /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
+    const char *settings_file; /* where they are set, for errors */
     KhPortRange ports;
     const char *boot_components; /* where new images come from */
     const char *qemu;            /* the binary */

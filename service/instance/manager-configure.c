@@ -37,7 +37,8 @@ choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GErr
 
     if (port == record->config->rpc_port || port == kh_record_get_wanted(record)->rpc_port)
         return TRUE;
-    port = kh_port_choose(self->host->store, &self->host->ports, before->rpc_address, port, error);
+    port = kh_port_choose(self->host->store, &self->host->ports, before->rpc_address, port,
+                          self->host->settings_file, error);
     if (port == 0)
         return FALSE;
     *config = kh_config_with(before, "rpc-port", g_variant_new_uint16(port));

@@ -34,8 +34,9 @@ check_count(KhManager *self, GError **error)
     if (self->instances->len < self->host->max_instances)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "There are %u instances, as many as max-instances allows; delete one",
-                self->instances->len);
+                "There are %u instances, as many as max-instances allows; delete one, or set more "
+                "in %s and restart the service (10000 at most)",
+                self->instances->len, self->host->settings_file);
     return FALSE;
 }
 
@@ -54,7 +55,7 @@ check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrid
         !kh_confidential_check_host(self->host, config, overrides, error))
         return NULL;
     port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,
-                          config->rpc_port, error);
+                          config->rpc_port, self->host->settings_file, error);
     return port == 0 ? NULL : kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
 }
 

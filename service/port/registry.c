@@ -22,7 +22,7 @@ kh_port_range_parse(const char *text, KhPortRange *range, GError **error)
 
     if (g_strv_length(parts) != 2) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "port-range is \"%s\", it must look like 5050-6049", text);
+                    "port-range is \"%s\", it must look like 5050-25049", text);
         return FALSE;
     }
     if (!kh_number_parse(parts[0], "port-range", PORT_MIN, PORT_MAX, &first, error) ||
@@ -82,6 +82,22 @@ kh_port_probe(const char *address, guint16 port, GError **error)
            (!kh_port_needs_loopback(address) || probe(kh_port_loopback(address), port, error));
 }
 
+/* What there is to do about it: who has them, and where there could be more. */
+static void
+explain_none_left(KhStore *store, const KhPortRange *range, const char *address,
+                  const char *settings_file, GError **error)
+{
+    guint taken = kh_store_count_ports(store, range->first, range->last);
+    guint all = (guint)range->last - range->first + 1;
+
+    g_set_error(
+        error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+        "No port from %u to %u is free on %s: instances have %u of the %u%s; delete one, or "
+        "set a wider port-range in %s and restart the service",
+        range->first, range->last, address, taken, all,
+        taken < all ? ", other programs the rest" : "", settings_file);
+}
+
 static guint16
 lowest_free(KhStore *store, const KhPortRange *range, const char *address)
 {
@@ -94,17 +110,14 @@ lowest_free(KhStore *store, const KhPortRange *range, const char *address)
 
 guint16
 kh_port_choose(KhStore *store, const KhPortRange *range, const char *address, guint16 wanted,
-               GError **error)
+               const char *settings_file, GError **error)
 {
     guint16 port = wanted;
 
     if (wanted == 0) {
         port = lowest_free(store, range, address);
         if (port == 0)
-            g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                        "No port from %u to %u is free on %s; delete an instance or widen "
-                        "port-range",
-                        range->first, range->last, address);
+            explain_none_left(store, range, address, settings_file, error);
     } else if (kh_store_has_port(store, wanted)) {
         g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
                     "Port %u belongs to another instance; choose another one", wanted);

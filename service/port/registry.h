@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* Reads "5050-6049". KH_ERROR_INVALID_ARGUMENT unless 1024 <= first <= last <= 65535. */
+/* Reads "5050-25049". KH_ERROR_INVALID_ARGUMENT unless 1024 <= first <= last <= 65535. */
 gboolean kh_port_range_parse(const char *text, KhPortRange *range, GError **error);
 
 /*
@@ -30,10 +30,10 @@ gboolean kh_port_probe(const char *address, guint16 port, GError **error);
 
 /*
  * @wanted if it is neither an instance's nor bound on @address; for 0 the lowest such
- * port of @range. Returns 0 and KH_ERROR_PORT_UNAVAILABLE otherwise. Nothing is
- * reserved before kh_store_insert().
+ * port of @range, which is set in @settings_file. Returns 0 and KH_ERROR_PORT_UNAVAILABLE
+ * otherwise. Nothing is reserved before kh_store_insert().
  */
 guint16 kh_port_choose(KhStore *store, const KhPortRange *range, const char *address,
-                       guint16 wanted, GError **error);
+                       guint16 wanted, const char *settings_file, GError **error);
 
 G_END_DECLS

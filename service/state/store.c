@@ -55,6 +55,8 @@ static const char *const migrations[] = {
 /* Nobody else writes here; a reader's lock is soon over, and the main loop waits for it. */
 #define BUSY_MS 200
 
+#define PORTS (G_MAXUINT16 + 1)
+
 /* Between two tries to make the reserve again. */
 #define RESERVE_INTERVAL_USEC (10 * G_USEC_PER_SEC)
 
@@ -64,6 +66,7 @@ struct _KhStore {
     int index_fd; /* of the log's index; see fill_index() */
     KhReserve *reserve;
     gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
+    guint8 *taken;        /* PORTS of them, see note_ports() */
 };
 
 G_DEFINE_FINAL_TYPE(KhStore, kh_store, G_TYPE_OBJECT)
@@ -74,6 +77,7 @@ kh_store_finalize(GObject *object)
     KhStore *self = KH_STORE(object);
 
     g_clear_pointer(&self->db, sqlite3_close_v2);
+    g_free(self->taken);
     if (self->index_fd >= 0)
         close(self->index_fd);
     /* Log and index have gone: their room is for the next start, before others take it. */
@@ -93,6 +97,7 @@ static void
 kh_store_init(KhStore *self)
 {
     self->index_fd = -1;
+    self->taken = g_malloc0(PORTS);
 }
 
 static gboolean
@@ -154,6 +159,35 @@ text_at(sqlite3_stmt *row, int column)
     return g_utf8_make_valid(text != NULL ? text : "", -1);
 }
 
+/*
+ * To look for the lowest free port in the table takes longer the more are taken, so those are
+ * noted, and forgotten before they are given up. What is noted is taken; of what is not the
+ * table is asked. Notes the ports of @row, which is taken; may be NULL.
+ */
+static void
+note_ports(KhStore *self, sqlite3_stmt *row, gboolean taken)
+{
+    g_autoptr(sqlite3_stmt) owned = row;
+    int result = SQLITE_ERROR;
+
+    while (row != NULL && (result = sqlite3_step(row)) == SQLITE_ROW) {
+        gint64 port = sqlite3_column_int64(row, 0);
+
+        if (port >= 0 && port < PORTS)
+            self->taken[port] = taken ? TRUE : FALSE;
+    }
+    if (result != SQLITE_DONE)
+        memset(self->taken, FALSE, PORTS);
+}
+
+static void
+forget_ports(KhStore *self, const char *id)
+{
+    note_ports(
+        self, kh_sql_prepare(self->db, NULL, "SELECT port FROM ports WHERE instance_id=?", "s", id),
+        FALSE);
+}
+
 static gboolean
 check_content(KhStore *self, GError **error)
 {
@@ -212,6 +246,7 @@ kh_store_open(const char *path, GError **error)
     if (!open_anyway(self, path, error))
         return NULL;
     fill_index(self, path);
+    note_ports(self, kh_sql_prepare(self->db, NULL, "SELECT port FROM ports", ""), TRUE);
     kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
 }
@@ -533,20 +568,30 @@ kh_store_has_port(KhStore *self, guint16 port)
     return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
 }
 
+guint
+kh_store_count_ports(KhStore *self, guint16 first, guint16 last)
+{
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, NULL, "SELECT count(*) FROM ports WHERE port BETWEEN ? AND ?",
+                       "ii", (gint64)first, (gint64)last);
+
+    return row != NULL && sqlite3_step(row) == SQLITE_ROW ? (guint)sqlite3_column_int(row, 0) : 0;
+}
+
 guint16
 kh_store_find_port(KhStore *self, guint16 first, guint16 last)
 {
-    /* The first, or one that follows another instance's: in one statement for all of them. */
-    g_autoptr(sqlite3_stmt) row =
-        kh_sql_prepare(self->db, NULL,
-                       "SELECT min(port + 1) FROM (SELECT ?1 - 1 AS port UNION ALL "
-                       "  SELECT port FROM ports WHERE port >= ?1 AND port < ?2) AS before "
-                       "WHERE NOT EXISTS (SELECT 1 FROM ports WHERE port = before.port + 1)",
-                       "ii", (gint64)first, (gint64)last);
+    const guint8 *end = self->taken + last + 1, *from = self->taken + first, *found;
 
-    if (row == NULL || sqlite3_step(row) != SQLITE_ROW)
-        return first;
-    return (guint16)sqlite3_column_int(row, 0);
+    while ((found = memchr(from, FALSE, (gsize)(end - from))) != NULL) {
+        guint16 port = (guint16)(found - self->taken);
+
+        if (!kh_store_has_port(self, port))
+            return port;
+        self->taken[port] = TRUE;
+        from = found + 1;
+    }
+    return 0;
 }
 
 void
@@ -648,6 +693,7 @@ reconfigure(KhStore *self, gconstpointer record, GError **error)
 {
     gboolean done;
 
+    forget_ports(self, ((const KhRecord *)record)->id);
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
     done =
@@ -668,6 +714,7 @@ remove_instance(KhStore *self, gconstpointer id, GError **error)
 {
     gboolean done;
 
+    forget_ports(self, id);
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
     done = kh_sql_run(self->db, error,

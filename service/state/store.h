@@ -68,9 +68,12 @@ gboolean kh_store_remove(KhStore *self, const char *id, GError **error);
 /* Whether a row has @port. */
 gboolean kh_store_has_port(KhStore *self, guint16 port);
 
+/* How many ports from @first to @last rows have. */
+guint kh_store_count_ports(KhStore *self, guint16 first, guint16 last);
+
 /*
- * The lowest port from @first to @last that no row has; 0 for none. @first where the database
- * does not answer: whoever claims it then is told.
+ * The lowest port from @first to @last that no row has; 0 for none. Where the database does not
+ * answer it is one that none had: whoever claims it then is told.
  */
 guint16 kh_store_find_port(KhStore *self, guint16 first, guint16 last);
 

@@ -5,13 +5,14 @@ anew each time is still true.
 """
 import re
 import socket
+import subprocess
 import sys
 
 import many
 import tap
 from bus import ROOT, Bus, Gio, GLib
-from harness import MANAGER, NAME, World
-from live import edit, live, running, service_dies
+from harness import BUILD, MANAGER, NAME, World
+from live import edit, live, refused, running, service_dies
 
 FEW, MANY = 300, 4800
 # Of the processor's time for both; a square is 256, beside what else there is to do.
@@ -93,6 +94,38 @@ def b129_users_are_not_broadcast():
         listener.bus.close()
 
 
+def b128_default_range():
+    """limits that contradict each other: by default there are ports for all instances"""
+    shown = subprocess.run([str(BUILD / "service/katana-hypervisord"), "--help"], text=True,
+                           capture_output=True, timeout=20, check=True).stdout
+    first, last = map(int, re.search(r"--port-range.*default: (\d+)-(\d+)", shown).groups())
+    tap.equal((first, last), (5050, 25049), "the default range")
+    tap.check(last - first + 1 >= 2 * 10000, "two ports for each of 10,000 instances")
+    tap.check(last < 32768, "below those that the kernel gives to outgoing connections")
+
+
+def b128_ports_run_out():
+    """an error that leaves one alone: it names setting, file and range, and who has the ports"""
+    with World() as world:
+        settings = world.folder / "config" / "katana-hypervisor.conf"
+        first = world.ports[0]
+        settings.write_text(f"[hypervisor]\nport-range={first}-{first + 2}\n", encoding="utf-8")
+        world.options = world.options[2:]
+        bus = Bus(world.start())
+        paths = [bus.create(name) for name in "ab"]
+        with socket.create_server(("127.0.0.1", first + 2)):
+            said = refused("PortUnavailable", lambda: bus.create("c"))
+            tap.check(f"No port from {first} to {first + 2} is free on 127.0.0.1" in said and
+                      "instances have 2 of the 3, other programs the rest" in said and
+                      f"a wider port-range in {settings} " in said, said)
+        bus.create("c")
+        said = refused("PortUnavailable", lambda: bus.create("d"))
+        tap.check("instances have 3 of the 3; delete one" in said, said)
+        bus.do(paths[1], "Delete")
+        tap.equal(bus.properties(bus.create("d"))["RpcPort"], first + 1, "the lowest free port")
+        bus.close()
+
+
 def path_of(bus, name):
     return bus.call(MANAGER, "Manager.FindInstance", GLib.Variant("(s)", (name,)))
 
@@ -119,6 +152,29 @@ def b129_asked_again():
         tap.equal(bus.call(client.get_object_path(), "Get", value,
                            interface="org.freedesktop.DBus.Properties"), [first, second], "one")
         tap.check(client.get_cached_property("Parts") is not None, "what never changes is kept")
+
+
+def create_more(world, count):
+    bus = Bus(world)
+    for number in range(count):
+        bus.create(f"more{number}")
+    bus.close()
+
+
+def cost_of_creates(count):
+    """Processor seconds of 100 creates beside so many, of which no port is left in between."""
+    with many.many(count, "--port-range", f"{many.FIRST_PORT}-65535") as world:
+        many.start(world, count)
+        create_more(world, 1)
+        world.cli("delete", "-y", "more0")
+        return time_used(world, create_more, 100)
+
+
+def b129_creates_are_linear():
+    """a create that takes longer the more there are"""
+    few, lot = (cost_of_creates(count) for count in (FEW, MANY))
+    tap.note(f"100 creates beside {FEW} and {MANY} instances: {few:.3f} and {lot:.3f} s")
+    tap.check(lot < few * 2.5, f"{lot:.3f} s after {few:.3f} s")
 
 
 def renew_components(world):
@@ -201,7 +257,8 @@ def b99_asks_for_time():
 
 def main():
     return tap.run([b99_linear, b99_users_of_images, b99_pending_of_a_dead_service,
-                    b99_asks_for_time, b129_users_are_not_broadcast, b129_asked_again])
+                    b99_asks_for_time, b128_default_range, b128_ports_run_out,
+                    b129_users_are_not_broadcast, b129_asked_again, b129_creates_are_linear])
 
 
 if __name__ == "__main__":

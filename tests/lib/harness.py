@@ -22,7 +22,7 @@ import tap
 BUILD = pathlib.Path(os.environ.get("KH_BUILD", "build")).resolve()
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Below what the kernel gives to outgoing connections, away from the service's own default.
-PORTS = range(20000, 32000, 200)
+PORTS = range(25200, 32600, 200)
 # Claims of uids, shared by all services of the host.
 LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 NAME = "org.katana.Hypervisor"

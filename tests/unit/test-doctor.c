@@ -73,6 +73,7 @@ set_up(Host *host, gconstpointer data)
     host->places->qemu = at(host, "bin/qemu");
     host->places->boot_components = at(host, "boot");
     host->places->state_folder = g_strdup(host->folder);
+    host->places->settings_file = g_strdup("/etc/a.conf");
     host->places->launcher = g_strdup("direct");
     host->places->vm_uid = 1879113728;
     host->places->vm_gid = 12345;
@@ -496,7 +497,7 @@ test_place(Host *host, gconstpointer data)
     assert_finding(host, "build-tools", KH_FINDING_WARN, "no cpio", "pacman -S cpio");
     assert_finding(host, "limits", KH_FINDING_WARN, "not held", "cgroup");
     assert_finding(host, "launcher", KH_FINDING_OK, "direct", "");
-    assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range");
+    assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range in /etc/a.conf");
     g_assert_cmpint(chmod(mkfs, 0755), ==, 0);
     for (guint i = 0; i < G_N_ELEMENTS(tools); i++) {
         g_autofree char *path = g_build_filename("bin", tools[i], NULL);
@@ -527,7 +528,7 @@ test_ports(Host *host, gconstpointer data)
     g_assert_cmpuint(port, >, 0);
     host->places->ports = (KhPortRange){port, port};
     kh_service_place_check(host->places, host->findings);
-    assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range");
+    assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range in /etc/a.conf");
     g_socket_listener_close(listener);
     g_ptr_array_set_size(host->findings, 0);
     kh_service_place_check(host->places, host->findings);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,9 +72,9 @@ port_ranges(void)
 {
     KhPortRange range;
 
-    g_assert_true(kh_port_range_parse("5050-6049", &range, NULL));
+    g_assert_true(kh_port_range_parse("5050-25049", &range, NULL));
     g_assert_cmpuint(range.first, ==, 5050);
-    g_assert_cmpuint(range.last, ==, 6049);
+    g_assert_cmpuint(range.last, ==, 25049);
     for (const char *const *bad = (const char *const[]){"", "5050", "6-5", "80-90", "5050-70000",
                                                         "a-b", "6000-5000", "-5050", NULL};
          *bad != NULL; bad++)
@@ -104,17 +105,27 @@ port_choice(Fixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
     g_autoptr(KhRecord) record = NULL;
 
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", 0, &error), ==, 0);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", 0, "/etc/a.conf", &error), ==,
+                     0);
     g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", port, NULL), ==, 0);
+    g_assert_nonnull(strstr(error->message, "instances have 0 of the 1, other programs the rest"));
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", port, "/etc/a.conf", NULL), ==,
+                     0);
     close(fd);
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", 0, NULL), ==, port);
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", port, NULL), ==, port);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", 0, "/etc/a.conf", NULL), ==,
+                     port);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.1", port, "/etc/a.conf", NULL), ==,
+                     port);
 
     /* Another instance's port is taken on every address. */
     record = insert(f->store, "one", port, -1);
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", port, NULL), ==, 0);
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", 0, NULL), ==, 0);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", port, "/etc/a.conf", NULL), ==,
+                     0);
+    g_clear_error(&error);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", 0, "/etc/a.conf", &error), ==,
+                     0);
+    g_assert_nonnull(strstr(error->message, "instances have 1 of the 1; delete one, or set a wider "
+                                            "port-range in /etc/a.conf"));
 }
 
 static void
@@ -132,6 +143,31 @@ lowest_port(Fixture *f, gconstpointer data)
     g_assert_cmpuint(kh_store_find_port(f->store, 65535, 65535), ==, 0);
 }
 
+/* What was given up is free again, by whatever way, and what could not be stays taken. */
+static void
+ports_come_and_go(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, -1);
+    g_autoptr(KhRecord) two = insert(f->store, "two", 5051, -1);
+
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5052);
+    one->pending = kh_config_with(one->config, "rpc-port", g_variant_new_uint16(5051));
+    g_assert_false(kh_store_reconfigure(f->store, one, NULL));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5052);
+    kh_config_free(one->pending);
+    one->pending = kh_config_with(one->config, "rpc-port", g_variant_new_uint16(5052));
+    g_assert_true(kh_store_reconfigure(f->store, one, NULL));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5053);
+    g_assert_cmpuint(kh_store_count_ports(f->store, 5050, 5060), ==, 3);
+    kh_config_free(one->config);
+    one->config = g_steal_pointer(&one->pending);
+    g_assert_true(kh_store_reconfigure(f->store, one, NULL));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5050);
+    g_assert_true(kh_store_remove(f->store, "two", NULL));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5051, 5060), ==, 5051);
+    g_assert_cmpuint(kh_store_count_ports(f->store, 5050, 5060), ==, 1);
+}
+
 /* It goes on behind a port that belongs to nobody here, and is listened on. */
 static void
 port_choice_goes_on(Fixture *f, gconstpointer data)
@@ -140,7 +176,7 @@ port_choice_goes_on(Fixture *f, gconstpointer data)
     int fd = listen_somewhere("127.0.0.1", &port);
     KhPortRange range = {port, (guint16)MIN(port + 100, G_MAXUINT16)};
 
-    chosen = kh_port_choose(f->store, &range, "127.0.0.1", 0, NULL);
+    chosen = kh_port_choose(f->store, &range, "127.0.0.1", 0, "/etc/a.conf", NULL);
     g_assert_cmpuint(chosen, >, port);
     g_assert_cmpuint(chosen, <=, range.last);
     close(fd);
@@ -253,6 +289,7 @@ main(int argc, char **argv)
     g_test_add_func("/port/probe", port_probe);
     ADD("/port/choice", port_choice);
     ADD("/port/lowest", lowest_port);
+    ADD("/port/come-and-go", ports_come_and_go);
     ADD("/port/goes-on", port_choice_goes_on);
     g_test_add_func("/uid/ranges", uid_ranges);
     ADD("/uid/rivals", uid_rivals);

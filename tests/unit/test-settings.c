@@ -48,7 +48,7 @@ defaults(Fixture *f, gconstpointer data)
     g_assert_cmpstr(s->launcher, ==, "auto");
     g_assert_cmpstr(s->accelerator, ==, "auto");
     g_assert_cmpuint(s->ports.first, ==, 5050);
-    g_assert_cmpuint(s->ports.last, ==, 6049);
+    g_assert_cmpuint(s->ports.last, ==, 25049);
     g_assert_cmpuint(s->start_timeout, ==, 120);
     g_assert_cmpuint(s->stop_timeout, ==, 30);
     g_assert_cmpuint(s->uids.first, ==, 1879113728);
