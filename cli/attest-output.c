@@ -3,6 +3,7 @@
 #include "attest-output.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "bytes.h"
 #include "names.h"
@@ -171,6 +172,14 @@ print_list(const char *heading, const GPtrArray *texts)
 }
 
 static void
+print_explanation(const char *text)
+{
+    g_autofree char *shown = kh_text_sanitize(text, strlen(text));
+
+    printf("\nThe measurement: %s\n", shown);
+}
+
+static void
 print_tcb(const KhVerification *verification)
 {
     KhTcb tcb = kh_report_tcb(verification->report, KH_REPORT_REPORTED_TCB, verification->product);
@@ -220,7 +229,7 @@ kh_attest_output_text(const KhAttestOutput *output)
     putchar('\n');
     kh_report_output_checks_text(result->verification->checks);
     if (result->explanation != NULL)
-        printf("\nThe measurement: %s\n", result->explanation->text);
+        print_explanation(result->explanation->text);
     print_list("Notes:", output->notes);
     print_list("Rests on the host's word:", result->claimed);
     print_list("Not covered by any verdict:", result->uncovered);

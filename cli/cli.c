@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "names.h"
+#include "output.h"
 
 #define LINES_MAX 64
 #define MESSAGE_MAX 4096
@@ -91,7 +92,7 @@ print_json_error(const GError *error, const char *message)
     json_builder_end_object(builder);
     json_builder_end_object(builder);
     root = json_builder_get_root(builder);
-    text = json_to_string(root, FALSE);
+    text = kh_output_json_text(root, FALSE);
     g_printerr("%s\n", text);
 }
 

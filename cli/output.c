@@ -11,6 +11,7 @@
 
 #define TEXT_MAX 4096
 #define KEY_WIDTH 20
+#define REPLACEMENT 0xfffd
 
 char *
 kh_output_key(const char *property)
@@ -125,10 +126,78 @@ kh_output_properties(GVariant *properties)
     return node;
 }
 
+/* In JSON, of one beyond the first 65536 both halves of UTF-16 (RFC 8259, 7). */
+static void
+append_escaped(GString *out, gunichar c)
+{
+    if (c < 0x10000)
+        g_string_append_printf(out, "\\u%04x", c);
+    else
+        g_string_append_printf(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+                               0xdc00 + ((c - 0x10000) & 0x3ff));
+}
+
+/* Outside of its strings JSON has no harmful characters but line feeds, which are none here. */
+static char *
+escape_json(const char *json)
+{
+    GString *out = g_string_sized_new(strlen(json));
+    const char *next;
+
+    for (const char *at = json; *at != '\0'; at = next) {
+        gunichar c = g_utf8_get_char_validated(at, -1);
+        gboolean valid = c < (gunichar)-2;
+
+        next = valid ? g_utf8_next_char(at) : at + 1;
+        if (!valid)
+            g_string_append_unichar(out, REPLACEMENT);
+        else if (c != '\n' && kh_text_is_harmful(c))
+            append_escaped(out, c);
+        else
+            g_string_append_len(out, at, next - at);
+    }
+    return g_string_free(out, FALSE);
+}
+
+char *
+kh_output_json_text(JsonNode *node, gboolean pretty)
+{
+    g_autofree char *text = json_to_string(node, pretty);
+
+    return escape_json(text);
+}
+
+static gboolean
+is_harmless(const char *word)
+{
+    for (const char *at = word; *at != '\0'; at = g_utf8_next_char(at))
+        if (kh_text_is_harmful(g_utf8_get_char(at)))
+            return FALSE;
+    return TRUE;
+}
+
+/* Each byte by its number but for plain ASCII, in $'': any locale reads that alike. */
+char *
+kh_output_shell_word(const char *word)
+{
+    g_autoptr(GString) out = NULL;
+
+    if (g_utf8_validate(word, -1, NULL) && is_harmless(word))
+        return g_shell_quote(word);
+    out = g_string_new("$'");
+    for (const char *at = word; *at != '\0'; at++)
+        if (g_ascii_isprint(*at) && *at != '\'' && *at != '\\')
+            g_string_append_c(out, *at);
+        else
+            g_string_append_printf(out, "\\%03o", (guint)(guchar)*at);
+    g_string_append_c(out, '\'');
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
 void
 kh_output_json(JsonNode *node)
 {
-    g_autofree char *text = json_to_string(node, isatty(STDOUT_FILENO));
+    g_autofree char *text = kh_output_json_text(node, isatty(STDOUT_FILENO));
 
     puts(text);
     fflush(stdout);
@@ -192,6 +261,8 @@ list_text(GVariant *list)
 char *
 kh_output_value(const char *property, GVariant *value)
 {
+    g_autofree char *printed = NULL;
+
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ||
         g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
         return kh_text_sanitize(g_variant_get_string(value, NULL), TEXT_MAX);
@@ -216,7 +287,8 @@ kh_output_value(const char *property, GVariant *value)
         return hex_of(value);
     if (g_str_has_prefix(property, "Guest") && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
         return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", g_variant_get_uint64(value));
-    return g_variant_print(value, FALSE);
+    printed = g_variant_print(value, FALSE);
+    return kh_text_sanitize(printed, TEXT_MAX);
 }
 
 static void
@@ -228,8 +300,9 @@ print_components(GVariant *components)
     g_variant_iter_init(&iter, components);
     while (g_variant_iter_next(&iter, "(&s&s&s)", &part, &path, &sha256)) {
         g_autofree char *shown = kh_text_sanitize(path, TEXT_MAX);
+        g_autofree char *digits = kh_text_sanitize(sha256, TEXT_MAX);
 
-        printf("%-*s %s sha256:%s\n", KEY_WIDTH, "boot_component", shown, sha256);
+        printf("%-*s %s sha256:%s\n", KEY_WIDTH, "boot_component", shown, digits);
     }
 }
 
@@ -244,7 +317,8 @@ kh_output_fields(GVariant *properties)
     g_variant_iter_init(&iter, properties);
     while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
         g_autoptr(GVariant) value = item;
-        g_autofree char *key = kh_output_key(name);
+        g_autofree char *whole = kh_output_key(name);
+        g_autofree char *key = kh_text_sanitize(whole, TEXT_MAX);
         g_autofree char *text = NULL;
 
         if (g_variant_is_of_type(value, G_VARIANT_TYPE("a(sss)"))) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What goes to stdout: tables and JSON, the same keys for every verb. Strings come from
- * elsewhere and are made harmless for a terminal.
+ * elsewhere and are made harmless for a terminal: in text replaced, in JSON escaped.
  */
 #pragma once
 
@@ -17,6 +17,16 @@ char *kh_output_key(const char *property);
 
 /* The properties (a{sv}) of an object as a JSON object; transfer full. */
 JsonNode *kh_output_properties(GVariant *properties);
+
+/*
+ * @node as JSON in which what leads a terminal astray (see kh_text_is_harmful()) is escaped: the
+ * same value for whoever parses it, so that it is done wherever the text goes. Of bytes that are
+ * no UTF-8 each is U+FFFD. Transfer full.
+ */
+char *kh_output_json_text(JsonNode *node, gboolean pretty);
+
+/* The same of a word for a shell: one that is harmless is quoted as usual. Transfer full. */
+char *kh_output_shell_word(const char *word);
 
 /* One JSON document and a line feed. */
 void kh_output_json(JsonNode *node);

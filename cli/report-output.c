@@ -179,7 +179,9 @@ kh_report_output_text(JsonObject *fields)
                                      ? object_text(json_node_get_object(node))
                                      : plain_text(node);
 
-        printf("%-*s %s\n", KEY_WIDTH, (char *)name->data, value);
+        g_autofree char *shown = kh_text_sanitize(value, strlen(value));
+
+        printf("%-*s %s\n", KEY_WIDTH, (char *)name->data, shown);
     }
 }
 

@@ -15,6 +15,7 @@
 #include "verbs.h"
 
 #define KEYS_MAX 64
+#define LINE_SHOWN_MAX 4096
 
 /* What the command line said about each key, by its place in the list. */
 typedef struct {
@@ -180,6 +181,7 @@ print(KhCli *cli, const char *path, GError **error)
 {
     g_autoptr(GVariant) properties = kh_client_get_instance(cli, path, error);
     const char *name = "", *url = "", *state = "";
+    g_autofree char *line = NULL, *harmless = NULL;
 
     if (properties == NULL)
         return FALSE;
@@ -193,7 +195,9 @@ print(KhCli *cli, const char *path, GError **error)
     g_variant_lookup(properties, "Name", "&s", &name);
     g_variant_lookup(properties, "RpcUrl", "&s", &url);
     g_variant_lookup(properties, "State", "&s", &state);
-    printf("%s %s %s\n", name, state, url);
+    line = g_strdup_printf("%s %s %s", name, state, url);
+    harmless = kh_text_sanitize(line, LINE_SHOWN_MAX);
+    puts(harmless);
     return TRUE;
 }
 

@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "names.h"
 #include "verbs.h"
 
 /* Only on a terminal: a script has said what it wants. */
 static gboolean
 confirm(char **names, GError **error)
 {
-    g_autofree char *list = g_strjoinv(", ", names);
+    g_autofree char *given = g_strjoinv(", ", names);
+    g_autofree char *list = kh_text_sanitize(given, strlen(given));
     char answer[16] = "";
 
     if (!isatty(STDIN_FILENO))

@@ -52,7 +52,7 @@ print_command(KhCli *cli, GVariant *configuration)
     }
     words = g_variant_get_strv(args, NULL);
     for (guint i = 0; words[i] != NULL; i++) {
-        g_autofree char *quoted = g_shell_quote(words[i]);
+        g_autofree char *quoted = kh_output_shell_word(words[i]);
 
         g_string_append_printf(line, "%s%s", i > 0 ? " " : "", quoted);
     }

@@ -163,6 +163,9 @@ def test_hostile_service():
         tap.equal(done.returncode, 1, "exit code")
         tap.check(not set("\x1b\x07\r\x9b") & set(done.stdout), repr(done.stdout))
         tap.equal(done.stdout.count("\n"), 2, repr(done.stdout))
+        done = world.cli("--json", "doctor", check=False)
+        tap.check(not set("\x1b\x07\r\x9b") & set(done.stdout), repr(done.stdout))
+        tap.equal(json.loads(done.stdout)["checks"][0]["check"], "\ufffd[2Ja\ufffdb", "as JSON")
 
 
 def test_answer_of_another_type():

@@ -5,6 +5,7 @@
 The traps are laid by the test with root's rights in the names that the VM's user may
 replace; QEMU is the fake one.
 """
+import json
 import os
 import pathlib
 import pty
@@ -16,6 +17,7 @@ import sys
 import time
 
 import tap
+from bus import Bus
 from harness import NAME, World, as_root, is_sanitized, status_of
 
 LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
@@ -184,6 +186,54 @@ def endless_log():
         tap.equal(done.returncode, 6, done.stderr)
         tap.check("its log ends" in done.stderr, done.stderr)
         tap.check("the last line" in done.stderr, done.stderr)
+
+
+# What a terminal must not be sent: controls but tab and line ends, what reorders or hides text.
+ASTRAY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c"
+                    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001-\U000e007f]")
+ODD = ("\x1b]0;title\x07\x1f\x7f \u009b31m \u009d0;x\u009c \u202ereversed \u2066x \u200e\u200f\u061c "
+       "\u2028\u2029 \ufeff\u00ad \U000e0041 \u00fc\u20ac\U0001f600")
+
+
+def on_a_terminal(world, *words):
+    """The exit code, and what both outputs of the command have sent to a terminal."""
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen([str(world.tools / "katana-hypervisor"), *words], env=world.env,
+                            stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError: # the last one has closed it
+        pass
+    os.close(ours)
+    return done.wait(60), shown.decode()
+
+
+def b124_json_on_a_terminal():
+    """text of others on a terminal: JSON sends no control sequence, and its values are the same"""
+    labels = {ODD[:24]: ODD}
+    with World() as world:
+        bus = Bus(world.start())
+        bus.create("x", labels=labels)
+        bus.close()
+        for words in (("show", "x"), ("list",), ("show", "--config", "x"), ("start", "x"),
+                      ("set", "x", "cpu-quota-percent=50"), ("stop", "x")):
+            code, shown = on_a_terminal(world, "--json", *words)
+            tap.check(code == 0 and not ASTRAY.search(shown), f"{words}: {shown!r}")
+            found = json.loads(shown)
+            found = found[0] if isinstance(found, list) else found
+            tap.equal(found["labels"], labels, f"the value of {words}")
+            plain = json.loads(world.cli("--json", *words).stdout)
+            tap.equal((plain[0] if isinstance(plain, list) else plain)["labels"], labels,
+                      f"in a pipe, {words}")
+        for words in (("show", "x"), ("show", "--config", "x"), ("list",), ("show", ODD),
+                      ("--json", "show", ODD), ("set", "x", f"{ODD}=1"), ("create", ODD),
+                      ("--json", "start", ODD), ("logs", ODD), ("wait", ODD, "--for", "running"),
+                      (ODD,), ("--json", ODD), ("list", f"--{ODD}")):
+            _, shown = on_a_terminal(world, *words)
+            tap.check(not ASTRAY.search(shown), f"{words}: {shown!r}")
 
 
 def logs_on_a_terminal():
@@ -438,6 +488,7 @@ def modes():
 if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
                       planted_by_the_machine, endless_log, logs_on_a_terminal,
+                      b124_json_on_a_terminal,
                       starts_after_mischief, found_without_its_socket, a_crowd_of_files,
                       floods_of_a_machine, many_followers, uids_are_never_shared,
                       uids_after_a_reboot, modes]))

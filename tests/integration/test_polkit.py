@@ -285,7 +285,7 @@ def configure(world, path, changes, user=None):
 
 
 def b127_opened_by_an_administrator():
-    """authorization by what is asked for only: who opened it to the network decides what is there"""
+    """authorization by what is asked for only: who opened it decides what is there"""
     with Guarded() as world:
         changes = [text.replace("PORT", str(world.ports[-1])) for text in ENDPOINT]
         for number, opened in enumerate(("{'outbound': <true>}", "{'rpc-address': <'0.0.0.0'>}")):

@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "error.h"
 #include "harmless.h"
+#include "names.h"
 #include "output.h"
 #include "values.h"
 #include "verbs.h"
@@ -62,6 +63,70 @@ json(void)
         g_autofree char *document = json_of(cases[i].properties);
 
         g_assert_cmpstr(document, ==, cases[i].document);
+    }
+}
+
+/* The same value to whoever parses it, and nothing that leads a terminal astray. */
+static void
+json_is_harmless(void)
+{
+    static const struct {
+        const char *text, *json;
+    } cases[] = {
+        {"\x1b[2J", "\"\\u001b[2J\""},
+        {"\x1f", "\"\\u001f\""},
+        {"\x7f", "\"\\u007f\""},
+        {"\302\23331m", "\"\\u009b31m\""},
+        {"\302\235", "\"\\u009d\""},
+        {"\u202e\u2066", "\"\\u202e\\u2066\""},
+        {"\u200e\u200f\u061c", "\"\\u200e\\u200f\\u061c\""},
+        {"\u2028\u2029\ufeff", "\"\\u2028\\u2029\\ufeff\""},
+        {"\U000e0041", "\"\\udb40\\udc41\""},
+        {"a\tb\nc\"\\", "\"a\\tb\\nc\\\"\\\\\""},
+        {"\u00fc \u20ac \U0001f600", "\"\u00fc \u20ac \U0001f600\""},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(JsonNode) node = json_node_init_string(json_node_alloc(), cases[i].text);
+        g_autofree char *json = kh_output_json_text(node, FALSE);
+        g_autoptr(JsonNode) read = json_from_string(json, NULL);
+
+        g_assert_cmpstr(json, ==, cases[i].json);
+        g_assert_cmpstr(json_node_get_string(read), ==, cases[i].text);
+    }
+}
+
+/* A key may be anything, too; and what is no UTF-8 cannot be JSON. */
+static void
+json_of_odd_members(void)
+{
+    g_autoptr(JsonObject) object = json_object_new();
+    g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), object);
+    g_autofree char *json = NULL;
+
+    json_object_set_string_member(object, "a\302\233", "b\377\302");
+    json = kh_output_json_text(node, TRUE);
+    g_assert_cmpstr(json, ==, "{\n  \"a\\u009b\" : \"b\357\277\275\357\277\275\"\n}");
+}
+
+/* What a shell makes of it is the word. */
+static void
+shell_words(void)
+{
+    static const char *const words[] = {"plain",           "it's",      "", "a b\\", "\x1b[2J'\\",
+                                        "\u202ex\302\233", "two\nlines"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_autofree char *quoted = kh_output_shell_word(words[i]);
+        g_autofree char *script = g_strdup_printf("printf %%s %s", quoted);
+        const char *argv[] = {"bash", "-c", script, NULL};
+        g_autofree char *said = NULL;
+
+        for (const char *at = quoted; *at != '\0'; at = g_utf8_next_char(at))
+            g_assert_false(kh_text_is_harmful(g_utf8_get_char(at)));
+        g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                                   &said, NULL, NULL, NULL));
+        g_assert_cmpstr(said, ==, words[i]);
     }
 }
 
@@ -303,6 +368,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/output/keys", keys);
     g_test_add_func("/output/json", json);
+    g_test_add_func("/output/harmless-json", json_is_harmless);
+    g_test_add_func("/output/odd-members", json_of_odd_members);
+    g_test_add_func("/output/shell-words", shell_words);
     g_test_add_func("/output/values", values);
     g_test_add_func("/output/exit-codes", exit_codes);
     g_test_add_func("/output/foreign-errors", foreign_errors);
