@@ -19,13 +19,11 @@
 static gboolean
 check_name_is_free(KhManager *self, const char *name, GError **error)
 {
-    for (guint i = 0; i < self->instances->len; i++)
-        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->name, name)) {
-            g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                        "There is an instance \"%s\" already; choose another name", name);
-            return FALSE;
-        }
-    return TRUE;
+    if (kh_manager_find_name(self, name) == NULL)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
+                "There is an instance \"%s\" already; choose another name", name);
+    return FALSE;
 }
 
 static gboolean

@@ -14,13 +14,18 @@ struct _KhManager {
     GObject parent_instance;
     const KhHost *host;
     GPtrArray *instances; /* oldest first */
-    KhImageUsers *users;  /* which of them are pinned to what */
-    GHashTable *running;  /* set of those that are */
-    char *default_image;  /* as it stands in the store; NULL for none */
-    guint importing;      /* imports under way, each for an instance to be */
-    gboolean drop_later;  /* images, when they have ended */
+    GHashTable *by_name;  /* of two with one name, as damaged rows may have it, the older */
+    GHashTable *by_id;
+    KhImageUsers *users; /* which of them are pinned to what */
+    GHashTable *running; /* set of those that are */
+    char *default_image; /* as it stands in the store; NULL for none */
+    guint importing;     /* imports under way, each for an instance to be */
+    gboolean drop_later; /* images, when they have ended */
     KhStrangers *strangers;
 };
+
+/* The one of exactly that name; NULL for none. Owned by @self. */
+KhInstance *kh_manager_find_name(KhManager *self, const char *name);
 
 /* Makes the instance of @record, which it takes, and tells of it. Owned by @self. */
 KhInstance *kh_manager_add(KhManager *self, KhRecord *record);

@@ -28,6 +28,8 @@ kh_manager_dispose(GObject *object)
 
     for (guint i = 0; i < self->instances->len; i++)
         g_signal_handlers_disconnect_by_data(self->instances->pdata[i], self);
+    g_hash_table_remove_all(self->by_name);
+    g_hash_table_remove_all(self->by_id);
     g_ptr_array_set_size(self->instances, 0);
     G_OBJECT_CLASS(kh_manager_parent_class)->dispose(object);
 }
@@ -38,6 +40,8 @@ kh_manager_finalize(GObject *object)
     KhManager *self = KH_MANAGER(object);
 
     g_ptr_array_unref(self->instances);
+    g_hash_table_unref(self->by_name);
+    g_hash_table_unref(self->by_id);
     kh_image_users_free(self->users);
     g_hash_table_unref(self->running);
     g_clear_pointer(&self->strangers, kh_strangers_free);
@@ -66,6 +70,8 @@ static void
 kh_manager_init(KhManager *self)
 {
     self->instances = g_ptr_array_new_with_free_func(g_object_unref);
+    self->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    self->by_id = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     self->users = kh_image_users_new();
     self->running = g_hash_table_new(NULL, NULL);
 }
@@ -173,6 +179,30 @@ on_instance_changed(KhInstance *instance, KhManager *self)
 }
 
 static void
+note_name(KhManager *self, KhInstance *instance)
+{
+    const char *name = kh_instance_get_record(instance)->name;
+
+    if (!g_hash_table_contains(self->by_name, name))
+        g_hash_table_insert(self->by_name, g_strdup(name), instance);
+}
+
+/* It is in the list no more; who else has its name is found by that from now on. */
+static void
+forget_name(KhManager *self, KhInstance *instance)
+{
+    const KhRecord *record = kh_instance_get_record(instance);
+
+    g_hash_table_remove(self->by_id, record->id);
+    if (kh_manager_find_name(self, record->name) != instance)
+        return;
+    g_hash_table_remove(self->by_name, record->name);
+    for (guint i = 0; i < self->instances->len; i++)
+        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->name, record->name))
+            note_name(self, self->instances->pdata[i]);
+}
+
+static void
 forget(KhManager *self, KhInstance *instance)
 {
     g_autoptr(KhInstance) held = g_object_ref(instance);
@@ -181,6 +211,7 @@ forget(KhManager *self, KhInstance *instance)
     g_signal_handlers_disconnect_by_data(instance, self);
     g_hash_table_remove(self->running, instance);
     g_ptr_array_remove(self->instances, instance);
+    forget_name(self, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
     tell_of_image_users(self, images);
 }
@@ -204,6 +235,8 @@ kh_manager_add(KhManager *self, KhRecord *record)
     g_auto(GStrv) images = count(self, instance);
 
     g_ptr_array_add(self->instances, instance);
+    note_name(self, instance);
+    g_hash_table_insert(self->by_id, g_strdup(record->id), instance);
     /* After its own object has told the bus: an image that it has left may go by this. */
     g_signal_connect_after(instance, "changed", G_CALLBACK(on_instance_changed), self);
     g_signal_connect(instance, "gone", G_CALLBACK(on_instance_gone), self);
@@ -242,10 +275,7 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
 static KhInstance *
 find_by_id(KhManager *self, const char *id)
 {
-    for (guint i = 0; i < self->instances->len; i++)
-        if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->id, id))
-            return self->instances->pdata[i];
-    return NULL;
+    return g_hash_table_lookup(self->by_id, id);
 }
 
 /* A mark beside a folder that is there was not made by this program. */
@@ -361,20 +391,18 @@ kh_manager_count_running(KhManager *self)
     return g_hash_table_size(self->running);
 }
 
+KhInstance *
+kh_manager_find_name(KhManager *self, const char *name)
+{
+    return g_hash_table_lookup(self->by_name, name);
+}
+
 static KhInstance *
 find_exactly(KhManager *self, const char *name_or_id)
 {
-    KhInstance *by_id = NULL;
+    KhInstance *found = kh_manager_find_name(self, name_or_id);
 
-    for (guint i = 0; i < self->instances->len; i++) {
-        const KhRecord *record = kh_instance_get_record(self->instances->pdata[i]);
-
-        if (g_str_equal(record->name, name_or_id))
-            return self->instances->pdata[i];
-        if (g_str_equal(record->id, name_or_id))
-            by_id = self->instances->pdata[i];
-    }
-    return by_id;
+    return found != NULL ? found : find_by_id(self, name_or_id);
 }
 
 static KhInstance *

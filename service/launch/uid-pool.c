@@ -21,6 +21,7 @@ struct _KhUidPool {
     KhUidRange range;
     char *owner;
     KhUidClaims claims;
+    GHashTable *used;   /* uids that have a row, which stays; others may have one, too */
     GHashTable *spared; /* uids of whom nothing is known but that they are in use; or NULL */
 };
 
@@ -36,6 +37,7 @@ kh_uid_pool_finalize(GObject *object)
     if (self->claims.owner_fd >= 0)
         close(self->claims.owner_fd);
     g_clear_pointer(&self->spared, g_hash_table_unref);
+    g_hash_table_unref(self->used);
     g_clear_object(&self->store);
     g_free(self->owner);
     G_OBJECT_CLASS(kh_uid_pool_parent_class)->finalize(object);
@@ -51,6 +53,7 @@ static void
 kh_uid_pool_init(KhUidPool *self)
 {
     self->claims.folder_fd = self->claims.owner_fd = -1;
+    self->used = g_hash_table_new(NULL, NULL);
 }
 
 gboolean
@@ -136,16 +139,21 @@ in_range(KhUidPool *self, guint32 uid)
     return uid >= self->range.first && uid <= self->range.last;
 }
 
-static gint64
-claim_never_used(KhUidPool *self, GArray *rows, GHashTable *running)
+/* To read all rows for each claim takes longer the more there are. */
+static gboolean
+was_used(KhUidPool *self, guint32 uid)
 {
-    g_autoptr(GHashTable) known = g_hash_table_new(NULL, NULL);
+    if (g_hash_table_contains(self->used, GUINT_TO_POINTER(uid)))
+        return TRUE;
+    return kh_store_has_uid(self->store, uid) &&
+           g_hash_table_add(self->used, GUINT_TO_POINTER(uid));
+}
 
-    for (guint i = 0; i < rows->len; i++)
-        g_hash_table_add(known, GUINT_TO_POINTER(g_array_index(rows, KhUidRow, i).uid));
+static gint64
+claim_never_used(KhUidPool *self, GHashTable *running)
+{
     for (guint64 uid = self->range.first; uid <= self->range.last; uid++)
-        if (!g_hash_table_contains(known, GUINT_TO_POINTER((guint32)uid)) &&
-            is_free(self, (guint32)uid, running) &&
+        if (!was_used(self, (guint32)uid) && is_free(self, (guint32)uid, running) &&
             kh_uid_claim_make(&self->claims, name_of((guint32)uid).text))
             return (gint64)uid;
     return -1;
@@ -153,8 +161,12 @@ claim_never_used(KhUidPool *self, GArray *rows, GHashTable *running)
 
 /* Rows come by ascending release. */
 static gint64
-claim_longest_free(KhUidPool *self, GArray *rows, GHashTable *running)
+claim_longest_free(KhUidPool *self, GHashTable *running, GError **error)
 {
+    g_autoptr(GArray) rows = kh_store_uids(self->store, error);
+
+    if (rows == NULL)
+        return -1;
     for (guint i = 0; i < rows->len; i++) {
         KhUidRow row = g_array_index(rows, KhUidRow, i);
 
@@ -162,34 +174,26 @@ claim_longest_free(KhUidPool *self, GArray *rows, GHashTable *running)
             kh_uid_claim_make(&self->claims, name_of(row.uid).text))
             return row.uid;
     }
+    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                "Every uid from %u to %u is in use; delete an instance or widen vm-uid-range",
+                self->range.first, self->range.last);
     return -1;
 }
 
 gint64
 kh_uid_pool_claim(KhUidPool *self, GError **error)
 {
-    g_autoptr(GArray) rows = kh_store_uids(self->store, error);
-    g_autoptr(GHashTable) running = NULL;
+    g_autoptr(GHashTable) running = kh_uids_of_processes();
     gint64 uid;
 
-    if (rows == NULL)
-        return -1;
-    running = kh_uids_of_processes();
     if (running == NULL) {
         g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                     "No uid can be given out: /proc cannot be read, so that it is not known which "
                     "are in use; see whether the service has run out of descriptors");
         return -1;
     }
-    uid = claim_never_used(self, rows, running);
-    if (uid < 0)
-        uid = claim_longest_free(self, rows, running);
-    if (uid < 0)
-        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "Every uid from %u to %u is in use; delete an instance or widen "
-                    "vm-uid-range",
-                    self->range.first, self->range.last);
-    return uid;
+    uid = claim_never_used(self, running);
+    return uid >= 0 ? uid : claim_longest_free(self, running, error);
 }
 
 /* Whether the database says that @uid is an instance's. */
@@ -372,6 +376,7 @@ claim_again(KhUidPool *self)
         KhUidRow row = g_array_index(rows, KhUidRow, i);
         g_autoptr(GError) error = NULL;
 
+        g_hash_table_add(self->used, GUINT_TO_POINTER(row.uid));
         if (row.in_use && !confirm(self, row.uid, &look, &error))
             g_warning("An instance cannot be started: %s", error->message);
     }

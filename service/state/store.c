@@ -735,6 +735,12 @@ kh_store_remove(KhStore *self, const char *id, GError **error)
     return write_anyway(self, remove_instance, id, error);
 }
 
+gboolean
+kh_store_has_uid(KhStore *self, guint32 uid)
+{
+    return exists(self, "SELECT 1 FROM uids WHERE uid=?", NULL, uid);
+}
+
 GArray *
 kh_store_uids(KhStore *self, GError **error)
 {

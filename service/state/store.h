@@ -83,6 +83,9 @@ typedef struct {
     gint64 released_usec; /* when it became free */
 } KhUidRow;
 
+/* Whether @uid was ever given out, as far as the database answers. */
+gboolean kh_store_has_uid(KhStore *self, guint32 uid);
+
 /* Every uid ever given out: GArray of KhUidRow by ascending release. Transfer full. */
 GArray *kh_store_uids(KhStore *self, GError **error);
 

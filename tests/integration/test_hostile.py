@@ -190,9 +190,10 @@ def endless_log():
 
 # What a terminal must not be sent: controls but tab and line ends, what reorders or hides text.
 ASTRAY = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c"
-                    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001-\U000e007f]")
-ODD = ("\x1b]0;title\x07\x1f\x7f \u009b31m \u009d0;x\u009c \u202ereversed \u2066x \u200e\u200f\u061c "
-       "\u2028\u2029 \ufeff\u00ad \U000e0041 \u00fc\u20ac\U0001f600")
+                    "\u200b-\u200f\u2028-\u202e"
+                    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001-\U000e007f]")
+ODD = ("\x1b]0;title\x07\x1f\x7f \u009b31m \u009d0;x\u009c \u202ereversed "
+       "\u2066x \u200e\u200f\u061c \u2028\u2029 \ufeff\u00ad \U000e0041 \u00fc\u20ac\U0001f600")
 
 
 def on_a_terminal(world, *words):

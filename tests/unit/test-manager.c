@@ -294,6 +294,36 @@ change(Fixture *f, KhInstance *instance, const char *changes, gboolean may_expos
     return end_change(f, &result, NULL);
 }
 
+static const char *
+found(Fixture *f, const char *name_or_id)
+{
+    KhInstance *instance = kh_manager_find(f->manager, name_or_id, NULL);
+
+    return instance == NULL ? NULL : kh_instance_get_record(instance)->id;
+}
+
+/* By name, by id, and by neither once it has gone; also of one whose name is another's id. */
+static void
+finds(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) one = create(f, "one");
+    g_autofree char *id = g_strdup(kh_instance_get_record(one)->id);
+    g_autoptr(KhInstance) other = create(f, id);
+    g_autofree char *other_id = g_strdup(kh_instance_get_record(other)->id);
+
+    g_assert_cmpstr(found(f, "one"), ==, id);
+    g_assert_cmpstr(found(f, other_id), ==, other_id);
+    g_assert_cmpstr(found(f, id), ==, other_id);
+    forget(f, other);
+    g_assert_cmpstr(found(f, id), ==, id);
+    g_assert_null(found(f, other_id));
+    forget(f, one);
+    g_assert_null(found(f, "one"));
+    g_assert_null(found(f, id));
+    g_object_unref(create(f, "one"));
+    g_assert_nonnull(found(f, "one"));
+}
+
 /* It is opened while boot components are being read for a change that was let through before. */
 static void
 a_change_meets_an_opening(Fixture *f, gconstpointer data)
@@ -323,6 +353,7 @@ main(int argc, char **argv)
     ADD("/manager/import-holds", an_import_holds_images);
     ADD("/manager/default", the_default_stays);
     ADD("/manager/exports", exports_nothing_for_good);
+    ADD("/manager/finds", finds);
     ADD("/manager/opening", a_change_meets_an_opening);
     ADD("/manager/long-job", a_long_job_is_kept_at_its_end);
     return g_test_run();

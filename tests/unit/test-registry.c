@@ -253,6 +253,21 @@ uid_longest_free_first(Fixture *f, gconstpointer data)
     g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000001);
 }
 
+/* One that a row came to have since it was last looked at has been used, and stays so. */
+static void
+uid_of_a_row(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhUidPool) pool = pool_of(f, "/var/lib/a", 70000001, 70000003);
+    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, 70000001);
+
+    g_assert_true(kh_store_has_uid(f->store, 70000001));
+    g_assert_false(kh_store_has_uid(f->store, 70000002));
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000002);
+    g_assert_true(kh_store_remove(f->store, "one", NULL));
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000003);
+    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000001);
+}
+
 static void
 uid_of_a_process_is_skipped(Fixture *f, gconstpointer data)
 {
@@ -294,6 +309,7 @@ main(int argc, char **argv)
     g_test_add_func("/uid/ranges", uid_ranges);
     ADD("/uid/rivals", uid_rivals);
     ADD("/uid/longest-free", uid_longest_free_first);
+    ADD("/uid/row", uid_of_a_row);
     ADD("/uid/process", uid_of_a_process_is_skipped);
     return g_test_run();
 }
