@@ -176,7 +176,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
         step = kh_run_get_stop_step(self->run);
     g_clear_object(&self->run);
     g_clear_object(&self->beginning);
-    self->commanding = self->resetting = self->seeking = FALSE;
+    self->commanding = self->resetting = self->seeking = self->doubted = FALSE;
     drop_sockets(self);
     kh_instance_conclude(self, step, out_of_memory);
 }

@@ -117,7 +117,8 @@ static int
 open_folder(Preparation *p, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    int folder = kh_instance_dir_open(p->instances_fd, p->id, &failure);
+    /* The machine may have opened it to others, and the shim would refuse it for ever. */
+    int folder = kh_instance_dir_open_closed(p->instances_fd, p->id, &failure);
 
     if (folder >= 0)
         return folder;
@@ -149,10 +150,7 @@ make_folders(Preparation *p, GError **error)
 
     if (folder < 0)
         return FALSE;
-    /* The machine may have opened it to others, and the shim would refuse it for ever. */
-    made = check_not_held(p, folder, error) &&
-           (fchmod(folder, 0700) == 0 || kh_error_set_errno(error, p->id, "closed to others"));
-    made = made && make_files(p, folder, error);
+    made = check_not_held(p, folder, error) && make_files(p, folder, error);
     close(folder);
     return made && kh_instance_dir_remove(p->runtime_fd, p->id, NULL, error) &&
            kh_instance_dir_create(p->runtime_fd, p->id, p->uid, error);

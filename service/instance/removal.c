@@ -49,6 +49,17 @@ remove_state(int instances, const char *id, GError **error)
     return gone && kh_instance_dir_remove(instances, marked, NULL, error);
 }
 
+/* Where this fails the folder is the machine's still, so that it can be started again. */
+static gboolean
+keep_data(int instances, const KhRecord *record, GError **error)
+{
+    const gint64 uid = record->vm_uid;
+
+    return kh_instance_dir_check_kept(instances, record->id, KH_FILE_DATA, uid, error) &&
+           kh_instance_dir_remove(instances, record->id, KH_FILE_DATA, error) &&
+           kh_instance_dir_take_back(instances, record->id, KH_FILE_DATA, uid, error);
+}
+
 static gboolean
 remove_folders(const Removal *removal, GError **error)
 {
@@ -60,9 +71,7 @@ remove_folders(const Removal *removal, GError **error)
 
     kh_crash_point("delete:runtime-removed");
     if (removed && record->keep_data)
-        return kh_instance_dir_take_back(instances, record->id, KH_FILE_DATA, record->vm_uid,
-                                         error) &&
-               kh_instance_dir_remove(instances, record->id, KH_FILE_DATA, error);
+        return keep_data(instances, record, error);
     return removed && remove_state(instances, record->id, error);
 }
 

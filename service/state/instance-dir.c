@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 
 #include "crash-point.h"
 #include "error.h"
+#include "names.h"
+#include "trash-name.h"
 
 /* Deeper folders are lifted to the top and removed from there. */
 #define DEPTH_MAX 32
@@ -67,6 +70,17 @@ fail_folder(int parent, const char *name, const char *doing, GError **error)
 
     errno = linked ? ELOOP : saved;
     return kh_error_set_errno(error, path, doing);
+}
+
+/* Of a name that the machine may have made: it need not even be text. */
+static gboolean
+fail_entry(const char *name, const char *doing, GError **error)
+{
+    int saved = errno;
+    g_autofree char *shown = kh_text_sanitize(name, NAME_MAX);
+
+    errno = saved;
+    return kh_error_set_errno(error, shown, doing);
 }
 
 gboolean
@@ -268,14 +282,37 @@ write_all(int fd, const char *text)
 
 static gboolean remove_entry(int folder, const char *name, int top, guint depth, GError **error);
 
+/* A folder goes out of the way under a name that nobody needs, whatever it holds. */
+static gboolean
+set_aside(int parent, const char *name, int top)
+{
+    g_autofree char *aside =
+        g_strdup_printf(KH_TRASH_PREFIX "%08x%08x", g_random_int(), g_random_int());
+
+    return renameat(parent, name, top, aside) == 0;
+}
+
+/* Whatever the machine has put there. A disk that is full may have no room for another name. */
+static gboolean
+clear_name(int folder, const char *name, GError **error)
+{
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
+        return TRUE;
+    if (errno != EISDIR && errno != EPERM)
+        return fail_entry(name, "removed", error);
+    if (set_aside(folder, name, folder))
+        return TRUE;
+    return errno == ENOSPC || errno == EDQUOT ? remove_entry(folder, name, folder, 0, error)
+                                              : fail_entry(name, "moved away", error);
+}
+
 gboolean
 kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text, GError **error)
 {
     gboolean written;
     int fd;
 
-    /* Whatever the machine has put there, a folder with more in it included. */
-    if (!remove_entry(folder, name, folder, 0, error))
+    if (!clear_name(folder, name, error))
         return FALSE;
     fd = create_file(folder, name, uid, error);
     if (fd < 0)
@@ -396,26 +433,34 @@ open_removable(int parent, const char *name)
     return fd;
 }
 
+int
+kh_instance_dir_open_closed(int parent, const char *name, GError **error)
+{
+    int fd = open_removable(parent, name);
+
+    if (fd < 0)
+        fail_folder(parent, name, "opened", error);
+    return fd;
+}
+
 static gboolean remove_content(int folder, int top, guint depth, const char *keep, GError **error);
 
+/* What can be opened can be moved, too: that needs the same bits of its mode. */
 static gboolean
 remove_folder(int parent, const char *name, int top, guint depth, GError **error)
 {
     gboolean emptied;
-    int fd;
+    int fd = open_removable(parent, name);
 
-    if (depth >= DEPTH_MAX) {
-        g_autofree char *lifted = g_strdup_printf(".lifted-%08x", g_random_int());
-
-        return renameat(parent, name, top, lifted) == 0 || kh_error_set_errno(error, name, "moved");
-    }
-    fd = open_removable(parent, name);
     if (fd < 0)
-        return kh_error_set_errno(error, name, "opened");
-    emptied = remove_content(fd, top, depth + 1, NULL, error);
+        return fail_entry(name, "opened", error);
+    if (depth >= DEPTH_MAX)
+        emptied = set_aside(parent, name, top) || fail_entry(name, "moved", error);
+    else
+        emptied = remove_content(fd, top, depth + 1, NULL, error) &&
+                  (unlinkat(parent, name, AT_REMOVEDIR) == 0 || fail_entry(name, "removed", error));
     close(fd);
-    return emptied && (unlinkat(parent, name, AT_REMOVEDIR) == 0 ||
-                       kh_error_set_errno(error, name, "removed"));
+    return emptied;
 }
 
 static gboolean
@@ -425,7 +470,7 @@ remove_entry(int folder, const char *name, int top, guint depth, GError **error)
         return TRUE;
     if (errno == EISDIR || errno == EPERM)
         return remove_folder(folder, name, top, depth, error);
-    return kh_error_set_errno(error, name, "removed");
+    return fail_entry(name, "removed", error);
 }
 
 static gboolean
@@ -443,22 +488,47 @@ remove_content(int folder, int top, guint depth, const char *keep, GError **erro
     return names != NULL;
 }
 
+/* TRUE with *@fd -1 where there is none. It is the service's own where this was cut off before. */
+static gboolean
+open_kept(int folder, const char *name, gint64 uid, int *fd, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    *fd = kh_instance_dir_open_file(folder, name, -1, NULL);
+    if (*fd < 0)
+        *fd = kh_instance_dir_open_file(folder, name, uid, &failure);
+    if (*fd >= 0 || g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
+}
+
+gboolean
+kh_instance_dir_check_kept(int parent, const char *name, const char *file, gint64 uid,
+                           GError **error)
+{
+    int folder = open_removable(parent, name), fd = -1;
+    gboolean good;
+
+    if (folder < 0)
+        return errno == ENOENT || fail_folder(parent, name, "opened", error);
+    good = open_kept(folder, file, uid, &fd, error);
+    if (fd >= 0)
+        close(fd);
+    close(folder);
+    return good;
+}
+
 static gboolean
 take_file_back(int folder, const char *name, gint64 uid, GError **error)
 {
-    g_autoptr(GError) failure = NULL;
-    /* It is the service's own where this was cut off before. */
-    int fd = kh_instance_dir_open_file(folder, name, -1, NULL);
     gboolean taken;
+    int fd;
 
-    if (fd < 0)
-        fd = kh_instance_dir_open_file(folder, name, uid, &failure);
-    if (g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND))
-        return TRUE;
-    if (fd < 0) {
-        g_propagate_error(error, g_steal_pointer(&failure));
+    if (!open_kept(folder, name, uid, &fd, error))
         return FALSE;
-    }
+    if (fd < 0)
+        return TRUE;
     taken = (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0600) == 0) ||
             kh_error_set_errno(error, name, "taken back");
     taken = taken && sync_to_disk(fd, name, error);

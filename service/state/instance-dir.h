@@ -47,6 +47,9 @@ gboolean kh_instance_dir_mark_deleted(int parent, const char *id, GError **error
 /* Opens the folder @name in @parent; -1 and @error (KH_ERROR_NOT_FOUND, FAILED). */
 int kh_instance_dir_open(int parent, const char *name, GError **error);
 
+/* The same, and closes it to others (0700), whatever mode the machine has given to it. */
+int kh_instance_dir_open_closed(int parent, const char *name, GError **error);
+
 /*
  * Opens the regular file @name in @folder for reading. What is no regular file, has a
  * second link, or belongs to another than @uid (-1: the service's own) is refused.
@@ -64,7 +67,10 @@ char *kh_instance_dir_read(int folder, const char *name, gint64 uid, gsize max, 
  */
 int kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GError **error);
 
-/* Replaces @name, whatever it is, by a new file (0600) of @uid with that content. */
+/*
+ * Replaces @name, whatever it is, by a new file (0600) of @uid with that content. A folder that
+ * was there is set aside (trash-name.h), for the machine's shim to remove.
+ */
 gboolean kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text,
                                GError **error);
 
@@ -74,6 +80,10 @@ gboolean kh_instance_dir_sync_file(int folder, const char *name, gint64 uid, GEr
 /* Makes the sparse file @name (0600) of @uid with @size bytes; it must not exist. */
 gboolean kh_instance_dir_create_disk(int folder, const char *name, gint64 uid, guint64 size,
                                      GError **error);
+
+/* Whether kh_instance_dir_take_back() would take that file; it is asked before others go. */
+gboolean kh_instance_dir_check_kept(int parent, const char *name, const char *file, gint64 uid,
+                                    GError **error);
 
 /*
  * Gives the folder @name in @parent, and the plain file @file of @uid in it, to the service's
