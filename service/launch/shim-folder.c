@@ -2,7 +2,6 @@
 /* Work in folders whose contents are hostile. See the header. */
 #include "shim-folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define REMOVE_DEPTH_MAX 16
-#define REMOVE_COUNT_MAX 100000
+#include "shim-trash.h"
 
 int
 kh_shim_folder_open(const char *path)
@@ -51,64 +49,39 @@ kh_shim_open_component(const char *path, KhShimError *error)
     return fd;
 }
 
-static bool remove_entry(int folder, const char *name, unsigned depth, unsigned *budget);
-
-static void
-remove_contents(int folder, unsigned depth, unsigned *budget)
-{
-    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
-    if (entries == NULL) {
-        if (copy >= 0)
-            close(copy);
-        return;
-    }
-    const struct dirent *entry;
-    while (*budget > 0 && (entry = readdir(entries)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            remove_entry(folder, entry->d_name, depth, budget);
-    closedir(entries);
-}
-
-/* A folder may have lost its mode's bits; giving them back must not follow a link either. */
-static int
-open_removable(int folder, const char *name)
-{
-    char path[40];
-    int place = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (place < 0)
-        return -1;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", place);
-    int child = chmod(path, 0700) < 0
-                    ? -1
-                    : openat(place, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    close(place);
-    return child;
-}
-
-static bool
-remove_entry(int folder, const char *name, unsigned depth, unsigned *budget)
-{
-    if (*budget == 0)
-        return false;
-    --*budget;
-    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
-        return true;
-    if (depth == 0 || (errno != EISDIR && errno != EPERM))
-        return false;
-    int child = open_removable(folder, name);
-    if (child < 0)
-        return false;
-    remove_contents(child, depth - 1, budget);
-    close(child);
-    return unlinkat(folder, name, AT_REMOVEDIR) == 0;
-}
-
 bool
 kh_shim_remove(int folder, const char *name)
 {
-    unsigned budget = REMOVE_COUNT_MAX;
-    return remove_entry(folder, name, REMOVE_DEPTH_MAX, &budget);
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
+        return true;
+    if (errno != EISDIR && errno != EPERM)
+        return false;
+    if (unlinkat(folder, name, AT_REMOVEDIR) == 0 || kh_shim_set_aside(folder, name, folder))
+        return true;
+    return (errno == ENOSPC || errno == EDQUOT) && kh_shim_clear(folder, name);
+}
+
+static const char *
+kind_of(mode_t mode)
+{
+    return S_ISDIR(mode) ? "a folder" : S_ISREG(mode) ? "a file" : "what is no file";
+}
+
+bool
+kh_shim_fail_in_the_way(int folder, const char *name, KhShimError *error)
+{
+    char link[40], path[256];
+    struct stat status = {0};
+    int saved = errno;
+    bool found = fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t length = readlink(link, path, sizeof path);
+    errno = saved;
+    return kh_shim_fail_errno(error,
+                              "%s lies in the place of %s and cannot be taken away; remove it by "
+                              "hand, and start again: %.*s/%s",
+                              found ? kind_of(status.st_mode) : "something", name,
+                              length > 0 ? (int)length : 0, path, name);
 }
 
 int
@@ -119,10 +92,8 @@ kh_shim_create(int folder, const char *name)
     int fd = openat(folder, name, flags, 0600);
     if (fd >= 0 || errno != EEXIST)
         return fd;
-    if (!kh_shim_remove(folder, name)) {
-        errno = EEXIST;
+    if (!kh_shim_remove(folder, name))
         return -1;
-    }
     return openat(folder, name, flags, 0600);
 }
 
@@ -158,7 +129,7 @@ int
 kh_shim_listen(int folder, const char *name, KhShimError *error)
 {
     if (!kh_shim_remove(folder, name)) {
-        kh_shim_fail(error, "cannot remove what lies in place of the socket %s", name);
+        kh_shim_fail_in_the_way(folder, name, error);
         return -1;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

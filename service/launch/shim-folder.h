@@ -24,10 +24,13 @@ bool kh_shim_folder_check(int folder, const char *path, KhShimError *error);
 int kh_shim_open_component(const char *path, KhShimError *error);
 
 /*
- * Removes what `name` is, a folder with all in it too (bounded in depth and count). True
- * when nothing of that name is left.
+ * Takes away what `name` is; a folder that is not empty is set aside (shim-trash.h), so that this
+ * takes no time. True when nothing of that name is left, else false with errno.
  */
 bool kh_shim_remove(int folder, const char *name);
+
+/* Says, after kh_shim_remove() has failed, what lies there, why it stays, and what to do. */
+bool kh_shim_fail_in_the_way(int folder, const char *name, KhShimError *error);
 
 /* Creates a new 0600 file for appending, in place of whatever has the name. -1 with errno. */
 int kh_shim_create(int folder, const char *name);

@@ -144,7 +144,7 @@ parse_number_option(KhShimOptions *options, int code, const char *name, KhShimEr
     case OPTION_LOG_SIZE:
         return parse_number(optarg, KH_LOG_LINE_MAX, 1UL << 30, name, &options->log_size, error);
     case OPTION_LOG_FILES:
-        if (!parse_number(optarg, 1, 100, name, &value, error))
+        if (!parse_number(optarg, 1, KH_SHIM_LOG_FILES_MAX, name, &value, error))
             return false;
         options->log_files = value;
         return true;

@@ -10,6 +10,7 @@
 #include "shim-error.h"
 
 #define KH_SHIM_GROUPS_MAX 16
+#define KH_SHIM_LOG_FILES_MAX 100
 
 typedef enum {
     KH_SHIM_MODE_NONE,

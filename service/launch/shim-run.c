@@ -19,6 +19,7 @@
 #include "shim-notify.h"
 #include "shim-privileges.h"
 #include "shim-status.h"
+#include "shim-trash.h"
 
 typedef struct {
     const KhShimOptions *options;
@@ -79,14 +80,25 @@ enter_folders(Run *run, KhShimError *error)
     return true;
 }
 
+/* What is in the way is found before any of it is needed, so that the sweep makes room. */
+static bool
+clear_state(Run *run, KhShimError *error)
+{
+    if (!kh_shim_boots_archive(run->state, error) || !kh_shim_status_clear(run->state, error))
+        return false;
+    kh_shim_sweep(run->state);
+    return true;
+}
+
 static bool
 prepare_state(Run *run, KhShimError *error)
 {
     const KhShimOptions *options = run->options;
     /* In the order of importance where the disk is full: room first, the status, the logs. */
-    return kh_shim_boots_archive(run->state, error) &&
-           kh_shim_status_reserve(run->state, &run->reserved_status, error) &&
-           kh_shim_log_open(&run->loop.serial_log, run->state, KH_FILE_SERIAL_LOG,
+    if (!clear_state(run, error))
+        return false;
+    run->reserved_status = kh_shim_status_reserve(run->state);
+    return kh_shim_log_open(&run->loop.serial_log, run->state, KH_FILE_SERIAL_LOG,
                             options->log_size, options->log_files, error) &&
            kh_shim_log_open(&run->loop.qemu_log, run->state, KH_FILE_QEMU_LOG, options->log_size,
                             options->log_files, error);

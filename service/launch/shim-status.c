@@ -15,17 +15,25 @@
 static const char blank[] = "                               \n";
 
 bool
-kh_shim_status_reserve(int folder, int *reserved, KhShimError *error)
+kh_shim_status_clear(int folder, KhShimError *error)
 {
-    if (!kh_shim_remove(folder, KH_FILE_EXIT_STATUS))
-        return kh_shim_fail(error, "cannot remove the " KH_FILE_EXIT_STATUS " of the last boot");
-    *reserved = kh_shim_create(folder, KH_FILE_EXIT_STATUS_NEW);
-    if (*reserved >= 0 && (fcntl(*reserved, F_SETFL, 0) < 0 ||
-                           write(*reserved, blank, strlen(blank)) != (ssize_t)strlen(blank))) {
-        close(*reserved);
-        *reserved = -1;
-    }
+    static const char *const names[] = {KH_FILE_EXIT_STATUS, KH_FILE_EXIT_STATUS_NEW};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!kh_shim_remove(folder, names[i]))
+            return kh_shim_fail_in_the_way(folder, names[i], error);
     return true;
+}
+
+int
+kh_shim_status_reserve(int folder)
+{
+    int reserved = kh_shim_create(folder, KH_FILE_EXIT_STATUS_NEW);
+    if (reserved >= 0 && (fcntl(reserved, F_SETFL, 0) < 0 ||
+                          write(reserved, blank, strlen(blank)) != (ssize_t)strlen(blank))) {
+        close(reserved);
+        reserved = -1;
+    }
+    return reserved;
 }
 
 /* QEMU may have put something else in the place of the file. */

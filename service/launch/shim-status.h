@@ -7,11 +7,14 @@
 
 #include "shim-error.h"
 
+/* Takes the status of an earlier boot away, and what lies in the place of the new one. */
+bool kh_shim_status_clear(int folder, KhShimError *error);
+
 /*
- * Removes the status of an earlier boot and takes the room for the new one. `*reserved` is
- * the descriptor for kh_shim_status_write(), -1 where the disk is full already.
+ * Takes the room for the new status. The descriptor for kh_shim_status_write(), -1 where the
+ * disk is full already.
  */
-bool kh_shim_status_reserve(int folder, int *reserved, KhShimError *error);
+int kh_shim_status_reserve(int folder);
 
 /*
  * Writes a status of waitpid() and, after it, `word`: how the shim stopped the machine, or

@@ -18,7 +18,8 @@ import time
 
 import tap
 from bus import Bus
-from harness import NAME, World, as_root, is_sanitized, status_of
+from harness import NAME, Failed, World, as_root, is_sanitized, status_of
+from live import live, refused, running
 
 LOCKS = pathlib.Path("/run/katana-hypervisor/uids")
 SECRET = "the-secret-of-another-program"
@@ -277,6 +278,90 @@ def starts_after_mischief():
         tap.equal(oct(mode_of(folder / "args")), oct(0o600), "the arguments")
 
 
+def deep_folder(path, uid, depth):
+    """Folders in each other with the longest names, which are no text, and closed to all."""
+    path.mkdir()
+    inner = os.open(path, os.O_RDONLY)
+    for _ in range(depth):
+        name = b"\xff" * 255
+        os.mkdir(name, dir_fd=inner)
+        outer, inner = inner, os.open(name, os.O_RDONLY, dir_fd=inner)
+        os.fchown(outer, uid, uid)
+        os.fchmod(outer, 0)
+        os.close(outer)
+    os.fchown(inner, uid, uid)
+    os.fchmod(inner, 0)
+    os.close(inner)
+
+
+NEEDED_NAMES = ("serial.log", "qemu.log", "exit-status", "exit-status.new", "args", "boot-1")
+
+
+def lay_folders(folder, uid):
+    for name in NEEDED_NAMES:
+        path = folder / name
+        if path.exists():
+            path.rename(folder / (name + ".moved"))
+        deep_folder(path, uid, 100)
+
+
+def b123_folders_of_the_machine():
+    """deep, closed folders in the places of its files, its own closed too: it starts, is deleted"""
+    users = ({"session": False}, {"user": 65534}) if os.geteuid() == 0 else ({},)
+    for options in users:
+        with live("--stop-timeout", "1", **options) as (_, bus):
+            path = running(bus)
+            folder = pathlib.Path(bus.properties(path)["DataDirectory"])
+            uid = folder.stat().st_uid
+            for _ in range(2):
+                lay_folders(folder, uid)
+                folder.chmod(0)
+                bus.do(path, "Stop")
+                bus.do(path, "Start")
+                for name in ("serial.log", "qemu.log", "args"):
+                    tap.check((folder / name).is_file(), f"{options}: {name}")
+            lay_folders(folder, uid)
+            bus.do(path, "Stop")
+            bus.do(path, "Delete", keep_data=True)
+            tap.equal(os.listdir(folder), ["data.raw"], f"{options}: what is kept")
+
+
+def starts(bus, path):
+    """After a deletion that failed it is looked first whether its machine lives."""
+    try:
+        bus.do(path, "Start")
+    except Failed as error:
+        tap.equal(error.name, "Busy", error.message)
+        return False
+    return True
+
+
+def b123_named_by_the_start():
+    """what the shim cannot take away fails the start, which names it; without it all goes on"""
+    as_root()
+    with live(session=False) as (_, bus):
+        path = running(bus)
+        bus.do(path, "Stop")
+        place = pathlib.Path(bus.properties(path)["DataDirectory"]) / "serial.log"
+        place.unlink()
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "test", str(place)], check=True, timeout=20)
+        try:
+            said = refused("LaunchFailed", lambda: bus.do(path, "Start"))
+            found = bus.properties(path)
+            kept = refused("Failed", lambda: bus.do(path, "Delete", keep_data=True))
+        finally:
+            subprocess.run(["umount", str(place)], check=True, timeout=20)
+        for text in (said, found["StateReason"]):
+            tap.check(str(place) in text and "remove it" in text, text)
+        tap.equal(found["State"], "failed", "after the start")
+        tap.check("serial.log cannot be removed" in kept, kept)
+        tap.eventually(lambda: starts(bus, path), 20, "it starts")
+        bus.do(path, "Stop")
+        bus.do(path, "Delete", keep_data=True)
+        tap.equal(os.listdir(place.parent), ["data.raw"], "what is kept")
+
+
 def a_crowd_of_files():
     """files by the hundred thousand are deleted without a list of all in memory"""
     with World() as world:
@@ -490,6 +575,7 @@ if __name__ == "__main__":
     sys.exit(tap.run([traps_while_running, traps_while_stopped, traps_over_a_restart,
                       planted_by_the_machine, endless_log, logs_on_a_terminal,
                       b124_json_on_a_terminal,
-                      starts_after_mischief, found_without_its_socket, a_crowd_of_files,
+                      starts_after_mischief, b123_folders_of_the_machine,
+                      b123_named_by_the_start, found_without_its_socket, a_crowd_of_files,
                       floods_of_a_machine, many_followers, uids_are_never_shared,
                       uids_after_a_reboot, modes]))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The shim with a fake child in QEMU's place: rights, descriptors, logs, sockets, stop.
 Called by meson with SHIM=program in the environment; names of tests may be given."""
+import contextlib
 import itertools
 import json
 import os
@@ -420,6 +421,119 @@ sys.exit(3)"""
         assert m.read("exit-status") == b"exited 3\n" and m.is_file("exit-status")
         assert m.run("say('again\\n')") == 0, "the next boot"
         assert m.read("serial.log") == b"again\n"
+
+
+def deep_folder(path, depth):
+    """Folders of the machine's in each other, the innermost closed to all."""
+    os.mkdir(path)
+    inner = os.open(path, os.O_RDONLY)
+    for number in range(depth):
+        name = f"{number:0255}"
+        os.mkdir(name, dir_fd=inner)
+        outer, inner = inner, os.open(name, os.O_RDONLY, dir_fd=inner)
+        if ROOT:
+            os.fchown(outer, UID, UID)
+        os.fchmod(outer, 0o500)
+        os.close(outer)
+    if ROOT:
+        os.fchown(inner, UID, UID)
+    os.fchmod(inner, 0)
+    os.close(inner)
+
+
+def crowd(path, count, prefix=""):
+    """Names by the hundred thousand; links to few files, which are made in no time."""
+    folder = os.open(path, os.O_RDONLY)
+    for number in range(count):
+        if number % 50000 == 0:
+            first = f"{prefix}{number}"
+            os.mknod(first, 0o600 | stat.S_IFREG, dir_fd=folder)
+        else:
+            os.link(first, f"{prefix}{number}", src_dir_fd=folder, dst_dir_fd=folder)
+    os.close(folder)
+
+
+def full_folder(path, count):
+    os.mkdir(path)
+    crowd(path, count)
+    if ROOT:
+        os.chown(path, UID, UID)
+    os.chmod(path, 0)
+
+
+def trash_in(m):
+    return [name for name in os.listdir(m.state) if name.startswith(".trash-")]
+
+
+def b123_folders_in_the_way():
+    """folders of any depth and size lie in the places of its files: it starts, and they go"""
+    with Machine() as m:
+        names = ("serial.log", "serial.log.1", "exit-status", "exit-status.new", "boot-7", "boot-x",
+                 "boot-999999999")
+        for depth, name in enumerate(names, 14):
+            deep_folder(m.path(name), depth)
+        full_folder(m.path("qemu.log"), 110000)
+        for n in range(20):
+            assert m.run(f"say('boot {n}\\n'); sys.exit({n})") == n
+            assert m.read("serial.log") == b"boot %d\n" % n
+            assert m.read("exit-status") == b"exited %d\n" % n
+            assert m.is_file("serial.log") and m.is_file("qemu.log") and m.is_file("exit-status")
+            if n > 0 and not trash_in(m):
+                break
+        assert trash_in(m) == [], trash_in(m)
+
+
+def b123_very_deep_folder():
+    """a folder deeper than descriptors and the stack allow for is set aside, and goes"""
+    with Machine() as m:
+        deep_folder(m.path("exit-status"), 3000)
+        for _ in range(20):
+            assert m.run("pass") == 0
+            if not trash_in(m):
+                break
+        assert trash_in(m) == [], trash_in(m)
+
+
+@contextlib.contextmanager
+def state_in_memory(m):
+    """There a folder is listed in the order of its names' making, or against it."""
+    m.state = tempfile.mkdtemp(prefix="kh-shim-", dir="/dev/shm")
+    if ROOT:
+        os.chown(m.state, UID, UID)
+    try:
+        yield
+    finally:
+        shutil.rmtree(m.state)
+
+
+def b123_crowded_folder():
+    """in a folder full of names the last boot's logs are found, and kept"""
+    with Machine() as m, state_in_memory(m):
+        crowd(m.state, 110000, "before-")
+        assert m.run("say('the first\\n')") == 0
+        crowd(m.state, 110000, "after-")
+        for number in range(300):
+            full_folder(m.path(f"boot-{1000 + number}"), 1)
+        assert m.run("say('the second\\n')") == 0
+        assert m.read("serial.log") == b"the second\n"
+        found = [name for name in os.listdir(m.state) if name.startswith("boot-") and
+                 "serial.log" in os.listdir(m.path(name))]
+        assert len(found) == 1 and m.read(found[0], "serial.log") == b"the first\n", found
+
+
+def b123_mount_in_the_way():
+    """what cannot be taken away is named, with its kind, place, reason and remedy"""
+    script = 'd=$1; n=$3; shift 3; mkdir "$d/$n"; mount -t tmpfs t "$d/$n"; "$@"'
+    for name in ("serial.log", "serial.log.99", "qemu.log", "exit-status", "exit-status.new"):
+        with Machine() as m:
+            need_root()
+            words = [*namespace.enter(m.base), "sh", "-c", script, "sh", m.state, str(UID), name]
+            done = subprocess.run(words + m.command("pass"), capture_output=True, text=True,
+                                  timeout=LIMIT)
+            assert done.returncode == 125, done
+            assert f"a folder lies in the place of {name} and" in done.stderr, done.stderr
+            assert m.path(name) in done.stderr and "busy" in done.stderr, done.stderr
+            assert "remove it by hand" in done.stderr, done.stderr
 
 
 def test_folder_must_be_own():
@@ -880,4 +994,7 @@ def test_probe_sev():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run())
+    sys.exit(tap.run([test for name, test in list(globals().items())
+                      if name.startswith("test_")] +
+                     [b123_folders_in_the_way, b123_very_deep_folder, b123_crowded_folder,
+                      b123_mount_in_the_way]))
