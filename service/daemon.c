@@ -161,6 +161,15 @@ open_stores(Daemon *self, GError **error)
     return TRUE;
 }
 
+static void
+warn_of_read_only(KhStateDir *state_dir)
+{
+    g_autoptr(GError) found = NULL;
+
+    if (!kh_state_dir_check_writable(state_dir, &found))
+        g_warning("%s", found->message);
+}
+
 static gboolean
 read_boot_id(KhHost *host, GError **error)
 {
@@ -176,6 +185,7 @@ set_up(Daemon *self, GError **error)
     self->host.progress = kh_start_progress_new();
     if (!open_stores(self, error) || !read_boot_id(&self->host, error))
         return FALSE;
+    warn_of_read_only(self->host.state_dir);
     copy_settings(self);
     if (self->host.simulate_tee)
         g_warning("insecure-simulate-tee is set: confidential machines start without any "

@@ -18,6 +18,19 @@ add_each(KhFindings *findings, char **paths, KhFindingStatus status, const char 
 }
 
 static void
+check_read_only(const KhPlaces *places, KhFindings *findings)
+{
+    if (places->read_only == NULL)
+        return;
+    kh_findings_add(findings, "state", KH_FINDING_FAIL,
+                    "%s lies on a file system that is read-only: instances are shown and can be "
+                    "stopped, and nothing else",
+                    places->read_only);
+    kh_findings_mend(findings, "see the kernel's log for errors of its disk, and mount it "
+                               "writable");
+}
+
+static void
 check_state(const KhPlaces *places, KhFindings *findings)
 {
     if (places->unknown_folders == NULL)
@@ -56,6 +69,7 @@ check_descriptors(const KhPlaces *places, KhFindings *findings)
 void
 kh_own_state_check(const KhPlaces *places, KhFindings *findings)
 {
+    check_read_only(places, findings);
     check_state(places, findings);
     check_descriptors(places, findings);
 }

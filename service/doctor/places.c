@@ -60,6 +60,7 @@ kh_places_free(KhPlaces *self)
     g_free(self->boot_components);
     g_free(self->state_folder);
     g_free(self->settings_file);
+    g_free(self->read_only);
     g_free(self->launcher);
     g_strfreev(self->unknown_folders);
     g_strfreev(self->unknown_machines);

@@ -37,7 +37,8 @@ typedef struct {
     char *boot_components;
     char *state_folder;
     char *settings_file;
-    char *launcher; /* "systemd", "direct", or "" where no service runs */
+    char *read_only; /* which of the folders of state cannot be written to; NULL: none */
+    char *launcher;  /* "systemd", "direct", or "" where no service runs */
     gboolean enforces_limits;
     gboolean kvm_usable; /* a machine's uid could open it when the service began */
     gboolean sev_opens;  /* the same of /dev/sev */

@@ -13,6 +13,7 @@ kh_host_places_new(const KhHost *host)
     places->boot_components = g_strdup(host->boot_components);
     places->state_folder = g_strdup(kh_state_dir_get_path(host->state_dir));
     places->settings_file = g_strdup(host->settings_file);
+    places->read_only = g_strdup(kh_state_dir_find_read_only(host->state_dir));
     places->launcher = g_strdup(kh_launcher_get_name(host->launcher));
     places->enforces_limits = kh_launcher_enforces_limits(host->launcher);
     places->kvm_usable = host->kvm_usable;

@@ -28,6 +28,14 @@ begins_a_machine(KhOperation operation)
            operation == KH_OPERATION_RESET;
 }
 
+/* A machine that lives can be stopped, paused and resumed where nothing can be written. */
+static gboolean
+needs_state(KhOperation operation)
+{
+    return begins_a_machine(operation) || operation == KH_OPERATION_CONFIGURE ||
+           operation == KH_OPERATION_DELETE || operation == KH_OPERATION_FORCE_DELETE;
+}
+
 KhAdmission
 kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
 {
@@ -59,6 +67,9 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
                     kh_operation_name(operation), self->record->name);
         return KH_ADMISSION_REFUSE;
     }
+    if (admission == KH_ADMISSION_ALLOW && needs_state(operation) &&
+        !kh_state_dir_check_writable(self->host->state_dir, error))
+        return KH_ADMISSION_REFUSE;
     /* Of its own it has those of a machine that lives. */
     if (admission == KH_ADMISSION_ALLOW && begins_a_machine(operation) &&
         !kh_instance_has_machine(self) && !kh_descriptors_check(KH_DESCRIPTORS_MACHINE, error))

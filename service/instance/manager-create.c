@@ -259,6 +259,7 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config,
     g_task_set_task_data(task, request, request_free);
     /* Before the image is read; once more after it, when things may have changed. */
     if (!kh_name_check(name, &error) ||
+        !kh_state_dir_check_writable(self->host->state_dir, &error) ||
         (checked = check_request(self, name, config, overrides, &error)) == NULL) {
         g_task_return_error(task, error);
         return;

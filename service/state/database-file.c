@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "copies.h"
@@ -127,9 +128,20 @@ sync_parent(const char *path, GError **error)
 }
 
 gboolean
+kh_database_file_is_read_only(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    struct statvfs info;
+
+    return statvfs(folder, &info) == 0 && (info.f_flag & ST_RDONLY) != 0;
+}
+
+gboolean
 kh_database_file_check(const char *path, guint known, GError **error)
 {
-    int fd = g_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    gboolean read_only = kh_database_file_is_read_only(path);
+    const int access = read_only ? O_RDONLY : O_RDWR | O_CREAT;
+    int fd = g_open(path, access | O_NOFOLLOW | O_CLOEXEC, 0600);
     guint8 header[DB_HEADER];
     ssize_t n;
 
@@ -137,7 +149,7 @@ kh_database_file_check(const char *path, guint known, GError **error)
         return kh_error_set_errno(error, path, "opened");
     n = pread(fd, header, sizeof header, 0);
     close(fd);
-    if (n == 0)
+    if (n == 0 && !read_only)
         return sync_parent(path, error);
     if (n < (ssize_t)sizeof header)
         memset(header, 0, sizeof header);

@@ -108,14 +108,73 @@ kh_sql_set_error(sqlite3 *db, const char *doing, GError **error)
     set_error(db, sqlite3_db_filename(db, "main"), doing, error);
 }
 
-sqlite3 *
-kh_sql_open(const char *path, int flags, GError **error)
+/* @name is @path, or a URI of it. */
+static sqlite3 *
+open_as(const char *name, const char *path, int flags, GError **error)
 {
     g_autoptr(sqlite3) db = NULL;
 
-    if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK)
+    if (sqlite3_open_v2(name, &db, flags | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK)
         return g_steal_pointer(&db);
     set_error(db, path, "open", error);
+    return NULL;
+}
+
+sqlite3 *
+kh_sql_open(const char *path, int flags, GError **error)
+{
+    return open_as(path, path, flags, error);
+}
+
+static gboolean
+has_companion(const char *path, const char *suffix)
+{
+    g_autofree char *companion = g_strconcat(path, suffix, NULL);
+    GStatBuf status;
+
+    return g_lstat(companion, &status) == 0 || errno != ENOENT;
+}
+
+/*
+ * With a log, SQLite would make an index beside it, and without an index say that it cannot open
+ * the file; but exclusively it keeps that in memory, and "unix-none" has it so without a lock,
+ * which is a write. Without a log it would make one; but what is "immutable" is read as it is:
+ * which a database with a log must never be, for the log would not be read (sqlite.org/uri.html).
+ */
+sqlite3 *
+kh_sql_open_read_only(const char *path, GError **error)
+{
+    gboolean whole = !has_companion(path, "-wal") && !has_companion(path, "-journal");
+    g_autofree char *file = g_filename_to_uri(path, NULL, error);
+    g_autofree char *uri = NULL;
+    g_autoptr(sqlite3) db = NULL;
+
+    if (file == NULL)
+        return NULL;
+    uri = g_strconcat(file, whole ? "?immutable=1" : "?vfs=unix-none", NULL);
+    db = open_as(uri, path, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, error);
+    if (db == NULL)
+        return NULL;
+    if (sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL) == SQLITE_OK)
+        return g_steal_pointer(&db);
+    kh_sql_set_error(db, "be read", error);
+    return NULL;
+}
+
+sqlite3 *
+kh_sql_copy_to_memory(sqlite3 *db, GError **error)
+{
+    g_autoptr(sqlite3) copy =
+        kh_sql_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+    sqlite3_backup *backup = copy == NULL ? NULL : sqlite3_backup_init(copy, "main", db, "main");
+
+    if (copy == NULL)
+        return NULL;
+    if (backup != NULL)
+        sqlite3_backup_step(backup, -1);
+    if (backup != NULL && sqlite3_backup_finish(backup) == SQLITE_OK)
+        return g_steal_pointer(&copy);
+    set_error(copy, sqlite3_db_filename(db, "main"), "be read", error);
     return NULL;
 }
 

@@ -27,6 +27,15 @@ void kh_sql_set_damaged(const char *path, const char *found, GError **error);
 sqlite3 *kh_sql_open(const char *path, int flags, GError **error);
 
 /*
+ * Opens the database at @path, on a file system that is read-only, with what its log holds, if
+ * it has one. Nobody may write to it meanwhile, as it is not locked. Transfer full.
+ */
+sqlite3 *kh_sql_open_read_only(const char *path, GError **error);
+
+/* What is in @db, in memory. Transfer full. */
+sqlite3 *kh_sql_copy_to_memory(sqlite3 *db, GError **error);
+
+/*
  * Prepares @sql and binds the values that follow, one per letter of @types: 's' a string
  * (const char *, NULL allowed), 'i' a gint64. Transfer full.
  */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -109,6 +110,16 @@ check_links(const char *path, GError **error)
     return check_link(path, error);
 }
 
+/* That of a file system which is read-only cannot be changed, not even to what it is. */
+static gboolean
+set_mode(int fd)
+{
+    struct stat status;
+
+    return fchmod(fd, FOLDER_MODE) == 0 ||
+           (errno == EROFS && fstat(fd, &status) == 0 && status.st_uid == geteuid());
+}
+
 static int
 open_folder(const char *path, GError **error)
 {
@@ -125,7 +136,7 @@ open_folder(const char *path, GError **error)
         kh_error_set_errno(error, path, "opened");
         return -1;
     }
-    if (fchmod(fd, FOLDER_MODE) != 0) {
+    if (!set_mode(fd)) {
         kh_error_set_errno(error, path, "given its mode; does it belong to another user");
         close(fd);
         return -1;
@@ -161,12 +172,26 @@ open_real(char **path, GError **error)
     return -1;
 }
 
+/* Where a file system is read-only, that of the folder itself stands for one that is not there. */
+static int
+open_lock(int folder)
+{
+    int fd = openat(folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd >= 0 || errno != EROFS)
+        return fd;
+    fd = openat(folder, "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd;
+}
+
 /* Of the folder @path, that @setting names; -1 and @error. */
 static int
 take_lock(int folder, const char *path, const char *setting, GError **error)
 {
     g_autofree char *name = g_build_filename(path, "lock", NULL);
-    int fd = openat(folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = open_lock(folder);
 
     if (fd < 0) {
         kh_error_set_errno(error, name, "opened");
@@ -251,7 +276,7 @@ sync_folders(KhStateDir *self, GError **error)
         fsync(parent);
         close(parent);
     }
-    return fsync(self->state_fd) == 0 || errno == EINVAL || errno == ENOTSUP ||
+    return fsync(self->state_fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS ||
            kh_error_set_errno(error, self->path, "written to the disk");
 }
 
@@ -321,6 +346,38 @@ int
 kh_state_dir_runtime_fd(KhStateDir *self)
 {
     return self->runtime_fd;
+}
+
+static gboolean
+is_read_only(int fd)
+{
+    struct statvfs info;
+
+    return fstatvfs(fd, &info) == 0 && (info.f_flag & ST_RDONLY) != 0;
+}
+
+const char *
+kh_state_dir_find_read_only(KhStateDir *self)
+{
+    if (is_read_only(self->state_fd))
+        return self->path;
+    if (is_read_only(self->instances_fd))
+        return self->instances;
+    return is_read_only(self->images_fd) ? self->images : NULL;
+}
+
+gboolean
+kh_state_dir_check_writable(KhStateDir *self, GError **error)
+{
+    const char *folder = kh_state_dir_find_read_only(self);
+
+    if (folder == NULL)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "%s lies on a file system that is read-only: instances are shown and can be "
+                "stopped, and nothing else until it is mounted writable",
+                folder);
+    return FALSE;
 }
 
 /* @fresh instead of *@old, under its number: threads may be at work with that. */

@@ -40,6 +40,15 @@ int kh_state_dir_images_fd(KhStateDir *self);
 int kh_state_dir_runtime_fd(KhStateDir *self);
 
 /*
+ * Which of the folders that hold state lies on a file system that is read-only by now; NULL for
+ * none. The lock is held all the same.
+ */
+const char *kh_state_dir_find_read_only(KhStateDir *self);
+
+/* Whether there is none; else KH_ERROR_FAILED, with its path and what may be done. */
+gboolean kh_state_dir_check_writable(KhStateDir *self, GError **error);
+
+/*
  * Makes the runtime folder again where somebody has removed it, as a logout does; its
  * descriptor stays the same number. KH_ERROR_BUSY where another service has been faster.
  */

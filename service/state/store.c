@@ -62,8 +62,10 @@ static const char *const migrations[] = {
 
 struct _KhStore {
     GObject parent_instance;
+    char *path;
     sqlite3 *db;
-    int index_fd; /* of the log's index; see fill_index() */
+    gboolean read_only; /* the database is in memory, as the file was */
+    int index_fd;       /* of the log's index; see fill_index() */
     KhReserve *reserve;
     gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
     guint8 *taken;        /* PORTS of them, see note_ports() */
@@ -84,6 +86,7 @@ kh_store_finalize(GObject *object)
     if (self->reserve != NULL)
         kh_reserve_keep(self->reserve);
     g_clear_pointer(&self->reserve, kh_reserve_free);
+    g_free(self->path);
     G_OBJECT_CLASS(kh_store_parent_class)->finalize(object);
 }
 
@@ -235,6 +238,41 @@ open_anyway(KhStore *self, const char *path, GError **error)
     return open_database(self, path, error);
 }
 
+/* Of an older one not all columns are there, and none can be added. */
+static gboolean
+check_version(KhStore *self, GError **error)
+{
+    gint64 version;
+
+    if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
+        return FALSE;
+    if (version == LAST_VERSION)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "%s has the schema version %" G_GINT64_FORMAT ", and its file system is "
+                "read-only, so that it cannot be brought to version %u; mount that writable",
+                self->path, version, LAST_VERSION);
+    return FALSE;
+}
+
+/* In memory, so that nothing of the file is open when it can be written to again. */
+static gboolean
+read_database(KhStore *self, GError **error)
+{
+    sqlite3 *copy;
+
+    self->read_only = TRUE;
+    self->db = kh_sql_open_read_only(self->path, error);
+    if (self->db == NULL || !check_content(self, error) || !check_version(self, error))
+        return FALSE;
+    copy = kh_sql_copy_to_memory(self->db, error);
+    if (copy == NULL)
+        return FALSE;
+    sqlite3_close_v2(self->db);
+    self->db = copy;
+    return run_pragma(self, "PRAGMA query_only=ON;PRAGMA trusted_schema=OFF", error);
+}
+
 KhStore *
 kh_store_open(const char *path, GError **error)
 {
@@ -242,13 +280,41 @@ kh_store_open(const char *path, GError **error)
 
     if (!kh_database_file_check(path, LAST_VERSION, error))
         return NULL;
+    self->path = g_strdup(path);
     self->reserve = kh_reserve_new(path);
+    if (kh_database_file_is_read_only(path))
+        return read_database(self, error) ? g_steal_pointer(&self) : NULL;
     if (!open_anyway(self, path, error))
         return NULL;
     fill_index(self, path);
     note_ports(self, kh_sql_prepare(self->db, NULL, "SELECT port FROM ports", ""), TRUE);
     kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
+}
+
+/* What has been read only is opened once that can be. */
+static gboolean
+open_for_writing(KhStore *self, GError **error)
+{
+    g_autoptr(KhStore) fresh = NULL;
+
+    if (!self->read_only)
+        return TRUE;
+    if (kh_database_file_is_read_only(self->path)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "%s lies on a file system that is read-only; mount it writable", self->path);
+        return FALSE;
+    }
+    fresh = kh_store_open(self->path, error);
+    if (fresh == NULL)
+        return FALSE;
+    g_message("%s can be written to again", self->path);
+    sqlite3_close_v2(self->db);
+    self->db = g_steal_pointer(&fresh->db);
+    self->index_fd = fresh->index_fd;
+    fresh->index_fd = -1;
+    self->read_only = fresh->read_only;
+    return TRUE;
 }
 
 /* A transaction or a statement that can be done again. */
@@ -273,8 +339,11 @@ static gboolean
 write_anyway(KhStore *self, Write write, gconstpointer data, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    gboolean written = write(self, data, &failure);
+    gboolean written;
 
+    if (!open_for_writing(self, error))
+        return FALSE;
+    written = write(self, data, &failure);
     if (!written && g_error_matches(failure, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE)) {
         sqlite3_wal_checkpoint_v2(self->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
         written = write(self, data, NULL);
@@ -650,7 +719,7 @@ kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
 {
     gboolean done;
 
-    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
+    if (!open_for_writing(self, error) || !kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
     done = check_free(self, record, error) && insert_row(self, record, error) &&
            update_row(self, record, error) && write_ports(self, record, error) &&

@@ -21,7 +21,9 @@ G_DECLARE_FINAL_TYPE(KhStore, kh_store, KH, STORE, GObject)
 /*
  * Opens or creates the database at @path (mode 0600). One that is not ours, or from a
  * newer version, is refused unaltered; an older one is migrated after "@path.before-N"
- * was kept. Transfer full.
+ * was kept. On a file system that is read-only it is read into memory; every write is refused
+ * (KH_ERROR_FAILED, with the file's name) until one finds that it is so no more, and opens it.
+ * Transfer full.
  */
 KhStore *kh_store_open(const char *path, GError **error);
 

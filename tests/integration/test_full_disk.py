@@ -1,23 +1,25 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A disk that is full, and a database that somebody else has locked. Deleting frees space and
-must work; what was answered as done holds, whatever happens next; what could not be noted was
-said so, and is noted later without being asked for.
+"""A disk that is full or read-only, and a database that somebody else has locked. Deleting frees
+space and must work; what was answered as done holds, whatever happens next; what could not be
+noted was said so, and is noted later without being asked for.
 
 KH_LONG: every fill level of the last hundred pages instead of some.
 """
 import contextlib
+import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 
 import disk
 import invariants
 import tap
 from bus import Bus
-from harness import Failed, is_alive
-from live import kill_qemu, live, running, service_dies, stays, wait_state
+from harness import Failed, as_root, is_alive
+from live import edit, kill_qemu, live, refused, running, service_dies, stays, wait_state
 
 LEVELS = range(101) if os.environ.get("KH_LONG") else (0, 1, 2, 3, 5, 8, 13, 34, 100)
 # What a call may say that could not be noted.
@@ -234,7 +236,169 @@ def b83_saved_after_a_full_disk():
         saved_later(world, bus, full, kill_qemu, "failed")
 
 
+
+# A file system that is read-only
+
+class ReadOnly:
+    """The state's, for who opens it from now on: a mount over its folder. Machines that live go
+    on writing below it, as to a file system that the kernel has made read-only for its errors."""
+
+    def __init__(self, world, place=None):
+        as_root()
+        self.place = place or world.folder / "data"
+
+    def remount(self, how):
+        disk.run("mount", "-o", f"remount,bind,{how}", self.place)
+
+    def __enter__(self):
+        disk.run("mount", "--bind", self.place, self.place)
+        self.remount("ro")
+        return self
+
+    def __exit__(self, *_):
+        disk.unmount(self.place)
+
+
+def check_refused(world, bus, path):
+    """What needs the disk is refused by its name, and nothing is altered."""
+    before = {one: bus.properties(one) for one in bus.list()}
+    for action in (lambda: bus.create("other"), lambda: bus.do(path, "Start"),
+                   lambda: bus.do(path, "Restart"), lambda: bus.do(path, "Delete"),
+                   lambda: bus.do(path, "Delete", force=True, keep_data=True),
+                   lambda: bus.configure(path, labels={"a": "b"})):
+        said = refused("Failed", action)
+        tap.check(str(world.state) in said and "read-only" in said, said)
+    tap.equal({one: bus.properties(one) for one in bus.list()}, before, "after the refusals")
+
+
+def check_stops(bus, path, **how):
+    pid = bus.properties(path)["MainPid"]
+    tap.check(pid > 0, "it is followed")
+    said = refused("Failed", lambda: bus.do(path, "Stop", **how))
+    tap.check("could not be written down" in said, said)
+    found = bus.properties(path)
+    tap.equal((found["State"], is_alive(pid)), ("stopped", False), f"after the stop {how}")
+    tap.check(NOT_YET in found["StateReason"] and "read-only" in found["StateReason"],
+              found["StateReason"])
+
+
+def check_told(world, before):
+    told = [line for line in world.journal()[before:].splitlines() if "WARNING" in line and
+            "read-only" in line]
+    tap.equal(len(told), 1, f"warnings: {told}")
+    tap.check(str(world.state) in told[0], told[0])
+    checks = json.loads(world.cli("--json", "doctor", check=False).stdout)["checks"]
+    found = [one for one in checks if one["check"] == "state" and one["status"] == "fail"]
+    tap.check(len(found) == 1 and str(world.state) in found[0]["found"], found)
+
+
+def works_read_only(how, session):
+    with live(session=session) as (world, bus):
+        stops, killed = running(bus, "stops"), running(bus, "killed")
+        rests = bus.create("rests")
+        pids = [bus.properties(path)["MainPid"] for path in (stops, killed)]
+        world.end_service(how)
+        before = len(world.journal())
+        with ReadOnly(world) as medium:
+            world.start()
+            wait_state(bus, stops, "running")
+            tap.equal([bus.properties(path)["MainPid"] for path in (stops, killed)], pids, "pids")
+            tap.equal(bus.state(rests), "created", "the one that rests")
+            check_told(world, before)
+            check_refused(world, bus, rests)
+            bus.do(stops, "Pause")
+            bus.do(stops, "Resume")
+            check_stops(bus, stops)
+            check_stops(bus, killed, mode="kill")
+            medium.remount("rw")
+            for path in (stops, killed):
+                tap.eventually(lambda p=path: is_saved(world, p, "stopped"), 90, "it is saved")
+            bus.do(stops, "Start")
+            bus.do(bus.create("later"), "Delete")
+            service_dies(world)
+        world.start()
+        wait_state(bus, stops, "running")
+        for path in bus.list():
+            bus.do(path, "Delete", force=True)
+        tap.equal(invariants.settle(world, bus), [], "what is left")
+
+
+def b126_looked_at_and_stopped():
+    """on a read-only file system the service says so, shows, stops, and saves that once it can"""
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        for session in (True, False):
+            works_read_only(how, session)
+
+
+def b126_log_of_the_database():
+    """what only the database's log holds is shown from a read-only file system, index or not"""
+    with live() as (world, bus):
+        path = bus.create("x", labels={"a": "before"})
+        tap.equal(world.end_service(), 0, "exit code")
+        world.start()
+        bus.configure(path, labels={"a": "after"})
+        service_dies(world)
+        tap.check((world.state / "state.db-wal").stat().st_size > 0, "there is a log")
+        for removed in ("state.db-none", "state.db-shm"):
+            (world.state / removed).unlink(missing_ok=True)
+            with ReadOnly(world):
+                world.start()
+                tap.equal(bus.properties(path)["Labels"], {"a": "after"}, f"without {removed}")
+                service_dies(world)
+        world.start()
+        tap.equal(bus.properties(path)["Labels"], {"a": "after"}, "afterwards")
+
+
+def b126_instances_only():
+    """where only the instances' folder is read-only, it is named, and a stop is saved at once"""
+    with live() as (world, bus):
+        path = running(bus)
+        tap.equal(world.end_service(), 0, "exit code")
+        place = world.state / "instances"
+        with ReadOnly(world, place):
+            world.start()
+            wait_state(bus, path, "running")
+            bus.do(path, "Stop")
+            tap.check(is_saved(world, path, "stopped"), "it is saved")
+            for action in (lambda: bus.do(path, "Start"), lambda: bus.do(path, "Delete")):
+                said = refused("Failed", action)
+                tap.check(f"{place} " in said and "read-only" in said, said)
+            tap.equal(world.end_service(), 0, "exit code")
+        world.start()
+        bus.do(path, "Start")
+
+
+def b126_refused_by_name():
+    """what cannot be read from a read-only file system as it is ends the service, which names it"""
+    def ends(world, text):
+        before = len(world.journal())
+        with ReadOnly(world):
+            world.start(wait=False)
+            tap.equal(world.service.wait(20), 1, "exit code")
+        said = world.journal()[before:]
+        tap.check(str(world.state) in said and text in said, said)
+    with live() as (world, bus):
+        path = bus.create("x")
+        tap.equal(world.end_service(), 0, "exit code")
+        edit(world, "PRAGMA user_version=3")
+        ends(world, "schema version 3")
+        edit(world, "PRAGMA user_version=4")
+        with ReadOnly(world):
+            world.start()
+            second = subprocess.run(world.service_command(), env=world.env, capture_output=True,
+                                    text=True, timeout=30, check=False)
+            tap.check(second.returncode == 1 and "Another" in second.stderr, second.stderr)
+            tap.equal(bus.state(path), "created", "the first one's instance")
+            tap.equal(world.end_service(), 0, "exit code")
+        (world.state / "state.db").rename(world.state / "away")
+        ends(world, "state.db")
+        (world.state / "away").rename(world.state / "state.db")
+        world.start()
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([b83_delete_after_a_crash, b83_delete_after_a_regular_end,
                       b81_answers_under_a_lock_hold, b83_answers_on_a_full_disk_hold,
-                      b81_saved_after_a_lock, b83_saved_after_a_full_disk]))
+                      b81_saved_after_a_lock, b83_saved_after_a_full_disk,
+                      b126_looked_at_and_stopped, b126_log_of_the_database, b126_instances_only,
+                      b126_refused_by_name]))
