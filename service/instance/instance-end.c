@@ -101,6 +101,22 @@ left_by_this_start(KhInstance *self, int folder, gboolean same_boot)
            (same_boot && faccessat(folder, KH_FILE_EXIT_STATUS, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
+/* Where nothing can be written its shim could not leave how QEMU has ended. */
+static gboolean
+explain_silence(KhInstance *self, GError **error)
+{
+    const char *folder = kh_state_dir_find_read_only(self->host->state_dir);
+
+    if (folder == NULL || !self->launched)
+        return FALSE;
+    g_clear_error(error);
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "How QEMU has ended is not known, as its shim could not write it: %s is on a file "
+                "system that is read-only",
+                folder);
+    return TRUE;
+}
+
 static KhEnding
 describe_end(KhInstance *self, GError **error)
 {
@@ -113,6 +129,8 @@ describe_end(KhInstance *self, GError **error)
     if (left_by_this_start(self, folder, same_boot))
         ending = kh_ending_describe(folder, self->record->vm_uid, error);
     close(folder);
+    if (ending == KH_ENDING_UNKNOWN && explain_silence(self, error))
+        return ending;
     if (ending != KH_ENDING_UNKNOWN || (same_boot && self->launched))
         return ending;
     g_clear_error(error);

@@ -48,9 +48,8 @@ note_unsaved(KhInstance *self, GError *failure)
     /* That nothing can be written the service has said, and each of them shows it. */
     if (self->unsaved == NULL)
         kh_log_instance(self->record,
-                        kh_state_dir_find_read_only(self->host->state_dir) == NULL
-                            ? G_LOG_LEVEL_WARNING
-                            : G_LOG_LEVEL_DEBUG,
+                        kh_store_is_read_only(self->host->store) ? G_LOG_LEVEL_DEBUG
+                                                                 : G_LOG_LEVEL_WARNING,
                         "Its state could not be saved, and is saved as soon as that works: %s",
                         failure->message);
     g_clear_error(&self->unsaved);

@@ -104,8 +104,6 @@ kh_manager_get_default_image(KhManager *self)
 void
 kh_manager_drop_unused_image(KhManager *self, const char *image)
 {
-    if (kh_state_dir_find_read_only(self->host->state_dir) != NULL)
-        return;
     /* What the database does not know may be of an instance that needs it. */
     if (self->strangers != NULL && kh_strangers_any(self->strangers))
         return;
@@ -114,7 +112,8 @@ kh_manager_drop_unused_image(KhManager *self, const char *image)
         return;
     if (self->importing > 0)
         self->drop_later = TRUE;
-    else if (!kh_store_uses_image(self->host->store, image))
+    else if (!kh_store_uses_image(self->host->store, image) &&
+             kh_state_dir_find_read_only(self->host->state_dir) == NULL)
         kh_image_store_remove(self->host->images, image);
 }
 

@@ -9,8 +9,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "database-file.h"
 #include "error.h"
+#include "read-only.h"
 #include "reserve.h"
 #include "sql.h"
 
@@ -201,7 +201,7 @@ on_timer(gpointer data)
     KhCopies *self = data;
     g_autoptr(GTask) task = NULL;
 
-    if (self->writing || !is_due(self) || kh_database_file_is_read_only(self->path))
+    if (self->writing || !is_due(self) || kh_read_only_parent(self->path))
         return G_SOURCE_CONTINUE;
     self->writing = TRUE;
     task = g_task_new(self, NULL, on_written, NULL);

@@ -6,11 +6,11 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "copies.h"
 #include "error.h"
+#include "read-only.h"
 #include "store.h"
 
 #define DB_HEADER 100
@@ -128,18 +128,9 @@ sync_parent(const char *path, GError **error)
 }
 
 gboolean
-kh_database_file_is_read_only(const char *path)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    struct statvfs info;
-
-    return statvfs(folder, &info) == 0 && (info.f_flag & ST_RDONLY) != 0;
-}
-
-gboolean
 kh_database_file_check(const char *path, guint known, GError **error)
 {
-    gboolean read_only = kh_database_file_is_read_only(path);
+    gboolean read_only = kh_read_only_parent(path);
     const int access = read_only ? O_RDONLY : O_RDWR | O_CREAT;
     int fd = g_open(path, access | O_NOFOLLOW | O_CLOEXEC, 0600);
     guint8 header[DB_HEADER];

@@ -9,9 +9,6 @@
 
 G_BEGIN_DECLS
 
-/* Whether the file system of @path, or its mount, is read-only. */
-gboolean kh_database_file_is_read_only(const char *path);
-
 /*
  * Makes an absent file (0600) where that can be; checks one that is there, and the log beside it.
  * KH_ERROR_FAILED for one of another program, or with a schema later than @known: then nothing is

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "read-only.h"
 
 #define FOLDER_MODE 0711
 
@@ -348,22 +348,14 @@ kh_state_dir_runtime_fd(KhStateDir *self)
     return self->runtime_fd;
 }
 
-static gboolean
-is_read_only(int fd)
-{
-    struct statvfs info;
-
-    return fstatvfs(fd, &info) == 0 && (info.f_flag & ST_RDONLY) != 0;
-}
-
 const char *
 kh_state_dir_find_read_only(KhStateDir *self)
 {
-    if (is_read_only(self->state_fd))
+    if (kh_read_only_folder(self->state_fd))
         return self->path;
-    if (is_read_only(self->instances_fd))
+    if (kh_read_only_folder(self->instances_fd))
         return self->instances;
-    return is_read_only(self->images_fd) ? self->images : NULL;
+    return kh_read_only_folder(self->images_fd) ? self->images : NULL;
 }
 
 gboolean

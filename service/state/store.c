@@ -11,6 +11,7 @@
 #include "crash-point.h"
 #include "database-file.h"
 #include "error.h"
+#include "read-only.h"
 #include "reserve.h"
 #include "sql.h"
 
@@ -282,7 +283,7 @@ kh_store_open(const char *path, GError **error)
         return NULL;
     self->path = g_strdup(path);
     self->reserve = kh_reserve_new(path);
-    if (kh_database_file_is_read_only(path))
+    if (kh_read_only_parent(path))
         return read_database(self, error) ? g_steal_pointer(&self) : NULL;
     if (!open_anyway(self, path, error))
         return NULL;
@@ -290,6 +291,12 @@ kh_store_open(const char *path, GError **error)
     note_ports(self, kh_sql_prepare(self->db, NULL, "SELECT port FROM ports", ""), TRUE);
     kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
+}
+
+gboolean
+kh_store_is_read_only(KhStore *self)
+{
+    return self->read_only;
 }
 
 /* What has been read only is opened once that can be. */
@@ -300,7 +307,7 @@ open_for_writing(KhStore *self, GError **error)
 
     if (!self->read_only)
         return TRUE;
-    if (kh_database_file_is_read_only(self->path)) {
+    if (kh_read_only_parent(self->path)) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                     "%s lies on a file system that is read-only; mount it writable", self->path);
         return FALSE;

@@ -27,6 +27,9 @@ G_DECLARE_FINAL_TYPE(KhStore, kh_store, KH, STORE, GObject)
  */
 KhStore *kh_store_open(const char *path, GError **error);
 
+/* Whether it was opened so, and no write has found otherwise. */
+gboolean kh_store_is_read_only(KhStore *self);
+
 /*
  * Every instance, oldest first: GPtrArray of KhRecord, transfer full. Of a row that
  * cannot be understood there is what is left, and "damage".

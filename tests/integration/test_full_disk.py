@@ -349,6 +349,38 @@ def b126_log_of_the_database():
         tap.equal(bus.properties(path)["Labels"], {"a": "after"}, "afterwards")
 
 
+def fail_disk(world):
+    """As an error of the disk does: the kernel lets nobody write any more."""
+    device = disk.device_of(world.place).name
+    disk.run("mount", "-o", "remount,errors=remount-ro", world.place)
+    try:
+        with open(f"/sys/fs/ext4/{device}/trigger_fs_error", "w", encoding="ascii") as file:
+            file.write("a test of katana-hypervisor")
+    except OSError as error:
+        raise tap.Skip(f"no error of a file system can be caused here: {error}") from None
+
+
+def b126_errors_of_the_disk():
+    """a file system that the kernel makes read-only under the service, and one that it finds so"""
+    with small_disk("--start-timeout", "20") as (world, bus):
+        first, second = (running(bus, name, storage_bytes=SMALL) for name in ("first", "second"))
+        rests = bus.create("rests", storage_bytes=SMALL)
+        fail_disk(world)
+        check_refused(world, bus, rests)
+        check_stops(bus, first)
+        said = bus.properties(first)["StateReason"]
+        tap.check("How QEMU has ended is not known" in said, said)
+        service_dies(world)
+        before = len(world.journal())
+        world.start()
+        pid = wait_state(bus, second, "running")["MainPid"]
+        tap.check(is_alive(pid), "it is followed")
+        check_told(world, before)
+        check_refused(world, bus, rests)
+        check_stops(bus, second)
+        service_dies(world)
+
+
 def b126_instances_only():
     """where only the instances' folder is read-only, it is named, and a stop is saved at once"""
     with live() as (world, bus):
@@ -400,5 +432,6 @@ if __name__ == "__main__":
     sys.exit(tap.run([b83_delete_after_a_crash, b83_delete_after_a_regular_end,
                       b81_answers_under_a_lock_hold, b83_answers_on_a_full_disk_hold,
                       b81_saved_after_a_lock, b83_saved_after_a_full_disk,
-                      b126_looked_at_and_stopped, b126_log_of_the_database, b126_instances_only,
+                      b126_looked_at_and_stopped, b126_log_of_the_database, b126_errors_of_the_disk,
+                      b126_instances_only,
                       b126_refused_by_name]))
