@@ -129,11 +129,14 @@ open_folder(Preparation *p, GError **error)
     return -1;
 }
 
-/* A shim holds the folder of its machine, whose sockets would go, and whose disk it has open. */
+/*
+ * A shim holds the folder of its machine, whose sockets would go, and whose disk it has open. A
+ * shared lock keeps another from beginning meanwhile, and not those who only ask.
+ */
 static gboolean
 check_not_held(const Preparation *p, int folder, GError **error)
 {
-    if (flock(folder, LOCK_EX | LOCK_NB) == 0)
+    if (flock(folder, LOCK_SH | LOCK_NB) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
                 "A shim holds its folder: another machine runs in %s/%s; restart the service, "

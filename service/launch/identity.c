@@ -8,14 +8,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "names.h"
+#include "process.h"
 #include "shim-protocol.h"
 #include "state/instance-dir.h"
 
 #define PATH_SHOWN_MAX 256
+/* A shim tries for a second to hold its folder. */
+#define YOUNG_S 3
 
 /* The words that the shim was called with; see kh_launcher_build_run_args(). */
 typedef struct {
@@ -133,6 +137,16 @@ examine(int parent, const char *path, int flags, struct stat *status)
     return examined;
 }
 
+/* A shim that has just begun may not hold its folder yet. */
+static gboolean
+is_young(gint64 pid)
+{
+    struct timespec now;
+    gint64 ticks = sysconf(_SC_CLK_TCK), start = kh_process_start_time(pid);
+
+    return clock_gettime(CLOCK_BOOTTIME, &now) == 0 && now.tv_sec - start / ticks < YOUNG_S;
+}
+
 /*
  * A shim holds its folder, whatever that is called by now. One that is not held has been put in
  * the place of the shim's: a copy, a snapshot that was rolled back.
@@ -148,6 +162,8 @@ compare_hold(const KhTraces *traces, gint64 pid, const char *path, GError **erro
         return unknown(pid, g_strerror(errno), error);
     held = flock(folder, LOCK_SH | LOCK_NB) != 0;
     close(folder);
+    if (!held && is_young(pid))
+        return unknown(pid, "it has just begun, and does not hold its folder yet", error);
     return held ? KH_IDENTITY_OURS
                 : foreign_folder(pid, path, "in the place of which there is another one", error);
 }

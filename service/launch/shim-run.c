@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim-boots.h"
@@ -20,6 +21,10 @@
 #include "shim-privileges.h"
 #include "shim-status.h"
 #include "shim-trash.h"
+
+/* How often its folder is tried to be held: for a second. */
+#define HOLD_TRIES 100
+#define HOLD_INTERVAL_MS 10
 
 typedef struct {
     const KhShimOptions *options;
@@ -68,6 +73,19 @@ open_as_user(int *folder, const char *path, KhShimError *error)
     return kh_shim_folder_check(*folder, path, error);
 }
 
+/* Others lock it for a moment only, to see whether it is held (identity.c, strangers.c). */
+static bool
+hold(int folder)
+{
+    const struct timespec moment = {.tv_nsec = HOLD_INTERVAL_MS * 1000000L};
+    for (unsigned tries = 1; flock(folder, LOCK_EX | LOCK_NB) < 0; tries++) {
+        if (tries >= HOLD_TRIES)
+            return false;
+        nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
 static bool
 enter_folders(Run *run, KhShimError *error)
 {
@@ -75,7 +93,7 @@ enter_folders(Run *run, KhShimError *error)
     if (!open_as_user(&run->state, options->state_dir, error) ||
         !open_as_user(&run->runtime, options->runtime_dir, error))
         return false;
-    if (flock(run->state, LOCK_EX | LOCK_NB) < 0)
+    if (!hold(run->state))
         return kh_shim_fail(error, "another machine runs in %s; stop it first", options->state_dir);
     return true;
 }

@@ -3,6 +3,7 @@
 """The shim with a fake child in QEMU's place: rights, descriptors, logs, sockets, stop.
 Called by meson with SHIM=program in the environment; names of tests may be given."""
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -226,6 +227,17 @@ def test_one_shim_per_folder():
         assert line.startswith("error another machine runs in"), line
         m.connect("console.sock").close()
         m.connect("control.sock").close()
+
+
+def test_folder_is_looked_at():
+    """who locks the folder for a moment, to see whether it is held, keeps no shim from a start"""
+    with Machine() as m:
+        folder = os.open(m.state, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_SH)
+        timer = threading.Timer(0.3, os.close, [folder])
+        timer.start()
+        assert m.run("pass") == 0
+        timer.join()
 
 
 def logged(m, name, files=4):

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,6 +140,26 @@ others(Fixture *f, gconstpointer data)
     assert_identity(f, ended, KH_IDENTITY_GONE, NULL);
 }
 
+/* One that has just begun may come to hold its folder; one that never does is of another. */
+static void
+unheld(Fixture *f, gconstpointer data)
+{
+    int lock = open(f->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    gint64 deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    GPid pid;
+
+    g_assert_cmpint(flock(lock, LOCK_SH), ==, 0);
+    pid = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own});
+    assert_identity(f, pid, KH_IDENTITY_UNKNOWN, "does not hold its folder yet");
+    while (kh_identity_of(&f->traces, pid, NULL) == KH_IDENTITY_UNKNOWN) {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(100000);
+    }
+    assert_identity(f, pid, KH_IDENTITY_FOREIGN, "in the place of which there is another one");
+    fake_shim_end(pid);
+    close(lock);
+}
+
 static void
 serve(Fixture *f, const char *folder, const char *name, KhIdentity wanted)
 {
@@ -237,6 +258,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     TEST("folders", folders);
     TEST("others", others);
+    TEST("unheld", unheld);
     TEST("moved", moved);
     TEST("users", users);
     TEST("container", container);
