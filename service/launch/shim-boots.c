@@ -15,16 +15,19 @@
 #include "shim-folder.h"
 #include "shim-options.h"
 
-/* How much of a folder is looked at, and how many boots are told apart at once. */
+/* How much of a folder is looked at, and how much of it goes in one start. */
 #define ENTRIES_MAX 100000
 #define NUMBERS_MAX 256
+#define STRANGE_MAX 256
 /* A number beyond this was not given by us; the count could not go on from it. */
 #define NUMBER_MAX 999999999UL
 #define NAME_SIZE 32
 
+/* The highest there are. */
 typedef struct {
     unsigned long values[NUMBERS_MAX]; /* ascending once sorted */
     size_t count;
+    unsigned strange; /* names that were none of ours */
 } Boots;
 
 static const char *const logs[] = {KH_FILE_QEMU_LOG, KH_FILE_SERIAL_LOG};
@@ -59,15 +62,30 @@ parse_number(const char *text)
 }
 
 static void
+note_number(Boots *boots, unsigned long number)
+{
+    size_t lowest = 0;
+    if (boots->count < NUMBERS_MAX) {
+        boots->values[boots->count++] = number;
+        return;
+    }
+    for (size_t i = 1; i < boots->count; i++)
+        if (boots->values[i] < boots->values[lowest])
+            lowest = i;
+    if (boots->values[lowest] < number)
+        boots->values[lowest] = number;
+}
+
+static void
 note_boot(int folder, const char *name, Boots *boots)
 {
     if (strncmp(name, "boot-", 5) != 0)
         return;
     unsigned long number = parse_number(name + 5);
-    if (number == 0 || number == NUMBER_MAX || boots->count == NUMBERS_MAX)
+    if (number != 0 && number != NUMBER_MAX)
+        note_number(boots, number);
+    else if (boots->strange++ < STRANGE_MAX)
         kh_shim_remove(folder, name);
-    else
-        boots->values[boots->count++] = number;
 }
 
 static int
@@ -82,7 +100,7 @@ find_boots(int folder, Boots *boots, KhShimError *error)
 {
     int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = copy < 0 ? NULL : fdopendir(copy);
-    boots->count = 0;
+    *boots = (Boots){0};
     if (entries == NULL) {
         kh_shim_fail_errno(error, "cannot list the instance's folder");
         if (copy >= 0)
