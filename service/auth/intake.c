@@ -20,8 +20,11 @@
 /* After traffic of that many bytes, and so long after it, memory goes back to the system. */
 #define SWOLLEN_BYTES (1024u * 1024)
 #define TRIM_DELAY_SECONDS 2
+#define ASK_SECONDS 1
 
 struct _KhIntake {
+    GDBusConnection *connection; /* which it belongs to */
+
     GMutex mutex; /* of all up to the next empty line */
     KhClients *clients;
     GHashTable *asked; /* serial of a question to the bus -> the name that it is about */
@@ -30,6 +33,7 @@ struct _KhIntake {
     /* The main thread's. */
     KhTurns *turns;
     GHashTable *waiters; /* name -> GPtrArray of Waiter */
+    guint ask_again;     /* while there are some */
     KhIntakeTaken taken;
     gpointer taken_data;
 };
@@ -44,6 +48,7 @@ intake_free(gpointer data)
 {
     KhIntake *self = data;
 
+    g_clear_handle_id(&self->ask_again, g_source_remove);
     kh_clients_free(self->clients);
     g_hash_table_unref(self->asked);
     g_hash_table_unref(self->waiters);
@@ -164,17 +169,26 @@ note_traffic(KhIntake *self, GDBusConnection *connection, gsize bytes)
 
 /* --- who is it ------------------------------------------------------------------------ */
 
+static gboolean
+is_about(gpointer serial, gpointer name, gpointer sender)
+{
+    return g_str_equal(name, sender);
+}
+
+/* A question before it is forgotten: the bus loses answers to who has too much to read. */
 static void
-ask_user(KhIntake *self, GDBusConnection *connection, const char *sender)
+ask_user(KhIntake *self, const char *sender)
 {
     g_autoptr(GDBusMessage) question =
         g_dbus_message_new_method_call(BUS, "/org/freedesktop/DBus", BUS, "GetConnectionUnixUser");
     guint32 serial;
 
     g_dbus_message_set_body(question, g_variant_new("(s)", sender));
-    if (g_dbus_connection_send_message(connection, question, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
-                                       (volatile guint32 *)&serial, NULL))
-        g_hash_table_insert(self->asked, GUINT_TO_POINTER(serial), g_strdup(sender));
+    if (!g_dbus_connection_send_message(self->connection, question, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
+                                        (volatile guint32 *)&serial, NULL))
+        return;
+    g_hash_table_foreach_remove(self->asked, is_about, (gpointer)sender);
+    g_hash_table_insert(self->asked, GUINT_TO_POINTER(serial), g_strdup(sender));
 }
 
 /* Takes @message, the answer to a question, and returns it where the question is not ours. */
@@ -195,6 +209,23 @@ note_answer(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
     post(connection, g_idle_source_new(), on_identified, NULL, name);
     g_object_unref(message);
     return NULL;
+}
+
+static gboolean
+on_ask_again(gpointer data)
+{
+    KhIntake *self = data;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, self->waiters);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        ask_user(self, name);
+    if (g_hash_table_size(self->waiters) > 0)
+        return G_SOURCE_CONTINUE;
+    self->ask_again = 0;
+    return G_SOURCE_REMOVE;
 }
 
 void
@@ -218,6 +249,8 @@ kh_intake_identify(KhIntake *self, const char *sender, KhIntakeIdentified identi
         g_hash_table_insert(self->waiters, g_strdup(sender), waiters);
     }
     g_ptr_array_add(waiters, waiter);
+    if (self->ask_again == 0)
+        self->ask_again = g_timeout_add_seconds(ASK_SECONDS, on_ask_again, self);
 }
 
 /* --- in ------------------------------------------------------------------------------- */
@@ -366,7 +399,7 @@ let_in(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
     admission = kh_clients_enter(self->clients, sender, g_dbus_message_get_serial(message), bytes,
                                  flags, &is_new);
     if (is_new)
-        ask_user(self, connection, sender);
+        ask_user(self, sender);
     if (admission == KH_ADMITTED)
         return pass(connection, g_steal_pointer(&owned));
     if (admission != KH_DROPPED)
@@ -459,6 +492,7 @@ on_closed(GDBusConnection *connection, gboolean remote, GError *error, gpointer 
 
         tell_waiters(self, name);
     }
+    g_clear_handle_id(&self->ask_again, g_source_remove);
 }
 
 void
@@ -474,6 +508,7 @@ kh_intake_watch(GDBusConnection *connection, KhTurns *turns)
     KhIntake *self = g_new0(KhIntake, 1);
 
     g_mutex_init(&self->mutex);
+    self->connection = connection;
     self->turns = g_object_ref(turns);
     self->clients = kh_clients_new();
     self->asked = g_hash_table_new_full(NULL, NULL, NULL, g_free);

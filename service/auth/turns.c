@@ -17,6 +17,8 @@
 #define PACE 200
 #define PAUSE_MAX_USEC (30 * G_USEC_PER_SEC)
 #define BUS "org.freedesktop.DBus"
+/* The bus loses answers to who has as much waiting to be read as it keeps. */
+#define ASK_TIMEOUT_MS 1000
 
 typedef struct {
     KhTurn turn;       /* of a short call; or */
@@ -166,7 +168,8 @@ static void
 ask_bus(KhTurns *self, GDBusConnection *connection, GAsyncReadyCallback on_read)
 {
     g_dbus_connection_call(connection, BUS, "/org/freedesktop/DBus", BUS, "GetId", NULL, NULL,
-                           G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, on_read, g_object_ref(self));
+                           G_DBUS_CALL_FLAGS_NONE, ASK_TIMEOUT_MS, NULL, on_read,
+                           g_object_ref(self));
 }
 
 static void on_calls_read(GObject *source, GAsyncResult *result, gpointer data);
@@ -186,7 +189,7 @@ static void
 on_calls_read(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(KhTurns) self = data;
-    /* Of a connection that is closed nothing is read any more. */
+    /* Of a connection that is closed nothing is read any more; a lost answer is as good. */
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
 
