@@ -126,6 +126,20 @@ fill_defaults(GVariant *dict)
     return g_variant_ref_sink(g_variant_builder_end(&all));
 }
 
+/* Each is a dict entry, aligned to 8 bytes, of two strings, each with a length and a NUL. */
+static guint
+count_labels(GVariant *dict)
+{
+    g_autoptr(GVariantIter) iter = NULL;
+    const char *key, *value;
+    gsize bytes = 0;
+
+    g_variant_lookup(dict, "labels", "a{ss}", &iter);
+    while (g_variant_iter_next(iter, "{&s&s}", &key, &value))
+        bytes += strlen(key) + strlen(value) + 24;
+    return (guint)bytes;
+}
+
 static KhConfig *
 config_of_dict(GVariant *full)
 {
@@ -152,6 +166,7 @@ config_of_dict(GVariant *full)
     g_variant_lookup(config->dict, "tee", "b", &config->tee);
     g_variant_lookup(config->dict, "vcpu-type", "&s", &config->vcpu_type);
     g_variant_lookup(config->dict, "sealed", "b", &config->sealed);
+    config->labels_bytes = count_labels(config->dict);
     return config;
 }
 

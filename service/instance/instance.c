@@ -23,6 +23,9 @@
 #include "start-up.h"
 #include "state/instance-dir.h"
 
+/* Of an error that is kept, in bytes: 10,000 of them fit in one message of the bus. */
+#define MESSAGE_MAX 400
+
 G_DEFINE_FINAL_TYPE(KhInstance, kh_instance, G_TYPE_OBJECT)
 
 enum { SIGNAL_CHANGED, SIGNAL_STEP, SIGNAL_GONE, N_SIGNALS };
@@ -128,8 +131,10 @@ kh_instance_set_state(KhInstance *self, KhState state, const char *reason)
 static void
 set_last_error(KhInstance *self, const GError *error)
 {
+    g_autofree char *message = kh_text_sanitize(error == NULL ? "" : error->message, MESSAGE_MAX);
+
     kh_instance_replace(&self->record->error_name, error == NULL ? "" : kh_error_name(error->code));
-    kh_instance_replace(&self->record->error_message, error == NULL ? "" : error->message);
+    kh_instance_replace(&self->record->error_message, message);
 }
 
 gboolean

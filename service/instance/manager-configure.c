@@ -94,6 +94,7 @@ check_change(KhManager *self, const Change *change, GError **error)
     g_autoptr(KhConfig) config = kh_config_new(merged, &self->host->limits, error);
 
     if (config == NULL || !check_exposure(change, error) ||
+        !kh_manager_check_labels(self, config, kh_record_get_wanted(record), error) ||
         !kh_manager_check_image(self, config, error) || !check_storage(record, config, error) ||
         !choose_new_port(self, record, &config, error))
         return NULL;

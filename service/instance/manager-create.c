@@ -50,6 +50,7 @@ check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrid
         !kh_manager_check_database(self, error) ||
         (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
         !kh_manager_check_image(self, config, error) || !check_count(self, error) ||
+        !kh_manager_check_labels(self, config, NULL, error) ||
         !kh_confidential_check_host(self->host, config, overrides, error))
         return NULL;
     port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,

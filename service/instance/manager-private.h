@@ -50,6 +50,13 @@ void kh_manager_import_is_over(KhManager *self);
 void kh_manager_measure(KhManager *self, const KhConfig *config, const char *id,
                         GAsyncReadyCallback callback, GTask *task);
 
+/*
+ * KH_ERROR_LIMIT_EXCEEDED where the labels of all instances would be longer, with those of
+ * @config in the place of those of @before (NULL: none), than the bus could send at once.
+ */
+gboolean kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig *before,
+                                 GError **error);
+
 void kh_manager_set_default_image(KhManager *self, const char *image);
 
 /*
