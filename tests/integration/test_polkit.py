@@ -385,6 +385,18 @@ def b125_guessed_arguments():
             one.bus.close()
 
 
+def b130_refusals_in_the_journal():
+    """a user who is refused without end does not fill the journal"""
+    with Guarded() as world:
+        path = world.create("x")
+        for _ in range(5):
+            client = world.many(15, path, "Instance.Start", "(@a{sv} {},)", user=OTHER)
+            tap.equal(client.communicate(timeout=60)[0].count("NotAuthorized"), 15, "refusals")
+        tap.equal(world.journal().count("was denied"), 10, "lines for 75 of them")
+        world.end_service()
+        tap.check("was denied 65 more calls" in world.journal(), world.journal())
+
+
 def prompts_are_limited():
     """16 calls of one sender wait for polkit, the others are refused at once"""
     with Guarded() as world:
@@ -456,7 +468,7 @@ def inside():
                         bus_restarts, errors_without_the_log, state_checked_again,
                         b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
                         b127_opened_while_polkit_is_asked, b125_guessed_arguments,
-                        prompts_are_limited, prompts_of_a_user_are_limited,
+                        b130_refusals_in_the_journal, prompts_are_limited, prompts_of_a_user_are_limited,
                         streams_are_limited, command_line_says_it])
 
 
