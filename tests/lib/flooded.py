@@ -10,24 +10,13 @@ import subprocess
 
 import time
 
-from bus import Bus
-from harness import World, status_of
+from harness import status_of
 
 LIB = pathlib.Path(__file__).parent
 # Users that the bus knows, and that have no right.
 HOSTILE, PATIENT = "nobody", "daemon"
 # What was tried when the service was attacked first: kind, connections.
 ATTACKS = [("objects", 2), ("large", 20), ("descriptors", 100)]
-
-
-def flooded_world(count):
-    """A service on a system bus with so many instances, the first called n0."""
-    world = World("--port-range", "10000-19999", session=False)
-    bus = Bus(world.start())
-    for number in range(count):
-        bus.create(f"n{number}")
-    bus.close()
-    return world
 
 
 def percentile(values, share):
@@ -64,10 +53,13 @@ class Flood:
         """Seconds that another waits: {"bus": ..., "service": ..., "errors": ...}."""
         client = run(self.world, PATIENT, "pulse.py", str(max(self.seconds - 2, 1)), method)
         while client.poll() is None:
-            self.peak = max(self.peak, memory(self.world))
-            self.descriptors = max(self.descriptors, descriptors(self.world))
+            self.look()
             time.sleep(0.05)
         return json.loads(client.stdout.read())
+
+    def look(self):
+        self.peak = max(self.peak, memory(self.world))
+        self.descriptors = max(self.descriptors, descriptors(self.world))
 
     def end(self):
         """Calls of the attacker that were answered, and how many with an error."""

@@ -62,13 +62,13 @@ def multiply(world, count):
 
 
 @contextlib.contextmanager
-def many(count, *options):
-    """A world whose service has ended, with so many instances n0, n1..."""
-    with World(*options) as world:
+def many(count, *options, session=True, config="{}"):
+    """A world whose service has ended, with so many instances n0, n1... of this configuration"""
+    with World(*options, session=session) as world:
         uids = uid_range(world)
         world.options += ["--vm-uid-range", f"{uids[0]}-{uids[-1]}"]
         world.start()
-        world.create("n0")
+        world.create("n0", config)
         world.end_service()
         multiply(world, count)
         yield world
