@@ -32,14 +32,23 @@ enum { SIGNAL_CHANGED, SIGNAL_STEP, SIGNAL_GONE, N_SIGNALS };
 
 static guint signals[N_SIGNALS];
 
+/* What it waits for may hold it still, and it reads a record that goes with the instance. */
+static void
+drop_run(KhInstance *self)
+{
+    if (self->run == NULL)
+        return;
+    g_signal_handlers_disconnect_by_data(self->run, self);
+    g_object_run_dispose(G_OBJECT(self->run));
+    g_clear_object(&self->run);
+}
+
 static void
 kh_instance_dispose(GObject *object)
 {
     KhInstance *self = KH_INSTANCE(object);
 
-    if (self->run != NULL)
-        g_signal_handlers_disconnect_by_data(self->run, self);
-    g_clear_object(&self->run);
+    drop_run(self);
     g_clear_object(&self->beginning);
     g_clear_handle_id(&self->restart_timer, g_source_remove);
     kh_instance_forget_unseen(self);

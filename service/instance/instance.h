@@ -36,7 +36,10 @@ void kh_instance_take_over(KhInstance *self, gboolean lives);
  */
 void kh_instance_note_deleted(KhInstance *self);
 
-/* Its record; owned by @self, read-only. */
+/*
+ * Its record; owned by @self, read-only. What it holds, texts and configurations, is replaced by
+ * every change: nothing of that may be kept until a later turn of the main loop.
+ */
 const KhRecord *kh_instance_get_record(KhInstance *self);
 
 /*
@@ -51,7 +54,7 @@ gboolean kh_instance_is_saved(KhInstance *self);
 /* The process id of its QEMU, 0 when none runs. */
 guint32 kh_instance_get_main_pid(KhInstance *self);
 
-/* "kvm" or "tcg": what it runs with, or would. */
+/* "kvm" or "tcg": what it runs with, or would. A text of the record's, as above. */
 const char *kh_instance_get_accelerator(KhInstance *self);
 
 /* Whether its confidential machine runs, or would, as an ordinary one. */

@@ -208,8 +208,12 @@ kh_jobs_finalize(GObject *object)
 {
     KhJobs *self = KH_JOBS(object);
 
-    for (guint i = 0; i < self->jobs->len; i++)
-        g_signal_handlers_disconnect_by_data(self->jobs->pdata[i], self);
+    for (guint i = 0; i < self->jobs->len; i++) {
+        KhJob *job = self->jobs->pdata[i];
+
+        g_clear_handle_id(&job->expiry, g_source_remove);
+        g_signal_handlers_disconnect_by_data(job, self);
+    }
     g_ptr_array_unref(self->jobs);
     G_OBJECT_CLASS(kh_jobs_parent_class)->finalize(object);
 }
@@ -267,7 +271,7 @@ drop(KhJobs *self, KhJob *job)
 }
 
 typedef struct {
-    KhJobs *jobs; /* outlives its jobs */
+    KhJobs *jobs; /* ends this with itself */
     KhJob *job;
 } Expiry;
 

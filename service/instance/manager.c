@@ -269,8 +269,7 @@ take_back_half_made(KhManager *self)
 static void
 remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-    KhManager *self = source;
-    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    int instances = kh_state_dir_instances_fd(source);
     g_autoptr(GError) error = NULL;
 
     if (!kh_instance_dir_remove(instances, data, NULL, &error))
@@ -314,7 +313,7 @@ finish_deletions(KhManager *self)
             continue;
         }
         g_message("The folder of %s is marked as deleted, and is removed", id);
-        task = g_task_new(self, NULL, NULL, NULL);
+        task = g_task_new(self->host->state_dir, NULL, NULL, NULL);
         g_task_set_task_data(task, g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL), g_free);
         g_task_run_in_thread(task, remove_in_thread);
     }

@@ -15,11 +15,14 @@
 #include "snp-host.h"
 #include "state/instance-dir.h"
 
-/* What the thread works with, so that it shares nothing with the main loop. */
+/*
+ * One preparation. Its threads share nothing with the main loop: @host and @record are for that
+ * alone, and may be gone when a service ends before its threads.
+ */
 typedef struct {
     const KhHost *host;
     KhRecord *record;
-    int instances_fd, runtime_fd;
+    KhStateDir *dir; /* with its descriptors, which a service that ends would close */
     char *id;
     char *args;
     gint64 uid;
@@ -33,6 +36,7 @@ preparation_free(gpointer data)
 {
     Preparation *preparation = data;
 
+    g_object_unref(preparation->dir);
     g_free(preparation->id);
     g_free(preparation->args);
     g_free(preparation);
@@ -48,8 +52,7 @@ kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
 static gboolean
 refuse_missing(const Preparation *p, const char *file, GError **error)
 {
-    g_autofree char *folder =
-        g_build_filename(kh_state_dir_get_instances(p->host->state_dir), p->id, NULL);
+    g_autofree char *folder = g_build_filename(kh_state_dir_get_instances(p->dir), p->id, NULL);
 
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                 "%s%s%s is not there; is the file system mounted, and state-dir the right one?",
@@ -118,7 +121,7 @@ open_folder(Preparation *p, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     /* The machine may have opened it to others, and the shim would refuse it for ever. */
-    int folder = kh_instance_dir_open_closed(p->instances_fd, p->id, &failure);
+    int folder = kh_instance_dir_open_closed(kh_state_dir_instances_fd(p->dir), p->id, &failure);
 
     if (folder >= 0)
         return folder;
@@ -141,22 +144,23 @@ check_not_held(const Preparation *p, int folder, GError **error)
     g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
                 "A shim holds its folder: another machine runs in %s/%s; restart the service, "
                 "which then follows that one",
-                kh_state_dir_get_instances(p->host->state_dir), p->id);
+                kh_state_dir_get_instances(p->dir), p->id);
     return FALSE;
 }
 
 static gboolean
 make_folders(Preparation *p, GError **error)
 {
-    gboolean made;
+    int runtime = kh_state_dir_runtime_fd(p->dir);
     int folder = open_folder(p, error);
+    gboolean made;
 
     if (folder < 0)
         return FALSE;
     made = check_not_held(p, folder, error) && make_files(p, folder, error);
     close(folder);
-    return made && kh_instance_dir_remove(p->runtime_fd, p->id, NULL, error) &&
-           kh_instance_dir_create(p->runtime_fd, p->id, p->uid, error);
+    return made && kh_instance_dir_remove(runtime, p->id, NULL, error) &&
+           kh_instance_dir_create(runtime, p->id, p->uid, error);
 }
 
 static void
@@ -176,7 +180,7 @@ sync_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancel
 {
     const Preparation *p = data;
     GError *error = NULL;
-    int folder = kh_instance_dir_open(p->instances_fd, p->id, &error);
+    int folder = kh_instance_dir_open(kh_state_dir_instances_fd(p->dir), p->id, &error);
 
     if (folder >= 0 && kh_instance_dir_sync_file(folder, KH_FILE_DATA, p->uid, &error))
         g_task_return_boolean(task, TRUE);
@@ -330,8 +334,7 @@ preparation_new(const KhHost *host, KhRecord *record)
 
     p->host = host;
     p->record = record;
-    p->instances_fd = kh_state_dir_instances_fd(host->state_dir);
-    p->runtime_fd = kh_state_dir_runtime_fd(host->state_dir);
+    p->dir = g_object_ref(host->state_dir);
     p->id = g_strdup(record->id);
     p->args = g_strconcat(lines, "\n", NULL);
     p->uid = record->vm_uid;

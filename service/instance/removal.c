@@ -12,18 +12,31 @@
 #define ENDS_USEC (2 * G_USEC_PER_SEC)
 #define ENDS_INTERVAL_USEC (50 * 1000)
 
+/* What the thread works with, so that it shares nothing with the main loop. */
 typedef struct {
-    const KhHost *host;
-    const KhRecord *record;
+    KhStateDir *dir; /* with its descriptors, which a service that ends would close */
+    char *id;
+    gint64 uid;        /* the machine's; -1: the service's own */
     gboolean own_user; /* the machine's, and no other service's */
+    gboolean keep_data;
 } Removal;
+
+static void
+removal_free(gpointer data)
+{
+    Removal *removal = data;
+
+    g_object_unref(removal->dir);
+    g_free(removal->id);
+    g_free(removal);
+}
 
 /* A file that goes is not gone for who has it open, and a uid is given to others. */
 static gboolean
 check_ended(const Removal *removal, GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + ENDS_USEC;
-    guint32 uid = (guint32)removal->record->vm_uid;
+    guint32 uid = (guint32)removal->uid;
 
     while (removal->own_user && kh_uid_has_processes(uid)) {
         if (g_get_monotonic_time() > deadline) {
@@ -51,31 +64,29 @@ remove_state(int instances, const char *id, GError **error)
 
 /* Where this fails the folder is the machine's still, so that it can be started again. */
 static gboolean
-keep_data(int instances, const KhRecord *record, GError **error)
+keep_data(int instances, const Removal *removal, GError **error)
 {
-    const gint64 uid = record->vm_uid;
+    const gint64 uid = removal->uid;
 
-    return kh_instance_dir_check_kept(instances, record->id, KH_FILE_DATA, uid, error) &&
-           kh_instance_dir_remove(instances, record->id, KH_FILE_DATA, error) &&
-           kh_instance_dir_take_back(instances, record->id, KH_FILE_DATA, uid, error);
+    return kh_instance_dir_check_kept(instances, removal->id, KH_FILE_DATA, uid, error) &&
+           kh_instance_dir_remove(instances, removal->id, KH_FILE_DATA, error) &&
+           kh_instance_dir_take_back(instances, removal->id, KH_FILE_DATA, uid, error);
 }
 
 static gboolean
 remove_folders(const Removal *removal, GError **error)
 {
-    const KhRecord *record = removal->record;
-    KhStateDir *dir = removal->host->state_dir;
-    int instances = kh_state_dir_instances_fd(dir);
+    const char *id = removal->id;
+    int instances = kh_state_dir_instances_fd(removal->dir);
     gboolean removed =
-        kh_instance_dir_remove(kh_state_dir_runtime_fd(dir), record->id, NULL, error);
+        kh_instance_dir_remove(kh_state_dir_runtime_fd(removal->dir), id, NULL, error);
 
     kh_crash_point("delete:runtime-removed");
-    if (removed && record->keep_data)
-        return keep_data(instances, record, error);
-    return removed && remove_state(instances, record->id, error);
+    if (removed && removal->keep_data)
+        return keep_data(instances, removal, error);
+    return removed && remove_state(instances, id, error);
 }
 
-/* The record does not change while it is being deleted, so the thread may read it. */
 static void
 remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
@@ -94,12 +105,14 @@ kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCall
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
     Removal *removal = g_new0(Removal, 1);
 
-    removal->host = host;
-    removal->record = record;
+    removal->dir = g_object_ref(host->state_dir);
+    removal->id = g_strdup(record->id);
+    removal->uid = record->vm_uid;
+    removal->keep_data = record->keep_data;
     removal->own_user = host->uids != NULL && record->vm_uid >= 0 &&
                         !kh_uid_pool_is_foreign(host->uids, (guint32)record->vm_uid);
     g_task_set_source_tag(task, kh_removal_run_async);
-    g_task_set_task_data(task, removal, g_free);
+    g_task_set_task_data(task, removal, removal_free);
     g_task_run_in_thread(task, remove_in_thread);
 }
 

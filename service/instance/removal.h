@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 
 /*
  * Removes the folders of @record, whose machine is dead; data.raw stays when its
- * "keep_data" is set. @record must stay, unchanged, until the end. KH_ERROR_FAILED.
+ * "keep_data" is set. KH_ERROR_FAILED, or BUSY while a process of its user lives.
  */
 void kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,
                           gpointer user_data);

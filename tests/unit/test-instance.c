@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of what is asked of an instance at an awkward moment. */
 #include "instance/instance.h"
+#include "instance/removal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "error.h"
+#include "launch/shim-protocol.h"
 #include "sleeper.h"
 #include "state/instance-dir.h"
 #include "state/sql.h"
@@ -385,6 +392,126 @@ row_stays(Fixture *f, gconstpointer data)
     g_assert_cmpint(saved_state(f), ==, KH_N_STATES);
 }
 
+/* The monitor of its machine, which says nothing to whoever comes. */
+static int
+serve_monitor(Fixture *f)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int monitor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(f->host.state_dir),
+                                      kh_instance_get_record(f->instance)->id, NULL);
+
+    g_snprintf(name.sun_path, sizeof name.sun_path, "/proc/self/fd/%d/%s", folder, KH_SOCKET_QMP);
+    g_assert_cmpint(bind(monitor, (struct sockaddr *)&name, sizeof name), ==, 0);
+    g_assert_cmpint(listen(monitor, 1), ==, 0);
+    close(folder);
+    return monitor;
+}
+
+/* What follows a machine reads the instance's record, and ends with it, whoever holds it still. */
+static void
+run_ends_with_it(Fixture *f, gconstpointer data)
+{
+    int monitor = serve_monitor(f), peer = -1;
+    char byte;
+
+    find_machine(f);
+    while ((peer = accept4(monitor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpint(recv(peer, &byte, 1, 0), ==, -1);
+    g_assert_cmpint(errno, ==, EAGAIN);
+    g_clear_object(&f->instance);
+    g_assert_cmpint(recv(peer, &byte, 1, 0), ==, 0);
+    while (g_main_context_iteration(NULL, FALSE))
+        continue;
+    close(peer);
+    close(monitor);
+    sleeper_end(&f->qemu);
+    sleeper_end(&f->shim);
+}
+
+/* As many threads as GLib has for tasks are at work until the test lets them go. */
+#define THREADS 10
+
+typedef struct {
+    GMutex mutex;
+    GCond free;
+    gboolean are_free;
+    guint waiting;
+} Threads;
+
+static void
+wait_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+    Threads *threads = data;
+
+    g_mutex_lock(&threads->mutex);
+    threads->waiting++;
+    g_cond_broadcast(&threads->free);
+    while (!threads->are_free)
+        g_cond_wait(&threads->free, &threads->mutex);
+    threads->waiting--;
+    g_cond_broadcast(&threads->free);
+    g_mutex_unlock(&threads->mutex);
+}
+
+static void
+take_threads(Threads *threads)
+{
+    g_mutex_init(&threads->mutex);
+    g_cond_init(&threads->free);
+    for (guint i = 0; i < THREADS; i++) {
+        g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
+
+        g_task_set_task_data(task, threads, NULL);
+        g_task_run_in_thread(task, wait_in_thread);
+    }
+    g_mutex_lock(&threads->mutex);
+    while (threads->waiting < THREADS)
+        g_cond_wait(&threads->free, &threads->mutex);
+    g_mutex_unlock(&threads->mutex);
+}
+
+static void
+give_threads(Threads *threads)
+{
+    g_mutex_lock(&threads->mutex);
+    threads->are_free = TRUE;
+    g_cond_broadcast(&threads->free);
+    while (threads->waiting > 0)
+        g_cond_wait(&threads->free, &threads->mutex);
+    g_mutex_unlock(&threads->mutex);
+    g_cond_clear(&threads->free);
+    g_mutex_clear(&threads->mutex);
+}
+
+/* A thread that outlives the service's end removes what it was told to, and nothing else. */
+static void
+removal_outlives_all(Fixture *f, gconstpointer data)
+{
+    int runtime = fcntl(kh_state_dir_runtime_fd(f->host.state_dir), F_DUPFD_CLOEXEC, 0);
+    g_autofree char *id = g_strdup(kh_instance_get_record(f->instance)->id);
+    g_autoptr(KhRecord) record = make_record(&f->host, KH_STATE_DELETING);
+    g_autoptr(GAsyncResult) result = NULL;
+    Threads threads = {0};
+
+    g_assert_true(kh_instance_dir_create(runtime, "spared", -1, NULL));
+    take_threads(&threads);
+    kh_removal_run_async(&f->host, record, keep_result, &result);
+    g_free(record->id);
+    record->id = g_strdup("spared");
+    record->keep_data = TRUE;
+    g_clear_object(&f->instance);
+    g_clear_object(&f->host.state_dir);
+    give_threads(&threads);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_true(kh_removal_run_finish(result, NULL));
+    g_assert_cmpint(faccessat(runtime, id, F_OK, 0), !=, 0);
+    g_assert_cmpint(faccessat(runtime, "spared", F_OK, 0), ==, 0);
+    close(runtime);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -401,6 +528,10 @@ main(int argc, char **argv)
                saved_at_the_end, tear_down);
     g_test_add("/instance/refused-restart", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
                refused_restart, tear_down);
+    g_test_add("/instance/run-ends-with-it", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
+               run_ends_with_it, tear_down);
+    g_test_add("/instance/removal-outlives-all", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up,
+               removal_outlives_all, tear_down);
     g_test_add("/instance/row-stays", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up, row_stays,
                tear_down);
     return g_test_run();
