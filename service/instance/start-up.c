@@ -15,6 +15,7 @@ typedef struct {
     const KhHost *host;
     KhRecord *record;
     KhStartUp how;
+    char *accelerator; /* what @how said of it, whose text a change of the configuration frees */
 } StartUp;
 
 static void
@@ -23,6 +24,7 @@ start_up_free(gpointer data)
     StartUp *start_up = data;
 
     g_clear_object(&start_up->how.cancellable);
+    g_free(start_up->accelerator);
     g_free(start_up);
 }
 
@@ -115,6 +117,7 @@ kh_start_up_async(const KhHost *host, KhRecord *record, const KhStartUp *how,
     s->host = host;
     s->record = record;
     s->how = *how;
+    s->how.accelerator = s->accelerator = g_strdup(how->accelerator);
     g_object_ref(s->how.cancellable);
     g_task_set_source_tag(task, kh_start_up_async);
     g_task_set_check_cancellable(task, FALSE);

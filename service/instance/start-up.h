@@ -22,9 +22,10 @@ typedef struct {
 } KhStartUp;
 
 /*
- * Brings @record's machine up; @record and @how's contents must stay until the end. Finishes
- * with its processes, transfer full. Errors: those of preparation.h and of
- * kh_launcher_launch_async(); KH_ERROR_CANCELLED.
+ * Brings @record's machine up; @record and @how's step_data must stay until the end, of @how's
+ * rest it has its own. What @record holds may be replaced meanwhile: its configuration is read
+ * anew for the launch. Finishes with its processes, transfer full. Errors: those of preparation.h
+ * and of kh_launcher_launch_async(); KH_ERROR_CANCELLED.
  */
 void kh_start_up_async(const KhHost *host, KhRecord *record, const KhStartUp *how,
                        GAsyncReadyCallback callback, gpointer user_data);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,13 +17,17 @@
 #include "state/instance-dir.h"
 #include "state/sql.h"
 
+#define LONG_TEXT 2048 /* what has it is not kept in the C library's own cache when it is freed */
+#define VM_UID 1879179200 /* of the range that the service uses by default, its very end */
+
 /* A launcher that answers when the test does. */
 #define SLOW_TYPE_LAUNCHER (slow_launcher_get_type())
 G_DECLARE_FINAL_TYPE(SlowLauncher, slow_launcher, SLOW, LAUNCHER, GObject)
 
 struct _SlowLauncher {
     GObject parent_instance;
-    GTask *search; /* for a machine; ours */
+    GTask *search;      /* for a machine; ours */
+    guint64 memory_max; /* of a machine that was to be launched */
 };
 
 static void slow_launcher_iface_init(KhLauncherInterface *iface);
@@ -68,11 +73,42 @@ release_finish(KhLauncher *launcher, GAsyncResult *result)
     return g_task_propagate_boolean(G_TASK(result), NULL);
 }
 
+/* Nothing comes up. */
+static void
+launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
+             gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
+
+    SLOW_LAUNCHER(launcher)->memory_max = launch->memory_max;
+    g_task_return_new_error(task, KH_ERROR, KH_ERROR_LAUNCH_FAILED, "nothing is launched");
+}
+
+/* A disk gets its file system, it says. */
+static void
+run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallback callback,
+               gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
+
+    g_task_return_boolean(task, TRUE);
+}
+
+static gboolean
+run_tool_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}
+
 static void
 slow_launcher_iface_init(KhLauncherInterface *iface)
 {
     iface->name = "slow";
     iface->knows_machines = TRUE;
+    iface->launch_async = launch_async;
+    iface->launch_finish = recover_finish;
+    iface->run_tool_async = run_tool_async;
+    iface->run_tool_finish = run_tool_finish;
     iface->recover_async = recover_async;
     iface->recover_finish = recover_finish;
     iface->release_async = release_async;
@@ -430,6 +466,92 @@ run_ends_with_it(Fixture *f, gconstpointer data)
     sleeper_end(&f->shim);
 }
 
+/* The id of boot components that the host has. */
+static char *
+import_image(Fixture *f)
+{
+    static const char *const parts[] = {KH_IMAGE_KERNEL, KH_IMAGE_INITRD};
+    g_autoptr(GAsyncResult) result = NULL;
+
+    f->host.images = kh_image_store_new(kh_state_dir_images_fd(f->host.state_dir),
+                                        kh_state_dir_get_images(f->host.state_dir));
+    for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree char *path = g_build_filename(f->base, parts[i], NULL);
+
+        g_assert_true(g_file_set_contents(path, parts[i], -1, NULL));
+    }
+    kh_image_store_import_async(f->host.images, f->base, NULL, keep_result, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    return kh_image_store_import_finish(f->host.images, result, NULL);
+}
+
+static KhConfig *
+make_config(Fixture *f, const char *text)
+{
+    g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL);
+
+    return kh_config_new(dict, &f->host.limits, NULL);
+}
+
+/* Another one than the fixture's, which can be started. */
+static void
+add_startable(Fixture *f, const char *image)
+{
+    g_autofree char *argument = g_strnfill(LONG_TEXT, 'x');
+    g_autofree char *text = g_strdup_printf("{'accelerator': <'tcg'>, 'image': <'%s'>, "
+                                            "'katana-args': <['%s']>}",
+                                            image, argument);
+    KhRecord *record = make_record(&f->host, KH_STATE_CREATED);
+
+    g_clear_object(&f->instance);
+    kh_store_remove(f->host.store, record->id, NULL);
+    kh_config_free(record->config);
+    record->config = make_config(f, text);
+    record->vm_uid = geteuid() == 0 ? VM_UID : -1;
+    g_assert_true(kh_store_insert(f->host.store, record, NULL));
+    g_assert_true(kh_instance_dir_create(kh_state_dir_instances_fd(f->host.state_dir), record->id,
+                                         record->vm_uid, NULL));
+    f->host.qemu = "/bin/true";
+    f->instance = kh_instance_new(&f->host, record);
+}
+
+/* Another configuration in the place of its own, as a "set" makes it. */
+static void
+set_label(Fixture *f)
+{
+    g_autoptr(GVariant) changes =
+        g_variant_ref_sink(g_variant_new_parsed("{'labels': <{'a': 'b'}>}"));
+    g_autoptr(GVariant) merged =
+        kh_config_merge(kh_instance_get_record(f->instance)->config, changes);
+    KhConfig *config = kh_config_new(merged, &f->host.limits, NULL);
+
+    g_assert_true(kh_instance_configure(f->instance, config, changes, "", NULL));
+}
+
+/* What a start goes by is not freed by a change that comes behind it. */
+static void
+set_behind_a_start(Fixture *f, gconstpointer data)
+{
+    const guint64 mib = 1 << 20, overhead = 256, buffer = 256;
+    g_autofree char *image = import_image(f);
+    g_autoptr(GAsyncResult) result = NULL;
+    const KhRecord *record;
+
+    mallopt(M_PERTURB, 0xa5); /* what is freed is overwritten at once */
+    add_startable(f, image);
+    record = kh_instance_get_record(f->instance);
+    kh_instance_start_async(f->instance, 0, keep_result, &result);
+    set_label(f);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpstr(record->error_message, ==, "nothing is launched");
+    g_assert_cmpuint(f->launcher->memory_max, ==,
+                     record->config->memory_bytes + (overhead + buffer) * mib);
+    g_clear_object(&f->instance);
+    g_clear_object(&f->host.images);
+}
+
 /* As many threads as GLib has for tasks are at work until the test lets them go. */
 #define THREADS 10
 
@@ -532,6 +654,8 @@ main(int argc, char **argv)
                run_ends_with_it, tear_down);
     g_test_add("/instance/removal-outlives-all", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up,
                removal_outlives_all, tear_down);
+    g_test_add("/instance/set-behind-a-start", Fixture, GINT_TO_POINTER(KH_STATE_CREATED), set_up,
+               set_behind_a_start, tear_down);
     g_test_add("/instance/row-stays", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up, row_stays,
                tear_down);
     return g_test_run();
