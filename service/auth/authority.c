@@ -94,6 +94,15 @@ was_dismissed(GVariant *details)
     return found != NULL;
 }
 
+/* The caller, so polkit says, which is no fault of polkit's. */
+static gboolean
+is_gone(const GError *error)
+{
+    g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+    return g_strcmp0(name, "org.freedesktop.DBus.Error.NameHasNoOwner") == 0;
+}
+
 static void
 on_polkit_answered(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -104,6 +113,10 @@ on_polkit_answered(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GVariant) details = NULL;
     gboolean authorized, challenge;
 
+    if (reply == NULL && is_gone(error)) {
+        deny(task, KH_ERROR_NOT_AUTHORIZED, "the bus does not know you any more");
+        return;
+    }
     if (reply == NULL) {
         g_warning("polkit has not answered: %s", error->message);
         deny(task, KH_ERROR_NOT_AUTHORIZED, "polkit has not answered");
