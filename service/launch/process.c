@@ -172,8 +172,11 @@ kh_process_handle_open(const KhProcess *process, GError **error)
 
     if (!open_pidfd(self, process->pid, error) || !kh_process_read_start_time(&found, error))
         return NULL;
-    /* The descriptor came first, so a matching start time proves that it is the one. */
-    if (found.start_time == 0 || found.start_time != process->start_time) {
+    /*
+     * The descriptor came first, so a matching start time proves that it is the one. It may have
+     * ended and not been waited for: what is init in a container takes its time, or does not.
+     */
+    if (found.start_time == 0 || found.start_time != process->start_time || has_just_ended(self)) {
         set_gone(process->pid, error);
         return NULL;
     }

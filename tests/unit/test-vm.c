@@ -236,6 +236,22 @@ reused(void)
     end(pid);
 }
 
+/* What has ended has, though nobody has waited for it. */
+static void
+not_waited_for(void)
+{
+    GPid pid = sleeper(0);
+    KhProcess process = {.pid = pid, .start_time = kh_process_start_time(pid)};
+    g_autoptr(GError) error = NULL;
+    siginfo_t info;
+
+    kill(pid, SIGKILL);
+    g_assert_cmpint(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), ==, 0);
+    g_assert_null(kh_vm_new(&process, &process, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_NOT_FOUND);
+    end(pid);
+}
+
 /* The lowest number of a descriptor that is free; what is above it is free, too. */
 static guint
 first_free(void)
@@ -344,6 +360,7 @@ main(int argc, char **argv)
     g_test_add_func("/vm/ending-meanwhile", ending_meanwhile);
     g_test_add_func("/vm/terminate", terminate);
     g_test_add_func("/vm/reused", reused);
+    g_test_add_func("/vm/not-waited-for", not_waited_for);
     g_test_add_func("/vm/short-of-descriptors", short_of_descriptors);
     g_test_add_func("/vm/told-error", told_error);
     return g_test_run();
