@@ -12,13 +12,23 @@
 
 #define SETTING_ADOPTED "adopted-strangers" /* their ids, with blanks between */
 
+/* One that is half made or half deleted may not have it yet, or any more. */
+static gboolean
+needs_folder(const KhRecord *record)
+{
+    return !record->making && record->state != KH_STATE_DELETING;
+}
+
 const KhStrangers *
 kh_manager_find_strangers(KhManager *self)
 {
     g_autoptr(GHashTable) ids = g_hash_table_new(g_str_hash, g_str_equal);
 
-    for (guint i = 0; i < self->instances->len; i++)
-        g_hash_table_add(ids, kh_instance_get_record(self->instances->pdata[i])->id);
+    for (guint i = 0; i < self->instances->len; i++) {
+        const KhRecord *record = kh_instance_get_record(self->instances->pdata[i]);
+
+        g_hash_table_insert(ids, record->id, GINT_TO_POINTER(needs_folder(record)));
+    }
     g_clear_pointer(&self->strangers, kh_strangers_free);
     self->strangers = kh_strangers_find(self->host, ids);
     if (self->host->uids != NULL)

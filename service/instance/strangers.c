@@ -14,7 +14,7 @@
 
 typedef struct {
     const KhHost *host;
-    GHashTable *ids;  /* of rows */
+    GHashTable *ids;  /* of rows, with whether the folder must be there */
     GHashTable *seen; /* those with a folder */
     KhStrangers *found;
 } Search;
@@ -140,11 +140,11 @@ static void
 find_missing(Search *search)
 {
     GHashTableIter iter;
-    gpointer id;
+    gpointer id, needed;
 
     g_hash_table_iter_init(&iter, search->ids);
-    while (g_hash_table_iter_next(&iter, &id, NULL))
-        if (!g_hash_table_contains(search->seen, id))
+    while (g_hash_table_iter_next(&iter, &id, &needed))
+        if (GPOINTER_TO_INT(needed) && !g_hash_table_contains(search->seen, id))
             g_ptr_array_add(search->found->missing, g_strdup(id));
 }
 

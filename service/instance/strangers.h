@@ -27,7 +27,7 @@ typedef struct {
 /* Whether @name may be an instance's, among the names of a folder. */
 gboolean kh_strangers_is_id(const char *name);
 
-/* @ids: of all rows, a set. Transfer full. */
+/* @ids: of all rows, with whether its folder must be there (GINT_TO_POINTER). Transfer full. */
 KhStrangers *kh_strangers_find(const KhHost *host, GHashTable *ids);
 
 void kh_strangers_free(KhStrangers *strangers);

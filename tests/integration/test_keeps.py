@@ -18,7 +18,7 @@ from gi.repository import GLib
 
 import invariants
 import tap
-from harness import LOCKS, Failed, is_alive, status_of
+from harness import LOCKS, Failed, World, is_alive, status_of
 from live import (edit, kill_qemu, live, pid_of, refused, running, service_dies, wait_state)
 
 UNPRIVILEGED = 65534
@@ -250,6 +250,21 @@ def b89_kept_data_is_no_stranger():
             tap.equal((shown["kept_folders"], shown["unknown_folders"]), ([folder], []), "status")
         bus.do(bus.create("y"), "Delete")
         shutil.rmtree(folder)
+
+
+def b120_half_deleted_is_not_missing():
+    """a folder that a deletion has removed before it was cut off is missed by nobody"""
+    with World() as world:
+        world.start_armed("delete:files-removed")
+        path = world.create("x")
+        try:
+            world.call(path, "Instance.Delete", "{}")
+        except Failed:
+            pass
+        world.service.wait(20)
+        world.start()
+        tap.eventually(lambda: world.list() == [], 10, "it is deleted")
+        tap.check("is not there" not in world.journal(), world.journal())
 
 
 # A database that is damaged
@@ -552,6 +567,7 @@ def b92_nohup():
 TESTS = [b82_marks_of_deletion, b82_folder_is_not_there, b82_created_and_not_there,
          b82_disk_is_not_there, b84_damaged_database, b85_daily_copy, b89_lost_database,
          b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
+         b120_half_deleted_is_not_missing,
          b95_unknown_is_not_dead, b95_false_word_of_an_earlier_service,
          b95_rows_of_another_time, b95_nothing_is_freed_under_a_living_one, b95_foreign_process,
          b97_out_of_descriptors, b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
