@@ -14,9 +14,9 @@ from harness import MANAGER, NAME, Failed  # pylint: disable=wrong-import-positi
 ROOT = "/org/katana/Hypervisor"
 # The D-Bus types of configuration keys and options.
 TYPES = {"katana-args": "as", "rpc-port": "q", "start-at-boot": "b", "restart-policy": "s",
-         "labels": "a{ss}", "image": "s", "cpu-quota-percent": "u", "storage-bytes": "t",
-         "memory-bytes": "t", "vcpus": "u", "dev": "b", "mode": "s", "no-wait": "b",
-         "force": "b", "keep-data": "b", "timeout-usec": "t", "tee": "b"}
+         "accelerator": "s", "labels": "a{ss}", "image": "s", "cpu-quota-percent": "u",
+         "storage-bytes": "t", "memory-bytes": "t", "vcpus": "u", "dev": "b", "mode": "s",
+         "no-wait": "b", "force": "b", "keep-data": "b", "timeout-usec": "t", "tee": "b"}
 
 
 def variants(values):
