@@ -35,7 +35,7 @@ typedef struct {
 typedef struct {
     Client *client;
     Account share; /* what it adds to the accounts */
-    gboolean silent;
+    gboolean silent, takes_turns;
 } Call;
 
 struct _KhClients {
@@ -221,6 +221,31 @@ kh_clients_enter(KhClients *self, const char *sender, guint32 serial, gsize byte
     call->silent = (flags & KH_CALL_SILENT) != 0;
     g_hash_table_insert(self->calls, g_steal_pointer(&key), call);
     return admission;
+}
+
+static Call *
+find_call(KhClients *self, const char *sender, guint32 serial)
+{
+    g_autofree char *key = key_of(sender, serial);
+
+    return g_hash_table_lookup(self->calls, key);
+}
+
+void
+kh_clients_take_turns(KhClients *self, const char *sender, guint32 serial)
+{
+    Call *call = find_call(self, sender, serial);
+
+    if (call != NULL)
+        call->takes_turns = TRUE;
+}
+
+gboolean
+kh_clients_is_early(KhClients *self, const char *sender, guint32 serial)
+{
+    const Call *call = find_call(self, sender, serial);
+
+    return call != NULL && !call->takes_turns && !call->silent;
 }
 
 gboolean

@@ -68,6 +68,12 @@ typedef enum {
 KhAdmission kh_clients_enter(KhClients *self, const char *sender, guint32 serial, gsize bytes,
                              KhCallFlags flags, gboolean *is_new);
 
+/* The call is served in turn from now on, and so is its answer. */
+void kh_clients_take_turns(KhClients *self, const char *sender, guint32 serial);
+
+/* Whether the call is not served in turn, though somebody wants its answer. */
+gboolean kh_clients_is_early(KhClients *self, const char *sender, guint32 serial);
+
 /* The call has its answer. FALSE: it is one that nobody wants. */
 gboolean kh_clients_leave(KhClients *self, const char *sender, guint32 serial);
 

@@ -346,7 +346,9 @@ method_call(GDBusConnection *connection, const char *sender, const char *path,
     call->invocation = invocation;
     call->sender = g_strdup(sender);
     call->method = known;
-    kh_intake_identify(intake, sender, on_identified, call);
+    kh_intake_identify(intake, sender,
+                       g_dbus_message_get_serial(g_dbus_method_invocation_get_message(invocation)),
+                       on_identified, call);
 }
 
 static GDBusInterfaceVTable *

@@ -228,18 +228,12 @@ on_ask_again(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-void
-kh_intake_identify(KhIntake *self, const char *sender, KhIntakeIdentified identified, gpointer data)
+static void
+await_user(KhIntake *self, const char *sender, KhIntakeIdentified identified, gpointer data)
 {
-    gboolean known;
-    guint32 uid = find_user(self, sender, &known);
     GPtrArray *waiters;
     Waiter *waiter;
 
-    if (known) {
-        identified(uid, data);
-        return;
-    }
     waiter = g_new0(Waiter, 1);
     waiter->identified = identified;
     waiter->data = data;
@@ -251,6 +245,28 @@ kh_intake_identify(KhIntake *self, const char *sender, KhIntakeIdentified identi
     g_ptr_array_add(waiters, waiter);
     if (self->ask_again == 0)
         self->ask_again = g_timeout_add_seconds(ASK_SECONDS, on_ask_again, self);
+}
+
+static void
+take_turns(KhIntake *self, const char *sender, guint32 serial)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
+
+    kh_clients_take_turns(self->clients, sender, serial);
+}
+
+void
+kh_intake_identify(KhIntake *self, const char *sender, guint32 serial,
+                   KhIntakeIdentified identified, gpointer data)
+{
+    gboolean known;
+    guint32 uid = find_user(self, sender, &known);
+
+    take_turns(self, sender, serial);
+    if (known)
+        identified(uid, data);
+    else
+        await_user(self, sender, identified, data);
 }
 
 /* --- in ------------------------------------------------------------------------------- */
@@ -295,7 +311,7 @@ text_of(KhAdmission refusal, GDBusMessage *message)
 }
 
 static void
-send_refusal(gpointer data)
+send_answer(gpointer data)
 {
     News *news = data;
 
@@ -305,16 +321,17 @@ send_refusal(gpointer data)
 }
 
 static void
-on_refused_identified(guint32 uid, gpointer data)
+on_answer_identified(guint32 uid, gpointer data)
 {
     News *news = data;
 
-    kh_turns_add(kh_intake_of(news->connection)->turns, uid, news->connection, send_refusal, news,
+    kh_turns_add(kh_intake_of(news->connection)->turns, uid, news->connection, send_answer, news,
                  news_free);
 }
 
+/* One that no turn has brought forth, and that waits for its own. */
 static gboolean
-on_refused(gpointer data)
+on_answer(gpointer data)
 {
     const News *news = data;
     News *copy = g_new0(News, 1);
@@ -322,7 +339,8 @@ on_refused(gpointer data)
     copy->connection = g_object_ref(news->connection);
     copy->message = g_object_ref(news->message);
     kh_intake_identify(kh_intake_of(news->connection),
-                       g_dbus_message_get_destination(news->message), on_refused_identified, copy);
+                       g_dbus_message_get_destination(news->message),
+                       g_dbus_message_get_reply_serial(news->message), on_answer_identified, copy);
     return G_SOURCE_REMOVE;
 }
 
@@ -333,7 +351,7 @@ refuse(GDBusConnection *connection, GDBusMessage *message, const char *why)
     g_autofree char *name =
         g_strconcat(KH_ERROR_PREFIX_DBUS, kh_error_name(KH_ERROR_LIMIT_EXCEEDED), NULL);
 
-    post(connection, g_idle_source_new(), on_refused,
+    post(connection, g_idle_source_new(), on_answer,
          g_dbus_message_new_method_error_literal(message, name, why), NULL);
 }
 
@@ -442,27 +460,51 @@ replace(GDBusMessage *message)
     return reply;
 }
 
+/* Takes @message, an answer, and returns what goes out now; NULL for nothing. */
+static GDBusMessage *
+let_answer(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
+{
+    g_autoptr(GDBusMessage) owned = message;
+    const char *caller = g_dbus_message_get_destination(message);
+    guint32 serial = g_dbus_message_get_reply_serial(message);
+
+    if (caller == NULL)
+        return g_steal_pointer(&owned);
+    if (kh_clients_is_early(self->clients, caller, serial)) {
+        GDBusMessage *later = g_dbus_message_copy(message, NULL);
+
+        if (later != NULL)
+            post(connection, g_idle_source_new(), on_answer, later, NULL);
+        return NULL;
+    }
+    return kh_clients_leave(self->clients, caller, serial) ? g_steal_pointer(&owned) : NULL;
+}
+
+static gboolean
+is_answer(GDBusMessage *message)
+{
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
+
+    return type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
+}
+
 /* Takes @message, which goes out, and returns what goes in its place; NULL for nothing. */
 static GDBusMessage *
 let_out(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
-    GDBusMessageType type = g_dbus_message_get_message_type(message);
-    const char *caller = g_dbus_message_get_destination(message);
-    gboolean answer =
-        type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
-    g_autoptr(GDBusMessage) owned = message;
     GVariant *body = g_dbus_message_get_body(message);
     gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
+    g_autoptr(GDBusMessage) owned = NULL;
 
     note_traffic(self, connection, bytes);
-    if (answer && caller != NULL &&
-        !kh_clients_leave(self->clients, caller, g_dbus_message_get_reply_serial(message)))
-        return NULL;
-    if (fits(message, bytes))
-        return g_steal_pointer(&owned);
+    if (is_answer(message))
+        message = let_answer(self, connection, message);
+    if (message == NULL || fits(message, bytes))
+        return message;
+    owned = message;
     g_warning("A message of more than %u bytes is not sent: the bus would close the connection",
               KH_MESSAGE_BYTES_MAX);
-    return answer ? replace(message) : NULL;
+    return is_answer(message) ? replace(message) : NULL;
 }
 
 static GDBusMessage *

@@ -5,8 +5,9 @@
  * included that GDBus answers by itself and those that want no reply. What is too much, of one
  * user or by itself, is refused with KH_ERROR_LIMIT_EXCEEDED and goes no further, and so is a
  * message with descriptors that its method does not take. Its sender is told when it is his
- * turn: answers at once would keep those of others waiting. Who is behind a connection is asked
- * of the bus, once.
+ * turn: answers at once would keep those of others waiting. For the same reason what GDBus
+ * answers by itself, as a call of an object that is not there, is held until its turn comes. Who
+ * is behind a connection is asked of the bus, once.
  *
  * Two calls that GDBus would answer at once, however long that takes, are handed to the main
  * loop instead: ObjectManager.GetManagedObjects and Introspectable.Introspect.
@@ -46,10 +47,11 @@ void kh_intake_set_taken(KhIntake *self, KhIntakeTaken taken, gpointer data);
 typedef void (*KhIntakeIdentified)(guint32 uid, gpointer data);
 
 /*
- * Says who @sender is, a connection with a call under way: at once where it is known, else
- * when the bus has answered. In the main thread; it always comes.
+ * Says whose the call @serial of @sender is, which has no answer yet: at once where it is known,
+ * else when the bus has answered. In the main thread; it always comes. The call and its answer
+ * are to be served in turn from now on.
  */
-void kh_intake_identify(KhIntake *self, const char *sender, KhIntakeIdentified identified,
-                        gpointer data);
+void kh_intake_identify(KhIntake *self, const char *sender, guint32 serial,
+                        KhIntakeIdentified identified, gpointer data);
 
 G_END_DECLS

@@ -404,8 +404,8 @@ on_taken(GDBusConnection *connection, GDBusMessage *message, gpointer data)
     answer->tree = g_object_ref(data);
     answer->connection = g_object_ref(connection);
     answer->call = g_object_ref(message);
-    kh_intake_identify(kh_intake_of(connection), g_dbus_message_get_sender(message), on_identified,
-                       answer);
+    kh_intake_identify(kh_intake_of(connection), g_dbus_message_get_sender(message),
+                       g_dbus_message_get_serial(message), on_identified, answer);
 }
 
 void

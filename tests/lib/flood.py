@@ -37,6 +37,10 @@ KINDS = {
                    GLib.Variant("(s)", (f"{NAME}.Manager",))),
     "silent": (MANAGER, f"{BUS}.Properties", "GetAll",
                GLib.Variant("(s)", (f"{NAME}.Manager",))),
+    "ping": (MANAGER, f"{BUS}.Peer", "Ping", None),
+    "absent": (ROOT + "/nothing", f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
+    "denied": (MANAGER, f"{BUS}.Properties", "Set",
+               GLib.Variant("(ssv)", (f"{NAME}.Manager", "Version", GLib.Variant("s", "x")))),
     "descriptors": (MANAGER, f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
 }
 

@@ -163,6 +163,23 @@ serials(void)
     g_assert_cmpuint(kh_clients_get_size(clients), ==, 0);
 }
 
+/* An answer is early until its call is served in turn, unless nobody wants it. */
+static void
+early_answers(void)
+{
+    g_autoptr(KhClients) clients = kh_clients_new();
+    gboolean new;
+
+    introduce(clients, ":1.1", uid);
+    g_assert_false(kh_clients_is_early(clients, ":1.1", 7));
+    g_assert_cmpint(enter(clients, ":1.1", 7, 10), ==, KH_ADMITTED);
+    g_assert_true(kh_clients_is_early(clients, ":1.1", 7));
+    kh_clients_take_turns(clients, ":1.1", 7);
+    g_assert_false(kh_clients_is_early(clients, ":1.1", 7));
+    kh_clients_enter(clients, ":1.1", 8, 10, KH_CALL_SILENT, &new);
+    g_assert_false(kh_clients_is_early(clients, ":1.1", 8));
+}
+
 /* Those that come and go are forgotten, and with them their users. */
 static void
 idle_ones(void)
@@ -192,6 +209,7 @@ main(int argc, char **argv)
     g_test_add_func("/clients/bytes", bytes_of_a_user);
     g_test_add_func("/clients/refusals", refusals);
     g_test_add_func("/clients/serials", serials);
+    g_test_add_func("/clients/early", early_answers);
     g_test_add_func("/clients/idle", idle_ones);
     return g_test_run();
 }

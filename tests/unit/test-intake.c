@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the intake: what is let in and out, on a connection whose other end plays the bus. */
+#include "auth/intake.h"
+
+#include <sys/socket.h>
+
+#define BUS "org.freedesktop.DBus"
+#define CALLER ":1.5"
+#define OBJECT "/org/katana/Hypervisor/nothing"
+
+typedef struct {
+    KhTurns *turns;
+    GDBusConnection *connection;
+    GDBusConnection *bus;
+    GAsyncQueue *questions; /* about users, and */
+    GAsyncQueue *answers;   /* to CALLER; of GDBusMessage */
+} Fixture;
+
+static GDBusConnection *
+connect_to(int fd)
+{
+    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);
+    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
+
+    return g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_NONE, NULL,
+                                      NULL, NULL);
+}
+
+static void
+answer(GDBusConnection *bus, GDBusMessage *question, GVariant *body)
+{
+    g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_reply(question);
+
+    g_dbus_message_set_sender(reply, BUS);
+    g_dbus_message_set_body(reply, body);
+    g_dbus_connection_send_message(bus, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+/* What the service sends, as the bus gets it. */
+static GDBusMessage *
+on_sent(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    Fixture *f = data;
+    const char *member = g_dbus_message_get_member(message);
+
+    if (!incoming)
+        return message;
+    if (g_strcmp0(member, "GetConnectionUnixUser") == 0) {
+        g_async_queue_push(f->questions, message);
+        return NULL;
+    }
+    if (member == NULL) {
+        g_async_queue_push(f->answers, message);
+        return NULL;
+    }
+    answer(bus, message, g_variant_new("(s)", "id"));
+    g_object_unref(message);
+    return NULL;
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+    int fds[2];
+
+    f->turns = kh_turns_new();
+    f->questions = g_async_queue_new_full(g_object_unref);
+    f->answers = g_async_queue_new_full(g_object_unref);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    f->connection = connect_to(fds[0]);
+    f->bus = connect_to(fds[1]);
+    g_dbus_connection_set_exit_on_close(f->connection, FALSE);
+    g_dbus_connection_set_exit_on_close(f->bus, FALSE);
+    kh_intake_watch(f->connection, f->turns);
+    g_dbus_connection_add_filter(f->bus, on_sent, f, NULL);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+    g_dbus_connection_close_sync(f->bus, NULL, NULL);
+    g_object_unref(f->connection);
+    g_object_unref(f->bus);
+    g_object_unref(f->turns);
+    g_async_queue_unref(f->questions);
+    g_async_queue_unref(f->answers);
+}
+
+static void
+send_call(Fixture *f, const char *path, GDBusMessageFlags flags)
+{
+    g_autoptr(GDBusMessage) call =
+        g_dbus_message_new_method_call(NULL, path, "org.katana.Hypervisor.Manager", "FindInstance");
+
+    g_dbus_message_set_sender(call, CALLER);
+    g_dbus_message_set_flags(call, flags);
+    g_dbus_connection_send_message(f->bus, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+/* Transfer full. */
+static GDBusMessage *
+wait_for(GAsyncQueue *queue)
+{
+    GDBusMessage *message;
+
+    while ((message = g_async_queue_try_pop(queue)) == NULL)
+        g_main_context_iteration(NULL, FALSE);
+    return message;
+}
+
+/* All that the service has to do, and what it has sent the bus has read. */
+static void
+settle(Fixture *f)
+{
+    g_autoptr(GVariant) id = NULL;
+
+    for (guint i = 0; i < 10; i++) {
+        while (g_main_context_iteration(NULL, FALSE))
+            ;
+        g_clear_pointer(&id, g_variant_unref);
+        id = g_dbus_connection_call_sync(f->connection, BUS, "/", BUS, "GetId", NULL, NULL,
+                                         G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL);
+        g_assert_nonnull(id);
+    }
+}
+
+/* GDBus says at once that there is no such object; that waits for its turn, as the user's. */
+static void
+gdbus_answers_in_turn(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GDBusMessage) question = NULL, said = NULL;
+
+    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NONE);
+    question = wait_for(f->questions);
+    settle(f);
+    g_assert_cmpint(g_async_queue_length(f->answers), ==, 0);
+    answer(f->bus, question, g_variant_new("(u)", 1000));
+    said = wait_for(f->answers);
+    g_assert_cmpstr(g_dbus_message_get_error_name(said), ==, BUS ".Error.UnknownMethod");
+    g_assert_cmpstr(g_dbus_message_get_destination(said), ==, CALLER);
+}
+
+/* The next call of a user who is known is answered, and only what wants an answer. */
+static void
+gdbus_answers_no_silent_call(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GDBusMessage) question = NULL, first = NULL, second = NULL;
+
+    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NONE);
+    question = wait_for(f->questions);
+    answer(f->bus, question, g_variant_new("(u)", 1000));
+    first = wait_for(f->answers);
+    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NONE);
+    second = wait_for(f->answers);
+    settle(f);
+    g_assert_cmpint(g_async_queue_length(f->answers), ==, 0);
+    g_assert_cmpint(g_async_queue_length(f->questions), ==, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add("/intake/gdbus-answers", Fixture, NULL, set_up, gdbus_answers_in_turn, tear_down);
+    g_test_add("/intake/silent", Fixture, NULL, set_up, gdbus_answers_no_silent_call, tear_down);
+    return g_test_run();
+}
