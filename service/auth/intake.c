@@ -34,6 +34,7 @@ struct _KhIntake {
     KhTurns *turns;
     GHashTable *waiters; /* name -> GPtrArray of Waiter */
     guint ask_again;     /* while there are some */
+    gboolean closed;     /* the bus answers no more */
     KhIntakeTaken taken;
     gpointer taken_data;
 };
@@ -263,7 +264,7 @@ kh_intake_identify(KhIntake *self, const char *sender, guint32 serial,
     guint32 uid = find_user(self, sender, &known);
 
     take_turns(self, sender, serial);
-    if (known)
+    if (known || self->closed)
         identified(uid, data);
     else
         await_user(self, sender, identified, data);
@@ -529,6 +530,7 @@ on_closed(GDBusConnection *connection, gboolean remote, GError *error, gpointer 
     KhIntake *self = data;
     g_autoptr(GList) names = g_hash_table_get_keys(self->waiters);
 
+    self->closed = TRUE;
     for (GList *i = names; i != NULL; i = i->next) {
         g_autofree char *name = g_strdup(i->data);
 

@@ -158,11 +158,33 @@ gdbus_answers_no_silent_call(Fixture *f, gconstpointer data)
     g_assert_cmpint(g_async_queue_length(f->questions), ==, 0);
 }
 
+static void
+note_uid(guint32 uid, gpointer data)
+{
+    *(guint32 *)data = uid;
+}
+
+/* Who comes before the bus is gone, and who comes after, is not kept waiting. */
+static void
+nobody_waits_for_a_lost_bus(Fixture *f, gconstpointer data)
+{
+    guint32 first = 7, second = 7;
+
+    kh_intake_identify(kh_intake_of(f->connection), CALLER, 1, note_uid, &first);
+    g_assert_true(g_dbus_connection_close_sync(f->connection, NULL, NULL));
+    while (first == 7)
+        g_main_context_iteration(NULL, TRUE);
+    kh_intake_identify(kh_intake_of(f->connection), CALLER, 2, note_uid, &second);
+    g_assert_cmpuint(first, ==, KH_UID_UNKNOWN);
+    g_assert_cmpuint(second, ==, KH_UID_UNKNOWN);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/intake/gdbus-answers", Fixture, NULL, set_up, gdbus_answers_in_turn, tear_down);
     g_test_add("/intake/silent", Fixture, NULL, set_up, gdbus_answers_no_silent_call, tear_down);
+    g_test_add("/intake/lost-bus", Fixture, NULL, set_up, nobody_waits_for_a_lost_bus, tear_down);
     return g_test_run();
 }
