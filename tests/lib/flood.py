@@ -38,9 +38,7 @@ KINDS = {
     "silent": (MANAGER, f"{BUS}.Properties", "GetAll",
                GLib.Variant("(s)", (f"{NAME}.Manager",))),
     "ping": (MANAGER, f"{BUS}.Peer", "Ping", None),
-    "absent": (ROOT + "/nothing", f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
-    "denied": (MANAGER, f"{BUS}.Properties", "Set",
-               GLib.Variant("(ssv)", (f"{NAME}.Manager", "Version", GLib.Variant("s", "x")))),
+    "unknown": (ROOT + "/instances/x", f"{NAME}.Instance", "Start", None),
     "descriptors": (MANAGER, f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
 }
 
