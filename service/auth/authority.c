@@ -15,6 +15,7 @@ struct _KhAuthority {
     GObject parent_instance;
     KhAuthorityKind kind;
     KhLimits *limits;
+    gboolean unheard; /* polkit has not answered the last question, and that was said */
 };
 
 G_DEFINE_FINAL_TYPE(KhAuthority, kh_authority, G_TYPE_OBJECT)
@@ -103,6 +104,17 @@ is_gone(const GError *error)
     return g_strcmp0(name, "org.freedesktop.DBus.Error.NameHasNoOwner") == 0;
 }
 
+/* Once, however many ask meanwhile, and once when it is heard again. */
+static void
+note_polkit(KhAuthority *self, const GError *error)
+{
+    if (error != NULL && !self->unheard)
+        g_warning("polkit has not answered: %s", error->message);
+    else if (error == NULL && self->unheard)
+        g_message("polkit answers again");
+    self->unheard = error != NULL;
+}
+
 static void
 on_polkit_answered(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -117,8 +129,8 @@ on_polkit_answered(GObject *source, GAsyncResult *result, gpointer data)
         deny(task, KH_ERROR_NOT_AUTHORIZED, "the bus does not know you any more");
         return;
     }
+    note_polkit(g_task_get_source_object(task), error);
     if (reply == NULL) {
-        g_warning("polkit has not answered: %s", error->message);
         deny(task, KH_ERROR_NOT_AUTHORIZED, "polkit has not answered");
         return;
     }

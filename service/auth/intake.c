@@ -29,6 +29,7 @@ struct _KhIntake {
     KhClients *clients;
     GHashTable *asked; /* serial of a question to the bus -> the name that it is about */
     gboolean trimming; /* memory is given back soon */
+    gboolean warned;   /* of a message that is too long */
 
     /* The main thread's. */
     KhTurns *turns;
@@ -503,8 +504,12 @@ let_out(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
     if (message == NULL || fits(message, bytes))
         return message;
     owned = message;
-    g_warning("A message of more than %u bytes is not sent: the bus would close the connection",
-              KH_MESSAGE_BYTES_MAX);
+    if (!self->warned)
+        g_warning(
+            "A message of more than %u bytes is not sent, nor are others like it: the bus would "
+            "close the connection",
+            KH_MESSAGE_BYTES_MAX);
+    self->warned = TRUE;
     return is_answer(message) ? replace(message) : NULL;
 }
 
