@@ -265,7 +265,8 @@ kh_intake_identify(KhIntake *self, const char *sender, guint32 serial,
     guint32 uid = find_user(self, sender, &known);
 
     take_turns(self, sender, serial);
-    if (known || self->closed)
+    /* Behind those that wait, who are told when this thread comes to it. */
+    if ((known && !g_hash_table_contains(self->waiters, sender)) || self->closed)
         identified(uid, data);
     else
         await_user(self, sender, identified, data);

@@ -159,6 +159,39 @@ gdbus_answers_no_silent_call(Fixture *f, gconstpointer data)
 }
 
 static void
+note_first(guint32 uid, gpointer data)
+{
+    g_string_append(data, "first ");
+}
+
+static void
+note_second(guint32 uid, gpointer data)
+{
+    g_string_append(data, "second");
+}
+
+/* A call that comes when the bus has answered does not overtake one that waits for that. */
+static void
+calls_keep_their_order(Fixture *f, gconstpointer data)
+{
+    KhIntake *intake = kh_intake_of(f->connection);
+    g_autoptr(GDBusMessage) question = NULL;
+    g_autoptr(GString) order = g_string_new(NULL);
+
+    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NONE);
+    question = wait_for(f->questions);
+    kh_intake_identify(intake, CALLER, 1, note_first, order);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    answer(f->bus, question, g_variant_new("(u)", 1000));
+    while (!g_main_context_pending(NULL))
+        g_usleep(1000);
+    kh_intake_identify(intake, CALLER, 2, note_second, order);
+    settle(f);
+    g_assert_cmpstr(order->str, ==, "first second");
+}
+
+static void
 note_uid(guint32 uid, gpointer data)
 {
     *(guint32 *)data = uid;
@@ -185,6 +218,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/intake/gdbus-answers", Fixture, NULL, set_up, gdbus_answers_in_turn, tear_down);
     g_test_add("/intake/silent", Fixture, NULL, set_up, gdbus_answers_no_silent_call, tear_down);
+    g_test_add("/intake/order", Fixture, NULL, set_up, calls_keep_their_order, tear_down);
     g_test_add("/intake/lost-bus", Fixture, NULL, set_up, nobody_waits_for_a_lost_bus, tear_down);
     return g_test_run();
 }
