@@ -11,7 +11,10 @@
 
 G_BEGIN_DECLS
 
-/* The values of one call, in bytes: Katana's arguments are the most of it, 64 of 4 KiB. */
+/*
+ * The values of one call, in bytes: Katana's arguments are the most of it, 64 of 4 KiB. Those of
+ * its header count as well: an object's path may be as long as a message.
+ */
 #define KH_CALL_BYTES_MAX (512u * 1024)
 /* Calls of one connection that have not been answered; of one whose user is not known yet. */
 #define KH_CLIENT_CALLS_MAX 256u

@@ -282,6 +282,20 @@ has_descriptors(GDBusMessage *message)
     return list != NULL && g_unix_fd_list_get_length(list) > 0;
 }
 
+/* Of the values in its body and in its header. */
+static gsize
+size_of(GDBusMessage *message)
+{
+    g_autofree guchar *fields = g_dbus_message_get_header_fields(message);
+    GVariant *body = g_dbus_message_get_body(message);
+    gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
+
+    for (const guchar *field = fields; *field != G_DBUS_MESSAGE_HEADER_FIELD_INVALID; field++)
+        bytes +=
+            g_variant_get_size(g_dbus_message_get_header(message, (GDBusMessageHeaderField)*field));
+    return bytes;
+}
+
 /* Whether the call is refused for itself. */
 static gboolean
 is_faulty(GDBusMessage *message, gsize bytes)
@@ -310,7 +324,7 @@ text_of(KhAdmission refusal, GDBusMessage *message)
                "one to end";
     if (has_descriptors(message))
         return "The call carries descriptors, and this method takes none; send it without";
-    return "The call has more than 512 KiB of values; send less";
+    return "The call has more than 512 KiB of values, or such a path; send less";
 }
 
 static void
@@ -408,8 +422,7 @@ static GDBusMessage *
 let_in(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
     g_autoptr(GDBusMessage) owned = message;
-    GVariant *body = g_dbus_message_get_body(message);
-    gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
+    gsize bytes = size_of(message);
     const char *sender = g_dbus_message_get_sender(message);
     KhCallFlags flags = (is_silent(message) ? KH_CALL_SILENT : 0) |
                         (is_faulty(message, bytes) ? KH_CALL_FAULTY : 0);

@@ -47,8 +47,8 @@ def b121_floods():
     with many.many(300, session=False) as world:
         many.start(world, 300)
         for kind, connections in (*flooded.ATTACKS, ("list", 20), ("introspect", 20),
-                                  ("properties", 20), ("silent", 20), ("ping", 20),
-                                  ("unknown", 20)):
+                                  ("properties", 20), ("silent", 20), ("ping", 40),
+                                  ("absent", 40), ("denied", 40), ("path", 20)):
             check_flood(world, kind, connections)
 
 

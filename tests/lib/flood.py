@@ -37,8 +37,13 @@ KINDS = {
                    GLib.Variant("(s)", (f"{NAME}.Manager",))),
     "silent": (MANAGER, f"{BUS}.Properties", "GetAll",
                GLib.Variant("(s)", (f"{NAME}.Manager",))),
+    "path": (ROOT + "/" + "x" * 500000, f"{BUS}.Introspectable", "Introspect", None),
+    "texts": (MANAGER, f"{NAME}.Manager", "CheckHost",
+              GLib.Variant("(a{sv})", ({"x": GLib.Variant("as", [""] * 60000)},))),
     "ping": (MANAGER, f"{BUS}.Peer", "Ping", None),
-    "unknown": (ROOT + "/instances/x", f"{NAME}.Instance", "Start", None),
+    "absent": (ROOT + "/nothing", f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
+    "denied": (MANAGER, f"{BUS}.Properties", "Set",
+               GLib.Variant("(ssv)", (f"{NAME}.Manager", "Version", GLib.Variant("s", "x")))),
     "descriptors": (MANAGER, f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
 }
 

@@ -4,6 +4,8 @@
 
 #include <sys/socket.h>
 
+#include "auth/clients.h"
+
 #define BUS "org.freedesktop.DBus"
 #define CALLER ":1.5"
 #define OBJECT "/org/katana/Hypervisor/nothing"
@@ -158,6 +160,22 @@ gdbus_answers_no_silent_call(Fixture *f, gconstpointer data)
     g_assert_cmpint(g_async_queue_length(f->questions), ==, 0);
 }
 
+/* A path counts, which may be as long as a message, and is in what GDBus says of it. */
+static void
+long_paths(Fixture *f, gconstpointer data)
+{
+    g_autofree char *rest = g_strnfill(KH_CALL_BYTES_MAX, 'x');
+    g_autofree char *path = g_strconcat("/", rest, NULL);
+    g_autoptr(GDBusMessage) question = NULL, said = NULL;
+
+    send_call(f, path, G_DBUS_MESSAGE_FLAGS_NONE);
+    question = wait_for(f->questions);
+    answer(f->bus, question, g_variant_new("(u)", 1000));
+    said = wait_for(f->answers);
+    g_assert_cmpstr(g_dbus_message_get_error_name(said), ==,
+                    "org.katana.Hypervisor.Error.LimitExceeded");
+}
+
 static void
 note_first(guint32 uid, gpointer data)
 {
@@ -219,6 +237,7 @@ main(int argc, char **argv)
     g_test_add("/intake/gdbus-answers", Fixture, NULL, set_up, gdbus_answers_in_turn, tear_down);
     g_test_add("/intake/silent", Fixture, NULL, set_up, gdbus_answers_no_silent_call, tear_down);
     g_test_add("/intake/order", Fixture, NULL, set_up, calls_keep_their_order, tear_down);
+    g_test_add("/intake/long-paths", Fixture, NULL, set_up, long_paths, tear_down);
     g_test_add("/intake/lost-bus", Fixture, NULL, set_up, nobody_waits_for_a_lost_bus, tear_down);
     return g_test_run();
 }
