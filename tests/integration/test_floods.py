@@ -6,6 +6,7 @@ floods, and what he makes it answer.
 import json
 import subprocess
 import sys
+import time
 
 import flooded
 import many
@@ -50,6 +51,22 @@ def b121_floods():
                                   ("properties", 20), ("silent", 20), ("ping", 40),
                                   ("absent", 40), ("denied", 40), ("path", 20)):
             check_flood(world, kind, connections)
+
+
+def b121_short_texts():
+    """lists of many short texts are kept as the bytes that they count as, and given back"""
+    as_root()
+    with many.many(1, session=False) as world:
+        many.start(world, 1)
+        before = flooded.memory(world)
+        flood = flooded.Flood(world, "texts", 20, SECONDS)
+        while flood.attacker.poll() is None:
+            flood.look()
+            time.sleep(0.05)
+        tap.check(flood.end()[0] > 0, "the attacker was heard")
+        tap.note(f"{before}, {flood.peak} KiB")
+        tap.check(flood.peak - before < 128 << 10, f"{before} KiB have become {flood.peak}")
+        tap.eventually(lambda: flooded.memory(world) - before < 8 << 10, 30, "memory given back")
 
 
 def b121_descriptors_of_a_session():
@@ -186,5 +203,5 @@ def bus_address(world):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([b121_floods, b121_descriptors_of_a_session, b122_answers_over_the_limit,
-                      b122_labels_in_sum, b122_pages, b122_tree]))
+    sys.exit(tap.run([b121_floods, b121_short_texts, b121_descriptors_of_a_session,
+                      b122_answers_over_the_limit, b122_labels_in_sum, b122_pages, b122_tree]))
