@@ -29,7 +29,8 @@ struct _KhIntake {
     KhClients *clients;
     GHashTable *asked; /* serial of a question to the bus -> the name that it is about */
     gboolean trimming; /* memory is given back soon */
-    gboolean warned;   /* of a message that is too long */
+
+    gboolean warned; /* of a message that is too long; GDBus's thread's */
 
     /* The main thread's. */
     KhTurns *turns;
@@ -153,9 +154,10 @@ on_trim(gpointer data)
 {
     const News *news = data;
     KhIntake *self = kh_intake_of(news->connection);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
 
+    g_mutex_lock(&self->mutex);
     self->trimming = FALSE;
+    g_mutex_unlock(&self->mutex);
     malloc_trim(0);
     return G_SOURCE_REMOVE;
 }
@@ -496,6 +498,33 @@ replace(GDBusMessage *message)
     return reply;
 }
 
+static gboolean
+is_answer(GDBusMessage *message)
+{
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
+
+    return type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
+}
+
+/*
+ * Takes @message, and returns what the bus takes of it; NULL for nothing. It may take long, for
+ * which nobody is to wait.
+ */
+static GDBusMessage *
+shorten(KhIntake *self, GDBusMessage *message, gsize bytes)
+{
+    g_autoptr(GDBusMessage) owned = message;
+
+    if (fits(message, bytes))
+        return g_steal_pointer(&owned);
+    if (!self->warned)
+        g_warning("A message of more than %u bytes is not sent, nor are others like it: the bus "
+                  "would close the connection",
+                  KH_MESSAGE_BYTES_MAX);
+    self->warned = TRUE;
+    return is_answer(message) ? replace(message) : NULL;
+}
+
 /* Takes @message, an answer, and returns what goes out now; NULL for nothing. */
 static GDBusMessage *
 let_answer(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
@@ -516,52 +545,39 @@ let_answer(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
     return kh_clients_leave(self->clients, caller, serial) ? g_steal_pointer(&owned) : NULL;
 }
 
-static gboolean
-is_answer(GDBusMessage *message)
-{
-    GDBusMessageType type = g_dbus_message_get_message_type(message);
-
-    return type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR;
-}
-
 /* Takes @message, which goes out, and returns what goes in its place; NULL for nothing. */
 static GDBusMessage *
 let_out(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
+    g_autoptr(GMutexLocker) locker = NULL;
     GVariant *body = g_dbus_message_get_body(message);
     gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
-    g_autoptr(GDBusMessage) owned = NULL;
 
+    message = shorten(self, message, bytes);
+    locker = g_mutex_locker_new(&self->mutex);
     note_traffic(self, connection, bytes);
-    if (is_answer(message))
-        message = let_answer(self, connection, message);
-    if (message == NULL || fits(message, bytes))
-        return message;
-    owned = message;
-    if (!self->warned)
-        g_warning(
-            "A message of more than %u bytes is not sent, nor are others like it: the bus would "
-            "close the connection",
-            KH_MESSAGE_BYTES_MAX);
-    self->warned = TRUE;
-    return is_answer(message) ? replace(message) : NULL;
+    return message != NULL && is_answer(message) ? let_answer(self, connection, message) : message;
 }
 
+/* Takes @message, which comes in, and returns what GDBus is to have. */
 static GDBusMessage *
-on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data)
+sort(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
-    KhIntake *self = data;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
 
-    if (!incoming)
-        return let_out(self, connection, message);
-    if (g_dbus_message_get_sender(message) == NULL)
-        return message;
     if (g_dbus_message_get_message_type(message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL)
         return let_in(self, connection, message);
     /* Anybody may send us a signal, too. */
     note_traffic(self, connection, size_of(message));
     return note_answer(self, connection, message);
+}
+
+static GDBusMessage *
+on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+    if (!incoming)
+        return let_out(data, connection, message);
+    return g_dbus_message_get_sender(message) == NULL ? message : sort(data, connection, message);
 }
 
 /* Nobody can be asked any more. */
