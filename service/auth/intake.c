@@ -116,10 +116,11 @@ static void
 tell_waiters(KhIntake *self, const char *name)
 {
     g_autoptr(GPtrArray) waiters = NULL;
+    g_autofree char *key = NULL; /* GLib frees none that is not taken */
     gboolean known;
     guint32 uid = find_user(self, name, &known);
 
-    if (!g_hash_table_steal_extended(self->waiters, name, NULL, (gpointer *)&waiters))
+    if (!g_hash_table_steal_extended(self->waiters, name, (gpointer *)&key, (gpointer *)&waiters))
         return;
     for (guint i = 0; i < waiters->len; i++) {
         const Waiter *waiter = waiters->pdata[i];
