@@ -14,6 +14,9 @@
 #include "read-only.h"
 
 #define FOLDER_MODE 0711
+/* What a killed service was just starting has its locks until it runs its own program. */
+#define LOCK_PATIENCE_USEC G_USEC_PER_SEC
+#define LOCK_INTERVAL_USEC (20 * 1000)
 
 struct _KhStateDir {
     GObject parent_instance;
@@ -186,9 +189,23 @@ open_lock(int folder)
     return fd;
 }
 
+/* Waits no longer than @patience, in microseconds. */
+static gboolean
+lock(int fd, gint64 patience)
+{
+    gint64 deadline = g_get_monotonic_time() + patience;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || g_get_monotonic_time() >= deadline)
+            return FALSE;
+        g_usleep(LOCK_INTERVAL_USEC);
+    }
+    return TRUE;
+}
+
 /* Of the folder @path, that @setting names; -1 and @error. */
 static int
-take_lock(int folder, const char *path, const char *setting, GError **error)
+take_lock(int folder, const char *path, const char *setting, gint64 patience, GError **error)
 {
     g_autofree char *name = g_build_filename(path, "lock", NULL);
     int fd = open_lock(folder);
@@ -197,7 +214,7 @@ take_lock(int folder, const char *path, const char *setting, GError **error)
         kh_error_set_errno(error, name, "opened");
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (lock(fd, patience))
         return fd;
     close(fd);
     g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
@@ -227,13 +244,14 @@ open_locked(KhStateDir *self, GError **error)
     self->state_fd = open_real(&self->path, error);
     if (self->state_fd < 0)
         return FALSE;
-    self->lock_fd = take_lock(self->state_fd, self->path, "state-dir", error);
+    self->lock_fd = take_lock(self->state_fd, self->path, "state-dir", LOCK_PATIENCE_USEC, error);
     if (self->lock_fd < 0)
         return FALSE;
     self->runtime_fd = open_real(&self->runtime, error);
     if (self->runtime_fd < 0 || !check_apart(self, error))
         return FALSE;
-    self->runtime_lock_fd = take_lock(self->runtime_fd, self->runtime, "runtime-dir", error);
+    self->runtime_lock_fd =
+        take_lock(self->runtime_fd, self->runtime, "runtime-dir", LOCK_PATIENCE_USEC, error);
     return self->runtime_lock_fd >= 0;
 }
 
@@ -391,7 +409,7 @@ kh_state_dir_renew_runtime(KhStateDir *self, GError **error)
     fd = open_folder(self->runtime, error);
     if (fd < 0)
         return FALSE;
-    lock_fd = take_lock(fd, self->runtime, "runtime-dir", error);
+    lock_fd = take_lock(fd, self->runtime, "runtime-dir", 0, error);
     if (lock_fd < 0) {
         close(fd);
         return FALSE;

@@ -16,8 +16,8 @@ G_DECLARE_FINAL_TYPE(KhStateDir, kh_state_dir, KH, STATE_DIR, GObject)
 /*
  * Makes what is missing of @path (state) and @runtime, and locks both before anything in
  * them is touched. Both must be absolute. Errors: KH_ERROR_INVALID_ARGUMENT for a path with a
- * quote, a backslash or a control character, KH_ERROR_BUSY when another service holds one,
- * KH_ERROR_FAILED for a symbolic link to what is not there. Transfer full.
+ * quote, a backslash or a control character, KH_ERROR_BUSY when another service holds one for
+ * more than a second, KH_ERROR_FAILED for a symbolic link to what is not there. Transfer full.
  */
 KhStateDir *kh_state_dir_open(const char *path, const char *runtime, GError **error);
 

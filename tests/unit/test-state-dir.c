@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -521,6 +522,28 @@ real_path(const char *base, const char *name)
     return g_strdup(real);
 }
 
+/* What a killed service has forked, and runs no program of its own yet, has its locks still. */
+static void
+lock_of_a_child(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->base, "state", NULL);
+    g_autofree char *runtime = g_build_filename(f->base, "run", NULL);
+    g_autoptr(KhStateDir) first = kh_state_dir_open(path, runtime, NULL);
+    g_autoptr(KhStateDir) second = NULL;
+    g_autoptr(GError) error = NULL;
+    pid_t child = fork();
+
+    if (child == 0) {
+        g_usleep(200 * 1000);
+        _exit(0);
+    }
+    g_assert_cmpint(child, >, 0);
+    g_clear_object(&first);
+    second = kh_state_dir_open(path, runtime, &error);
+    g_assert_no_error(error);
+    waitpid(child, NULL, 0);
+}
+
 /* The same sockets under another state are refused too, before anything is made there. */
 static void
 shared_runtime(Fixture *f, gconstpointer data)
@@ -669,6 +692,7 @@ main(int argc, char **argv)
     ADD("/instance-dir/kind-not-seen", kind_not_seen);
     ADD("/state-dir/open", state_folder);
     ADD("/state-dir/durable", durable_state);
+    ADD("/state-dir/lock-of-a-child", lock_of_a_child);
     ADD("/state-dir/shared-runtime", shared_runtime);
     ADD("/state-dir/linked", linked_state);
     ADD("/state-dir/dangling", dangling_links);
