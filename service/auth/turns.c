@@ -302,7 +302,8 @@ find_ready(KhTurns *self)
             return i->data;
         first = MIN(first, next);
     }
-    if (first != G_MAXINT64 && self->timer == 0)
+    g_clear_handle_id(&self->timer, g_source_remove);
+    if (first != G_MAXINT64)
         self->timer = g_timeout_add((guint)((first - now) / 1000 + 1), on_timer, self);
     return NULL;
 }

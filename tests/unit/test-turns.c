@@ -11,6 +11,7 @@ typedef struct {
     GDBusConnection *connection;
     GDBusConnection *bus;
     GString *served;
+    int slow; /* atomic: the bus needs a while for what it reads */
 } Fixture;
 
 static GDBusConnection *
@@ -31,6 +32,8 @@ answer(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gp
 
     if (!incoming)
         return message;
+    if (g_atomic_int_get(&((Fixture *)data)->slow))
+        g_usleep(100 * 1000);
     reply = g_dbus_message_new_method_reply(message);
     g_dbus_connection_send_message(connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
     g_object_unref(message);
@@ -46,7 +49,7 @@ set_up(Fixture *f, gconstpointer data)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     f->connection = connect_to(fds[0]);
     f->bus = connect_to(fds[1]);
-    g_dbus_connection_add_filter(f->bus, answer, NULL, NULL);
+    g_dbus_connection_add_filter(f->bus, answer, f, NULL);
     f->served = g_string_new(NULL);
 }
 
@@ -181,6 +184,33 @@ too_many(Fixture *f, gconstpointer data)
     run(f, "ABBBBBBBB");
 }
 
+static void
+be_greedy(Fixture *f, guint32 uid, char letter)
+{
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < KH_TURN_LISTS_MAX; i++)
+        add_long(f, uid, letter, 1);
+    g_assert_false(
+        kh_turns_add_long(f->turns, uid, f->connection, piece, job_new(f, 'X', 1), g_free, &error));
+}
+
+/* Whose pause is short does not wait for the end of another's, which is long and began before. */
+static void
+pauses(Fixture *f, gconstpointer data)
+{
+    g_atomic_int_set(&f->slow, TRUE);
+    be_greedy(f, 1000, 'A');
+    run(f, "A");
+    for (guint i = 0; i < 20; i++) {
+        g_main_context_iteration(NULL, FALSE);
+        g_usleep(20 * 1000);
+    }
+    g_atomic_int_set(&f->slow, FALSE);
+    be_greedy(f, 1001, 'B');
+    run(f, "ABB");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -190,5 +220,6 @@ main(int argc, char **argv)
     g_test_add("/turns/long", Fixture, NULL, set_up, long_ones, tear_down);
     g_test_add("/turns/ends", Fixture, NULL, set_up, ends, tear_down);
     g_test_add("/turns/too-many", Fixture, NULL, set_up, too_many, tear_down);
+    g_test_add("/turns/pauses", Fixture, NULL, set_up, pauses, tear_down);
     return g_test_run();
 }
