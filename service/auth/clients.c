@@ -126,15 +126,23 @@ find_client(KhClients *self, const char *sender)
     return client;
 }
 
-/* A small call gets in whatever the other strangers send: bounded by its connection alone. */
+/*
+ * All strangers together have room for so much, as somebody new who sends all his calls at once
+ * needs. Some small ones of each get in whatever the others send.
+ */
 static KhAdmission
 judge_stranger(const Client *client, gsize bytes)
 {
+    const Account *all = &client->user->account;
+    gsize needed = all->bytes + bytes + all->calls * CALL_BYTES;
+
+    if (client->account.calls >= KH_CLIENT_CALLS_MAX)
+        return KH_REFUSED_CLIENT;
+    if (needed <= KH_STRANGERS_BYTES_MAX)
+        return KH_ADMITTED;
     if (client->account.calls >= KH_STRANGER_CALLS_MAX)
         return KH_REFUSED_CLIENT;
-    if (bytes > SMALL_BYTES && client->user->account.bytes + bytes > KH_STRANGERS_BYTES_MAX)
-        return KH_REFUSED_BYTES;
-    return KH_ADMITTED;
+    return bytes > SMALL_BYTES ? KH_REFUSED_BYTES : KH_ADMITTED;
 }
 
 static KhAdmission

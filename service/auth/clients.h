@@ -16,10 +16,13 @@ G_BEGIN_DECLS
  * its header count as well: an object's path may be as long as a message.
  */
 #define KH_CALL_BYTES_MAX (512u * 1024)
-/* Calls of one connection that have not been answered; of one whose user is not known yet. */
+/*
+ * Calls of one connection that have not been answered; of one whose user is not known yet, while
+ * all such have as much as the next.
+ */
 #define KH_CLIENT_CALLS_MAX 256u
 #define KH_STRANGER_CALLS_MAX 32u
-/* The values of all connections' calls together whose user is not known yet, in bytes. */
+/* All connections' calls together whose user is not known yet, with their values, in bytes. */
 #define KH_STRANGERS_BYTES_MAX (16u * 1024 * 1024)
 /* Calls of one user, and their values in bytes; root, who must be heard, has more. */
 #define KH_USER_CALLS_MAX 512u
