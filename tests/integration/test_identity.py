@@ -3,6 +3,7 @@
 """A machine is followed by the service whose it is, wherever its folders have gone, and by no
 other: not by one on a copy of its state folder, which has the same rows and knows the same pids.
 """
+import contextlib
 import os
 import shutil
 import subprocess
@@ -113,9 +114,11 @@ def b80_copy_without_pids():
 
 def drop_claims(state):
     """Those of uids for a folder that has another name now, which nobody else takes away."""
-    for claim in LOCKS.glob("*") if LOCKS.exists() else ():
-        if claim.read_text(errors="replace") == str(state):
-            claim.unlink()
+    for claim in LOCKS.glob("[0-9]*"):
+        # Others' come and go meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if claim.read_text(errors="replace") == str(state):
+                claim.unlink()
 
 
 def b80_moved_state_folder():
