@@ -438,6 +438,19 @@ pack(GDBusMessage *message)
         g_variant_get_data(body);
 }
 
+/* Whether nobody hears what the call would say, and it does nothing else. */
+static gboolean
+is_in_vain(GDBusMessage *message)
+{
+    const KhMethod *method;
+
+    if (!is_silent(message))
+        return FALSE;
+    method =
+        kh_method_find(g_dbus_message_get_interface(message), g_dbus_message_get_member(message));
+    return method == NULL || g_str_equal(method->action, KH_ACTION_FREE);
+}
+
 /* Takes @message, and returns it where it is let in. */
 static GDBusMessage *
 let_in(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
@@ -451,6 +464,8 @@ let_in(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
     gboolean is_new;
 
     note_traffic(self, connection, bytes);
+    if (is_in_vain(message))
+        return NULL;
     admission = kh_clients_enter(self->clients, sender, g_dbus_message_get_serial(message), bytes,
                                  flags, &is_new);
     if (is_new)

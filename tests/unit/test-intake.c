@@ -89,14 +89,20 @@ tear_down(Fixture *f, gconstpointer data)
 }
 
 static void
-send_call(Fixture *f, const char *path, GDBusMessageFlags flags)
+send_named(Fixture *f, const char *path, const char *method, GDBusMessageFlags flags)
 {
     g_autoptr(GDBusMessage) call =
-        g_dbus_message_new_method_call(NULL, path, "org.katana.Hypervisor.Manager", "FindInstance");
+        g_dbus_message_new_method_call(NULL, path, "org.katana.Hypervisor.Manager", method);
 
     g_dbus_message_set_sender(call, CALLER);
     g_dbus_message_set_flags(call, flags);
     g_dbus_connection_send_message(f->bus, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+static void
+send_call(Fixture *f, const char *path, GDBusMessageFlags flags)
+{
+    send_named(f, path, "FindInstance", flags);
 }
 
 /* Transfer full. */
@@ -152,12 +158,25 @@ gdbus_answers_no_silent_call(Fixture *f, gconstpointer data)
     question = wait_for(f->questions);
     answer(f->bus, question, g_variant_new("(u)", 1000));
     first = wait_for(f->answers);
-    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    send_named(f, OBJECT, "CreateInstance", G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
     send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NONE);
     second = wait_for(f->answers);
     settle(f);
     g_assert_cmpint(g_async_queue_length(f->answers), ==, 0);
     g_assert_cmpint(g_async_queue_length(f->questions), ==, 0);
+}
+
+/* What only reads, and tells it nobody, is not even asked about; what does something is. */
+static void
+silent_readers(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GDBusMessage) question = NULL;
+
+    send_call(f, OBJECT, G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    settle(f);
+    g_assert_cmpint(g_async_queue_length(f->questions), ==, 0);
+    send_named(f, OBJECT, "CreateInstance", G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    question = wait_for(f->questions);
 }
 
 /* A path counts, which may be as long as a message, and is in what GDBus says of it. */
@@ -236,6 +255,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/intake/gdbus-answers", Fixture, NULL, set_up, gdbus_answers_in_turn, tear_down);
     g_test_add("/intake/silent", Fixture, NULL, set_up, gdbus_answers_no_silent_call, tear_down);
+    g_test_add("/intake/silent-readers", Fixture, NULL, set_up, silent_readers, tear_down);
     g_test_add("/intake/order", Fixture, NULL, set_up, calls_keep_their_order, tear_down);
     g_test_add("/intake/long-paths", Fixture, NULL, set_up, long_paths, tear_down);
     g_test_add("/intake/lost-bus", Fixture, NULL, set_up, nobody_waits_for_a_lost_bus, tear_down);
