@@ -5,6 +5,7 @@
  */
 #include "tree.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "auth/intake.h"
@@ -261,6 +262,7 @@ on_forget(gpointer data)
 
     self->forget = 0;
     g_tree_foreach(self->entries, forget, NULL);
+    malloc_trim(0);
     return G_SOURCE_REMOVE;
 }
 
