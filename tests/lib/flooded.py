@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import subprocess
-
+import tempfile
 import time
 
 from harness import status_of
@@ -33,9 +33,9 @@ def descriptors(world):
     return len(os.listdir(f"/proc/{world.service.pid}/fd"))
 
 
-def run(world, user, program, *words):
+def run(world, user, program, *words, stdout=subprocess.PIPE):
     command = ["/usr/bin/python3", str(LIB / program), world.env["DBUS_SYSTEM_BUS_ADDRESS"], *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(world.env),
+    return subprocess.Popen(command, stdout=stdout, text=True, env=dict(world.env),
                             user=user, group="nogroup", extra_groups=[])
 
 
@@ -51,11 +51,15 @@ class Flood:
 
     def measure(self, method="FindInstance"):
         """Seconds that another waits: {"bus": ..., "service": ..., "errors": ...}."""
-        client = run(self.world, PATIENT, "pulse.py", str(max(self.seconds - 2, 1)), method)
-        while client.poll() is None:
-            self.look()
-            time.sleep(0.05)
-        return json.loads(client.stdout.read())
+        # What it says of a minute is more than a pipe holds.
+        with tempfile.TemporaryFile() as said:
+            client = run(self.world, PATIENT, "pulse.py", str(max(self.seconds - 2, 1)), method,
+                         stdout=said)
+            while client.poll() is None:
+                self.look()
+                time.sleep(0.05)
+            said.seek(0)
+            return json.load(said)
 
     def look(self):
         self.peak = max(self.peak, memory(self.world))
