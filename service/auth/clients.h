@@ -16,6 +16,8 @@ G_BEGIN_DECLS
  * its header count as well: an object's path may be as long as a message.
  */
 #define KH_CALL_BYTES_MAX (512u * 1024)
+/* How many they may be; what a configuration may hold has a tenth of them. */
+#define KH_CALL_VALUES_MAX 4096u
 /*
  * Calls of one connection that have not been answered; of one whose user is not known yet, while
  * all such have as much as the next.

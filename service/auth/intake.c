@@ -12,6 +12,7 @@
 #include "error.h"
 #include "methods.h"
 #include "names.h"
+#include "values.h"
 
 #define DATA "kh-intake"
 #define BUS "org.freedesktop.DBus"
@@ -285,14 +286,20 @@ has_descriptors(GDBusMessage *message)
     return list != NULL && g_unix_fd_list_get_length(list) > 0;
 }
 
-/* Of the values in its body and in its header. */
+/*
+ * Of the values in its body and in its header; G_MAXSIZE where they are so many that to count
+ * their bytes would take long.
+ */
 static gsize
 size_of(GDBusMessage *message)
 {
     g_autofree guchar *fields = g_dbus_message_get_header_fields(message);
     GVariant *body = g_dbus_message_get_body(message);
-    gsize bytes = body == NULL ? 0 : g_variant_get_size(body);
+    gsize bytes;
 
+    if (body != NULL && kh_values_count(body, KH_CALL_VALUES_MAX + 1) > KH_CALL_VALUES_MAX)
+        return G_MAXSIZE;
+    bytes = body == NULL ? 0 : g_variant_get_size(body);
     for (const guchar *field = fields; *field != G_DBUS_MESSAGE_HEADER_FIELD_INVALID; field++)
         bytes +=
             g_variant_get_size(g_dbus_message_get_header(message, (GDBusMessageHeaderField)*field));
@@ -327,7 +334,7 @@ text_of(KhAdmission refusal, GDBusMessage *message)
                "one to end";
     if (has_descriptors(message))
         return "The call carries descriptors, and this method takes none; send it without";
-    return "The call has more than 512 KiB of values, or such a path; send less";
+    return "The call has more than 4096 values, or 512 KiB of them, or such a path; send less";
 }
 
 static void

@@ -40,6 +40,8 @@ KINDS = {
     "path": (ROOT + "/" + "x" * 500000, f"{BUS}.Introspectable", "Introspect", None),
     "texts": (MANAGER, f"{NAME}.Manager", "CheckHost",
               GLib.Variant("(a{sv})", ({"x": GLib.Variant("as", [""] * 60000)},))),
+    "pairs": (MANAGER, f"{NAME}.Manager", "CheckHost",
+              GLib.Variant("(a{sv})", ({"x": GLib.Variant("a(y)", [(1,)] * 500000)},))),
     "ping": (MANAGER, f"{BUS}.Peer", "Ping", None),
     "absent": (ROOT + "/nothing", f"{NAME}.Manager", "FindInstance", GLib.Variant("(s)", ("x",))),
     "denied": (MANAGER, f"{BUS}.Properties", "Set",
