@@ -52,6 +52,9 @@ static void
 daemon_free(Daemon *self)
 {
     g_clear_handle_id(&self->reconnect, g_source_remove);
+    /* GIO would wait for the bus's answer, which comes after all that others have sent; the bus
+     * takes the name when the process ends. */
+    self->name = 0;
     disconnect(self);
     g_clear_object(&self->gate);
     g_clear_object(&self->jobs);

@@ -85,6 +85,17 @@ def b121_many_values():
                        "memory given back")
 
 
+def b121_end_under_a_flood():
+    """the service ends, and does not wait for an answer of the bus that is behind a flood"""
+    as_root()
+    with many.many(1, session=False) as world:
+        many.start(world, 1)
+        flood = flooded.Flood(world, "pairs", 8, SECONDS)
+        time.sleep(3)
+        tap.equal(world.end_service(seconds=15), 0, "the exit code")
+        flood.end()
+
+
 def b121_descriptors_of_a_session():
     """where no bus keeps descriptors away, a call with some is refused, and they are closed"""
     with many.many(1) as world:
@@ -219,6 +230,6 @@ def bus_address(world):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([b121_floods, b121_short_texts, b121_many_values,
+    sys.exit(tap.run([b121_floods, b121_short_texts, b121_many_values, b121_end_under_a_flood,
                       b121_descriptors_of_a_session, b122_answers_over_the_limit,
                       b122_labels_in_sum, b122_pages, b122_tree]))
