@@ -18,11 +18,11 @@ count(GVariant *value, guint *left)
 {
     gsize length;
 
-    (*left)--;
+    *left -= 1;
     if (!g_variant_is_container(value) || is_packed(value))
         return;
     length = g_variant_n_children(value);
-    for (gsize i = 0; i<length && * left> 0; i++) {
+    for (gsize i = 0; *left > 0 && i < length; i++) {
         g_autoptr(GVariant) child = g_variant_get_child_value(value, i);
 
         count(child, left);
