@@ -16,7 +16,7 @@ from live import edit, live, refused, running, service_dies
 
 FEW, MANY = 300, 4800
 # Of the processor's time for both; a square is 256, beside what else there is to do.
-RATIO_MAX = 30
+RATIO_MAX = 64
 
 
 def time_used(world, action, count):
