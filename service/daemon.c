@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "auth/doorway.h"
 #include "auth/intake.h"
 #include "bus/exporter.h"
 #include "descriptors.h"
@@ -280,7 +281,7 @@ on_connected(GObject *source, GAsyncResult *result, gpointer data)
 {
     Daemon *self = data;
     GError *error = NULL;
-    GDBusConnection *connection = g_dbus_connection_new_for_address_finish(result, &error);
+    GDBusConnection *connection = kh_doorway_connect_finish(result, &error);
 
     if (connection != NULL) {
         serve(self, connection);
@@ -304,10 +305,7 @@ on_connect_timer(gpointer data)
     if (address == NULL)
         end_with(self, kh_error_import(error, KH_ERROR_FAILED, "The bus has no address"));
     else
-        g_dbus_connection_new_for_address(address,
-                                          G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
-                                              G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-                                          NULL, NULL, on_connected, self);
+        kh_doorway_connect_async(address, kh_intake_judge, on_connected, self);
     return G_SOURCE_REMOVE;
 }
 

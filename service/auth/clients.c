@@ -14,7 +14,8 @@
 
 typedef struct {
     guint calls;
-    gsize bytes;    /* of the calls' values */
+    gsize bytes;    /* of the calls */
+    gsize unread;   /* of those of them that GDBus reads */
     guint refusals; /* calls that wait to be told that they are refused */
 } Account;
 
@@ -138,7 +139,7 @@ judge_stranger(const Client *client, gsize bytes)
 
     if (client->account.calls >= KH_CLIENT_CALLS_MAX)
         return KH_REFUSED_CLIENT;
-    if (needed <= KH_STRANGERS_BYTES_MAX)
+    if (needed <= KH_STRANGERS_BYTES_MAX && all->unread + bytes <= KH_STRANGERS_UNREAD_MAX)
         return KH_ADMITTED;
     if (client->account.calls >= KH_STRANGER_CALLS_MAX)
         return KH_REFUSED_CLIENT;
@@ -157,7 +158,8 @@ judge(const Client *client, gsize bytes)
         return KH_REFUSED_CLIENT;
     if (account->calls >= factor * KH_USER_CALLS_MAX)
         return KH_REFUSED_USER;
-    if (account->bytes + bytes > factor * KH_USER_BYTES_MAX)
+    if (account->bytes + bytes > factor * KH_USER_BYTES_MAX ||
+        account->unread + bytes > factor * KH_USER_UNREAD_MAX)
         return KH_REFUSED_BYTES;
     return KH_ADMITTED;
 }
@@ -180,6 +182,7 @@ add(Account *account, const Account *share)
 {
     account->calls += share->calls;
     account->bytes += share->bytes;
+    account->unread += share->unread;
     account->refusals += share->refusals;
 }
 
@@ -188,6 +191,7 @@ subtract(Account *account, const Account *share)
 {
     account->calls -= share->calls;
     account->bytes -= share->bytes;
+    account->unread -= share->unread;
     account->refusals -= share->refusals;
 }
 
@@ -197,8 +201,8 @@ call_new(KhClients *self, Client *client, KhAdmission admission, gsize bytes)
     Call *call = g_new0(Call, 1);
 
     call->client = client;
-    call->share =
-        admission == KH_ADMITTED ? (Account){.calls = 1, .bytes = bytes} : (Account){.refusals = 1};
+    call->share = admission == KH_ADMITTED ? (Account){.calls = 1, .bytes = bytes, .unread = bytes}
+                                           : (Account){.refusals = 1};
     if (is_idle(client))
         g_queue_unlink(&self->idle, &client->idle);
     add(&client->account, &call->share);
@@ -237,6 +241,19 @@ find_call(KhClients *self, const char *sender, guint32 serial)
     g_autofree char *key = key_of(sender, serial);
 
     return g_hash_table_lookup(self->calls, key);
+}
+
+gboolean
+kh_clients_arrive(KhClients *self, const char *sender, guint32 serial)
+{
+    Call *call = find_call(self, sender, serial);
+
+    if (call == NULL || call->share.calls == 0)
+        return FALSE;
+    call->client->account.unread -= call->share.unread;
+    call->client->user->account.unread -= call->share.unread;
+    call->share.unread = 0;
+    return TRUE;
 }
 
 void

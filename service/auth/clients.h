@@ -12,8 +12,8 @@
 G_BEGIN_DECLS
 
 /*
- * The values of one call, in bytes: Katana's arguments are the most of it, 64 of 4 KiB. Those of
- * its header count as well: an object's path may be as long as a message.
+ * One call in bytes, as the bus sends it: Katana's arguments are the most of it, 64 of 4 KiB. Its
+ * header counts as well: an object's path may be as long as a message.
  */
 #define KH_CALL_BYTES_MAX (512u * 1024)
 /* How many they may be; what a configuration may hold has a tenth of them. */
@@ -24,11 +24,18 @@ G_BEGIN_DECLS
  */
 #define KH_CLIENT_CALLS_MAX 256u
 #define KH_STRANGER_CALLS_MAX 32u
-/* All connections' calls together whose user is not known yet, with their values, in bytes. */
+/* All connections' calls together whose user is not known yet, in bytes; and those of them that
+ * GDBus reads, as of one user below. */
 #define KH_STRANGERS_BYTES_MAX (16u * 1024 * 1024)
-/* Calls of one user, and their values in bytes; root, who must be heard, has more. */
+#define KH_STRANGERS_UNREAD_MAX (1024u * 1024)
+/* Calls of one user, and their bytes; root, who must be heard, has more. */
 #define KH_USER_CALLS_MAX 512u
 #define KH_USER_BYTES_MAX (4u * 1024 * 1024)
+/*
+ * Those of one user that GDBus reads at once, in bytes: whoever calls next waits for it, which
+ * takes some 30 ms of short texts, and takes sixty times as much memory.
+ */
+#define KH_USER_UNREAD_MAX KH_CALL_BYTES_MAX
 #define KH_ROOT_FACTOR 8u
 /* Refused calls that have not been told so, of one connection and of one user. */
 #define KH_CLIENT_REFUSALS_MAX 128u
@@ -69,12 +76,15 @@ typedef enum {
 } KhAdmission;
 
 /*
- * Counts a call of @sender, a unique name, with @bytes of values, let in or refused, until
+ * Counts a call of @sender, a unique name, of @bytes, let in or refused, until
  * kh_clients_leave(); what is dropped is not counted. @is_new: it is the first that is counted
  * of this connection, whose user is to be found.
  */
 KhAdmission kh_clients_enter(KhClients *self, const char *sender, guint32 serial, gsize bytes,
                              KhCallFlags flags, gboolean *is_new);
+
+/* GDBus has read the call, which no longer keeps others waiting. FALSE: it was not let in. */
+gboolean kh_clients_arrive(KhClients *self, const char *sender, guint32 serial);
 
 /* The call is served in turn from now on, and so is its answer. */
 void kh_clients_take_turns(KhClients *self, const char *sender, guint32 serial);

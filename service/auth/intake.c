@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounds what waits in the service; see intake.h. on_message() runs in GDBus's thread, for
- * each message that comes and, after the reply's last change, for each that goes.
+ * Bounds what waits in the service; see intake.h. kh_intake_judge() runs in the doorway's
+ * thread for each message that comes, before GDBus has it; on_message() in GDBus's thread, for
+ * each of those that GDBus gets and, after the reply's last change, for each that goes.
  */
 #include "intake.h"
 
-#include <gio/gunixfdlist.h>
 #include <malloc.h>
 
 #include "clients.h"
@@ -15,6 +15,7 @@
 #include "values.h"
 
 #define DATA "kh-intake"
+#define TOO_MUCH "The call has more than 4096 values, or 512 KiB of them, or such a path; send less"
 #define BUS "org.freedesktop.DBus"
 /* The marshalled form of what we send is never four times as long as GLib's own. */
 #define MARSHALLED_FACTOR 4
@@ -278,14 +279,6 @@ kh_intake_identify(KhIntake *self, const char *sender, guint32 serial,
 
 /* --- in ------------------------------------------------------------------------------- */
 
-static gboolean
-has_descriptors(GDBusMessage *message)
-{
-    GUnixFDList *list = g_dbus_message_get_unix_fd_list(message);
-
-    return list != NULL && g_unix_fd_list_get_length(list) > 0;
-}
-
 /*
  * Of the values in its body and in its header; G_MAXSIZE where they are so many that to count
  * their bytes would take long.
@@ -306,23 +299,8 @@ size_of(GDBusMessage *message)
     return bytes;
 }
 
-/* Whether the call is refused for itself. */
-static gboolean
-is_faulty(GDBusMessage *message, gsize bytes)
-{
-    const KhMethod *method;
-
-    if (bytes > KH_CALL_BYTES_MAX)
-        return TRUE;
-    if (!has_descriptors(message))
-        return FALSE;
-    method =
-        kh_method_find(g_dbus_message_get_interface(message), g_dbus_message_get_member(message));
-    return method == NULL || !method->takes_descriptors;
-}
-
 static const char *
-text_of(KhAdmission refusal, GDBusMessage *message)
+text_of(KhAdmission refusal, const KhWire *call)
 {
     if (refusal == KH_REFUSED_CLIENT)
         return "You have as many calls under way as one client may; wait for one to end";
@@ -332,9 +310,9 @@ text_of(KhAdmission refusal, GDBusMessage *message)
     if (refusal == KH_REFUSED_BYTES)
         return "Your calls under way have as many bytes of values as one user's may; wait for "
                "one to end";
-    if (has_descriptors(message))
+    if (call->descriptors > 0)
         return "The call carries descriptors, and this method takes none; send it without";
-    return "The call has more than 4096 values, or 512 KiB of them, or such a path; send less";
+    return TOO_MUCH;
 }
 
 static void
@@ -373,13 +351,19 @@ on_answer(gpointer data)
 
 /* Only the answer is kept, not the call. */
 static void
-refuse(GDBusConnection *connection, GDBusMessage *message, const char *why)
+refuse(GDBusConnection *connection, const char *sender, guint32 serial, const char *why)
 {
+    GDBusMessage *answer = g_dbus_message_new();
     g_autofree char *name =
         g_strconcat(KH_ERROR_PREFIX_DBUS, kh_error_name(KH_ERROR_LIMIT_EXCEEDED), NULL);
 
-    post(connection, g_idle_source_new(), on_answer,
-         g_dbus_message_new_method_error_literal(message, name, why), NULL);
+    g_dbus_message_set_message_type(answer, G_DBUS_MESSAGE_TYPE_ERROR);
+    g_dbus_message_set_flags(answer, G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    g_dbus_message_set_reply_serial(answer, serial);
+    g_dbus_message_set_destination(answer, sender);
+    g_dbus_message_set_error_name(answer, name);
+    g_dbus_message_set_body(answer, g_variant_new("(s)", why));
+    post(connection, g_idle_source_new(), on_answer, answer, NULL);
 }
 
 static gboolean
@@ -445,45 +429,113 @@ pack(GDBusMessage *message)
         g_variant_get_data(body);
 }
 
-/* Whether nobody hears what the call would say, and it does nothing else. */
-static gboolean
-is_in_vain(GDBusMessage *message)
+/* The call was let in, and is no further; it counts until the answer goes. */
+static void
+turn_away(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
-    const KhMethod *method;
+    const char *sender = g_dbus_message_get_sender(message);
+    guint32 serial = g_dbus_message_get_serial(message);
 
-    if (!is_silent(message))
-        return FALSE;
-    method =
-        kh_method_find(g_dbus_message_get_interface(message), g_dbus_message_get_member(message));
-    return method == NULL || g_str_equal(method->action, KH_ACTION_FREE);
+    if (is_silent(message))
+        kh_clients_leave(self->clients, sender, serial);
+    else
+        refuse(connection, sender, serial, TOO_MUCH);
 }
 
-/* Takes @message, and returns it where it is let in. */
+/* Takes @message, a call that the doorway has let in, and returns what GDBus is to have. */
 static GDBusMessage *
 let_in(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 {
     g_autoptr(GDBusMessage) owned = message;
     gsize bytes = size_of(message);
-    const char *sender = g_dbus_message_get_sender(message);
-    KhCallFlags flags = (is_silent(message) ? KH_CALL_SILENT : 0) |
-                        (is_faulty(message, bytes) ? KH_CALL_FAULTY : 0);
+
+    note_traffic(self, connection, bytes);
+    if (!kh_clients_arrive(self->clients, g_dbus_message_get_sender(message),
+                           g_dbus_message_get_serial(message)))
+        return NULL;
+    if (bytes == G_MAXSIZE) {
+        turn_away(self, connection, message);
+        return NULL;
+    }
+    pack(message);
+    return pass(connection, g_steal_pointer(&owned));
+}
+
+/* --- at the door ---------------------------------------------------------------------- */
+
+static gsize
+length_of(const KhWire *message)
+{
+    return (gsize)message->fields + message->body;
+}
+
+/* Whether the call is refused for itself. */
+static gboolean
+is_faulty(const KhWire *call)
+{
+    const KhMethod *method;
+
+    if (length_of(call) > KH_CALL_BYTES_MAX)
+        return TRUE;
+    if (call->descriptors == 0)
+        return FALSE;
+    method = kh_method_find(call->interface, call->member);
+    return method == NULL || !method->takes_descriptors;
+}
+
+static gboolean
+is_silent_call(const KhWire *call)
+{
+    return (call->flags & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) != 0;
+}
+
+/* Whether nobody hears what the call would say, and it does nothing else. */
+static gboolean
+is_in_vain(const KhWire *call)
+{
+    const KhMethod *method;
+
+    if (!is_silent_call(call))
+        return FALSE;
+    method = kh_method_find(call->interface, call->member);
+    return method == NULL || g_str_equal(method->action, KH_ACTION_FREE);
+}
+
+static gboolean
+judge_call(KhIntake *self, GDBusConnection *connection, const KhWire *call)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->mutex);
+    KhCallFlags flags =
+        (is_silent_call(call) ? KH_CALL_SILENT : 0) | (is_faulty(call) ? KH_CALL_FAULTY : 0);
     KhAdmission admission;
     gboolean is_new;
 
-    note_traffic(self, connection, bytes);
-    if (is_in_vain(message))
-        return NULL;
-    admission = kh_clients_enter(self->clients, sender, g_dbus_message_get_serial(message), bytes,
-                                 flags, &is_new);
+    if (call->sender == NULL || !g_dbus_is_unique_name(call->sender) || is_in_vain(call))
+        return FALSE;
+    admission = kh_clients_enter(self->clients, call->sender, call->serial, length_of(call), flags,
+                                 &is_new);
     if (is_new)
-        ask_user(self, sender);
-    if (admission == KH_ADMITTED) {
-        pack(message);
-        return pass(connection, g_steal_pointer(&owned));
+        ask_user(self, call->sender);
+    if (admission != KH_ADMITTED && admission != KH_DROPPED)
+        refuse(connection, call->sender, call->serial, text_of(admission, call));
+    return admission == KH_ADMITTED;
+}
+
+gboolean
+kh_intake_judge(GDBusConnection *connection, const KhWire *message)
+{
+    KhIntake *self = connection == NULL ? NULL : kh_intake_of(connection);
+    gboolean is_from_bus = g_strcmp0(message->sender, BUS) == 0;
+
+    switch (message->type) {
+    case G_DBUS_MESSAGE_TYPE_METHOD_CALL:
+        return self != NULL && judge_call(self, connection, message);
+    case G_DBUS_MESSAGE_TYPE_METHOD_RETURN:
+    case G_DBUS_MESSAGE_TYPE_ERROR:
+        return is_from_bus || length_of(message) <= KH_CALL_BYTES_MAX;
+    default:
+        return message->type == G_DBUS_MESSAGE_TYPE_SIGNAL && is_from_bus;
     }
-    if (admission != KH_DROPPED)
-        refuse(connection, message, text_of(admission, message));
-    return NULL;
 }
 
 /* --- out ------------------------------------------------------------------------------ */
@@ -590,7 +642,6 @@ sort(KhIntake *self, GDBusConnection *connection, GDBusMessage *message)
 
     if (g_dbus_message_get_message_type(message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL)
         return let_in(self, connection, message);
-    /* Anybody may send us a signal, too. */
     note_traffic(self, connection, size_of(message));
     return note_answer(self, connection, message);
 }
@@ -638,7 +689,8 @@ kh_intake_watch(GDBusConnection *connection, KhTurns *turns)
     self->asked = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     self->waiters =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
-    g_object_set_data(G_OBJECT(connection), DATA, self);
     g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
     g_dbus_connection_add_filter(connection, on_message, self, intake_free);
+    /* From now on the doorway lets calls in. */
+    g_object_set_data(G_OBJECT(connection), DATA, self);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where calls come in. GDBus reads every message that comes and queues its call for the main
- * loop, without a bound; so calls are counted where they are read, in GDBus's thread, those
- * included that GDBus answers by itself and those that want no reply. What is too much, of one
- * user or by itself, is refused with KH_ERROR_LIMIT_EXCEEDED and goes no further, and so is a
- * message with descriptors that its method does not take. Its sender is told when it is his
- * turn: answers at once would keep those of others waiting. For the same reason what GDBus
- * answers by itself, as a call of an object that is not there, is held until its turn comes. Who
- * is behind a connection is asked of the bus, once.
+ * loop, without a bound; so calls are counted before GDBus has them, in the doorway, by their
+ * headers: those included that GDBus answers by itself and those that want no reply. What is
+ * too much, of one user or by itself, is refused with KH_ERROR_LIMIT_EXCEEDED and goes no
+ * further, and so is a message with descriptors that its method does not take. Its sender is told
+ * when it is his turn: answers at once would keep those of others waiting. For the same reason what
+ * GDBus answers by itself, as a call of an object that is not there, is held until its turn comes.
+ * Who is behind a connection is asked of the bus, once.
  *
  * Two calls that GDBus would answer at once, however long that takes, are handed to the main
  * loop instead: ObjectManager.GetManagedObjects and Introspectable.Introspect.
@@ -18,6 +18,7 @@
 #pragma once
 
 #include "turns.h"
+#include "wire.h"
 
 G_BEGIN_DECLS
 
@@ -34,7 +35,17 @@ typedef struct _KhIntake KhIntake;
  */
 typedef void (*KhIntakeTaken)(GDBusConnection *connection, GDBusMessage *message, gpointer data);
 
-/* Watches over @connection, until it is gone; before a name is owned there. */
+/*
+ * Whether a message may come in to @connection, or NULL while it is not known; a KhDoorwayJudge.
+ * No call comes in before the intake watches, no signal that is not the bus's own (nobody else's
+ * is waited for there), and no answer that is longer than a call may be, but the bus's.
+ */
+gboolean kh_intake_judge(GDBusConnection *connection, const KhWire *message);
+
+/*
+ * Watches over @connection, which is behind a doorway with that judge, until it is gone; before
+ * a name is owned there.
+ */
 void kh_intake_watch(GDBusConnection *connection, KhTurns *turns);
 
 /* The intake of @connection, which it belongs to; NULL where none watches. */

@@ -8,8 +8,11 @@ static KhAdmission
 enter(KhClients *clients, const char *name, guint32 serial, gsize bytes)
 {
     gboolean is_new;
+    KhAdmission admission = kh_clients_enter(clients, name, serial, bytes, 0, &is_new);
 
-    return kh_clients_enter(clients, name, serial, bytes, 0, &is_new);
+    g_assert_cmpint(admission == KH_DROPPED || kh_clients_arrive(clients, name, serial), ==,
+                    admission == KH_ADMITTED || admission == KH_DROPPED);
+    return admission;
 }
 
 static gboolean
@@ -131,6 +134,33 @@ bytes_of_a_user(void)
     g_assert_cmpuint(kh_clients_get_size(clients), <, KH_USER_BYTES_MAX);
 }
 
+/* Of what GDBus reads, a user has no more than a call at once, and others have theirs. */
+static void
+unread_bytes(void)
+{
+    g_autoptr(KhClients) clients = kh_clients_new();
+    gboolean new;
+
+    for (guint i = 0; i < 4; i++) {
+        g_autofree char *name = g_strdup_printf(":1.%u", i);
+
+        introduce(clients, name, uid + i / 2);
+    }
+    g_assert_cmpint(kh_clients_enter(clients, ":1.0", 7, KH_CALL_BYTES_MAX - 1, 0, &new), ==,
+                    KH_ADMITTED);
+    g_assert_cmpint(kh_clients_enter(clients, ":1.1", 7, 2, 0, &new), ==, KH_REFUSED_BYTES);
+    g_assert_cmpint(kh_clients_enter(clients, ":1.1", 8, 1, 0, &new), ==, KH_ADMITTED);
+    g_assert_cmpint(kh_clients_enter(clients, ":1.2", 7, KH_CALL_BYTES_MAX, 0, &new), ==,
+                    KH_ADMITTED);
+    g_assert_false(kh_clients_arrive(clients, ":1.1", 7));
+    g_assert_false(kh_clients_arrive(clients, ":1.1", 9));
+    g_assert_true(kh_clients_arrive(clients, ":1.0", 7));
+    g_assert_cmpint(kh_clients_enter(clients, ":1.1", 9, 2, 0, &new), ==, KH_ADMITTED);
+    g_assert_true(kh_clients_leave(clients, ":1.2", 7));
+    g_assert_cmpint(kh_clients_enter(clients, ":1.3", 7, KH_CALL_BYTES_MAX, 0, &new), ==,
+                    KH_ADMITTED);
+}
+
 /* A refused call waits to be told so, and of those there is a bound as well. */
 static void
 refusals(void)
@@ -217,6 +247,7 @@ main(int argc, char **argv)
     g_test_add_func("/clients/strangers-bytes", strangers_bytes);
     g_test_add_func("/clients/calls", calls_of_a_user);
     g_test_add_func("/clients/bytes", bytes_of_a_user);
+    g_test_add_func("/clients/unread", unread_bytes);
     g_test_add_func("/clients/refusals", refusals);
     g_test_add_func("/clients/serials", serials);
     g_test_add_func("/clients/early", early_answers);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "auth/clients.h"
+#include "auth/doorway.h"
 
 #define BUS "org.freedesktop.DBus"
 #define CALLER ":1.5"
@@ -63,13 +64,17 @@ on_sent(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer
 static void
 set_up(Fixture *f, gconstpointer data)
 {
-    int fds[2];
+    g_autoptr(KhDoorway) doorway = NULL;
+    int fds[2], end;
 
     f->turns = kh_turns_new();
     f->questions = g_async_queue_new_full(g_object_unref);
     f->answers = g_async_queue_new_full(g_object_unref);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-    f->connection = connect_to(fds[0]);
+    doorway = kh_doorway_open(fds[0], FALSE, kh_intake_judge, &end, NULL);
+    g_assert_nonnull(doorway);
+    f->connection = connect_to(end);
+    kh_doorway_set_connection(doorway, f->connection);
     f->bus = connect_to(fds[1]);
     g_dbus_connection_set_exit_on_close(f->connection, FALSE);
     g_dbus_connection_set_exit_on_close(f->bus, FALSE);
@@ -179,6 +184,13 @@ silent_readers(Fixture *f, gconstpointer data)
     question = wait_for(f->questions);
 }
 
+static void
+note_signal(GDBusConnection *connection, const char *sender, const char *path,
+            const char *interface, const char *name, GVariant *body, gpointer data)
+{
+    g_string_append(data, sender);
+}
+
 /* A path counts, which may be as long as a message, and is in what GDBus says of it. */
 static void
 long_paths(Fixture *f, gconstpointer data)
@@ -193,6 +205,49 @@ long_paths(Fixture *f, gconstpointer data)
     said = wait_for(f->answers);
     g_assert_cmpstr(g_dbus_message_get_error_name(said), ==,
                     "org.katana.Hypervisor.Error.LimitExceeded");
+}
+
+/*
+ * Calls that GDBus does not get, as it would take long over each of them, and one that it gets,
+ * of more values than a call may have. @data: how many.
+ */
+static void
+many_short_texts(Fixture *f, gconstpointer data)
+{
+    guint count = GPOINTER_TO_UINT(data);
+    g_autofree char **texts = g_new0(char *, count + 1);
+    g_autoptr(GDBusMessage) call = NULL, question = NULL, said = NULL;
+
+    for (guint i = 0; i < count; i++)
+        texts[i] = (char *)"";
+    call = g_dbus_message_new_method_call(NULL, OBJECT, "org.katana.Hypervisor.Manager", "X");
+    g_dbus_message_set_sender(call, CALLER);
+    g_dbus_message_set_body(call, g_variant_new("(^as^as)", texts, texts));
+    g_dbus_connection_send_message(f->bus, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    question = wait_for(f->questions);
+    answer(f->bus, question, g_variant_new("(u)", 1000));
+    said = wait_for(f->answers);
+    g_assert_cmpstr(g_dbus_message_get_error_name(said), ==,
+                    "org.katana.Hypervisor.Error.LimitExceeded");
+}
+
+/* Of another's signal nothing is wanted, and the bus's own come. */
+static void
+signals(Fixture *f, gconstpointer data)
+{
+    static const char *const senders[] = {CALLER, BUS};
+    g_autoptr(GString) heard = g_string_new(NULL);
+
+    g_dbus_connection_signal_subscribe(f->connection, NULL, "a.b", "C", NULL, NULL,
+                                       G_DBUS_SIGNAL_FLAGS_NO_MATCH_RULE, note_signal, heard, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(senders); i++) {
+        g_autoptr(GDBusMessage) signal = g_dbus_message_new_signal("/", "a.b", "C");
+
+        g_dbus_message_set_sender(signal, senders[i]);
+        g_dbus_connection_send_message(f->bus, signal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+    }
+    settle(f);
+    g_assert_cmpstr(heard->str, ==, BUS);
 }
 
 static void
@@ -258,6 +313,11 @@ main(int argc, char **argv)
     g_test_add("/intake/silent-readers", Fixture, NULL, set_up, silent_readers, tear_down);
     g_test_add("/intake/order", Fixture, NULL, set_up, calls_keep_their_order, tear_down);
     g_test_add("/intake/long-paths", Fixture, NULL, set_up, long_paths, tear_down);
+    g_test_add("/intake/texts", Fixture, GUINT_TO_POINTER(100000), set_up, many_short_texts,
+               tear_down);
+    g_test_add("/intake/values", Fixture, GUINT_TO_POINTER(3000), set_up, many_short_texts,
+               tear_down);
+    g_test_add("/intake/signals", Fixture, NULL, set_up, signals, tear_down);
     g_test_add("/intake/lost-bus", Fixture, NULL, set_up, nobody_waits_for_a_lost_bus, tear_down);
     return g_test_run();
 }
