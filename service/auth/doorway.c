@@ -224,7 +224,7 @@ may_pass(KhDoorway *self, Lane *lane)
     return self->judge(connection, &lane->wire);
 }
 
-/* Whether a message is passed on, whose header is there; nothing else is ready then. */
+/* Of a message whose header is there; where descriptors are held, nothing else is ready. */
 static void
 decide(KhDoorway *self, Lane *lane)
 {

@@ -3,7 +3,7 @@
  * Between the bus and GDBus. GDBus makes a value of every text of a message before anybody can
  * look at it, so that a short message of short texts takes it long, and much memory. So GDBus
  * talks to a thread of ours, which passes on what the bus sends, and drops messages by their
- * headers alone. Neither side can fill it: it reads no more than the other has taken.
+ * headers alone. Neither side can fill it: it reads no more than 2 MiB ahead of the other.
  * Descriptors go with the message that they belong to, and are closed with it.
  *
  * Used by the daemon; the thread ends when one of both ends goes, and needs nobody to wait.
