@@ -37,6 +37,7 @@ ROLES = ("root", "member", "other")
 # At its end the service runs on without being killed, so that it can be asked what has leaked.
 QUIET = 0.25
 LOOK_S = 3
+LOST = "Timeout was reached"
 # What root may be told: by the bus, whose queue for the service others have filled; and while it
 # has not seen yet that the last service is dead.
 AWAY = ("DBus.Error.LimitsExceeded", "NoReply", "ServiceUnknown", "NameHasNoOwner")
@@ -180,12 +181,14 @@ class Siege:
             self.restart(getattr(signal, kind))
 
     def instances(self, *properties):
-        """What there is, for root."""
+        """What there is, for root, whose call may be lost on a busy bus: that is told."""
         def ask():
             try:
                 return [self.bus.list(*properties)]
             except Failed as error:
-                self.world.expect(error, *AWAY)
+                self.world.expect(error, LOST, *AWAY)
+                if LOST in str(error):
+                    tap.note("a call of root's had no answer within 90 s")
                 return None
         return tap.eventually(ask, CALM_S, "root is served")[0]
 
