@@ -36,9 +36,9 @@ fetch_page(KhCli *cli, const char *const *properties, GPtrArray *instances, char
     g_variant_dict_insert(&options, "limit", "u", PAGE);
     if (*cursor != NULL)
         g_variant_dict_insert(&options, "cursor", "s", *cursor);
-    reply = kh_client_call(
-        cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
-        g_variant_new("(^as@a{sv})", properties, g_variant_dict_end(&options)), NULL, error);
+    reply = kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
+                           g_variant_new("(^as@a{sv})", properties, g_variant_dict_end(&options)),
+                           NULL, error);
     if (reply == NULL)
         return FALSE;
     g_variant_get(reply, "(a{oa{sv}})", &iter);

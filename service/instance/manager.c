@@ -471,7 +471,8 @@ kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig 
     if (sum <= old)
         return TRUE;
     for (guint i = 0; i < self->instances->len; i++)
-        sum += kh_record_get_wanted(kh_instance_get_record(self->instances->pdata[i]))->labels_bytes;
+        sum +=
+            kh_record_get_wanted(kh_instance_get_record(self->instances->pdata[i]))->labels_bytes;
     if (sum - old <= LABELS_BYTES_MAX)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
