@@ -349,9 +349,9 @@ on_answer(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Only the answer is kept, not the call. */
-static void
-refuse(GDBusConnection *connection, const char *sender, guint32 serial, const char *why)
+/* LimitExceeded, as the answer to the call @serial of @sender. Transfer full. */
+static GDBusMessage *
+refusal_of(const char *sender, guint32 serial, const char *why)
 {
     GDBusMessage *answer = g_dbus_message_new();
     g_autofree char *name =
@@ -363,7 +363,14 @@ refuse(GDBusConnection *connection, const char *sender, guint32 serial, const ch
     g_dbus_message_set_destination(answer, sender);
     g_dbus_message_set_error_name(answer, name);
     g_dbus_message_set_body(answer, g_variant_new("(s)", why));
-    post(connection, g_idle_source_new(), on_answer, answer, NULL);
+    return answer;
+}
+
+/* Only the answer is kept, not the call. */
+static void
+refuse(GDBusConnection *connection, const char *sender, guint32 serial, const char *why)
+{
+    post(connection, g_idle_source_new(), on_answer, refusal_of(sender, serial, why), NULL);
 }
 
 static gboolean
@@ -557,19 +564,12 @@ fits(GDBusMessage *message, gsize bytes)
 static GDBusMessage *
 replace(GDBusMessage *message)
 {
-    GDBusMessage *reply = g_dbus_message_new();
-    g_autofree char *name =
-        g_strconcat(KH_ERROR_PREFIX_DBUS, kh_error_name(KH_ERROR_LIMIT_EXCEEDED), NULL);
+    GDBusMessage *reply = refusal_of(g_dbus_message_get_destination(message),
+                                     g_dbus_message_get_reply_serial(message),
+                                     "The answer is longer than the bus takes; ask in pages, by "
+                                     "ListInstances with a limit");
 
-    g_dbus_message_set_message_type(reply, G_DBUS_MESSAGE_TYPE_ERROR);
-    g_dbus_message_set_flags(reply, g_dbus_message_get_flags(message));
     g_dbus_message_set_serial(reply, g_dbus_message_get_serial(message));
-    g_dbus_message_set_reply_serial(reply, g_dbus_message_get_reply_serial(message));
-    g_dbus_message_set_destination(reply, g_dbus_message_get_destination(message));
-    g_dbus_message_set_error_name(reply, name);
-    g_dbus_message_set_body(reply, g_variant_new("(s)", "The answer is longer than the bus takes; "
-                                                        "ask in pages, by ListInstances with a "
-                                                        "limit"));
     return reply;
 }
 
