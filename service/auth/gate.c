@@ -97,6 +97,14 @@ kh_gate_get_caller_uid(GDBusMethodInvocation *invocation)
     return GPOINTER_TO_UINT(g_object_get_data(G_OBJECT(invocation), DATA_UID));
 }
 
+KhCaller
+kh_gate_get_caller(GDBusMethodInvocation *invocation)
+{
+    return (KhCaller){g_dbus_method_invocation_get_connection(invocation),
+                      g_dbus_method_invocation_get_sender(invocation),
+                      kh_gate_get_caller_uid(invocation)};
+}
+
 gboolean
 kh_gate_may_expose(GDBusMethodInvocation *invocation)
 {
@@ -265,15 +273,16 @@ begin_reading(Call *call)
 {
     g_autoptr(GDBusMethodInvocation) invocation = g_object_ref(call->invocation);
     GError *error = NULL;
+    KhCaller caller;
 
     if (g_object_get_data(G_OBJECT(call->skeleton), DATA_LONG) == NULL) {
         read_properties(call);
         call_free(call);
         return;
     }
-    if (!kh_turns_add_long(call->gate->turns, call->uid,
-                           g_dbus_method_invocation_get_connection(invocation), read_properties,
-                           call, (GDestroyNotify)call_free, &error))
+    caller = kh_gate_get_caller(invocation);
+    if (!kh_turns_add_long(call->gate->turns, &caller, read_properties, call,
+                           (GDestroyNotify)call_free, &error))
         g_dbus_method_invocation_take_error(g_steal_pointer(&invocation), error);
 }
 
@@ -316,11 +325,12 @@ static void
 on_identified(guint32 uid, gpointer data)
 {
     Call *call = data;
+    KhCaller caller;
 
     call->uid = uid;
     g_object_set_data(G_OBJECT(call->invocation), DATA_UID, GUINT_TO_POINTER(uid));
-    kh_turns_add(call->gate->turns, uid, g_dbus_method_invocation_get_connection(call->invocation),
-                 enter, call, (GDestroyNotify)call_free);
+    caller = kh_gate_get_caller(call->invocation);
+    kh_turns_add(call->gate->turns, &caller, enter, call, (GDestroyNotify)call_free);
 }
 
 /* In place of the generated method_call, of get_property and of set_property. */

@@ -66,6 +66,9 @@ gboolean kh_gate_ask_finish(KhGate *self, GAsyncResult *result);
 /* The uid of the caller of @invocation, which came through a gate. */
 guint32 kh_gate_get_caller_uid(GDBusMethodInvocation *invocation);
 
+/* The same with all that a turn needs; what it points to is @invocation's. */
+KhCaller kh_gate_get_caller(GDBusMethodInvocation *invocation);
+
 /* Whether "expose" was asked for the call @invocation, and allowed. */
 gboolean kh_gate_may_expose(GDBusMethodInvocation *invocation);
 

@@ -329,9 +329,9 @@ static void
 on_answer_identified(guint32 uid, gpointer data)
 {
     News *news = data;
+    const KhCaller caller = {news->connection, g_dbus_message_get_destination(news->message), uid};
 
-    kh_turns_add(kh_intake_of(news->connection)->turns, uid, news->connection, send_answer, news,
-                 news_free);
+    kh_turns_add(kh_intake_of(news->connection)->turns, &caller, send_answer, news, news_free);
 }
 
 /* One that no turn has brought forth, and that waits for its own. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Turns; see turns.h. A line has a queue for each user who waits, and the users in the order of
- * their turns: who was served goes to its end, if he has more.
+ * Turns; see turns.h. A line has the users who wait in the order of their turns, each of them has
+ * his connections that wait in the order of theirs, and each of these has a queue: who was served
+ * goes to the end, if he has more.
  */
 #include "turns.h"
 
@@ -29,9 +30,17 @@ typedef struct {
     guint32 uid;
 } Work;
 
+/* A connection of a user's. */
+typedef struct {
+    char *name;
+    GQueue work; /* of Work, at least one */
+} Client;
+
 typedef struct {
     guint32 uid;
-    GQueue work; /* of Work */
+    GHashTable *clients; /* name -> Client; only those who wait */
+    GQueue order;        /* of Client, the next first */
+    guint waiting;       /* Work of all of them */
 } User;
 
 typedef struct {
@@ -71,11 +80,22 @@ work_free(gpointer data)
 }
 
 static void
+client_free(gpointer data)
+{
+    Client *client = data;
+
+    g_queue_clear_full(&client->work, work_free);
+    g_free(client->name);
+    g_free(client);
+}
+
+static void
 user_free(gpointer data)
 {
     User *user = data;
 
-    g_queue_clear_full(&user->work, work_free);
+    g_queue_clear(&user->order);
+    g_hash_table_unref(user->clients);
     g_free(user);
 }
 
@@ -141,20 +161,63 @@ find_user(Line *line, guint32 uid)
         return user;
     user = g_new0(User, 1);
     user->uid = uid;
-    g_queue_init(&user->work);
+    user->clients = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, client_free);
+    g_queue_init(&user->order);
     g_hash_table_insert(line->users, GUINT_TO_POINTER(uid), user);
     queue_user(line, user);
     return user;
+}
+
+static Client *
+find_client(User *user, const char *name)
+{
+    Client *client = g_hash_table_lookup(user->clients, name);
+
+    if (client != NULL)
+        return client;
+    client = g_new0(Client, 1);
+    client->name = g_strdup(name);
+    g_queue_init(&client->work);
+    g_hash_table_insert(user->clients, client->name, client);
+    g_queue_push_tail(&user->order, client);
+    return client;
+}
+
+/* Takes @work. */
+static void
+enqueue(Line *line, const KhCaller *caller, Work *work)
+{
+    User *user = find_user(line, caller->uid);
+
+    work->uid = caller->uid;
+    work->connection = g_object_ref(caller->connection);
+    g_queue_push_tail(&find_client(user, caller->name)->work, work);
+    user->waiting++;
+}
+
+/* It is another connection's turn then. */
+static Work *
+take_of_user(User *user)
+{
+    Client *client = g_queue_pop_head(&user->order);
+    Work *work = g_queue_pop_head(&client->work);
+
+    user->waiting--;
+    if (g_queue_is_empty(&client->work))
+        g_hash_table_remove(user->clients, client->name);
+    else
+        g_queue_push_tail(&user->order, client);
+    return work;
 }
 
 /* The next work of @user, who has his place in the order; it is somebody else's turn then. */
 static Work *
 take(Line *line, User *user)
 {
-    Work *work = g_queue_pop_head(&user->work);
+    Work *work = take_of_user(user);
 
     g_queue_remove(&line->order, user);
-    if (g_queue_is_empty(&user->work))
+    if (user->waiting == 0)
         g_hash_table_remove(line->users, GUINT_TO_POINTER(user->uid));
     else
         queue_user(line, user);
@@ -348,43 +411,49 @@ serve_later(KhTurns *self)
 }
 
 void
-kh_turns_add(KhTurns *self, guint32 uid, GDBusConnection *connection, KhTurn turn, gpointer data,
-             GDestroyNotify free)
+kh_turns_add(KhTurns *self, const KhCaller *caller, KhTurn turn, gpointer data, GDestroyNotify free)
 {
     Work *work = g_new0(Work, 1);
 
-    work->connection = g_object_ref(connection);
     work->turn = turn;
     work->data = data;
     work->free = free;
-    g_queue_push_tail(&find_user(&self->calls, uid)->work, work);
+    enqueue(&self->calls, caller, work);
     serve_later(self);
 }
 
-gboolean
-kh_turns_add_long(KhTurns *self, guint32 uid, GDBusConnection *connection, KhLongTurn turn,
-                  gpointer data, GDestroyNotify free, GError **error)
+/* FALSE with @error: the user has as many waiting as he may. */
+static gboolean
+has_room(KhTurns *self, guint32 uid, GError **error)
 {
-    User *user = find_user(&self->lists, uid);
+    const User *user = g_hash_table_lookup(self->lists.users, GUINT_TO_POINTER(uid));
     guint most = uid == 0 ? KH_ROOT_FACTOR * KH_TURN_LISTS_MAX : KH_TURN_LISTS_MAX;
+
+    if (user == NULL || user->waiting < most)
+        return TRUE;
+    note_greed(self, uid);
+    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                "You have %u calls under way whose answers are long, as many as one user may; "
+                "wait for one to end",
+                user->waiting);
+    return FALSE;
+}
+
+gboolean
+kh_turns_add_long(KhTurns *self, const KhCaller *caller, KhLongTurn turn, gpointer data,
+                  GDestroyNotify free, GError **error)
+{
     Work *work;
 
-    if (user->work.length >= most) {
-        note_greed(self, uid);
+    if (!has_room(self, caller->uid, error)) {
         free(data);
-        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "You have %u calls under way whose answers are long, as many as one user may; "
-                    "wait for one to end",
-                    user->work.length);
         return FALSE;
     }
     work = g_new0(Work, 1);
-    work->uid = uid;
     work->pieces = turn;
-    work->connection = g_object_ref(connection);
     work->data = data;
     work->free = free;
-    g_queue_push_tail(&user->work, work);
+    enqueue(&self->lists, caller, work);
     serve_later(self);
     return TRUE;
 }

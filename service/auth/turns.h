@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Users are served in turn. What a call costs is done in turns of the main loop: root first,
- * then each user who waits one call after the other, however many calls he has; what is long,
- * as lists of all objects are, in pieces between the others. Used by the gate for every call,
- * and by bus/ for what is long.
+ * then each user who waits one call after the other, however many calls he has, and in a user's
+ * turn each of his connections that wait; what is long, as lists of all objects are, in pieces
+ * between the others. Used by the gate for every call, and by bus/ for what is long.
  *
  * Answers keep others waiting on the wire, too: there is one connection to the bus, of which
  * dbus-daemon reads 2 KiB each time that it has read as much from each of those that flood it.
@@ -30,24 +30,28 @@ G_DECLARE_FINAL_TYPE(KhTurns, kh_turns, KH, TURNS, GObject)
 
 KhTurns *kh_turns_new(void);
 
+/* Whose call it is. */
+typedef struct {
+    GDBusConnection *connection; /* over which the answer goes */
+    const char *name;            /* the unique name of his connection to the bus */
+    guint32 uid;
+} KhCaller;
+
 /* One call, which is short; takes @data. */
 typedef void (*KhTurn)(gpointer data);
 
-/*
- * The answer goes over @connection. @data is freed by @free where its turn never comes: the
- * service ends.
- */
-void kh_turns_add(KhTurns *self, guint32 uid, GDBusConnection *connection, KhTurn turn,
-                  gpointer data, GDestroyNotify free);
+/* @data is freed by @free where its turn never comes: the service ends. */
+void kh_turns_add(KhTurns *self, const KhCaller *caller, KhTurn turn, gpointer data,
+                  GDestroyNotify free);
 
 /* A piece of long work; TRUE while there is more, FALSE when it has sent its answer. */
 typedef gboolean (*KhLongTurn)(gpointer data);
 
 /*
- * @data is freed by @free after the last piece. The answer goes over @connection. FALSE with
- * KH_ERROR_LIMIT_EXCEEDED, and @data is freed as well, where the user has too many already.
+ * @data is freed by @free after the last piece. FALSE with KH_ERROR_LIMIT_EXCEEDED, and @data is
+ * freed as well, where the user has too many already.
  */
-gboolean kh_turns_add_long(KhTurns *self, guint32 uid, GDBusConnection *connection, KhLongTurn turn,
-                           gpointer data, GDestroyNotify free, GError **error);
+gboolean kh_turns_add_long(KhTurns *self, const KhCaller *caller, KhLongTurn turn, gpointer data,
+                           GDestroyNotify free, GError **error);
 
 G_END_DECLS

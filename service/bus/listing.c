@@ -157,6 +157,7 @@ void
 kh_listing_answer(KhTree *tree, KhTurns *turns, GDBusMethodInvocation *invocation,
                   const char *const *properties, GVariant *options)
 {
+    const KhCaller caller = kh_gate_get_caller(invocation);
     GError *error = NULL;
     const char *cursor;
     Listing *listing;
@@ -174,8 +175,6 @@ kh_listing_answer(KhTree *tree, KhTurns *turns, GDBusMethodInvocation *invocatio
     listing->last = g_strdup(cursor);
     listing->left = limit;
     g_variant_builder_init(&listing->list, G_VARIANT_TYPE("a{oa{sv}}"));
-    if (!kh_turns_add_long(turns, kh_gate_get_caller_uid(invocation),
-                           g_dbus_method_invocation_get_connection(invocation), on_turn, listing,
-                           listing_free, &error))
+    if (!kh_turns_add_long(turns, &caller, on_turn, listing, listing_free, &error))
         kh_refuse_call(invocation, error);
 }

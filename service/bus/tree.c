@@ -368,6 +368,12 @@ refuse(GDBusConnection *connection, GDBusMessage *call, const GError *error)
     g_dbus_connection_send_message(connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
 }
 
+static KhCaller
+caller_of(const Answer *answer)
+{
+    return (KhCaller){answer->connection, g_dbus_message_get_sender(answer->call), answer->uid};
+}
+
 /* The call's turn has come; what is short is answered in it. */
 static void
 on_turn(gpointer data)
@@ -376,13 +382,14 @@ on_turn(gpointer data)
     KhTree *self = answer->tree;
     g_autoptr(GDBusConnection) connection = g_object_ref(answer->connection);
     g_autoptr(GDBusMessage) call = g_object_ref(answer->call);
+    const KhCaller caller = caller_of(answer);
     gboolean introspects = g_str_equal(g_dbus_message_get_member(call), "Introspect");
     g_autoptr(GError) error = NULL;
 
     if (introspects && g_tree_lookup(self->entries, g_dbus_message_get_path(call)) != NULL) {
         on_introspect(answer);
         answer_free(answer);
-    } else if (!kh_turns_add_long(self->turns, answer->uid, connection,
+    } else if (!kh_turns_add_long(self->turns, &caller,
                                   introspects ? on_introspect : on_managed_objects, answer,
                                   answer_free, &error)) {
         refuse(connection, call, error);
@@ -393,9 +400,11 @@ static void
 on_identified(guint32 uid, gpointer data)
 {
     Answer *answer = data;
+    KhCaller caller;
 
     answer->uid = uid;
-    kh_turns_add(answer->tree->turns, uid, answer->connection, on_turn, answer, answer_free);
+    caller = caller_of(answer);
+    kh_turns_add(answer->tree->turns, &caller, on_turn, answer, answer_free);
 }
 
 static void

@@ -104,16 +104,31 @@ job_new(Fixture *f, char letter, guint pieces)
 }
 
 static void
+add_of(Fixture *f, guint32 uid, const char *name, char letter)
+{
+    const KhCaller caller = {f->connection, name, uid};
+
+    kh_turns_add(f->turns, &caller, call, job_new(f, letter, 0), g_free);
+}
+
+static void
 add(Fixture *f, guint32 uid, char letter)
 {
-    kh_turns_add(f->turns, uid, f->connection, call, job_new(f, letter, 0), g_free);
+    add_of(f, uid, ":1.1", letter);
+}
+
+static gboolean
+try_long(Fixture *f, guint32 uid, const char *name, Job *job, GError **error)
+{
+    const KhCaller caller = {f->connection, name, uid};
+
+    return kh_turns_add_long(f->turns, &caller, piece, job, g_free, error);
 }
 
 static void
 add_long(Fixture *f, guint32 uid, char letter, guint pieces)
 {
-    g_assert_true(kh_turns_add_long(f->turns, uid, f->connection, piece, job_new(f, letter, pieces),
-                                    g_free, NULL));
+    g_assert_true(try_long(f, uid, ":1.1", job_new(f, letter, pieces), NULL));
 }
 
 /* One call after the other, in the order of each; root's first. */
@@ -127,6 +142,28 @@ in_turn(Fixture *f, gconstpointer data)
     add(f, 1001, 'y');
     add(f, 0, 'S');
     run(f, "RSaxbycde");
+}
+
+/* A user's connections are served in turn, each of them in its order. */
+static void
+of_connections(Fixture *f, gconstpointer data)
+{
+    for (const char *i = "abcd"; *i != '\0'; i++)
+        add_of(f, 0, ":1.1", *i);
+    add_of(f, 0, ":1.2", 'x');
+    add_of(f, 0, ":1.3", 'r');
+    add_of(f, 0, ":1.2", 'y');
+    add_of(f, 1000, ":1.4", 'U');
+    run(f, "axrbycdU");
+}
+
+static void
+long_ones_of_connections(Fixture *f, gconstpointer data)
+{
+    for (guint i = 0; i < 20; i++)
+        add_long(f, 0, 'A', 2);
+    g_assert_true(try_long(f, 0, ":1.2", job_new(f, 'B', 2), NULL));
+    run(f, "AABBAA");
 }
 
 /* More than are served before the bus has read their answers. */
@@ -176,8 +213,7 @@ too_many(Fixture *f, gconstpointer data)
 
     for (guint i = 0; i < KH_TURN_LISTS_MAX; i++)
         add_long(f, 1000, 'A', 1);
-    g_assert_false(kh_turns_add_long(f->turns, 1000, f->connection, piece, job_new(f, 'X', 1),
-                                     g_free, &error));
+    g_assert_false(try_long(f, 1000, ":1.2", job_new(f, 'X', 1), &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
     for (guint i = 0; i < 8; i++)
         add_long(f, 1001, 'B', 1);
@@ -191,8 +227,7 @@ be_greedy(Fixture *f, guint32 uid, char letter)
 
     for (guint i = 0; i < KH_TURN_LISTS_MAX; i++)
         add_long(f, uid, letter, 1);
-    g_assert_false(
-        kh_turns_add_long(f->turns, uid, f->connection, piece, job_new(f, 'X', 1), g_free, &error));
+    g_assert_false(try_long(f, uid, ":1.2", job_new(f, 'X', 1), &error));
 }
 
 /* Whether 1001, whose pause is short, is served before 1000, whose pause is long. */
@@ -231,6 +266,9 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/turns/in-turn", Fixture, NULL, set_up, in_turn, tear_down);
+    g_test_add("/turns/of-connections", Fixture, NULL, set_up, of_connections, tear_down);
+    g_test_add("/turns/long-of-connections", Fixture, NULL, set_up, long_ones_of_connections,
+               tear_down);
     g_test_add("/turns/many", Fixture, NULL, set_up, many, tear_down);
     g_test_add("/turns/long", Fixture, NULL, set_up, long_ones, tear_down);
     g_test_add("/turns/ends", Fixture, NULL, set_up, ends, tear_down);
