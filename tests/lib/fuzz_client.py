@@ -41,6 +41,9 @@ WEIGHTS = {"CreateInstance": 10, "Start": 20, "Configure": 24, "OpenLog": 8, "Pa
 ENDINGS = ("Stop", "Restart", "Reset", "Delete", "Cancel")
 ENDINGS_PER_S = 5
 CHECKS_PER_S = 0.5
+# After SIGUSR1, so that the service is not behind: what waits long could not be told from what is
+# lost.
+SLOW_PER_S = 20
 # Of the bus itself, and GDBus's own answers to what is no call of ours.
 FOREIGN = {"org.freedesktop.DBus.Error." + name for name in
            ("UnknownMethod", "UnknownInterface", "UnknownObject", "UnknownProperty", "InvalidArgs",
@@ -138,6 +141,7 @@ class Client:
         self.known = Knowledge()
         self.counts, self.findings = collections.Counter(), 0
         self.endings, self.checks = Rate(ENDINGS_PER_S), Rate(CHECKS_PER_S)
+        self.steps = Rate(SLOW_PER_S / SENT_PER_TURN)
         self.open = []
         self.loop = GLib.MainLoop()
         self.ending, self.slow = False, False
@@ -428,6 +432,8 @@ class Client:
     def turn(self):
         if self.ending:
             return False
+        if self.slow and not self.steps.take():
+            return True
         self.renew_peers()
         ready = [peer for peer in self.peers if peer.may_send()]
         for _ in range(SENT_PER_TURN if ready and self.known.keys else 0):

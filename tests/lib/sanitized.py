@@ -68,8 +68,9 @@ class Reports:
         common = f"log_path={self.folder}/report:exitcode=99"
         return {"ASAN_OPTIONS": f"{common}:handle_abort=1:detect_stack_use_after_return=1:"
                                 f"strict_string_checks=1:detect_leaks={int(leaks)}:"
-                                # Slow, but GLib has no frame pointers to find who asked it.
-                                f"fast_unwind_on_malloc={int(not leaks)}",
+                                # Slow, but GLib has no frame pointers to find who asked it;
+                                # so many frames lead from its allocator to one of ours.
+                                f"fast_unwind_on_malloc={int(not leaks)}:malloc_context_size=12",
                 "UBSAN_OPTIONS": f"{common}:halt_on_error=1:print_stacktrace=1",
                 "LSAN_OPTIONS": f"{common}:suppressions={SUPPRESSIONS}:print_suppressions=0"}
 
