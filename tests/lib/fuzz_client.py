@@ -144,7 +144,7 @@ class Client:
         self.steps = Rate(SLOW_PER_S / SENT_PER_TURN)
         self.open = []
         self.loop = GLib.MainLoop()
-        self.ending, self.slow = False, False
+        self.ending, self.slow, self.looking = False, False, False
         self.eyes = Peer(self, 1 << 62, 1 << 62)
         self.peers = []
 
@@ -392,7 +392,11 @@ class Client:
 
     def look(self):
         """What there is now. A service that is away says nothing."""
+        if self.looking:
+            return not self.ending
+
         def on_objects(connection, result):
+            self.looking = False
             try:
                 self.known.take(connection.call_finish(result).unpack()[0])
             except GLib.Error:
@@ -406,6 +410,7 @@ class Client:
             entries = [effective.get_child_value(place) for place in range(effective.n_children())]
             self.known.keys = {one.get_child_value(0).get_string():
                                one.get_child_value(1).get_variant() for one in entries}
+        self.looking = True
         call = self.eyes.connection.call
         call(NAME, ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", None, None,
              Gio.DBusCallFlags.NO_AUTO_START, 60000, None, on_objects)
