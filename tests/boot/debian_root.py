@@ -51,9 +51,14 @@ def backports(suite, folder):
     raise tap.Skip("no Debian mirror is found in /etc/apt")
 
 
+# A package that is installed may stop a daemon that runs from the same path, as polkitd's does,
+# and it finds those of this machine. Sees no process but its own.
+ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+
+
 def build(target, suite, folder):
     sources = [str(path) for path in machine_sources()]
-    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+    command = [*ALONE, "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
                "--format=directory", "--include=" + ",".join(PACKAGES),
                '--aptopt=Acquire::Languages "none"']
     command += ["--dpkgopt=path-exclude=" + pattern for pattern in LEAVE_OUT]
