@@ -188,17 +188,21 @@ an_endless_line_closes(Fixture *f, gconstpointer data)
     g_assert_cmpuint(sent, >, KH_LINE_MAX);
 }
 
-/* A peer that writes for half a second; what it does not get rid of waits with it. */
+/*
+ * A peer that writes for half a second, or until enough is read; what it does not get rid of waits
+ * with it.
+ */
 static void
 a_flood_is_slowed_down(Fixture *f, gconstpointer data)
 {
-    gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC / 2;
+    gint64 begin = g_get_monotonic_time(), now;
     char block[4096];
     gsize sent = 0;
 
     memset(block, '\n', sizeof block);
     f->control = kh_guest_control_new(f->channel, 20);
-    while (g_get_monotonic_time() < end) {
+    while ((now = g_get_monotonic_time()) < begin + G_USEC_PER_SEC / 2 ||
+           (sent <= 2 * KH_LINE_BURST && now < begin + 60 * G_USEC_PER_SEC)) {
         ssize_t n = send(f->peer, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n > 0)
