@@ -11,6 +11,8 @@
 
 #define TIME_TEXT_MAX 256
 #define ARGS_FILE_MAX (64 * 4096 + 64)
+/* What some editors put before UTF-8: no part of the first argument. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 static GVariant *
 number_value(const KhConfigKey *key, guint64 number)
@@ -88,7 +90,9 @@ static gboolean
 add_lines(GStrvBuilder *args, const char *file, GError **error)
 {
     g_autofree char *text = read_args_file(file, error);
-    g_auto(GStrv) lines = text == NULL ? NULL : g_strsplit(text, "\n", -1);
+    gboolean marked = text != NULL && g_str_has_prefix(text, BYTE_ORDER_MARK);
+    const char *begin = marked ? text + strlen(BYTE_ORDER_MARK) : text;
+    g_auto(GStrv) lines = begin == NULL ? NULL : g_strsplit(begin, "\n", -1);
 
     for (guint i = 0; lines != NULL && lines[i] != NULL; i++)
         if (g_strstrip(lines[i])[0] != '\0')

@@ -4,6 +4,7 @@
 
 #include "build-config.h"
 #include "error.h"
+#include "folders.h"
 #include "names.h"
 #include "sizes.h"
 
@@ -223,15 +224,16 @@ set_system_places(KhSettings *s)
 static void
 set_session_places(KhSettings *s)
 {
-    const char *runtime = g_getenv("XDG_RUNTIME_DIR");
+    g_autofree char *data = kh_folder_path(KH_FOLDER_DATA);
+    const char *runtime = kh_folder_runtime();
 
-    s->state_dir = g_build_filename(g_get_user_data_dir(), "hypervisor", NULL);
+    s->state_dir = g_build_filename(data, "hypervisor", NULL);
     s->boot_components = g_build_filename(s->state_dir, "boot-components", NULL);
     if (!g_file_test(s->boot_components, G_FILE_TEST_IS_DIR)) {
         g_free(s->boot_components);
         s->boot_components = g_strdup(KH_COMPONENTSDIR);
     }
-    if (runtime != NULL && g_path_is_absolute(runtime))
+    if (runtime != NULL)
         s->runtime_dir = g_build_filename(runtime, "katana-hypervisor", NULL);
 }
 
@@ -305,9 +307,12 @@ apply_group(KhSettings *settings, GKeyFile *file, const char *path, GError **err
 static char *
 default_file(gboolean session)
 {
+    g_autofree char *folder = NULL;
+
     if (!session)
         return g_strdup(KH_SYSCONFDIR "/katana-hypervisor.conf");
-    return g_build_filename(g_get_user_config_dir(), "katana-hypervisor.conf", NULL);
+    folder = kh_folder_path(KH_FOLDER_CONFIG);
+    return g_build_filename(folder, "katana-hypervisor.conf", NULL);
 }
 
 static gboolean

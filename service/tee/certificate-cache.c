@@ -11,6 +11,7 @@
 
 #include "crl.h"
 #include "error.h"
+#include "folders.h"
 
 #define FOLDER_MODE 0700
 #define FILE_MODE 0600
@@ -24,11 +25,9 @@ struct _KhCertificateCache {
 char *
 kh_certificate_cache_place(const char *below)
 {
-    const char *caches = g_get_user_cache_dir();
+    g_autofree char *caches = kh_folder_path(KH_FOLDER_CACHE);
 
-    if (g_path_is_absolute(caches))
-        return g_build_filename(caches, "katana-hypervisor", below, NULL);
-    return g_build_filename(g_get_home_dir(), ".cache", "katana-hypervisor", below, NULL);
+    return g_build_filename(caches, "katana-hypervisor", below, NULL);
 }
 
 KhCertificateCache *
