@@ -8,13 +8,16 @@
 #include <glib-unix.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "client.h"
 #include "error.h"
 #include "names.h"
+#include "output.h"
 
-#define STEP_MAX 60
+#define LINE_SHOWN_MAX 4096
+#define COLUMNS_DEFAULT 80
 /* After that long without a new job the call has joined one that was there before. */
 #define JOINED_MS 500
 #define EXIT_INTERRUPTED 130
@@ -43,18 +46,30 @@ clear_line(Waiting *self)
     self->line_shown = FALSE;
 }
 
+/* The width of the terminal, which may have changed since the last step. */
+static guint
+get_columns(void)
+{
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+                                                                           : COLUMNS_DEFAULT;
+}
+
+/* A line that wraps is not taken back by the next one: the last column stays free. */
 static void
 show_step(Waiting *self, const char *step)
 {
-    g_autofree char *harmless = kh_text_sanitize(step, 4 * STEP_MAX);
-    g_autofree char *shown =
-        g_utf8_substring(harmless, 0, MIN(STEP_MAX, g_utf8_strlen(harmless, -1)));
+    g_autofree char *line = NULL, *harmless = NULL;
 
-    if (!self->on_terminal || shown[0] == '\0') {
+    if (!self->on_terminal || step[0] == '\0') {
         clear_line(self);
         return;
     }
-    fprintf(stderr, "\r\033[K%s: %s", self->name, shown);
+    line = g_strdup_printf("%s: %s", self->name, step);
+    harmless = kh_text_sanitize(line, LINE_SHOWN_MAX);
+    kh_output_cut(harmless, get_columns() - 1);
+    fprintf(stderr, "\r\033[K%s", harmless);
     self->line_shown = TRUE;
 }
 

@@ -194,6 +194,28 @@ kh_output_shell_word(const char *word)
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
+static guint
+width_of(gunichar c)
+{
+    if (c == '\t' || g_unichar_iswide(c))
+        return c == '\t' ? 8 : 2;
+    return g_unichar_iszerowidth(c) ? 0 : 1;
+}
+
+void
+kh_output_cut(char *text, guint columns)
+{
+    guint width = 0;
+
+    for (char *at = text; *at != '\0'; at = g_utf8_next_char(at)) {
+        width += width_of(g_utf8_get_char(at));
+        if (width > columns) {
+            *at = '\0';
+            return;
+        }
+    }
+}
+
 void
 kh_output_json(JsonNode *node)
 {

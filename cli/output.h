@@ -28,6 +28,9 @@ char *kh_output_json_text(JsonNode *node, gboolean pretty);
 /* The same of a word for a shell: one that is harmless is quoted as usual. Transfer full. */
 char *kh_output_shell_word(const char *word);
 
+/* Ends @text, harmless UTF-8, where it would take more than @columns of a terminal. */
+void kh_output_cut(char *text, guint columns);
+
 /* One JSON document and a line feed. */
 void kh_output_json(JsonNode *node);
 

@@ -14,7 +14,8 @@ typedef struct {
     const char *name;
     const char *wanted;
     char *path;
-    char *state; /* as far as it is known */
+    char *state;       /* as far as it is known */
+    gboolean restarts; /* by itself, from failed */
     gboolean reached;
     gboolean deleted;
     gboolean absent; /* the service */
@@ -36,7 +37,10 @@ static void
 take_state(Wait *self, GVariant *properties)
 {
     const char *state;
+    guint64 restart;
 
+    if (g_variant_lookup(properties, "NextRestartUSec", "t", &restart))
+        self->restarts = restart != 0;
     if (!g_variant_lookup(properties, "State", "&s", &state))
         return;
     g_free(self->state);
@@ -129,6 +133,29 @@ fail_timed_out(Wait *self, GError **error)
     return FALSE;
 }
 
+/* Whether an operator has to do something before the state can be reached. */
+static gboolean
+has_failed(const Wait *self)
+{
+    static const char *const after_running[] = {"running", "paused", "stopping", "stopped", NULL};
+
+    return self->state != NULL && g_str_equal(self->state, "failed") && !self->restarts &&
+           g_strv_contains(after_running, self->wanted);
+}
+
+static gboolean
+fail_ended(const Wait *self, GError **error)
+{
+    if (self->deleted)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                    "%s has been deleted, and will not be %s", self->name, self->wanted);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                    "%s has failed, and will not be %s by itself; show %s and logs %s say why",
+                    self->name, self->wanted, self->name, self->name);
+    return FALSE;
+}
+
 /* Asks for the state; a service that has just gone again is waited for. */
 static gboolean
 look(Wait *self, GError **error)
@@ -162,10 +189,8 @@ wait_for_it(Wait *self, GError **error)
     while (!self->reached) {
         if (self->timed_out)
             return fail_timed_out(self, error);
-        if (self->deleted) {
-            g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "%s has been deleted", self->name);
-            return FALSE;
-        }
+        if (self->deleted || has_failed(self))
+            return fail_ended(self, error);
         if (g_dbus_connection_is_closed(self->cli->bus)) {
             g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED, "The bus has gone");
             return FALSE;

@@ -133,6 +133,8 @@ mirror_state(KhInstanceObject *self)
     kh_dbus_instance_set_ready_usec(bus, (guint64)record->ready_usec);
     kh_dbus_instance_set_boot_time_usec(bus, (guint64)record->boot_time_usec);
     kh_dbus_instance_set_restart_count(bus, record->restart_count);
+    kh_dbus_instance_set_next_restart_usec(
+        bus, record->state == KH_STATE_FAILED ? (guint64)record->restart_usec : 0);
     kh_dbus_instance_set_stop_result(bus, record->stop_result);
     kh_dbus_instance_set_pending_changes(bus, (const char *const *)pending);
     kh_dbus_instance_set_last_error(bus, g_variant_new("(ss)", error_name, record->error_message));

@@ -2,12 +2,18 @@
 # SPDX-License-Identifier: MIT
 """What a shell person meets: names and texts in every locale, output that cannot be written or
 is read no more, words that are misspelt. The service is real, QEMU is the fake one."""
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import sys
+import termios
 
 import tap
 from harness import World
+from test_cli import Running, assert_cli
 
 
 def b145_relative_variables():
@@ -54,7 +60,73 @@ def b145_byte_order_mark():
             world.cli("delete", "-y", "x", "y")
 
 
+def b149_wait_for_what_has_failed():
+    """kind: a wait without an end. What has failed or was deleted is exit code 4"""
+    with World() as world:
+        world.start()
+        for state in ("running", "stopped"):
+            world.cli("delete", "-y", "x", check=False)
+            world.cli("create", "x", "--", "--fake.exit", "3")
+            waits = Running(world, "wait", "x", "--for", state)
+            waits.goes_on()
+            world.cli("start", "x", check=False)
+            waits.ends(4)
+            waits.says("x has failed")
+            assert_cli(world, 4, "x has failed", "wait", "x", "--for", state)
+        tap.equal(world.cli("wait", "x", "--for", "failed").stdout, "", "for failed")
+        waits = Running(world, "wait", "x", "--for", "starting")
+        waits.goes_on()
+        world.cli("start", "x", check=False)
+        waits.ends(0)
+        waits = [Running(world, "wait", "x", "--for", state) for state in ("starting", "created")]
+        waits[0].goes_on()
+        world.cli("delete", "-y", "x")
+        for one in waits:
+            one.ends(4)
+            one.says("x has been deleted")
+        assert_cli(world, 3, "nope", "wait", "nope", "--for", "running")
+
+
+def b149_wait_over_a_restart():
+    """kind: a wait without an end. One that starts again by itself is waited for"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x", "--restart", "on-failure", "--auto-start", "--",
+                  "--fake.crash-after", "1500")
+        failed, again = (Running(world, "wait", "x", "--for", state)
+                         for state in ("failed", "stopping"))
+        failed.ends(0)
+        tap.check(world.show("x")["next_restart_usec"] > 0, "the restart is told")
+        world.cli("wait", "x", "--for", "running", "--timeout", "20")
+        tap.equal(world.show("x")["next_restart_usec"], 0, "it has come")
+        again.goes_on()
+        world.cli("stop", "x", check=False)
+        again.ends(0)
+
+
+def b149_progress_has_the_terminals_width():
+    """kind: a line that wraps. Progress is cut to the terminal's width"""
+    with World() as world:
+        world.start()
+        name = "x" * 63
+        world.cli("create", name, "--", "--fake.never-ready")
+        world.env["TERM"] = "vt100"
+        for columns in (20, 66, 200):
+            main, side = pty.openpty()
+            fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            start = Running(world, "start", name, "--timeout", "1", stderr=side)
+            start.ends(6)
+            os.close(side)
+            text = os.read(main, 65536).decode()
+            os.close(main)
+            world.cli("stop", name)
+            steps = re.findall(r"\r\x1b\[K(x[^\r]+)", text)
+            tap.check(steps and all(len(step) < columns for step in steps), f"{columns}: {steps}")
+            tap.check(columns < 64 or name + ": " in steps[0], f"{columns}: {steps}")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([
-        b145_relative_variables, b145_byte_order_mark
+        b145_relative_variables, b145_byte_order_mark, b149_wait_for_what_has_failed,
+        b149_wait_over_a_restart, b149_progress_has_the_terminals_width
     ]))

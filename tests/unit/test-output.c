@@ -362,6 +362,32 @@ harmless(void)
         }
 }
 
+static void
+cut_to_columns(void)
+{
+    static const struct {
+        const char *text;
+        guint columns;
+        const char *shown;
+    } cases[] = {
+        {"abc", 3, "abc"},
+        {"abcd", 3, "abc"},
+        {"", 0, ""},
+        {"a", 0, ""},
+        {"\u00fc\u00fc\u00fc", 2, "\u00fc\u00fc"},
+        /* One that takes two columns, and one that takes none. */
+        {"\u4e2d\u4e2d", 3, "\u4e2d"},
+        {"a\u0301b", 2, "a\u0301b"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = g_strdup(cases[i].text);
+
+        kh_output_cut(text, cases[i].columns);
+        g_assert_cmpstr(text, ==, cases[i].shown);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -379,5 +405,6 @@ main(int argc, char **argv)
     g_test_add_func("/input/katana-args", katana_args);
     g_test_add_func("/input/seconds", seconds);
     g_test_add_func("/input/rest", rest);
+    g_test_add_func("/output/cut", cut_to_columns);
     return g_test_run();
 }
