@@ -5,7 +5,6 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "build-config.h"
@@ -14,13 +13,17 @@
 #include "remote.h"
 #include "verbs.h"
 
-/* The one list of verbs. */
-static const struct {
+typedef struct {
     const char *name;
     int (*run)(KhCli *cli);
     const char *help;
     const char *here; /* why it never runs on another host; NULL: it may */
-} verbs[] = {
+} Verb;
+
+static int run_help(KhCli *cli);
+
+/* The one list of verbs. */
+static const Verb verbs[] = {
     {"create", kh_verb_create, "Create an instance"},
     {"list", kh_verb_list, "List instances, newest first"},
     {"show", kh_verb_show, "Show an instance"},
@@ -42,7 +45,16 @@ static const struct {
      "and use --quote FILE here"},
     {"doctor", kh_verb_doctor, "Check this host, and say how to mend it"},
     {"status", kh_verb_status, "Show the service"},
+    {"help", run_help, "Describe a verb, or list the verbs"},
 };
+
+/* What others call them. */
+static const struct {
+    const char *alias, *verb;
+} aliases[] = {{"ls", "list"}, {"ps", "list"}, {"inspect", "show"}, {"rm", "delete"}};
+
+/* Nobody is led to these by what may have been another word. */
+static const char *const ending[] = {"stop", "reset", "delete", NULL};
 
 static void
 print_help(void)
@@ -51,7 +63,8 @@ print_help(void)
     puts("Runs Katana in virtual machines. Verbs:\n");
     for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
         printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
-    puts("\nkatana-hypervisor VERB --help describes a verb.");
+    puts("\nls and ps are list, inspect is show, rm is delete.");
+    puts("katana-hypervisor VERB --help describes a verb.");
 }
 
 /* The place of the first argument that is neither an option nor the value of -H; 0: none. */
@@ -82,7 +95,6 @@ split(KhCli *cli, char **argv, int verb)
             g_strv_builder_add(args, argv[i]);
     cli->args = g_strv_builder_end(args);
     cli->rest = g_strdupv(argv[i] == NULL ? argv + i : argv + i + 1);
-    cli->verb = argv[verb];
 }
 
 /* Whether @option is among the arguments; what follows "--" is none of ours. */
@@ -95,35 +107,81 @@ has_option(char **argv, const char *option)
     return FALSE;
 }
 
-static int
-refuse(KhCli *cli, const char *verb)
+/* The verb that @word is, or is another name of; NULL: none. */
+static const Verb *
+look_up(const char *word)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(aliases); i++)
+        if (g_str_equal(aliases[i].alias, word))
+            word = aliases[i].verb;
+    for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
+        if (g_str_equal(verbs[i].name, word))
+            return &verbs[i];
+    return NULL;
+}
+
+/* The verb that @word may have been meant for; NULL: none. */
+static const char *
+nearest_verb(const char *word)
 {
     const char *known[G_N_ELEMENTS(verbs) + 1] = {NULL};
-    const char *nearest;
+    guint n = 0;
 
     for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
-        known[i] = verbs[i].name;
-    nearest = kh_nearest_word(verb, known);
-    if (nearest != NULL)
-        return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                                            "There is no verb \"%s\"; did you mean \"%s\"?", verb,
-                                            nearest));
-    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                                        "There is no verb \"%s\"; see --help", verb));
+        if (!g_strv_contains(ending, verbs[i].name) || kh_word_distance(word, verbs[i].name) <= 1)
+            known[n++] = verbs[i].name;
+    return kh_nearest_word(word, known);
 }
 
 static int
-run(KhCli *cli, char **argv, int verb)
+refuse(KhCli *cli, const char *word)
 {
+    const char *nearest = nearest_verb(word);
+
+    if (nearest != NULL)
+        return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                                            "There is no verb \"%s\"; did you mean \"%s\"?", word,
+                                            nearest));
+    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                                        "There is no verb \"%s\"; see --help", word));
+}
+
+/* help VERB is VERB --help. */
+static int
+run_help(KhCli *cli)
+{
+    GError *error = NULL;
+    g_auto(GStrv) words = kh_cli_parse(cli, NULL, "[VERB]", 0, 1, &error);
+    const Verb *verb;
+
+    if (words == NULL)
+        return kh_cli_fail(cli, error);
+    if (words[0] == NULL) {
+        print_help();
+        return 0;
+    }
+    verb = look_up(words[0]);
+    if (verb == NULL)
+        return refuse(cli, words[0]);
+    g_strfreev(cli->args);
+    cli->args = g_strsplit("katana-hypervisor --help", " ", -1);
+    cli->verb = verb->name;
+    cli->help = verb->help;
+    return verb->run(cli);
+}
+
+static int
+run(KhCli *cli, char **argv, int place)
+{
+    const Verb *verb = look_up(argv[place]);
     int code;
 
-    for (guint i = 0; i < G_N_ELEMENTS(verbs); i++)
-        if (g_str_equal(verbs[i].name, argv[verb])) {
-            split(cli, argv, verb);
-            cli->help = verbs[i].help;
-            return kh_remote_run(cli, argv, verbs[i].here, &code) ? code : verbs[i].run(cli);
-        }
-    return refuse(cli, argv[verb]);
+    if (verb == NULL)
+        return refuse(cli, argv[place]);
+    split(cli, argv, place);
+    cli->verb = verb->name;
+    cli->help = verb->help;
+    return kh_remote_run(cli, argv, verb->here, &code) ? code : verb->run(cli);
 }
 
 static int

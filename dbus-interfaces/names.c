@@ -115,39 +115,44 @@ kh_text_sanitize(const char *text, gsize max)
     return g_string_free(out, FALSE);
 }
 
-/* Levenshtein distance of two short words, one row at a time. */
-static guint
-edit_distance(const char *a, const char *b)
-{
-    gsize width = strlen(b);
-    g_autofree guint *row = g_new(guint, width + 1);
+/* What a word can be and still be compared: the rows below are of that length. */
+#define WORD_MAX 64
 
+guint
+kh_word_distance(const char *a, const char *b)
+{
+    guint rows[3][WORD_MAX + 1];
+    guint *before = rows[0], *last = rows[1], *row = rows[2];
+    gsize width = strlen(b);
+
+    if (strlen(a) > WORD_MAX || width > WORD_MAX)
+        return G_MAXUINT;
     for (guint j = 0; j <= width; j++)
-        row[j] = j;
-    for (guint i = 1; a[i - 1]; i++) {
-        guint diagonal = row[0];
+        last[j] = j;
+    for (guint i = 1; a[i - 1] != '\0'; i++) {
+        guint *freed = before;
 
         row[0] = i;
         for (guint j = 1; j <= width; j++) {
-            guint replaced = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            row[j] = MIN(replaced, MIN(row[j], row[j - 1]) + 1);
+            row[j] = MIN(last[j - 1] + (a[i - 1] != b[j - 1]), MIN(row[j - 1], last[j]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = MIN(row[j], before[j - 2] + 1);
         }
+        before = last;
+        last = row;
+        row = freed;
     }
-    return row[width];
+    return last[width];
 }
 
 const char *
 kh_nearest_word(const char *word, const char *const *known)
 {
     const char *best = NULL;
-    guint best_distance = 4;
+    gsize best_distance = strlen(word) / 3 + 1;
 
-    if (strlen(word) > 64)
-        return NULL;
-    for (gsize i = 0; known[i]; i++) {
-        guint distance = edit_distance(word, known[i]);
+    for (gsize i = 0; known[i] != NULL; i++) {
+        guint distance = kh_word_distance(word, known[i]);
 
         if (distance < best_distance) {
             best = known[i];

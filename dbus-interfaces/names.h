@@ -69,7 +69,16 @@ gboolean kh_text_is_harmful(gunichar c);
  */
 char *kh_text_sanitize(const char *text, gsize max);
 
-/* The known word nearest to @word by edit distance, NULL when none is near. Not owned. */
+/*
+ * How many letters must be put in, left out, replaced or, of two neighbours, exchanged to make
+ * @b of @a; G_MAXUINT for words of more than 64 bytes.
+ */
+guint kh_word_distance(const char *a, const char *b);
+
+/*
+ * The known word nearest to @word, at most a third of @word's letters away; NULL when none is.
+ * Not owned.
+ */
 const char *kh_nearest_word(const char *word, const char *const *known);
 
 G_END_DECLS

@@ -60,6 +60,44 @@ def b145_byte_order_mark():
             world.cli("delete", "-y", "x", "y")
 
 
+def b148_suggestions():
+    """kind: a guess that harms. Near words are proposed, and those that end something hardly"""
+    with World() as world:
+        for word, nearest in (("lits", "list"), ("strat", "start"), ("pasue", "pause"),
+                              ("shwo", "show"), ("restrat", "restart"), ("stpo", "stop"),
+                              ("sotp", "stop"), ("delet", "delete"), ("rest", "reset"),
+                              ("mesaure", "measure"), ("hlep", "help"), ("doktor", "doctor")):
+            assert_cli(world, 2, f'did you mean "{nearest}"', word, "x")
+        for word in ("exec", "st", "console", "deltee1", "dlte", "resettt", "rollback", "", "top",
+                     "rename", "x" * 100, "destroy", "remove"):
+            done = world.cli(word, "x", check=False)
+            tap.equal(done.returncode, 2, word)
+            for ending in ("stop", "reset", "delete") if word != "top" else ("reset", "delete"):
+                tap.check(f'"{ending}"' not in done.stderr, done.stderr)
+
+
+def b148_help_and_other_names():
+    """kind: words that others use. help VERB, and ls, ps, rm and inspect do what they say"""
+    with World() as world:
+        world.start()
+        tap.equal(world.cli("help").stdout, world.cli("--help").stdout, "help")
+        for word, verb in (("create", "create"), ("ls", "list"), ("rm", "delete"),
+                           ("inspect", "show"), ("help", "help")):
+            wanted = world.cli(verb, "--help").stdout
+            tap.check(f"{verb} " in wanted, wanted)
+            for words in (("help", word), (word, "--help"), (word, "-h")):
+                tap.equal(world.cli(*words).stdout, wanted, str(words))
+        assert_cli(world, 2, 'did you mean "list"', "help", "lits")
+        assert_cli(world, 2, "too many", "help", "list", "show")
+        world.cli("create", "x")
+        for words, same in ((("ls",), ("list",)), (("ps",), ("list",)),
+                            (("inspect", "x"), ("show", "x")),
+                            (("ls", "--json"), ("list", "--json"))):
+            tap.equal(world.cli(*words).stdout, world.cli(*same).stdout, str(words))
+        world.cli("rm", "-y", "x")
+        tap.equal(world.list(), [], "after rm")
+
+
 def b149_wait_for_what_has_failed():
     """kind: a wait without an end. What has failed or was deleted is exit code 4"""
     with World() as world:
@@ -127,6 +165,7 @@ def b149_progress_has_the_terminals_width():
 
 if __name__ == "__main__":
     sys.exit(tap.run([
-        b145_relative_variables, b145_byte_order_mark, b149_wait_for_what_has_failed,
+        b145_relative_variables, b145_byte_order_mark, b148_suggestions,
+        b148_help_and_other_names, b149_wait_for_what_has_failed,
         b149_wait_over_a_restart, b149_progress_has_the_terminals_width
     ]))

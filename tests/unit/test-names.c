@@ -106,7 +106,35 @@ nearest_word(void)
 
     g_assert_cmpstr(kh_nearest_word("lancher", known), ==, "launcher");
     g_assert_cmpstr(kh_nearest_word("port_range", known), ==, "port-range");
+    g_assert_cmpstr(kh_nearest_word("port-rnage", known), ==, "port-range");
     g_assert_null(kh_nearest_word("accelerator", known));
+    /* More than a third of it would have to be another letter. */
+    g_assert_null(kh_nearest_word("qxxu", known));
+    g_assert_null(kh_nearest_word("qm", known));
+    g_assert_null(kh_nearest_word("", known));
+}
+
+static void
+distances(void)
+{
+    static const struct {
+        const char *a, *b;
+        guint distance;
+    } cases[] = {
+        {"", "", 0},         {"", "abc", 3},       {"list", "list", 0}, {"lits", "list", 1},
+        {"lst", "list", 1},  {"lisst", "list", 1}, {"help", "stop", 3}, {"ca", "abc", 3},
+        {"shwo", "show", 1}, {"rm", "set", 3},
+    };
+    g_autofree char *longest = g_strnfill(64, 'a'), *too_long = g_strnfill(65, 'a');
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpuint(kh_word_distance(cases[i].a, cases[i].b), ==, cases[i].distance);
+        g_assert_cmpuint(kh_word_distance(cases[i].b, cases[i].a), ==, cases[i].distance);
+    }
+    g_assert_cmpuint(kh_word_distance(longest, longest), ==, 0);
+    g_assert_cmpuint(kh_word_distance(longest, ""), ==, 64);
+    g_assert_cmpuint(kh_word_distance(too_long, longest), ==, G_MAXUINT);
+    g_assert_cmpuint(kh_word_distance(longest, too_long), ==, G_MAXUINT);
 }
 
 int
@@ -120,5 +148,6 @@ main(int argc, char **argv)
     g_test_add_func("/names/sanitize", sanitized_text);
     g_test_add_func("/names/harmful", harmful_characters);
     g_test_add_func("/names/nearest", nearest_word);
+    g_test_add_func("/names/distances", distances);
     return g_test_run();
 }
