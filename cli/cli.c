@@ -2,15 +2,20 @@
 /* Options and errors of every verb; see cli.h. */
 #include "cli.h"
 
+#include <errno.h>
 #include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "names.h"
+#include "options.h"
 #include "output.h"
 
 #define LINES_MAX 64
 #define MESSAGE_MAX 4096
+#define ARGUMENT_SHOWN 80
 
 /* Exit codes of the service's errors (design: "Command line"); all others are 1. */
 static const struct {
@@ -118,6 +123,7 @@ kh_cli_fail(KhCli *cli, GError *failure)
     g_autoptr(GError) error = failure;
     g_autofree char *message = NULL;
 
+    cli->has_failed = TRUE;
     g_dbus_error_strip_remote_error(error);
     message = sanitize_lines(error->message);
     if (cli->json)
@@ -149,10 +155,32 @@ kh_cli_may_ask(KhCli *cli)
     return !cli->no_ask_password && isatty(STDIN_FILENO);
 }
 
-static void
-add_global_entries(KhCli *cli, GOptionContext *context)
+int
+kh_cli_fail_to_write(KhCli *cli, int number)
 {
-    const GOptionEntry entries[] = {
+    if (number == EPIPE)
+        return 1;
+    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                                        "The output cannot be written: %s", g_strerror(number)));
+}
+
+/* A verdict that nobody could read is no success. */
+int
+kh_cli_finish(KhCli *cli, int code)
+{
+    int failure;
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    failure = cli->has_failed ? code : kh_cli_fail_to_write(cli, errno);
+    return code != 0 ? code : failure;
+}
+
+/* The verb's own @entries (NULL: none) and the global ones. */
+static GArray *
+all_entries(KhCli *cli, const GOptionEntry *entries)
+{
+    const GOptionEntry global[] = {
         {"session", 0, 0, G_OPTION_ARG_NONE, &cli->session, "Use the session bus", NULL},
         {"system", 0, 0, G_OPTION_ARG_NONE, &cli->system, "Use the system bus", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &cli->json, "Print JSON", NULL},
@@ -161,10 +189,15 @@ add_global_entries(KhCli *cli, GOptionContext *context)
          "Never ask for authentication", NULL},
         {"host", 'H', 0, G_OPTION_ARG_STRING, &cli->host, "On another host by ssh, files included",
          "USER@HOST"},
-        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &cli->wants_help, "Show this help", NULL},
+        {"help-all", '?', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &cli->wants_help, NULL, NULL},
     };
+    GArray *all = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
 
-    g_option_context_add_main_entries(context, entries, NULL);
+    for (; entries != NULL && entries->long_name != NULL; entries++)
+        g_array_append_val(all, *entries);
+    g_array_append_vals(all, global, G_N_ELEMENTS(global));
+    return all;
 }
 
 static gboolean
@@ -190,41 +223,77 @@ positional(KhCli *cli, char **args)
     return g_strv_builder_end(all);
 }
 
+/* What goes over the bus must be UTF-8, and what names something there is. */
+static gboolean
+check_arguments(KhCli *cli, char **arguments, GError **error)
+{
+    for (guint i = 0; arguments[i] != NULL; i++) {
+        g_autofree char *shown = NULL;
+
+        if (cli->paths_from != 0 && i >= cli->paths_from)
+            break;
+        if (g_utf8_validate(arguments[i], -1, NULL))
+            continue;
+        shown = kh_text_sanitize(arguments[i], ARGUMENT_SHOWN);
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "Argument %u of %s is \"%s\", which is not UTF-8", i + 1, cli->verb, shown);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_global(KhCli *cli, GError **error)
+{
+    /* main() has taken it out, wherever it stood by itself. */
+    if (cli->host != NULL) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "-H must be an argument of its own, -H USER@HOST");
+        return FALSE;
+    }
+    if (cli->session && cli->system) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "--session and --system exclude each other");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* GOption would end the process, and not look at whether that could be written. */
+static void G_GNUC_NORETURN
+print_help(KhCli *cli, GOptionContext *context)
+{
+    g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+
+    fputs(help, stdout);
+    exit(kh_cli_finish(cli, 0));
+}
+
 char **
 kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint min, guint max,
              GError **error)
 {
     g_autofree char *parameters = g_strdup_printf("%s %s", cli->verb, usage);
+    g_autofree char *where = g_strdup_printf("%s --help", cli->verb);
     g_autoptr(GOptionContext) context = g_option_context_new(parameters);
+    g_autoptr(GArray) all = all_entries(cli, entries);
     g_auto(GStrv) args = g_strdupv(cli->args);
     g_auto(GStrv) left = NULL;
-    g_autoptr(GError) failure = NULL;
 
+    g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(context, cli->help);
     g_option_context_set_description(context, cli->details);
-    if (entries != NULL)
-        g_option_context_add_main_entries(context, entries, NULL);
-    add_global_entries(cli, context);
-    if (!g_option_context_parse_strv(context, &args, &failure)) {
+    if (!kh_options_parse(context, (GOptionEntry *)(gpointer)all->data, where, &args, error)) {
         /* It has taken back what it had set. */
         cli->json = g_strv_contains((const char *const *)cli->args, "--json");
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s; see %s --help",
-                    failure->message, cli->verb);
         return NULL;
     }
-    /* main() has taken it out, wherever it stood by itself. */
-    if (cli->host != NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "-H must be an argument of its own, -H USER@HOST");
-        return NULL;
-    }
-    if (cli->session && cli->system) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "--session and --system exclude each other");
-        return NULL;
-    }
+    if (cli->wants_help)
+        print_help(cli, context);
     left = positional(cli, args);
-    if (!check_count(cli, g_strv_length(left), usage, min, max, error))
+    if (!check_global(cli, error) ||
+        !check_count(cli, g_strv_length(left), usage, min, max, error) ||
+        !check_arguments(cli, left, error))
         return NULL;
     return g_steal_pointer(&left);
 }

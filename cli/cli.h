@@ -16,31 +16,46 @@ typedef struct {
     char **args;         /* the program's name, then what is not the verb; up to "--" */
     char **rest;         /* after "--"; never NULL */
     gboolean keeps_rest; /* it is no argument of the verb: what follows "--" is for Katana */
+    guint paths_from;    /* arguments from that place on may be paths, any bytes; 0: none */
 
     gboolean session;
     gboolean system;
     gboolean json;
     gboolean verbose;
     gboolean no_ask_password;
+    gboolean wants_help;
     char *host; /* USER@HOST */
 
     GDBusConnection *bus; /* once kh_client_connect() has been called */
     gboolean agent_tried;
     GCancellable *deadline; /* of every call; NULL: none */
     gboolean interrupted;   /* by Ctrl-C, once */
+    gboolean has_failed;    /* an error has been printed */
 } KhCli;
 
 /*
- * Parses @cli->args by the global options and the verb's own @entries; what is left must be
- * @min to @max arguments, described by @usage, and is returned; what follows "--" counts
- * among them, unless @cli->keeps_rest. "--help" prints and exits.
- * KH_ERROR_INVALID_ARGUMENT. Transfer full.
+ * Parses @cli->args by the global options and the verb's own @entries (options.h; NULL: none);
+ * what is left must be @min to @max arguments, described by @usage, and is returned; what
+ * follows "--" counts among them, unless @cli->keeps_rest. They are UTF-8, but for those from
+ * @cli->paths_from on. "--help" prints and exits. KH_ERROR_INVALID_ARGUMENT. Transfer full.
  */
 char **kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint min,
                     guint max, GError **error);
 
 /* Prints @error (taken) to stderr, as --json wants it; returns the exit code. */
 int kh_cli_fail(KhCli *cli, GError *error);
+
+/*
+ * The exit code of an output that could not be written: 1, and an error of errno @number but
+ * for EPIPE, by which somebody says that he has read enough.
+ */
+int kh_cli_fail_to_write(KhCli *cli, int number);
+
+/*
+ * The exit code of a process that would end with @code: not 0 where what it has printed could
+ * not be written, which is told unless another error has been.
+ */
+int kh_cli_finish(KhCli *cli, int code);
 
 /* Says something on stderr that is no error; nothing with --json, whose document says it. */
 void kh_cli_note(KhCli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3);

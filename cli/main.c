@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor: finds the verb, and lets it do the rest. */
-#include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -199,18 +197,6 @@ run_without_verb(KhCli *cli, char **argv)
         cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "A verb is missing; see --help"));
 }
 
-/* A verdict that nobody could read is no success. */
-static int
-flush_output(KhCli *cli, int code)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    if (code != 0 || errno == EPIPE)
-        return code != 0 ? code : 1;
-    return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                                        "The output cannot be written: %s", g_strerror(errno)));
-}
-
 /* One that is closed would become some other file of ours, and take what is printed. */
 static void
 keep_streams(void)
@@ -220,6 +206,31 @@ keep_streams(void)
             _exit(1);
 }
 
+static void
+print_output(const char *text)
+{
+    fputs(text, stdout);
+}
+
+static void
+print_error(const char *text)
+{
+    fputs(text, stderr);
+}
+
+/*
+ * No setlocale(): texts are UTF-8 and English, numbers have a point, whatever the locale. GLib
+ * would turn what it prints into the locale's characters.
+ */
+static void
+set_up_output(void)
+{
+    keep_streams();
+    signal(SIGPIPE, SIG_IGN);
+    g_set_print_handler(print_output);
+    g_set_printerr_handler(print_error);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -227,11 +238,9 @@ main(int argc, char **argv)
     int verb = find_verb(argv);
     int code;
 
-    keep_streams();
-    setlocale(LC_ALL, "");
-    signal(SIGPIPE, SIG_IGN);
+    set_up_output();
     code = verb == 0 ? run_without_verb(&cli, argv) : run(&cli, argv, verb);
-    code = flush_output(&cli, code);
+    code = kh_cli_finish(&cli, code);
     g_clear_object(&cli.deadline);
     g_clear_object(&cli.bus);
     g_strfreev(cli.args);

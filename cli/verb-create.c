@@ -99,7 +99,7 @@ add_labels(GVariantDict *dict, char **labels, GError **error)
     for (; labels != NULL && *labels != NULL; labels++) {
         g_auto(GStrv) parts = g_strsplit(*labels, "=", 2);
 
-        if (g_strv_length(parts) != 2 || !g_utf8_validate(*labels, -1, NULL)) {
+        if (g_strv_length(parts) != 2) {
             g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--label must be KEY=VALUE");
             return FALSE;
         }

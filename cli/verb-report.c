@@ -235,6 +235,7 @@ kh_verb_report(KhCli *cli)
     g_auto(GStrv) words = NULL;
 
     cli->details = describe_policy();
+    cli->paths_from = 1;
     words = kh_cli_parse(cli, entries, "show|verify FILE", 2, 2, &error);
 
     if (words == NULL)

@@ -271,6 +271,7 @@ kh_verb_set(KhCli *cli)
     g_auto(GStrv) pending = NULL;
 
     cli->details = describe_keys();
+    cli->paths_from = 1; /* katana-args-file=FILE; the values of other keys are looked at below */
     words = kh_cli_parse(cli, NULL, "NAME KEY=VALUE...", 2, G_MAXUINT, &error);
     if (words != NULL && parse(&changes, words + 1, &error))
         path = kh_client_find(cli, words[0], &error);

@@ -2,6 +2,8 @@
 /* Parsing and printing of sizes and numbers. See sizes.h. */
 #include "sizes.h"
 
+#include <string.h>
+
 #include "error.h"
 #include "names.h"
 
@@ -34,24 +36,67 @@ unit_factor(const char *unit)
     return 0;
 }
 
-/* "12" or "1.5": the whole number is returned apart so that no digit of it is rounded. */
+/* Blanks that do not break a line: of many languages, before a unit and between thousands. */
+static const char *const thin_blanks[] = {"\u00a0", "\u2009", "\u202f"};
+
+/* What follows such a blank at @text; @text where there is none. */
+static const char *
+skip_thin_blank(const char *text)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(thin_blanks); i++)
+        if (g_str_has_prefix(text, thin_blanks[i]))
+            return text + strlen(thin_blanks[i]);
+    return text;
+}
+
+static guint
+count_digits(const char *text)
+{
+    guint n = 0;
+
+    while (g_ascii_isdigit(text[n]))
+        n++;
+    return n;
+}
+
+/* "12", or "4 294 967 296" with thin blanks. */
 static gboolean
-parse_decimal(const char *text, const char **rest, guint64 *whole, double *fraction)
+parse_whole(const char *text, const char **rest, guint64 *whole)
 {
     const char *p = text;
-    double scale = 0.1;
 
     if (!g_ascii_isdigit(*p))
         return FALSE;
-    for (*whole = 0; g_ascii_isdigit(*p); p++)
+    for (*whole = 0; g_ascii_isdigit(*p);) {
         if (!g_uint64_checked_mul(whole, *whole, 10) ||
-            !g_uint64_checked_add(whole, *whole, (guint64)(*p - '0')))
+            !g_uint64_checked_add(whole, *whole, (guint64)(*p++ - '0')))
             return FALSE;
+        if (skip_thin_blank(p) != p && count_digits(skip_thin_blank(p)) == 3)
+            p = skip_thin_blank(p);
+    }
+    *rest = p;
+    return TRUE;
+}
+
+/*
+ * "12", "1.5" or "1,5": the whole number is returned apart so that no digit of it is rounded. A
+ * comma before three digits is a thousand here and a fraction there, and so is neither.
+ */
+static gboolean
+parse_decimal(const char *text, const char **rest, guint64 *whole, double *fraction)
+{
+    const char *p;
+    double scale = 0.1;
+
     *fraction = 0;
-    if (*p == '.') {
-        if (!g_ascii_isdigit(*++p))
+    if (!parse_whole(text, &p, whole))
+        return FALSE;
+    if (*p == '.' || *p == ',') {
+        guint digits = count_digits(p + 1);
+
+        if (digits == 0 || (*p == ',' && digits == 3))
             return FALSE;
-        for (; g_ascii_isdigit(*p); p++, scale /= 10)
+        for (p++; g_ascii_isdigit(*p); p++, scale /= 10)
             *fraction += (*p - '0') * scale;
     }
     *rest = p;
@@ -67,8 +112,7 @@ size_value(const char *text, guint64 *bytes)
 
     if (!parse_decimal(text, &unit, &whole, &fraction))
         return FALSE;
-    if (*unit == ' ')
-        unit++;
+    unit = *unit == ' ' ? unit + 1 : skip_thin_blank(unit);
     factor = unit_factor(unit);
     if (factor == 0 || !g_uint64_checked_mul(&total, whole, factor))
         return FALSE;
@@ -100,6 +144,7 @@ kh_size_format(guint64 bytes)
 {
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     double value = (double)bytes;
+    char digits[G_ASCII_DTOSTR_BUF_SIZE];
     gsize unit = 0;
 
     while (value >= 1024 && unit + 1 < G_N_ELEMENTS(names)) {
@@ -108,7 +153,8 @@ kh_size_format(guint64 bytes)
     }
     if (value == (double)(guint64)value)
         return g_strdup_printf("%.0f %s", value, names[unit]);
-    return g_strdup_printf("%.1f %s", value, names[unit]);
+    return g_strdup_printf("%s %s", g_ascii_formatd(digits, sizeof digits, "%.1f", value),
+                           names[unit]);
 }
 
 gboolean

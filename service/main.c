@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisord: reads its settings and runs the daemon. */
+#include <locale.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "build-config.h"
 #include "daemon.h"
@@ -20,6 +24,16 @@ allow_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What --help and --version print; the first of them ends the process in GOption. */
+static void
+check_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    fputs("katana-hypervisord: The output cannot be written\n", stderr);
+    _exit(1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -29,6 +43,9 @@ main(int argc, char **argv)
     /* stdout is for results, and there are none; a reader of a log may go at any time. */
     g_log_writer_default_set_use_stderr(TRUE);
     signal(SIGPIPE, SIG_IGN);
+    /* Names in messages are UTF-8, whatever the locale that it was started with. */
+    setlocale(LC_CTYPE, "C.UTF-8");
+    atexit(check_output);
     umask(0077);
     allow_descriptors();
     settings = kh_settings_read(argc, argv, &error);

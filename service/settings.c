@@ -6,6 +6,7 @@
 #include "error.h"
 #include "folders.h"
 #include "names.h"
+#include "options.h"
 #include "sizes.h"
 
 #define GROUP "hypervisor"
@@ -44,12 +45,17 @@ set_boot_components(KhSettings *settings, const char *value, GError **error)
     return set_path(&settings->boot_components, "boot-components", value, error);
 }
 
-/* A name is looked up in PATH; one that is not found stays, and is told of at start. */
+/*
+ * A name is looked up in PATH; one that is not found stays, and is told of at start. The bus
+ * names it, and systemd is told it there: it must be UTF-8.
+ */
 static gboolean
 set_qemu(KhSettings *settings, const char *value, GError **error)
 {
     char *found = g_find_program_in_path(value);
 
+    if (found != NULL && !g_utf8_validate(found, -1, NULL))
+        g_clear_pointer(&found, g_free);
     g_free(settings->qemu);
     settings->qemu = found != NULL ? found : g_strdup(value);
     return TRUE;
@@ -180,10 +186,11 @@ static const struct {
     const char *key;
     SetFunction set;
     const char *placeholder, *help;
+    gboolean path; /* any bytes, else text */
 } keys[] = {
-    {"state-dir", set_state_dir, "DIR", "Where state is kept"},
-    {"runtime-dir", set_runtime_dir, "DIR", "Where the machines' sockets are"},
-    {"boot-components", set_boot_components, "DIR", "Kernel and initrd for new instances"},
+    {"state-dir", set_state_dir, "DIR", "Where state is kept", TRUE},
+    {"runtime-dir", set_runtime_dir, "DIR", "Where the machines' sockets are", TRUE},
+    {"boot-components", set_boot_components, "DIR", "Kernel and initrd for new instances", TRUE},
     {"qemu", set_qemu, "PROGRAM", "QEMU's binary"},
     {"launcher", set_launcher, "NAME", "auto, systemd or direct"},
     {"accelerator", set_accelerator, "NAME", "auto, kvm or tcg"},
@@ -336,15 +343,19 @@ read_file(KhSettings *settings, GError **error)
 }
 
 /* The options that are keys; their values are applied after the file's. */
-static GOptionEntry *
-build_entries(char **values)
+static void
+add_key_entries(GArray *entries, char **values)
 {
-    GOptionEntry *entries = g_new0(GOptionEntry, G_N_ELEMENTS(keys) + 1);
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+        const GOptionEntry entry = {.long_name = keys[i].key,
+                                    .arg =
+                                        keys[i].path ? G_OPTION_ARG_FILENAME : G_OPTION_ARG_STRING,
+                                    .arg_data = &values[i],
+                                    .description = keys[i].help,
+                                    .arg_description = keys[i].placeholder};
 
-    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
-        entries[i] = (GOptionEntry){
-            keys[i].key, 0, 0, G_OPTION_ARG_STRING, &values[i], keys[i].help, keys[i].placeholder};
-    return entries;
+        g_array_append_val(entries, entry);
+    }
 }
 
 static gboolean
@@ -353,26 +364,26 @@ parse_options(KhSettings *s, int argc, char **argv, char **values, GError **erro
     const GOptionEntry own[] = {
         {"session", 0, 0, G_OPTION_ARG_NONE, &s->session, "Serve the session bus", NULL},
         {"config", 0, 0, G_OPTION_ARG_FILENAME, &s->config_file, "Configuration file", "FILE"},
-        {"shim", 0, 0, G_OPTION_ARG_FILENAME, &s->shim, "The shim's binary", "FILE"},
+        {"shim", 0, 0, G_OPTION_ARG_STRING, &s->shim, "The shim's binary", "FILE"},
         {"yield-cgroup", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &s->yield_cgroup,
          "For ExecStopPost= with launcher=direct", NULL},
         {"adopt-empty-state", 0, 0, G_OPTION_ARG_NONE, &s->adopt,
          "Begin anew beside instances that the database does not know, and exit", NULL},
         {"verbose", 0, 0, G_OPTION_ARG_NONE, &s->verbose, "Say more", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &s->version, "Print the version", NULL},
-        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
-    g_autofree GOptionEntry *entries = build_entries(values);
+    g_autoptr(GArray) entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
     g_autoptr(GOptionContext) context = g_option_context_new("- runs Katana in virtual machines");
     g_auto(GStrv) copy = g_strdupv(argv);
-    g_autoptr(GError) failure = NULL;
 
-    g_option_context_add_main_entries(context, own, NULL);
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (g_option_context_parse_strv(context, &copy, &failure) && g_strv_length(copy) <= 1)
+    g_array_append_vals(entries, own, G_N_ELEMENTS(own));
+    add_key_entries(entries, values);
+    if (!kh_options_parse(context, (GOptionEntry *)(gpointer)entries->data, "--help", &copy, error))
+        return FALSE;
+    if (g_strv_length(copy) <= 1)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s; see --help",
-                failure != NULL ? failure->message : "There are arguments too many");
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "\"%s\" is no option; see --help",
+                copy[1]);
     return FALSE;
 }
 

@@ -2,9 +2,12 @@
 /* Certificates as they were handed over; see certificates.h. */
 #include "certificates.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bytes.h"
 #include "error.h"
@@ -238,22 +241,38 @@ by_name(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* NULL and @error, which GLib would word without the name of a folder that is not UTF-8. */
+static GDir *
+open_folder(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int number = errno;
+    g_autofree char *shown = NULL;
+    GDir *dir = NULL;
+
+    if (fd >= 0) {
+        dir = g_dir_open(path, 0, NULL);
+        number = EIO;
+        close(fd);
+    }
+    if (dir != NULL)
+        return dir;
+    shown = g_filename_display_name(path);
+    g_set_error(error, KH_ERROR, number == ENOENT ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED,
+                "The folder of certificates %s cannot be read: %s", shown, g_strerror(number));
+    return NULL;
+}
+
 /* The names in @path, sorted, at most so many. */
 static GPtrArray *
 list_folder(const char *path, GError **error)
 {
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(GDir) dir = g_dir_open(path, 0, &failure);
+    g_autoptr(GDir) dir = open_folder(path, error);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     const char *name;
 
-    if (dir == NULL) {
-        g_set_error(error, KH_ERROR,
-                    g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? KH_ERROR_NOT_FOUND
-                                                                               : KH_ERROR_FAILED,
-                    "The folder of certificates cannot be read: %s", failure->message);
+    if (dir == NULL)
         return NULL;
-    }
     while ((name = g_dir_read_name(dir)) != NULL) {
         if (names->len == KH_CERTIFICATE_FILES_MAX) {
             g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,

@@ -17,7 +17,7 @@ KEYS = {"id", "status", "reason", "expected", "actual", "source"}
 
 
 def run(*arguments):
-    return subprocess.run([PROGRAM, "report", *map(str, arguments)], capture_output=True,
+    return subprocess.run([PROGRAM, "report", *map(os.fspath, arguments)], capture_output=True,
                           timeout=60, check=False)
 
 
@@ -72,6 +72,7 @@ def test_usage():
         refused(2, "", "show", report, "--certs", folder)
         refused(3, "No such file", "show", "/nonexistent/x")
         refused(3, "No such file", "verify", report, "--certs", "/nonexistent/x")
+        refused(3, "/nonexistent/\ufffd cannot", "verify", report, b"--certs=/nonexistent/\xff")
         refused(3, "No such file", *verify, "--policy", "/nonexistent/x")
         refused(3, "No such file", *verify, "--crl", "/nonexistent/x")
         for text in ("", "[other]\n", "[report]\nvmpl=1\nvmpl=1\n", "[report]\nvmpl=\n",

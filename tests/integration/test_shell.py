@@ -8,12 +8,179 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import sys
+import tempfile
 import termios
 
 import tap
 from harness import World
 from test_cli import Running, assert_cli
+
+LATIN = "de_DE.ISO-8859-1"
+NO_UTF8 = b"x\xff\xfe"
+
+
+class Locale(tempfile.TemporaryDirectory):
+    """A folder with a German locale of eight bits, for LOCPATH."""
+
+    def __enter__(self):
+        folder = super().__enter__()
+        os.chmod(folder, 0o755)
+        done = subprocess.run(["localedef", "-i", "de_DE", "-f", "ISO-8859-1",
+                               f"{folder}/{LATIN}"], capture_output=True, timeout=120, check=False)
+        if not os.path.isdir(f"{folder}/{LATIN}"):
+            tap.skip(f"localedef cannot make {LATIN}: {done.stderr}")
+        return folder
+
+
+def locales(folder):
+    """The variables of locales that are not UTF-8, and of one with other words and commas."""
+    german = {"LANGUAGE": "de:fr", "LOCPATH": folder, "LC_ALL": LATIN}
+    return ({"LC_ALL": "C", "LANGUAGE": "de"}, german, {"LC_ALL": "", "LANG": "nowhere.UTF-8"})
+
+
+def plain(world, *arguments):
+    """The exit code, and both outputs as bytes."""
+    done = subprocess.run([str(world.tools / "katana-hypervisor"), *arguments], env=world.env,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def b142_paths_of_any_bytes():
+    """kind: text for bytes. Folders with a blank and an umlaut, or no UTF-8, in every locale"""
+    with Locale() as folder:
+        for number, variables in enumerate(locales(folder)):
+            with World() as world:
+                world.env.update(variables)
+                components = os.fsencode(world.folder) + b"/gr\xfc\xdfe " + "zurück".encode()
+                os.mkdir(components)
+                for part in ("vmlinuz", "initrd.img"):
+                    with open(components + b"/" + part.encode(), "wb") as file:
+                        file.write(b"x" * 1000)
+                world.state = world.folder / "zuständig für alles"
+                config = world.folder / "für mich.conf"
+                config.write_text(f"[hypervisor]\nmax-instances={number + 2}\n")
+                world.start("--state-dir", str(world.state), "--boot-components", components,
+                            "--config", str(config))
+                arguments = os.fsencode(world.folder) + b"/w\xf6rter"
+                with open(arguments, "wb") as file:
+                    file.write(b"--one\n")
+                world.cli("create", "x", "--katana-args-file", arguments, "--auto-start")
+                world.cli("set", "x", b"katana-args-file=" + arguments)
+                shown = json.loads(world.cli("--json", "show", "x", "--config").stdout)
+                tap.equal(shown["katana_args"], ["--one"], "arguments")
+                tap.check(world.show("x")["data_directory"].startswith(str(world.state)), "state")
+                for part in os.listdir(components):
+                    os.unlink(components + b"/" + part)
+                assert_cli(world, 1, "zurück", "create", "y")
+                tap.check("zurück" in world.cli("doctor", check=False).stdout, "doctor")
+
+
+def b142_paths_that_are_told():
+    """kind: text for bytes. A path that the bus must name and cannot is refused at start"""
+    with World() as world:
+        for option in (b"--state-dir=", b"--runtime-dir=", b"--qemu=", b"--shim="):
+            done = subprocess.run(
+                [*world.service_command(), option + os.fsencode(world.folder) + b"/" + NO_UTF8],
+                env=world.env, capture_output=True, timeout=30, check=False)
+            tap.check(done.returncode in (1, 2), f"{option}: {done}")
+            tap.check(b"UTF-8" in done.stderr, f"{option}: {done.stderr}")
+        found = os.fsencode(world.tools) + b"/" + NO_UTF8
+        os.mkdir(found)
+        os.symlink(world.tools / "fake-qemu", found + b"/qemu-system-x86_64")
+        world.options = world.options[:2]
+        world.env["PATH"] = os.fsdecode(found + b":") + os.environ["PATH"]
+        world.start()
+        world.cli("create", "x")
+        assert_cli(world, 1, "qemu-system-x86_64", "start", "x")
+        world.cli("show", "x", "--qemu-args")
+
+
+def b142_texts_are_utf8():
+    """kind: text by the locale. Labels are UTF-8 in every locale, read and printed"""
+    with Locale() as folder, World() as world:
+        world.start()
+        for number, variables in enumerate(locales(folder)):
+            world.env.update(variables)
+            name = f"x{number}"
+            world.cli("create", name, "--label", "k=für")
+            world.cli("set", name, "label=l=größe")
+            tap.equal(world.show(name)["labels"], {"k": "für", "l": "größe"}, str(variables))
+            tap.check("größe" in world.cli("show", name).stdout, "as text")
+            assert_cli(world, 3, '"ü"', "show", "ü")
+            for words in (("create", "y", "--label", b"k=f\xfcr"),
+                          ("set", name, b"label=k=f\xfcr")):
+                for more in ((), ("--json",)):
+                    code, output, error = plain(world, *words, *more)
+                    tap.equal((code, output), (2, b""), f"{words} {variables}: {error}")
+                    tap.check(b"label" in error, f"{words} {variables}: {error}")
+            tap.equal(world.show(name)["labels"], {"k": "für", "l": "größe"}, "unchanged")
+
+
+def b142_one_language():
+    """kind: text by the locale. Errors, help and numbers are the same in every locale"""
+    words = (("create",), ("create", "--memory"), ("create", "--help"), ("logs", "x", "--boot=a"),
+             ("lits",), ("--help",), ("show", "nope"), ("show", "x"), ("list",))
+    with Locale() as folder, World() as world:
+        world.start()
+        world.cli("create", "x", "--memory", "1536M")
+        service = world.service_command()[:1]
+        wanted = [plain(world, *one) for one in words]
+        wanted_of_service = [subprocess.run([*service, option], env=world.env, timeout=30,
+                                            capture_output=True, check=False)
+                             for option in ("--help", "--nonsense", "--qemu")]
+        tap.check(b"1.5 GiB" in wanted[-1][1], wanted[-1])
+        for variables in locales(folder):
+            world.env.update(variables)
+            for one, output in zip(words, wanted):
+                tap.equal(plain(world, *one), output, f"{one} {variables}")
+            for before in wanted_of_service:
+                done = subprocess.run(before.args, env=world.env, timeout=30, capture_output=True,
+                                      check=False)
+                tap.equal((done.returncode, done.stdout, done.stderr),
+                          (before.returncode, before.stdout, before.stderr), str(variables))
+
+
+def b142_sizes_are_read_back():
+    """kind: numbers by the locale. Sizes with a decimal comma and thin blanks"""
+    with World() as world:
+        world.start()
+        for number, text in enumerate(("1.5 GiB", "1,5 GiB", "1,5\u202fGiB", "1,5\u00a0GiB",
+                                       "1\u2009610\u2009612\u2009736")):
+            world.cli("create", f"x{number}", "--memory", text)
+            tap.equal(world.show(f"x{number}")["memory_bytes"], 3 << 29, repr(text))
+        assert_cli(world, 2, "--memory", "create", "y", "--memory", "1,024 MiB")
+        assert_cli(world, 2, "memory", "set", "x0", "memory=1,024 MiB")
+
+
+def b142_arguments_that_are_no_utf8():
+    """kind: bytes for text. Every verb and option says so once, as JSON where that is wanted"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x")
+        verbs = re.findall(r"(?m)^  ([a-z]+) ", world.cli("--help").stdout)
+        calls = [(verb, NO_UTF8) for verb in verbs if verb not in ("report", "set", "wait")]
+        calls += [(NO_UTF8,), ("wait", NO_UTF8, "--for", "running"), ("report", NO_UTF8, "/x"),
+                  ("set", NO_UTF8, "vcpus=1"), ("set", "x", NO_UTF8), ("set", "x", NO_UTF8 + b"=1"),
+                  ("create", "y", "--", NO_UTF8), ("show", "--", NO_UTF8),
+                  ("list", b"--" + NO_UTF8), ("list", b"-" + NO_UTF8), ("list", b"-H" + NO_UTF8)]
+        for key in re.findall(r"(?m)^  ([a-z-]+)=", world.cli("set", "--help").stdout):
+            if key != "katana-args-file":
+                calls.append(("set", "x", key.encode() + b"=" + NO_UTF8))
+        for verb in verbs:
+            text = world.cli(verb, "--help").stdout
+            for option in re.findall(r"--([a-z-]+)=(?!FILE|DIR)", text):
+                calls.append((verb, b"--" + option.encode() + b"=" + NO_UTF8, "x"))
+        tap.check(len(calls) > 80, f"{len(calls)} calls")
+        for words in calls:
+            code, output, error = plain(world, *words)
+            tap.check(code == 2 and output == b"" and error.decode().count("\n") == 1,
+                      f"{words}: {code} {output} {error}")
+            code, output, error = plain(world, "--json", *words)
+            tap.check(code == 2 and output == b"", f"{words}: {code} {output} {error}")
+            tap.check(json.loads(error)["error"]["message"], str(words))
+        tap.equal(len(world.list()), 1, "instances")
 
 
 def b145_relative_variables():
@@ -74,6 +241,19 @@ def b148_suggestions():
             tap.equal(done.returncode, 2, word)
             for ending in ("stop", "reset", "delete") if word != "top" else ("reset", "delete"):
                 tap.check(f'"{ending}"' not in done.stderr, done.stderr)
+        for words, nearest in ((("create", "x", "--memroy", "4G"), "--memory"),
+                               (("create", "--lable=k=v", "x"), "--label"),
+                               (("create", "x", "--label", "--lable", "--memry=4G"), "--memory"),
+                               (("logs", "--folow", "x"), "--follow"),
+                               (("list", "--jsno"), "--json")):
+            assert_cli(world, 2, f"did you mean {nearest}?", *words)
+        for words in (("create", "x", "--xyz"), ("list", "-x"), ("show", "x", "--host-all")):
+            done = world.cli(*words, check=False)
+            tap.check(done.returncode == 2 and "did you mean" not in done.stderr and
+                      f"see {words[0]} --help" in done.stderr, done.stderr)
+        done = subprocess.run([world.service_command()[0], "--port-rnage=1-2"], env=world.env,
+                              capture_output=True, text=True, timeout=30, check=False)
+        tap.check(done.returncode == 2 and "did you mean --port-range?" in done.stderr, done.stderr)
 
 
 def b148_help_and_other_names():
@@ -165,6 +345,8 @@ def b149_progress_has_the_terminals_width():
 
 if __name__ == "__main__":
     sys.exit(tap.run([
+        b142_paths_of_any_bytes, b142_paths_that_are_told, b142_texts_are_utf8,
+        b142_one_language, b142_sizes_are_read_back, b142_arguments_that_are_no_utf8,
         b145_relative_variables, b145_byte_order_mark, b148_suggestions,
         b148_help_and_other_names, b149_wait_for_what_has_failed,
         b149_wait_over_a_restart, b149_progress_has_the_terminals_width

@@ -119,7 +119,7 @@ class World:
         self.env = dict(os.environ, XDG_DATA_HOME=str(self.folder / "data"),
                         XDG_RUNTIME_DIR=str(self.runtime), LC_ALL="C.UTF-8",
                         XDG_CONFIG_HOME=str(self.folder / "config"),
-                        G_DEBUG="fatal-criticals", G_SLICE="always-malloc")
+                        G_SLICE="always-malloc")
 
     def make_components(self, components):
         self.components = self.folder / "components"

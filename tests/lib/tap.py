@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Runs test functions one after another and prints TAP. Used by the tests of this folder."""
 
+import os
 import sys
 import time
 import traceback
+
+
+# A misuse of GLib ends whatever a test starts, service and command line alike.
+os.environ["G_DEBUG"] = "fatal-criticals"
 
 
 class Skip(Exception):

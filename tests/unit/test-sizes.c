@@ -19,6 +19,12 @@ good_sizes(void)
         {"1.5G", G_GUINT64_CONSTANT(3) << 29},
         {"0.5K", 512},
         {"9223372036854775807", G_MAXINT64},
+        {"1,5 GiB", G_GUINT64_CONSTANT(3) << 29},
+        {"1,5\u202fGiB", G_GUINT64_CONSTANT(3) << 29},
+        {"1,5\u00a0GB", G_GUINT64_CONSTANT(1500000000)},
+        {"4\u2009GiB", G_GUINT64_CONSTANT(1) << 32},
+        {"4\u202f294\u202f967\u202f296", G_GUINT64_CONSTANT(1) << 32},
+        {"1\u00a0024,25 K", 1048832},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -53,6 +59,16 @@ bad_sizes(void)
         "8388608T",
         "0.1",
         "\xff",
+        "1,024 MiB",
+        "1,G",
+        ",5G",
+        "1,5,5G",
+        "1.5,5G",
+        "1.000.000",
+        "4\u202f29 K",
+        "4\u202f\u202f294",
+        "4\u202f \u202fG",
+        "4\xe2\x80",
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
