@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "build-config.h"
@@ -206,6 +207,27 @@ keep_streams(void)
             _exit(1);
 }
 
+/*
+ * Whoever started us may have set a pipe or a terminal to not block, and then what does not fit
+ * into it is lost. The flag belongs to all who share it: opened anew it is only ours.
+ */
+static void
+keep_blocking(int fd)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+    int flags = fcntl(fd, F_GETFL), own;
+    struct stat found;
+
+    if (flags < 0 || (flags & O_NONBLOCK) == 0 || fstat(fd, &found) != 0 ||
+        !(S_ISFIFO(found.st_mode) || S_ISCHR(found.st_mode)))
+        return;
+    own = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    if (own < 0)
+        return;
+    dup2(own, fd);
+    close(own);
+}
+
 static void
 print_output(const char *text)
 {
@@ -226,6 +248,8 @@ static void
 set_up_output(void)
 {
     keep_streams();
+    keep_blocking(STDOUT_FILENO);
+    keep_blocking(STDERR_FILENO);
     signal(SIGPIPE, SIG_IGN);
     g_set_print_handler(print_output);
     g_set_printerr_handler(print_error);

@@ -5,6 +5,8 @@
  */
 #include "remote.h"
 
+#include <errno.h>
+#include <glib-unix.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,6 +85,52 @@ spawn(const char *host, const char *command, GError **error)
     return g_subprocess_launcher_spawnv(launcher, words, error);
 }
 
+/* One ssh at work. */
+typedef struct {
+    GSubprocess *ssh;
+    GAsyncResult *result;
+    gboolean unread;
+} Session;
+
+static void
+on_ended(GObject *source, GAsyncResult *result, gpointer data)
+{
+    ((Session *)data)->result = g_object_ref(result);
+}
+
+static gboolean
+on_unread(int fd, GIOCondition condition, gpointer data)
+{
+    Session *session = data;
+
+    session->unread = TRUE;
+    g_subprocess_send_signal(session->ssh, SIGTERM);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * Waits for its end. ssh would notice that nobody reads its output only when there is some; a
+ * silent follower is ended here. What another verb does goes on: its output is not all of it.
+ */
+static gboolean
+wait_for_end(KhCli *cli, GSubprocess *ssh, gboolean *unread, GError **error)
+{
+    Session session = {.ssh = ssh};
+    g_autoptr(GAsyncResult) result = NULL;
+    guint reader = 0;
+
+    if (g_str_equal(cli->verb, "logs"))
+        reader = g_unix_fd_add(STDOUT_FILENO, G_IO_ERR | G_IO_HUP | G_IO_NVAL, on_unread, &session);
+    g_subprocess_wait_async(ssh, NULL, on_ended, &session);
+    while (session.result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    result = session.result;
+    *unread = session.unread;
+    if (reader != 0 && !session.unread)
+        g_source_remove(reader);
+    return g_subprocess_wait_finish(ssh, result, error);
+}
+
 static int
 exit_code_of(KhCli *cli, const char *host, GSubprocess *ssh)
 {
@@ -116,6 +164,7 @@ kh_remote_run(KhCli *cli, char **argv, const char *refusal, int *code)
     const char *host;
     g_autofree char *command = build_command(argv, &host);
     g_autoptr(GSubprocess) ssh = NULL;
+    gboolean unread = FALSE;
     GError *error = NULL;
 
     if (host == NULL)
@@ -125,13 +174,13 @@ kh_remote_run(KhCli *cli, char **argv, const char *refusal, int *code)
         return TRUE;
     }
     ssh = spawn(host, command, &error);
-    if (ssh == NULL || !g_subprocess_wait(ssh, NULL, &error)) {
+    if (ssh == NULL || !wait_for_end(cli, ssh, &unread, &error)) {
         g_prefix_error(&error, "ssh cannot be run: ");
         /* Whatever its domain: no service has been reached. */
         error->domain = G_IO_ERROR;
         *code = kh_cli_fail(cli, error);
     } else {
-        *code = exit_code_of(cli, host, ssh);
+        *code = unread ? kh_cli_fail_to_write(cli, EPIPE) : exit_code_of(cli, host, ssh);
     }
     return TRUE;
 }

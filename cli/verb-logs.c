@@ -1,117 +1,124 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor logs */
-#include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "client.h"
 #include "error.h"
-#include "harmless.h"
+#include "log-follow.h"
 #include "names.h"
 #include "sizes.h"
 #include "verbs.h"
 
 #define LINES_DEFAULT 100
-#define CHUNK 65536
 
-static gboolean
-write_all(const char *text, gsize length)
-{
-    while (length > 0) {
-        ssize_t n = write(STDOUT_FILENO, text, length);
-
-        if (n < 0 && errno != EINTR)
-            return FALSE;
-        if (n > 0) {
-            text += n;
-            length -= (gsize)n;
-        }
-    }
-    return TRUE;
-}
-
-/* A guest's escape sequences are not for the terminal. */
-static gboolean
-write_harmless(KhHarmless *state, const char *chunk, gsize length)
-{
-    GString *text = kh_harmless_text(state, chunk, length);
-    gboolean written = write_all(text->str, text->len);
-
-    g_string_free(text, TRUE);
-    return written;
-}
+/* What the options say. */
+typedef struct {
+    gboolean follow;
+    char *lines, *source;
+    int boot;
+} Options;
 
 static void
-copy_to_stdout(int fd)
+options_clear(Options *self)
 {
-    g_autofree char *chunk = g_malloc(CHUNK);
-    gboolean terminal = isatty(STDOUT_FILENO), written = TRUE;
-    KhHarmless state = {.length = 0};
-    ssize_t n = -1;
-
-    while (written && n != 0) {
-        n = read(fd, chunk, CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return;
-        written = terminal ? write_harmless(&state, chunk, (gsize)n) : write_all(chunk, (gsize)n);
-    }
+    g_free(self->lines);
+    g_free(self->source);
 }
 
-static int
-open_log(KhCli *cli, const char *name, GVariant *options, GError **error)
-{
-    g_autoptr(GVariant) held = g_variant_ref_sink(options);
-    g_autofree char *path = kh_client_find(cli, name, error);
-    g_autoptr(GUnixFDList) fds = NULL;
-    g_autoptr(GVariant) reply = NULL;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
-    if (path == NULL)
-        return -1;
-    reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, "OpenLog",
-                           g_variant_new("(@a{sv})", held), &fds, error);
-    return reply == NULL ? -1 : g_unix_fd_list_get(fds, 0, error);
+static GVariant *
+build_options(const Options *o, GError **error)
+{
+    g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+    guint64 number = LINES_DEFAULT;
+
+    if (o->lines != NULL && !kh_number_parse(o->lines, "--lines", 0, G_MAXUINT32, &number, error))
+        return NULL;
+    g_variant_dict_insert(&options, "lines", "u", (guint32)number);
+    g_variant_dict_insert(&options, "follow", "b", o->follow);
+    g_variant_dict_insert(&options, "boot", "i", o->boot);
+    if (o->source != NULL)
+        g_variant_dict_insert(&options, "source", "s", o->source);
+    return g_variant_ref_sink(g_variant_dict_end(&options));
+}
+
+/* A log that nobody has written yet looks like one that is lost. */
+static void
+note_never_started(KhCli *cli, const KhLogSubject *subject, gboolean follow)
+{
+    g_autoptr(GVariant) properties =
+        kh_client_get_all(cli, subject->path, KH_INTERFACE_INSTANCE, NULL);
+    guint64 started = 1;
+
+    if (properties == NULL || !g_variant_lookup(properties, "StartedUSec", "t", &started) ||
+        started != 0)
+        return;
+    kh_cli_note(cli, "%s has never been started%s", subject->name,
+                follow ? "; its log is printed once it is" : ", and has no log");
+}
+
+/* Takes @fd. The errno of an output that cannot be written is *failure. */
+static gboolean
+print(KhCli *cli, const KhLogSubject *subject, const Options *o, int fd, int *failure,
+      GError **error)
+{
+    KhLogOutput output;
+
+    kh_log_output_init(&output);
+    /* An earlier boot is followed by nothing. */
+    if (o->follow && o->boot == 0) {
+        note_never_started(cli, subject, TRUE);
+        if (!kh_log_follow(cli, subject, &output, fd, failure, error))
+            return FALSE;
+    } else {
+        *failure = kh_log_output_copy(&output, fd);
+        close(fd);
+        if (*failure == 0 && output.tail_length == 0)
+            note_never_started(cli, subject, FALSE);
+    }
+    if (*failure == 0)
+        *failure = kh_log_output_end(&output);
+    return TRUE;
 }
 
 static gboolean
-build_options(GVariantDict *options, const char *lines, int boot, const char *source,
-              gboolean follow, GError **error)
+check_json(KhCli *cli, GError **error)
 {
-    guint64 number = LINES_DEFAULT;
+    if (!cli->json)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "logs prints text only; leave --json out");
+    return FALSE;
+}
 
-    if (lines != NULL && !kh_number_parse(lines, "--lines", 0, G_MAXUINT32, &number, error))
-        return FALSE;
-    g_variant_dict_insert(options, "lines", "u", (guint32)number);
-    g_variant_dict_insert(options, "follow", "b", follow);
-    g_variant_dict_insert(options, "boot", "i", boot);
-    if (source != NULL)
-        g_variant_dict_insert(options, "source", "s", source);
-    return TRUE;
+static gboolean
+run(KhCli *cli, const char *name, const Options *o, int *failure, GError **error)
+{
+    g_autoptr(GVariant) options = build_options(o, error);
+    g_autofree char *path = options == NULL ? NULL : kh_client_find(cli, name, error);
+    const KhLogSubject subject = {.name = name, .path = path, .source = o->source};
+    int fd = path == NULL ? -1 : kh_log_open(cli, &subject, options, error);
+
+    return fd >= 0 && print(cli, &subject, o, fd, failure, error);
 }
 
 int
 kh_verb_logs(KhCli *cli)
 {
-    gboolean follow = FALSE;
-    g_autofree char *lines = NULL, *source = NULL;
-    int boot = 0, fd = -1;
+    g_auto(Options) o = {.lines = NULL};
     const GOptionEntry entries[] = {
-        {"follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on with what is added", NULL},
-        {"lines", 'n', 0, G_OPTION_ARG_STRING, &lines, "The last so many, 0 for all (100)", "N"},
-        {"boot", 0, 0, G_OPTION_ARG_INT, &boot, "0 the current, -1 the one before", "N"},
-        {"source", 0, 0, G_OPTION_ARG_STRING, &source, "guest or qemu", "SOURCE"},
+        {"follow", 'f', 0, G_OPTION_ARG_NONE, &o.follow, "Go on with what is added", NULL},
+        {"lines", 'n', 0, G_OPTION_ARG_STRING, &o.lines, "The last so many, 0 for all (100)", "N"},
+        {"boot", 0, 0, G_OPTION_ARG_INT, &o.boot, "0 the current, -1 the one before", "N"},
+        {"source", 0, 0, G_OPTION_ARG_STRING, &o.source, "guest or qemu", "SOURCE"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
-    g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
     GError *error = NULL;
+    int failure = 0;
     g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME", 1, 1, &error);
 
-    if (names != NULL && build_options(&options, lines, boot, source, follow, &error))
-        fd = open_log(cli, names[0], g_variant_dict_end(&options), &error);
-    if (fd < 0)
+    if (names == NULL || !check_json(cli, &error) || !run(cli, names[0], &o, &failure, &error))
         return kh_cli_fail(cli, error);
-    copy_to_stdout(fd);
-    close(fd);
-    return 0;
+    return failure == 0 ? 0 : kh_cli_fail_to_write(cli, failure);
 }

@@ -7,15 +7,18 @@ import json
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+import threading
 
 import tap
 from harness import World
-from test_cli import Running, assert_cli
+from live import live, running
+from test_cli import Running, add_ssh, assert_cli, assert_says
 
 LATIN = "de_DE.ISO-8859-1"
 NO_UTF8 = b"x\xff\xfe"
@@ -183,6 +186,247 @@ def b142_arguments_that_are_no_utf8():
         tap.equal(len(world.list()), 1, "instances")
 
 
+def append(world, name, data):
+    """To the log of an instance, as its machine would."""
+    with open(world.instance_folder(name) / "serial.log", "ab") as log:
+        log.write(data)
+
+
+def b143_full_output():
+    """kind: an output that nobody looked after. What cannot be written is exit 1, with a word"""
+    with World() as world:
+        world.start()
+        for name, label in (("x", "k=v"), ("y", "k=" + "v" * 250)):
+            world.cli("create", name, "--auto-start", "--label", label)
+        commands = [(verb, "--help") for verb in
+                    re.findall(r"(?m)^  ([a-z]+) ", world.cli("--help").stdout)]
+        commands += [("--help",), ("--version",), ("help",), ("help", "show"), ("list",),
+                     ("status",), ("show", "x"), ("show", "x", "--config"),
+                     ("show", "x", "--qemu-args"),
+                     ("logs", "x"), ("logs", "x", "-f"), ("set", "x", "label=a=b"),
+                     ("create", "z"), ("start", "x", "--json"), ("list", "--json"),
+                     ("wait", "x", "--for", "running", "--json"),
+                     ("stop", "x", "y", "--json"), ("delete", "-y", "z", "--json"),
+                     # Found out to be bad, and nobody could read it.
+                     ("doctor",), ("doctor", "--json")]
+        for words in commands:
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([str(world.tools / "katana-hypervisor"), *words],
+                                      env=world.env, stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, timeout=60, check=False)
+            tap.equal(done.returncode, 1, f"{words}: {done.stderr}")
+            tap.check(done.stderr.count(b"cannot be written: No space left") == 1,
+                      f"{words}: {done.stderr}")
+        for option in ("--help", "--version"):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([world.service_command()[0], option], env=world.env,
+                                      stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+            tap.check(done.returncode == 1 and done.stderr, f"the service, {option}: {done}")
+
+
+def read_slowly(reader):
+    """All that comes, of which the first waits until whoever writes is stuck."""
+    found, data = b"", None
+    pause = threading.Event()
+    while data != b"":
+        if len(found) < 1 << 20:
+            pause.wait(0.02)
+        data = os.read(reader, 65536)
+        found += data
+    return found
+
+
+def output_of(world, ends, *arguments):
+    """What the command line writes into the first of two ends, which does not block."""
+    writer, reader = ends
+    os.set_blocking(writer, False)
+    process = world.spawn([str(world.tools / "katana-hypervisor"), *arguments], stdout=writer,
+                          stderr=subprocess.PIPE)
+    os.close(writer)
+    found = read_slowly(reader)
+    os.close(reader)
+    tap.equal((process.wait(60), process.stderr.read()), (0, b""), f"{arguments}: its end")
+    return found
+
+
+def b143_pipe_that_does_not_block():
+    """kind: a part for the whole. Into a pipe or socket that does not block all is written"""
+    with World("--log-size", "1M") as world:
+        world.start()
+        world.cli("create", "x")
+        for number in range(12):
+            labels = [f"--label=l{i}={'v' * 250}" for i in range(32)]
+            world.cli("create", f"y{number}", *labels)
+        world.cli("start", "x")
+        world.cli("stop", "x")
+        append(world, "x", b"".join(b"%08d spam spam spam\n" % i for i in range(40000)))
+        for words in (("logs", "x", "-n", "0"), ("list", "--json")):
+            wanted = plain(world, *words)[1]
+            tap.check(len(wanted) > 100000, f"{words}: {len(wanted)} bytes")
+            reader, writer = os.pipe()
+            tap.check(output_of(world, (writer, reader), *words) == wanted, f"{words}: a pipe")
+        pair = [end.detach() for end in socket.socketpair()]
+        wanted = plain(world, "logs", "x", "-n", "0")[1]
+        tap.check(output_of(world, pair, "logs", "x", "-n", "0") == wanted, "a socket")
+
+
+class Follower(Running):
+    """logs -f into a file."""
+
+    def __init__(self, world, *arguments):
+        self.output = world.folder / f"followed-{len(world.children)}"
+        with open(self.output, "wb") as file:
+            super().__init__(world, "logs", "-f", *arguments, stdout=file)
+
+    def prints(self, wanted):
+        tap.eventually(lambda: self.output.read_bytes() == wanted, 15,
+                       f"{wanted[-200:]} at the end of the output")
+
+    def ends(self, code, seconds=20):
+        tap.equal(self.process.wait(seconds), code, self.path.read_text())
+
+
+def b143_follower_outlives_the_service():
+    """kind: one end taken for another. A follower goes on, without a gap and without repeats"""
+    with live() as (world, bus):
+        path = running(bus)
+        append(world, "x", b"same\nsame\n")
+        much = b"".join(b"%07d\n" % i for i in range(20000))
+        follower = Follower(world, "x", "-n", "1")
+        follower.prints(b"same\n")
+        for number in range(2):
+            world.end_service(*((9,) if number == 0 else ()))
+            follower.says("the service has gone")
+            folder = world.state / "instances" / os.listdir(world.state / "instances")[0]
+            with open(folder / "serial.log", "ab") as log:
+                log.write(b"meanwhile %d\n" % number + much)
+            follower.goes_on()
+            world.start()
+            tap.eventually(lambda: follower.path.read_text().count("followed again\n") > number,
+                           10, "it is followed again")
+            append(world, "x", b"after %d\n" % number)
+        follower.prints(b"same\n" + b"".join(b"meanwhile %d\n" % i + much + b"after %d\n" % i
+                                             for i in range(2)))
+        tap.equal(bus.state(path), "running", "state")
+        world.cli("delete", "--force", "-y", "x")
+        follower.ends(0)
+        follower.says("x has been deleted")
+
+
+def b143_follower_of_another_log():
+    """kind: one end taken for another. Where its place has gone a follower says so"""
+    with live() as (world, bus):
+        bus.create("x")
+        bus.do(bus.list().popitem()[0], "Start")
+        follower = Follower(world, "x", "-n", "1")
+        tap.eventually(follower.output.read_bytes, 10, "a line")
+        before = follower.output.read_bytes()
+        file = world.instance_folder("x") / "serial.log"
+        world.end_service()
+        follower.says("the service has gone")
+        file.write_bytes(b"another\n")
+        world.start()
+        follower.says("from the beginning")
+        follower.prints(before + b"another\n")
+
+
+def b143_follower_without_a_bus():
+    """kind: one end taken for another. Where the bus goes, too, a follower ends with 7"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x", "--auto-start")
+        follower = Follower(world, "x")
+        follower.goes_on()
+        world.end_service(9)
+        follower.says("the service has gone")
+        world.bus.kill()
+        follower.ends(7)
+        follower.says("The bus has gone")
+        world.bus.wait(10)
+        world.give_up()
+
+
+def b143_reader_that_goes_away():
+    """kind: an output that nobody looked after. Whoever reads no more ends a silent follower"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x", "--auto-start")
+        for gone in (False, True):
+            follower = Running(world, "logs", "-f", "x")
+            tap.check(follower.process.stdout.read(1), "a byte")
+            if gone:
+                world.end_service()
+                follower.says("the service has gone")
+            follower.goes_on()
+            follower.process.stdout.close()
+            tap.equal(follower.process.wait(10), 1, "exit code")
+            tap.check("written" not in follower.path.read_text(), follower.path.read_text())
+        world.start()
+
+
+def b143_reader_of_another_host():
+    """kind: an output that nobody looked after. The same of a follower on another host"""
+    with World() as world:
+        world.start()
+        add_ssh(world)
+        world.cli("create", "x", "--auto-start")
+        follower = Running(world, "-H", "there", "logs", "-f", "x")
+        tap.check(follower.process.stdout.read(1), "a byte")
+        follower.goes_on()
+        follower.process.stdout.close()
+        tap.equal((follower.process.wait(10), follower.path.read_text()), (1, ""), "its end")
+        done = plain(world, "-H", "there", "logs", "x")
+        tap.equal(done, plain(world, "logs", "x"), "read to its end")
+
+
+def b143_logs_as_json():
+    """kind: an option passed over. logs --json is refused, and nothing is printed"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x")
+        for words in (("--json", "logs", "x"), ("logs", "-f", "x", "--json")):
+            code, output, error = plain(world, *words)
+            tap.equal((code, output), (2, b""), str(words))
+            tap.check("--json" in json.loads(error)["error"]["message"], error)
+
+
+def b143_line_ends():
+    """kind: a terminal's form in a file. Lines end with LF, other CRs stay, but on a terminal"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x", "--auto-start")
+        world.cli("stop", "x")
+        log = b"a\r\nb\r\r\n\r\nc\rd\n" + b"\r" * 40 + b"e" * 70000 + b"\r\nend\r"
+        (world.instance_folder("x") / "serial.log").write_bytes(log)
+        found = plain(world, "logs", "x")[1]
+        tap.check(found == b"a\nb\n\nc\rd\n" + b"\r" * 40 + b"e" * 70000 + b"\nend\r",
+                  f"{found[:80]} … {found[-20:]}")
+        (world.instance_folder("x") / "serial.log").write_bytes(b"a\r\nb\r\r\nc\rd\x1b[1m\r\n")
+        main, side = pty.openpty()
+        modes = termios.tcgetattr(side)
+        modes[1] &= ~termios.OPOST
+        termios.tcsetattr(side, termios.TCSANOW, modes)
+        done = subprocess.run([str(world.tools / "katana-hypervisor"), "logs", "x"], env=world.env,
+                              stdin=subprocess.DEVNULL, stdout=side, timeout=60, check=False)
+        os.close(side)
+        tap.equal((done.returncode, os.read(main, 4096).decode()), (0, "a\nb\nc d\ufffd[1m\n"),
+                  "a terminal")
+        os.close(main)
+
+
+def b143_never_started():
+    """kind: nothing said of nothing. An empty log of what was never started is explained"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x")
+        assert_says(world, "x has never been started, and has no log", "logs", "x")
+        follower = Follower(world, "x")
+        follower.says("x has never been started; its log")
+        world.cli("start", "x")
+        tap.eventually(follower.output.read_bytes, 10, "its log")
+        tap.equal(plain(world, "logs", "x")[2], b"", "of one that has been started")
+
+
 def b145_relative_variables():
     """kind: a file by where one stands. Relative XDG variables are ignored, all alike"""
     with World() as world:
@@ -347,7 +591,11 @@ if __name__ == "__main__":
     sys.exit(tap.run([
         b142_paths_of_any_bytes, b142_paths_that_are_told, b142_texts_are_utf8,
         b142_one_language, b142_sizes_are_read_back, b142_arguments_that_are_no_utf8,
-        b145_relative_variables, b145_byte_order_mark, b148_suggestions,
-        b148_help_and_other_names, b149_wait_for_what_has_failed,
+        b143_full_output, b143_pipe_that_does_not_block,
+        b143_follower_outlives_the_service, b143_follower_of_another_log,
+        b143_follower_without_a_bus, b143_reader_that_goes_away,
+        b143_reader_of_another_host, b143_logs_as_json, b143_line_ends,
+        b143_never_started, b145_relative_variables, b145_byte_order_mark,
+        b148_suggestions, b148_help_and_other_names, b149_wait_for_what_has_failed,
         b149_wait_over_a_restart, b149_progress_has_the_terminals_width
     ]))

@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "error.h"
 #include "harmless.h"
+#include "log-output.h"
 #include "names.h"
 #include "output.h"
 #include "values.h"
@@ -388,6 +389,61 @@ cut_to_columns(void)
     }
 }
 
+/* What has been printed of a log is @printed; the log is now @whole. */
+static gint64
+place_of(const char *printed, const char *whole, gsize piece)
+{
+    g_autofree KhLogOutput *output = g_new0(KhLogOutput, 1);
+    g_auto(KhLogSearch) search = {NULL};
+    gsize length = strlen(whole);
+
+    output->tail_length = strlen(printed);
+    memcpy(output->tail, printed, output->tail_length);
+    kh_log_search_init(&search, output);
+    for (gsize at = 0; at < length; at += piece)
+        kh_log_search_feed(&search, whole + at, MIN(piece, length - at));
+    return search.end;
+}
+
+static void
+found_again(void)
+{
+    static const struct {
+        const char *printed, *whole;
+        gint64 place;
+    } cases[] = {
+        {"", "anything", 0},        {"a", "", -1},          {"abc", "abc", 3},
+        {"abc", "xxabcxx", 5},      {"abc", "abcabcab", 6}, {"aa", "aaaaab", 5},
+        {"aab", "aaab", 4},         {"abab", "ababab", 6},  {"abcabd", "abcabcabd", 9},
+        {"abc", "ab", -1},          {"abc", "abdabe", -1},  {"aabaaab", "aabaabaaab", 10},
+        {"x\ny\n", "x\nx\ny\n", 6},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
+        for (gsize piece = 1; piece < 5; piece++)
+            g_assert_cmpint(place_of(cases[i].printed, cases[i].whole, piece), ==, cases[i].place);
+}
+
+/* By comparison with the plain way, over texts of two letters. */
+static void
+found_as_by_comparison(void)
+{
+    for (guint i = 0; i < 4000; i++) {
+        char printed[8] = "", whole[40] = "";
+        gint64 place = -1;
+        int n = g_test_rand_int_range(1, 7), m = g_test_rand_int_range(0, 39);
+
+        for (int j = 0; j < n; j++)
+            printed[j] = g_test_rand_int_range(0, 2) == 0 ? 'a' : 'b';
+        for (int j = 0; j < m; j++)
+            whole[j] = g_test_rand_int_range(0, 2) == 0 ? 'a' : 'b';
+        for (int j = 0; j + n <= m; j++)
+            if (strncmp(whole + j, printed, (gsize)n) == 0)
+                place = j + n;
+        g_assert_cmpint(place_of(printed, whole, 3), ==, place);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -406,5 +462,7 @@ main(int argc, char **argv)
     g_test_add_func("/input/seconds", seconds);
     g_test_add_func("/input/rest", rest);
     g_test_add_func("/output/cut", cut_to_columns);
+    g_test_add_func("/output/log-found-again", found_again);
+    g_test_add_func("/output/log-found-as-by-comparison", found_as_by_comparison);
     return g_test_run();
 }

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* Following over the ends of streams; see log-follow.h. */
+#include "log-follow.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "error.h"
+#include "names.h"
+
+#define CHUNK 65536
+/* Between the end of a stream and a look at what has become of the instance. */
+#define PAUSE_MS 300
+/* Until what a log is expected to have is taken for gone. */
+#define EXPECTED_MS 10000
+/* A rotation between two readings of a log moves what is looked for. */
+#define TRIES 3
+
+typedef struct {
+    KhCli *cli;
+    const KhLogSubject *subject;
+    KhLogOutput *output;
+    gboolean known; /* whether the service is there */
+    gboolean there;
+    gboolean said_gone;
+    gboolean unread; /* nobody reads what is printed */
+    gboolean paused;
+    guint name, reader;
+} Follower;
+
+int
+kh_log_open(KhCli *cli, const KhLogSubject *subject, GVariant *options, GError **error)
+{
+    g_autoptr(GVariant) held = g_variant_ref_sink(options);
+    g_autoptr(GUnixFDList) fds = NULL;
+    g_autoptr(GVariant) reply = kh_client_call(cli, subject->path, KH_INTERFACE_INSTANCE, "OpenLog",
+                                               g_variant_new("(@a{sv})", held), &fds, error);
+
+    return reply == NULL ? -1 : g_unix_fd_list_get(fds, 0, error);
+}
+
+static void
+on_there(GDBusConnection *bus, const char *name, const char *owner, gpointer data)
+{
+    Follower *self = data;
+
+    self->known = TRUE;
+    self->there = TRUE;
+}
+
+static void
+on_gone(GDBusConnection *bus, const char *name, gpointer data)
+{
+    Follower *self = data;
+
+    self->known = TRUE;
+    self->there = FALSE;
+}
+
+static gboolean
+on_unread(int fd, GIOCondition condition, gpointer data)
+{
+    Follower *self = data;
+
+    self->unread = TRUE;
+    self->reader = 0;
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_paused(gpointer data)
+{
+    ((Follower *)data)->paused = FALSE;
+    return G_SOURCE_REMOVE;
+}
+
+static void
+begin(Follower *self)
+{
+    self->name = g_bus_watch_name_on_connection(
+        self->cli->bus, KH_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, on_there, on_gone, self, NULL);
+    self->reader = g_unix_fd_add(STDOUT_FILENO, G_IO_ERR | G_IO_HUP | G_IO_NVAL, on_unread, self);
+}
+
+static void
+end(Follower *self)
+{
+    g_bus_unwatch_name(self->name);
+    g_clear_handle_id(&self->reader, g_source_remove);
+}
+
+static void
+pause_for_a_moment(Follower *self)
+{
+    self->paused = TRUE;
+    g_timeout_add(PAUSE_MS, on_paused, self);
+    while (self->paused)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+/* The service is there; FALSE where that is no longer waited for: unread, or with @error. */
+static gboolean
+wait_for_service(Follower *self, GError **error)
+{
+    while (!self->there && !self->unread) {
+        if (g_dbus_connection_is_closed(self->cli->bus)) {
+            g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED,
+                        "The bus has gone, and the log cannot be followed any more");
+            return FALSE;
+        }
+        if (self->known && !self->said_gone) {
+            kh_cli_note(self->cli, "the service has gone; %s is followed again when it is back",
+                        self->subject->name);
+            self->said_gone = TRUE;
+        }
+        g_main_context_iteration(NULL, TRUE);
+    }
+    return !self->unread;
+}
+
+static void
+on_reply(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+/* The state of the instance; NULL and @error. A service that has just gone is not started. */
+static char *
+get_state(Follower *self, GError **error)
+{
+    GDBusConnection *bus = self->cli->bus;
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GVariant) reply = NULL, value = NULL;
+
+    g_dbus_connection_call(bus, KH_BUS_NAME, self->subject->path, "org.freedesktop.DBus.Properties",
+                           "Get", g_variant_new("(ss)", KH_INTERFACE_INSTANCE, "State"),
+                           G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, G_MAXINT, NULL,
+                           on_reply, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    reply = g_dbus_connection_call_finish(bus, result, error);
+    if (reply == NULL)
+        return NULL;
+    g_variant_get(reply, "(v)", &value);
+    return g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL)
+                                                              : g_strdup("");
+}
+
+/* Whether the instance is there, asked until it is known; FALSE: unread, or with @error. */
+static gboolean
+find_instance(Follower *self, gboolean *exists, GError **error)
+{
+    for (;;) {
+        g_autoptr(GError) failure = NULL;
+        g_autofree char *state = NULL;
+
+        pause_for_a_moment(self);
+        if (!wait_for_service(self, error))
+            return FALSE;
+        state = get_state(self, &failure);
+        *exists = state != NULL;
+        /* One that is being deleted will not be there a moment later. */
+        if (state != NULL && !g_str_equal(state, kh_state_name(KH_STATE_DELETING)))
+            return TRUE;
+        if (failure != NULL && kh_cli_exit_code(failure) == 3)
+            return TRUE;
+        if (failure != NULL && kh_cli_exit_code(failure) != 7) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE;
+        }
+    }
+}
+
+/* The whole log, as far as it has been written, or for ever; -1 and @error. */
+static int
+open_whole(Follower *self, gboolean follow, GError **error)
+{
+    g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
+
+    g_variant_dict_insert(&options, "lines", "u", 0);
+    g_variant_dict_insert(&options, "follow", "b", follow);
+    if (self->subject->source != NULL)
+        g_variant_dict_insert(&options, "source", "s", self->subject->source);
+    return kh_log_open(self->cli, self->subject, g_variant_dict_end(&options), error);
+}
+
+/*
+ * Feeds @search with what @fd gives: @length bytes, or all until its end for G_MAXUINT64; fewer
+ * where none come for so long that those which were expected are no longer there.
+ */
+static void
+read_into(KhLogSearch *search, int fd, guint64 length)
+{
+    g_autofree char *chunk = g_malloc(CHUNK);
+    struct pollfd more = {.fd = fd, .events = POLLIN};
+    ssize_t n = -1;
+
+    while (length > 0 && n != 0) {
+        int ready = poll(&more, 1, EXPECTED_MS);
+
+        n = ready > 0 ? read(fd, chunk, MIN(CHUNK, length)) : -1;
+        if (ready == 0 || (n < 0 && errno != EINTR))
+            return;
+        if (n > 0) {
+            kh_log_search_feed(search, chunk, (gsize)n);
+            length -= (guint64)n;
+        }
+    }
+}
+
+/* Where in the log that there is now the last bytes end that were printed; -1: nowhere. */
+static gboolean
+find_place(Follower *self, gint64 *place, GError **error)
+{
+    g_auto(KhLogSearch) search = {NULL};
+    int fd = open_whole(self, FALSE, error);
+
+    if (fd < 0)
+        return FALSE;
+    kh_log_search_init(&search, self->output);
+    read_into(&search, fd, G_MAXUINT64);
+    close(fd);
+    *place = search.end;
+    return TRUE;
+}
+
+/* A stream that follows, read up to @place; *same: whether that is still the place. */
+static int
+open_at(Follower *self, gint64 place, gboolean *same, GError **error)
+{
+    g_auto(KhLogSearch) search = {NULL};
+    int fd = open_whole(self, TRUE, error);
+
+    if (fd < 0)
+        return -1;
+    kh_log_search_init(&search, self->output);
+    read_into(&search, fd, (guint64)place);
+    *same = search.end == place;
+    return fd;
+}
+
+/* A stream that goes on where the last one has ended, if that can be found. */
+static int
+open_again(Follower *self, GError **error)
+{
+    const char *name = self->subject->name;
+    gint64 place = 0;
+    int fd;
+
+    for (int i = 0; i < TRIES; i++) {
+        gboolean same = FALSE;
+
+        if (!find_place(self, &place, error))
+            return -1;
+        if (place < 0)
+            break;
+        fd = open_at(self, place, &same, error);
+        if (same)
+            kh_cli_note(self->cli, "%s is followed again", name);
+        if (fd < 0 || same)
+            return fd;
+        close(fd);
+    }
+    fd = open_whole(self, TRUE, error);
+    if (fd >= 0)
+        kh_cli_note(self->cli,
+                    "%s is followed again, with its log from the beginning: where it was is no "
+                    "longer there",
+                    name);
+    return fd;
+}
+
+/* Goes on after the end of a stream; -1: there is nothing more, or with @error. */
+static int
+go_on(Follower *self, GError **error)
+{
+    gboolean exists = FALSE;
+    int fd;
+
+    for (;;) {
+        g_autoptr(GError) failure = NULL;
+
+        if (!find_instance(self, &exists, error))
+            return -1;
+        if (!exists) {
+            kh_cli_note(self->cli, "%s has been deleted", self->subject->name);
+            return -1;
+        }
+        fd = open_again(self, &failure);
+        if (fd >= 0) {
+            self->said_gone = FALSE;
+            return fd;
+        }
+        /* One that has gone again meanwhile is waited for. */
+        if (kh_cli_exit_code(failure) != 7) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return -1;
+        }
+    }
+}
+
+gboolean
+kh_log_follow(KhCli *cli, const KhLogSubject *subject, KhLogOutput *output, int fd, int *failure,
+              GError **error)
+{
+    Follower self = {.cli = cli, .subject = subject, .output = output};
+    GError *problem = NULL;
+
+    begin(&self);
+    while (fd >= 0) {
+        *failure = kh_log_output_copy(output, fd);
+        close(fd);
+        fd = *failure != 0 ? -1 : go_on(&self, &problem);
+    }
+    end(&self);
+    if (self.unread)
+        *failure = EPIPE;
+    if (problem == NULL)
+        return TRUE;
+    g_propagate_error(error, problem);
+    return FALSE;
+}
