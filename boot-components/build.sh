@@ -9,6 +9,8 @@ export LC_ALL=C TZ=UTC0
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly HERE
+# shellcheck source=boot-components/host.sh
+. "$HERE/host.sh"
 readonly KERNEL_SUITE=bookworm-backports KERNEL_META=linux-image-cloud-amd64
 readonly BUSYBOX_SUITE=bookworm OVMF_SUITE=forky
 readonly STANDIN_VERSION=1.1
@@ -42,7 +44,8 @@ usage: build.sh [--katana BINARY] --output DIR [--lock FILE]
                    default shape for build-info.txt; without firmware there is none
   --no-ovmf        make no ovmf.fd (confidential instances then cannot be measured)
 
-Downloaded packages are kept in $KATANA_BOOT_CACHE
+The parts are Debian's: on a machine of another distribution KATANA_DEBIAN_MIRROR=URL names a
+mirror of Debian's. Downloaded packages are kept in $KATANA_BOOT_CACHE
 (default ${XDG_CACHE_HOME:-~/.cache}/katana-boot-components).
 TEXT
 }
@@ -87,25 +90,39 @@ parse_options() {
     fi
 }
 
+# A program in PATH, or a header.
+is_there() {
+    case $1 in
+    /*.h) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 check_tools() {
-    local tool package missing=
-    while read -r tool package; do
-        if ! command -v "$tool" >/dev/null; then missing="$missing $package"; fi
-    done <<'TEXT'
-dpkg-deb dpkg
-apt-get apt
-cpio cpio
-xz xz-utils
-zstd zstd
-readelf binutils
-sha256sum coreutils
-flock util-linux
+    local tool debian fedora missing=
+    while read -r tool debian fedora; do
+        if [ "$(host_family)" != fedora ]; then fedora=$debian; fi
+        if ! is_there "$tool"; then missing="$missing $fedora"; fi
+    done < <(needed_tools)
+    [ -z "$missing" ] || die "these packages are missing: $(host_install_command)$missing"
+}
+
+# Each with its package of Debian's and of Fedora's.
+needed_tools() {
+    cat <<'TEXT'
+dpkg-deb dpkg dpkg
+apt-get apt apt
+cpio cpio cpio
+xz xz-utils xz
+zstd zstd zstd
+readelf binutils binutils
+sha256sum coreutils coreutils
+flock util-linux util-linux
 TEXT
     if [ -z "$katana" ]; then
-        if ! command -v "${CC:-gcc}" >/dev/null; then missing="$missing gcc"; fi
-        if ! [ -e /usr/include/openssl/evp.h ]; then missing="$missing libssl-dev"; fi
+        echo "${CC:-gcc} gcc gcc"
+        echo "/usr/include/openssl/evp.h libssl-dev openssl-devel"
     fi
-    [ -z "$missing" ] || die "these packages are missing, install them with apt-get:$missing"
 }
 
 sha256() {
@@ -338,7 +355,7 @@ compile_standin() {
             options.c quote.c request.c rpc.c -lcrypto
     ) 2>"$tmp/compiler" || {
         cat "$tmp/compiler" >&2
-        die "the stand-in cannot be compiled: are libc6-dev and libssl-dev installed?"
+        die "the stand-in cannot be compiled: the C library and libcrypto are needed to link statically (Debian's libc6-dev and libssl-dev); or boot a Katana of your own with --katana"
     }
     cp "$tmp/standin" "$tmp/root/bin/katana"
     echo "stand-in $STANDIN_VERSION" >"$tmp/root/etc/stand-in"

@@ -1,31 +1,54 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# The one list of Debian packages that this tree needs, and how they are installed.
-# Sourced by data/quickstart and tests/run; Debian's names, Debian 12 and newer.
+# The one list of packages that this tree needs, and how they are installed. Sourced by
+# data/quickstart and tests/run. The names are Debian's (Debian 12, Ubuntu 24.04 and newer) and
+# Fedora's (which RHEL 10 shares); README has them too, and a test holds it against this list.
 
 packages_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# To compile.
+# shellcheck source=boot-components/host.sh
+. "$packages_root/boot-components/host.sh"
+
+# To compile. The argument is a family of host.sh's, else this machine's.
 build_packages() {
-    printf '%s\n' gcc meson ninja-build pkg-config python3 libglib2.0-dev libglib2.0-bin \
-        libjson-glib-dev libsqlite3-dev libsystemd-dev \
-        libsoup-3.0-dev libssl-dev
+    case ${1:-$(host_family)} in
+    fedora)
+        printf '%s\n' gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel \
+            json-glib-devel sqlite-devel systemd-devel libsoup3-devel openssl-devel
+        ;;
+    *)
+        printf '%s\n' gcc meson ninja-build pkg-config python3 libglib2.0-dev libglib2.0-bin \
+            libjson-glib-dev libsqlite3-dev libsystemd-dev \
+            libsoup-3.0-dev libssl-dev
+        ;;
+    esac
 }
 
 # To run the service, and to make boot components. QEMU has a function of its own.
 runtime_packages() {
-    printf '%s\n' dbus polkitd e2fsprogs util-linux cpio xz-utils zstd binutils \
-        debian-archive-keyring ca-certificates curl jq glib-networking
+    case ${1:-$(host_family)} in
+    fedora)
+        printf '%s\n' dbus-daemon polkit e2fsprogs util-linux cpio xz zstd binutils dpkg apt \
+            debian-keyring ca-certificates curl jq glib-networking
+        ;;
+    *)
+        printf '%s\n' dbus polkitd e2fsprogs util-linux cpio xz-utils zstd binutils \
+            debian-archive-keyring ca-certificates curl jq glib-networking
+        ;;
+    esac
 }
 
-# To run the tests, besides the two lists above.
+# To run the tests, besides the two lists above: Debian's, on which they run.
 test_packages() {
     printf '%s\n' python3-gi python3-dbus python3-dbusmock mmdebstrap busybox-static \
-        sqlite3 strace libxml2-utils systemd systemd-container procps openssl
+        sqlite3 strace libxml2-utils systemd systemd-container procps openssl gpg gpg-agent
 }
 
 is_installed() {
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+    case $(host_family) in
+    fedora) rpm -q "$1" >/dev/null 2>&1 ;;
+    *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
+    esac
 }
 
 # Runs a command as root: directly, else with sudo; fails where neither is to be had.
@@ -40,8 +63,16 @@ as_root() {
     fi
 }
 
+# Reads the lists anew, all of them: apt's own way is to go on with old ones, or with none, where
+# a source cannot be read, and then another version is taken, or a package is "not there".
+apt_update() {
+    as_root apt-get -qq -o APT::Update::Error-Mode=any update >&2 && return
+    printf '%s\n' "not every source of packages could be read, see above: try again, or take that one out of /etc/apt" >&2
+    return 1
+}
+
 apt_install() {
-    as_root apt-get -qq update >&2 &&
+    apt_update &&
         as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
             --no-install-recommends install "$@" >&2 </dev/null
 }
@@ -53,7 +84,16 @@ install_packages() {
     for package; do
         is_installed "$package" || missing+=("$package")
     done
-    [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+    [ ${#missing[@]} -gt 0 ] || return 0
+    case $(host_family) in
+    debian) apt_install "${missing[@]}" ;;
+    fedora) as_root dnf -q -y install "${missing[@]}" >&2 </dev/null ;;
+    *)
+        printf 'this distribution'\''s names of packages are not known here; in Debian they are: %s\n' \
+            "${missing[*]}" >&2
+        return 1
+        ;;
+    esac
 }
 
 # Whether a package version has what confidential instances and snapshots need.
@@ -65,13 +105,18 @@ qemu_is_new() {
 # 12's backports have. Where none has it, the machine's own: plain instances need 7.2.
 install_qemu() {
     local have candidate
+    if [ "$(host_family)" != debian ]; then
+        install_packages qemu-kvm
+        return
+    fi
     have=$(dpkg-query -W -f '${Version}' qemu-system-x86 2>/dev/null) || have=
     if qemu_is_new "$have"; then return 0; fi
-    as_root apt-get -qq update >&2 || return 1
+    apt_update || return 1
     candidate=$(apt-cache policy qemu-system-x86 | sed -n 's/^ *Candidate: //p')
-    if ! qemu_is_new "$candidate" && grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
+    if ! qemu_is_new "$candidate" && [ "$(host_field VERSION_CODENAME)" = bookworm ]; then
         install_packages debian-archive-keyring
-        if as_root bash "$packages_root/boot-components/apt-suite.sh" bookworm-backports \
+        if as_root env KATANA_DEBIAN_MIRROR="${KATANA_DEBIAN_MIRROR:-}" \
+            bash "$packages_root/boot-components/apt-suite.sh" bookworm-backports \
             install qemu-system-x86 qemu-system-common qemu-system-data; then
             return 0
         fi
