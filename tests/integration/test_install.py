@@ -36,7 +36,12 @@ SYSTEM_FILES = {
     "share/polkit-1/actions/org.katana.Hypervisor.policy",
     "share/polkit-1/rules.d/50-org.katana.Hypervisor.rules",
     "share/katana-hypervisor/direct-launcher.conf",
+    "share/katana-hypervisor/katana-hypervisor.conf",
+    "share/doc/katana-hypervisor/README.md",
+    "share/doc/katana-hypervisor/NEWS.md",
 }
+# For a person, who looks there.
+NOT_LINKED = ("share/doc/", "share/katana-hypervisor/")
 GROUP_MAY = {"create", "operate", "configure", "delete", "read-logs", "attest"}
 # The exposure that systemd-analyze gives, times ten.
 SECURITY_SERVICE, SECURITY_DIRECT = 20, 34
@@ -140,8 +145,8 @@ def test_session_and_system_differ(context):
 def test_summary_says_what_to_link(context):
     said = context["opt"].setup_output
     for name in SYSTEM_FILES:
-        if name == DROP_IN:
-            continue  # for the administrator who wants it
+        if name.startswith(NOT_LINKED):
+            continue
         place = f"/opt/x/{name}"
         assert re.search(re.escape(place) + r" *: /(etc|usr)/", said), place
     assert "Outside" not in context["usr"].setup_output
@@ -245,6 +250,17 @@ def test_unit_keeps_machines(context):
         assert line in drop_in.splitlines(), line
         assert line not in unit.splitlines(), line
     assert "CAP_SETUID" not in unit
+
+
+def test_units_name_their_documentation(context):
+    """b141: a unit whose documentation is nowhere: each names a file that is installed"""
+    for install in context["usr"], context["opt"]:
+        for name in sorted(SYSTEM_FILES):
+            if not name.endswith(".service") or "systemd" not in name:
+                continue
+            named = re.findall(r"^Documentation=(.*)$", install.read(name), re.M)
+            assert named == [f"file:{install.prefix}/share/doc/katana-hypervisor/README.md"], named
+            assert (install.root / named[0].removeprefix("file:/")).is_file(), named
 
 
 def test_groups_and_folders(context):

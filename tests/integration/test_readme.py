@@ -150,6 +150,17 @@ def b142_quickstart_in_odd_folders():
             tap.equal(sorted(os.listdir(folder)), sorted((real.name, link.name)), "what is left")
 
 
+def b141_sample_has_every_key():
+    """a setting that no file shows: the sample has every key that the service takes, and no other"""
+    done = subprocess.run([BUILD / "service/katana-hypervisord", "--help"], capture_output=True,
+                          text=True, timeout=60, check=True)
+    keys = set(re.findall(r"(?m)^  (?:-\w, )?--([a-z-]+)=", done.stdout)) - {"config", "shim"}
+    sample = (BUILD / "data/katana-hypervisor.conf").read_text(encoding="utf-8")
+    shown = re.findall(r"(?m)^#([a-z-]+)=", sample)
+    tap.equal(sorted(shown), sorted(keys), "keys")
+    tap.check("[hypervisor]" in sample.splitlines(), "the group")
+
+
 def what_is_left():
     """the lock files that quickstart and README name as left over are the service's own"""
     header = (SOURCE / "service/launch/uid-pool.h").read_text(encoding="utf-8")
@@ -160,4 +171,4 @@ def what_is_left():
 
 if __name__ == "__main__":
     sys.exit(tap.run([readme_tour, attestation_tour, quick_start, b142_quickstart_in_odd_folders,
-                      what_is_left]))
+                      b141_sample_has_every_key, what_is_left]))

@@ -55,6 +55,54 @@ defaults(Fixture *f, gconstpointer data)
     g_assert_false(s->simulate_tee);
 }
 
+/* The installed sample, its every setting in force: b141 */
+static char *
+read_sample(void)
+{
+    const char *path = g_getenv("KH_SAMPLE_SETTINGS");
+    g_autofree char *text = NULL;
+    g_autoptr(GRegex) comment = g_regex_new("^#([a-z-]+=)", G_REGEX_MULTILINE, 0, NULL);
+
+    if (path == NULL)
+        return NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return g_regex_replace(comment, text, -1, 0, "\\1", 0, NULL);
+}
+
+/* A sample that lies: it says what is the default. An unknown key would be a fatal warning. */
+static void
+sample(Fixture *f, gconstpointer data)
+{
+    g_autofree char *text = read_sample();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhSettings) s = NULL;
+    g_autoptr(KhSettings) d = NULL;
+
+    if (text == NULL) {
+        g_test_skip("KH_SAMPLE_SETTINGS is not set");
+        return;
+    }
+    s = settings_of(f, text, NULL, &error);
+    g_assert_no_error(error);
+    d = settings_of(f, "", NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(s->state_dir, ==, d->state_dir);
+    g_assert_cmpstr(s->runtime_dir, ==, d->runtime_dir);
+    g_assert_cmpstr(s->boot_components, ==, d->boot_components);
+    g_assert_cmpstr(s->qemu, ==, d->qemu);
+    g_assert_cmpstr(s->launcher, ==, d->launcher);
+    g_assert_cmpstr(s->accelerator, ==, d->accelerator);
+    g_assert_cmpmem(&s->uids, sizeof s->uids, &d->uids, sizeof d->uids);
+    g_assert_cmpmem(&s->ports, sizeof s->ports, &d->ports, sizeof d->ports);
+    g_assert_cmpint(s->stop_all, ==, d->stop_all);
+    g_assert_cmpint(s->simulate_tee, ==, d->simulate_tee);
+    g_assert_cmpuint(s->max_instances, ==, d->max_instances);
+    g_assert_cmpuint(s->log_size, ==, d->log_size);
+    g_assert_cmpuint(s->log_files, ==, d->log_files);
+    g_assert_cmpuint(s->start_timeout, ==, d->start_timeout);
+    g_assert_cmpuint(s->stop_timeout, ==, d->stop_timeout);
+}
+
 static void
 simulation(Fixture *f, gconstpointer data)
 {
@@ -179,6 +227,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("/settings/defaults", defaults);
+    ADD("/settings/sample", sample);
     ADD("/settings/option-over-file", option_over_file);
     ADD("/settings/unknown-key", unknown_key);
     ADD("/settings/bad-values", bad_values);

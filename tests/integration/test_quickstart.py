@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""data/quickstart from its first line to its last, in a copy of the tree whose folder has a name
+that shells, build systems and option parsers trip over, and in a locale without UTF-8; and after
+it README's installation, into a folder, and its removal."""
+import functools
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import tap
+from harness import SOURCE
+
+NAME = "a blank and ö"
+
+
+def copy_tree(target):
+    """What belongs to the project, without build folders."""
+    def left_out(folder, names):
+        return [name for name in names if name in (".git", "__pycache__") or
+                os.path.exists(os.path.join(folder, name, "meson-private"))]
+    shutil.copytree(SOURCE, target, ignore=left_out)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def readme_line(words):
+    """A command of README's, which begins with the words."""
+    text = (SOURCE / "README.md").read_text(encoding="utf-8")
+    return re.search(rf"(?m)(?:^|`)({re.escape(words)}[^`\n]*)", text)[1]
+
+
+class Run:
+    """One run for all tests: what it came to, and what there was afterwards."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        # Root's machines run as other users.
+        folder.chmod(0o711)
+        copy_tree(folder / NAME)
+        self.link = folder / f"link to {NAME}"
+        self.link.symlink_to(NAME)
+        (folder / "tmp").mkdir(mode=0o711)
+        env = {name: value for name, value in os.environ.items()
+               if not name.startswith(("LC_", "LANG", "BUILD_DIR"))}
+        self.env = dict(env, LC_ALL="C", TMPDIR=str(folder / "tmp"))
+        self.done = self.bash(str(self.link / "data/quickstart"))
+        self.left = os.listdir(folder / "tmp")
+        self.install()
+        self.built = files(folder / NAME / "build")
+
+    def bash(self, *words):
+        return subprocess.run(["bash", *words], capture_output=True, text=True, timeout=600,
+                              env=self.env, cwd=self.link, stdin=subprocess.DEVNULL,
+                              errors="surrogateescape", check=False)
+
+    def install(self):
+        root = self.folder / "root"
+        sudo = f"sudo() {{ \"$@\"; }}; export DESTDIR='{root}'; "
+        self.installing = self.bash("-c", sudo + readme_line("meson setup build && ninja -C build programs"))
+        self.installed = files(root)
+
+
+@functools.cache
+def quickstart():
+    with tempfile.TemporaryDirectory(prefix="kh-quickstart-") as folder:
+        return Run(pathlib.Path(folder))
+
+
+def b141_quickstart_builds_no_tests():
+    """work that nobody asked for: quickstart and an installation compile what runs, and no test"""
+    run = quickstart()
+    tap.check("service/katana-hypervisord" in run.built, run.done.stderr[-3000:])
+    tap.equal([name for name in run.built if name.startswith("tests/") and
+               name.endswith((".o", ".a"))], [], "compiled for tests")
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run([b141_quickstart_builds_no_tests]))
