@@ -63,8 +63,10 @@ class Run:
     def install(self):
         root = self.folder / "root"
         sudo = f"sudo() {{ \"$@\"; }}; export DESTDIR='{root}'; "
-        self.installing = self.bash("-c", sudo + readme_line("meson setup build && ninja -C build programs"))
+        self.installing = self.bash("-c", sudo + readme_line("meson setup build && ninja"))
         self.installed = files(root)
+        self.removing = self.bash("-c", sudo + readme_line("sudo ninja -C build uninstall"))
+        self.remaining = files(root)
 
 
 @functools.cache
@@ -81,5 +83,17 @@ def b141_quickstart_builds_no_tests():
                name.endswith((".o", ".a"))], [], "compiled for tests")
 
 
+def b137_installed_and_removed():
+    """a way in without a way out: README's lines install what is needed, and take it away"""
+    run = quickstart()
+    for done in (run.installing, run.removing):
+        tap.equal(done.returncode, 0, done.stdout[-2000:] + done.stderr[-2000:])
+    tap.check({"usr/bin/katana-hypervisor", "usr/libexec/katana-hypervisord",
+               "usr/libexec/katana-hypervisor-shim",
+               "usr/share/katana-hypervisor/katana-hypervisor.conf"} <= run.installed,
+              run.installed)
+    tap.equal(run.remaining, set(), "files after the removal")
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([b141_quickstart_builds_no_tests]))
+    sys.exit(tap.run([b141_quickstart_builds_no_tests, b137_installed_and_removed]))

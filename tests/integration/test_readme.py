@@ -150,8 +150,40 @@ def b142_quickstart_in_odd_folders():
             tap.equal(sorted(os.listdir(folder)), sorted((real.name, link.name)), "what is left")
 
 
+def b137_packages_to_build_with():
+    """a list that went out of date: README has the packages of data/packages.sh"""
+    text = (SOURCE / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    for family, command, qemu in (("debian", "apt-get", "qemu-system-x86"),
+                                  ("fedora", "dnf", "qemu-kvm")):
+        wanted = subprocess.run(
+            ["bash", "-c", '. "$0"/data/packages.sh; build_packages $1; runtime_packages $1',
+             SOURCE, family], capture_output=True, text=True, timeout=60, check=True).stdout.split()
+        found = re.search(rf"(?m)^sudo {command} install (.*)$", text)[1].split()
+        tap.equal(sorted(found), sorted([*wanted, qemu]), family)
+
+
+def b137_the_seeds_own_path():
+    """a way that was hidden: the output/ of Katana's own build is boot components as it is"""
+    text = (SOURCE / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"(?m)^sudo (install .*)(/usr/lib\S*boot-components)( output/\*)$", text)
+    with tempfile.TemporaryDirectory(prefix="kh-readme-") as folder:
+        os.chmod(folder, 0o711)
+        output = pathlib.Path(folder) / "output"
+        output.mkdir()
+        for part in ("vmlinuz", "initrd.img", "ovmf.fd"):
+            (output / part).write_bytes(part.encode() * 1000)
+            (output / part).chmod(0o600)
+        target = pathlib.Path(folder) / "lib/boot-components"
+        subprocess.run(["bash", "-c", command[1] + str(target) + command[3]], cwd=folder,
+                       timeout=60, check=True)
+        with World(fake=True, components=target) as world:
+            world.start()
+            world.start_instance(world.create("x"))
+            tap.equal(world.show("x")["state"], "running", "state")
+
+
 def b141_sample_has_every_key():
-    """a setting that no file shows: the sample has every key that the service takes, and no other"""
+    """a setting that no file shows: the sample has every key of the service, and no other"""
     done = subprocess.run([BUILD / "service/katana-hypervisord", "--help"], capture_output=True,
                           text=True, timeout=60, check=True)
     keys = set(re.findall(r"(?m)^  (?:-\w, )?--([a-z-]+)=", done.stdout)) - {"config", "shim"}
@@ -171,4 +203,5 @@ def what_is_left():
 
 if __name__ == "__main__":
     sys.exit(tap.run([readme_tour, attestation_tour, quick_start, b142_quickstart_in_odd_folders,
+                      b137_packages_to_build_with, b137_the_seeds_own_path,
                       b141_sample_has_every_key, what_is_left]))
