@@ -75,6 +75,16 @@ def quickstart():
         return Run(pathlib.Path(folder))
 
 
+def b142_folder_of_any_name():
+    """bytes that a locale lacks were refused as a path: quickstart ends well below ö and a link"""
+    done = quickstart().done
+    tap.equal(done.returncode, 0, done.stdout[-3000:] + done.stderr[-3000:])
+    for words in ('{"health":true}', '"result":"0x4b4154414e41"', "== Done"):
+        tap.check(words in done.stdout, f"{words} in {done.stdout[-3000:]}")
+    tap.check("CRITICAL" not in done.stderr, done.stderr[-3000:])
+    tap.equal(quickstart().left, [], "files that it left")
+
+
 def b141_quickstart_builds_no_tests():
     """work that nobody asked for: quickstart and an installation compile what runs, and no test"""
     run = quickstart()
@@ -96,4 +106,5 @@ def b137_installed_and_removed():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([b141_quickstart_builds_no_tests, b137_installed_and_removed]))
+    sys.exit(tap.run([b142_folder_of_any_name, b141_quickstart_builds_no_tests,
+                      b137_installed_and_removed]))
