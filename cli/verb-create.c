@@ -8,6 +8,7 @@
 #include "client.h"
 #include "config-keys.h"
 #include "error.h"
+#include "lasting.h"
 #include "names.h"
 #include "operation.h"
 #include "output.h"
@@ -186,6 +187,7 @@ print(KhCli *cli, const char *path, GError **error)
     if (properties == NULL)
         return FALSE;
     warn_of_vcpus(cli, properties);
+    kh_lasting_warn_of_logout(cli);
     if (cli->json) {
         g_autoptr(JsonNode) node = kh_output_properties(properties);
 

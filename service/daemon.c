@@ -126,6 +126,7 @@ copy_settings(Daemon *self)
     const KhSettings *settings = self->settings;
     KhHost *host = &self->host;
 
+    host->session = settings->session;
     host->settings_file = settings->config_file;
     host->ports = settings->ports;
     host->boot_components = settings->boot_components;

@@ -88,7 +88,6 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_restart_policy(bus, config->restart_policy);
     kh_dbus_instance_set_cpu_quota_percent(bus, config->cpu_quota);
     kh_dbus_instance_set_memory_limit_bytes(bus, kh_instance_get_memory_limit(self->instance));
-    kh_dbus_instance_set_limits_enforced(bus, kh_launcher_enforces_limits(self->host->launcher));
     kh_dbus_instance_set_labels(bus, labels);
     kh_dbus_instance_set_tee(bus, config->tee);
     kh_dbus_instance_set_vcpu_type(bus, config->tee ? config->vcpu_type : "");
@@ -119,6 +118,7 @@ mirror_state(KhInstanceObject *self)
     const KhRecord *record = kh_instance_get_record(self->instance);
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
     g_auto(GStrv) pending = kh_record_list_pending(record);
+    guint32 pid = kh_instance_get_main_pid(self->instance);
     g_autofree char *reason = kh_instance_build_reason(self->instance);
     g_autofree char *error_name = record->error_name[0] == '\0'
                                       ? g_strdup("")
@@ -128,7 +128,9 @@ mirror_state(KhInstanceObject *self)
     kh_dbus_instance_set_state(bus, kh_state_name(record->state));
     kh_dbus_instance_set_state_reason(bus, reason);
     kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
-    kh_dbus_instance_set_main_pid(bus, kh_instance_get_main_pid(self->instance));
+    kh_dbus_instance_set_main_pid(bus, pid);
+    kh_dbus_instance_set_limits_enforced(
+        bus, kh_launcher_holds(self->host->launcher, record->id, pid, record->config->cpu_quota));
     kh_dbus_instance_set_started_usec(bus, (guint64)record->started_usec);
     kh_dbus_instance_set_ready_usec(bus, (guint64)record->ready_usec);
     kh_dbus_instance_set_boot_time_usec(bus, (guint64)record->boot_time_usec);

@@ -246,7 +246,8 @@ kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate, KhTr
     kh_dbus_manager_set_features(bus, features);
     kh_dbus_manager_set_accelerator(bus, host->accelerator);
     kh_dbus_manager_set_launcher(bus, kh_launcher_get_name(host->launcher));
-    kh_dbus_manager_set_limits_enforced(bus, kh_launcher_enforces_limits(host->launcher));
+    kh_dbus_manager_set_limits_enforced(bus,
+                                        kh_launcher_get_limits(host->launcher) == KH_LIMIT_ALL);
     kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(host->state_dir));
     on_changed(manager, self);
     g_signal_connect(manager, "changed", G_CALLBACK(on_changed), self);

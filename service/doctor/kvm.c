@@ -57,7 +57,7 @@ kh_kvm_probe(const KhPlaces *places, KhKvmFacts *facts)
 static gboolean
 is_hidden(const KhPlaces *places, const KhKvmFacts *facts)
 {
-    return facts->error == ENOENT && g_str_equal(places->launcher, "systemd");
+    return facts->error == ENOENT && kh_places_has_system_units(places);
 }
 
 static void

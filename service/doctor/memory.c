@@ -46,13 +46,14 @@ read_limit(const char *text, char **soft, char **hard)
 
 /*
  * SNP's private memory (guest_memfd) does not count against the limit, what else QEMU pins
- * does. A machine that is a unit has the service manager's default, not the service's own.
+ * does. A machine that is a unit has the service manager's default, not the service's own; in a
+ * session the service has that itself.
  */
 static void
 check_lock(const KhPlaces *places, KhFindings *findings)
 {
     g_autofree char *text = kh_places_read(
-        places->proc, g_str_equal(places->launcher, "systemd") ? "1/limits" : "self/limits");
+        places->proc, kh_places_has_system_units(places) ? "1/limits" : "self/limits");
     g_autofree char *soft = NULL, *hard = NULL;
     gboolean known = text != NULL && read_limit(text, &soft, &hard);
     gboolean enough =

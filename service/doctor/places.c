@@ -70,6 +70,12 @@ kh_places_free(KhPlaces *self)
     g_free(self);
 }
 
+gboolean
+kh_places_has_system_units(const KhPlaces *self)
+{
+    return g_str_equal(self->launcher, "systemd") && !self->session;
+}
+
 gint64
 kh_places_find_kvm_group(void)
 {

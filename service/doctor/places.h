@@ -37,9 +37,10 @@ typedef struct {
     char *boot_components;
     char *state_folder;
     char *settings_file;
-    char *read_only; /* which of the folders of state cannot be written to; NULL: none */
-    char *launcher;  /* "systemd", "direct", or "" where no service runs */
-    gboolean enforces_limits;
+    char *read_only;  /* which of the folders of state cannot be written to; NULL: none */
+    char *launcher;   /* "systemd", "direct", or "" where no service runs */
+    gboolean session; /* the service is on a session bus */
+    gboolean holds_memory, holds_processor; /* machines to their limits */
     gboolean kvm_usable; /* a machine's uid could open it when the service began */
     gboolean sev_opens;  /* the same of /dev/sev */
     gint64 vm_uid;       /* -1: machines run under the service's own */
@@ -59,6 +60,9 @@ typedef struct {
 /* Those of this host. Free with kh_places_free(). */
 KhPlaces *kh_places_new(void);
 void kh_places_free(KhPlaces *self);
+
+/* Whether machines are units of the system's systemd: the service's own unit hides devices then. */
+gboolean kh_places_has_system_units(const KhPlaces *self);
 
 /* The group kvm; -1: there is none. May wait for a name service: for start-up only. */
 gint64 kh_places_find_kvm_group(void);

@@ -51,24 +51,37 @@ check_build_tools(const KhPlaces *places, KhFindings *findings)
 }
 
 static void
-check_launcher(const KhPlaces *places, KhFindings *findings)
+check_limits(const KhPlaces *places, KhFindings *findings)
 {
     gboolean units = g_str_equal(places->launcher, "systemd");
 
-    if (places->launcher[0] == '\0')
-        return;
-    kh_findings_add(findings, "launcher", KH_FINDING_OK,
-                    units ? "systemd: machines are units"
-                          : "direct: machines are children of the service");
-    if (places->enforces_limits) {
+    if (places->holds_memory && places->holds_processor) {
         kh_findings_add(findings, "limits", KH_FINDING_OK,
                         "the kernel holds machines to their memory and processor limits");
         return;
     }
-    kh_findings_add(findings, "limits", KH_FINDING_WARN,
-                    "machines are not held to their memory and processor limits");
-    kh_findings_mend(findings, "run the service as root under systemd with cgroup v2, or give it "
-                               "a control group of its own (Delegate=yes)");
+    kh_findings_add(findings, "limits", KH_FINDING_WARN, "machines are not held to their %s",
+                    places->holds_memory ? "processor limits" : "memory and processor limits");
+    if (units && places->session)
+        kh_findings_mend(findings, "boot with cgroup v2, and let users have the controllers: "
+                                   "systemctl edit user@.service, [Service], "
+                                   "Delegate=cpu memory pids");
+    else
+        kh_findings_mend(findings, "run the service as root under systemd with cgroup v2, or give "
+                                   "it a control group of its own (Delegate=yes)");
+}
+
+static void
+check_launcher(const KhPlaces *places, KhFindings *findings)
+{
+    if (places->launcher[0] == '\0')
+        return;
+    kh_findings_add(findings, "launcher", KH_FINDING_OK,
+                    !g_str_equal(places->launcher, "systemd")
+                        ? "direct: machines are children of the service"
+                    : places->session ? "systemd: machines are units of this user's"
+                                      : "systemd: machines are units");
+    check_limits(places, findings);
 }
 
 static void

@@ -15,7 +15,9 @@ kh_host_places_new(const KhHost *host)
     places->settings_file = g_strdup(host->settings_file);
     places->read_only = g_strdup(kh_state_dir_find_read_only(host->state_dir));
     places->launcher = g_strdup(kh_launcher_get_name(host->launcher));
-    places->enforces_limits = kh_launcher_enforces_limits(host->launcher);
+    places->session = host->session;
+    places->holds_memory = (kh_launcher_get_limits(host->launcher) & KH_LIMIT_MEMORY) != 0;
+    places->holds_processor = (kh_launcher_get_limits(host->launcher) & KH_LIMIT_CPU) != 0;
     places->kvm_usable = host->kvm_usable;
     places->sev_opens = host->sev_opens;
     places->vm_uid = host->vm_uid;

@@ -28,6 +28,7 @@ typedef struct {
     gboolean ending;           /* the service stops what runs and starts nothing more */
     char *boot_id;             /* of this boot of the host (random(4)) */
     KhConfigLimits limits;
+    gboolean session;          /* the service is on a session bus */
     const char *settings_file; /* where they are set, for errors */
     KhPortRange ports;
     const char *boot_components; /* where new images come from */

@@ -2,40 +2,81 @@
 /* Which launcher; see choice.h. */
 #include "choice.h"
 
+#include <gio/gio.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "direct-launcher.h"
 #include "error.h"
 #include "systemd-launcher.h"
+#include "user-manager.h"
 
-/* Why machines cannot be units of systemd here; NULL where they can. */
-static const char *
-why_not_systemd(const KhSettings *settings)
+/* Where machines may be units. */
+typedef struct {
+    char *address;       /* of the bus of the systemd that is asked; NULL: the system bus */
+    char *control_group; /* that systemd's */
+} Place;
+
+static void
+place_clear(Place *place)
+{
+    g_free(place->address);
+    g_free(place->control_group);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)
+
+static gboolean
+find_in_session(Place *place, GError **error)
+{
+    place->address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SESSION, NULL, error);
+    if (place->address != NULL)
+        place->control_group = kh_user_manager_find(place->address, error);
+    return place->control_group != NULL;
+}
+
+/* FALSE with the reason where machines cannot be units of systemd. */
+static gboolean
+find_place(const KhSettings *settings, Place *place, GError **error)
 {
     if (settings->session)
-        return "the service is on the session bus";
-    if (geteuid() != 0)
-        return "the service is not root";
-    if (sd_booted() <= 0)
-        return "this system was not booted with systemd";
-    return NULL;
+        return find_in_session(place, error);
+    if (geteuid() == 0 && sd_booted() > 0) {
+        place->control_group = g_strdup("/");
+        return TRUE;
+    }
+    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED, "%s",
+                geteuid() != 0 ? "the service is not root"
+                               : "this system was not booted with systemd");
+    return FALSE;
+}
+
+static void
+warn_of_direct(gboolean session)
+{
+    if (session)
+        g_warning("launcher is direct, and this session has a systemd of its own: machines are "
+                  "cut off, not stopped, when that ends, at a logout or a shutdown");
+    else
+        g_warning("launcher is direct on a system booted with systemd: machines get the service's "
+                  "own rights and control group, which its unit must allow");
 }
 
 KhLauncher *
 kh_launcher_choose(const KhSettings *settings, GError **error)
 {
-    const char *reason = why_not_systemd(settings);
+    g_autoptr(GError) reason = NULL;
+    g_auto(Place) place = {NULL, NULL};
+    gboolean found = find_place(settings, &place, &reason);
 
-    if (g_str_equal(settings->launcher, "systemd") && reason != NULL) {
+    if (g_str_equal(settings->launcher, "systemd") && !found) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "launcher is systemd, but %s; set launcher to auto or direct", reason);
+                    "launcher is systemd, but %s; set launcher to auto or direct", reason->message);
         return NULL;
     }
-    if (reason == NULL && !g_str_equal(settings->launcher, "direct"))
-        return kh_systemd_launcher_new(settings->shim);
-    if (reason == NULL)
-        g_warning("launcher is direct on a system booted with systemd: machines get the service's "
-                  "own rights and control group, which its unit must allow");
+    if (found && !g_str_equal(settings->launcher, "direct"))
+        return kh_systemd_launcher_new(settings->shim, place.address, place.control_group);
+    if (found)
+        warn_of_direct(settings->session);
     return kh_direct_launcher_new(settings->shim);
 }

@@ -66,10 +66,10 @@ kh_direct_launcher_new(const char *shim)
     return KH_LAUNCHER(self);
 }
 
-static gboolean
-enforces_limits(KhLauncher *launcher)
+static KhLimitKinds
+get_limits(KhLauncher *launcher)
 {
-    return KH_DIRECT_LAUNCHER(launcher)->cgroups != NULL;
+    return KH_DIRECT_LAUNCHER(launcher)->cgroups != NULL ? KH_LIMIT_ALL : KH_LIMIT_NONE;
 }
 
 /* The shim's own path before its arguments. */
@@ -405,7 +405,8 @@ static void
 kh_direct_launcher_iface_init(KhLauncherInterface *iface)
 {
     iface->name = "direct";
-    iface->enforces_limits = enforces_limits;
+    iface->group_suffix = "";
+    iface->get_limits = get_limits;
     iface->launch_async = launch_async;
     iface->launch_finish = vm_finish;
     iface->recover_async = recover_async;

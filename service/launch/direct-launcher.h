@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Starts a machine's shim as a direct child of the service, which reports both pids over a
- * pipe: where systemd is not PID 1, in session mode, in containers. See launcher.h.
+ * pipe: where systemd is not PID 1, in a session without a systemd of its own, in containers.
+ * See launcher.h.
  */
 #pragma once
 

@@ -32,10 +32,32 @@ kh_launcher_knows_machines(KhLauncher *self)
     return KH_LAUNCHER_GET_IFACE(self)->knows_machines;
 }
 
-gboolean
-kh_launcher_enforces_limits(KhLauncher *self)
+KhLimitKinds
+kh_launcher_get_limits(KhLauncher *self)
 {
-    return KH_LAUNCHER_GET_IFACE(self)->enforces_limits(self);
+    return KH_LAUNCHER_GET_IFACE(self)->get_limits(self);
+}
+
+/* Whether the process is in a machine's group of this launcher's; so is one that has ended. */
+static gboolean
+is_in_group(KhLauncher *self, const char *id, guint32 pid)
+{
+    g_autofree char *groups = kh_process_read(pid, "cgroup", NULL, NULL);
+    g_autofree char *leaf =
+        g_strdup_printf("/katana-vm-%s%s", id, KH_LAUNCHER_GET_IFACE(self)->group_suffix);
+    const char *group = groups == NULL ? NULL : strstr(groups, "0::/");
+    g_autofree char *path = group == NULL ? NULL : g_strndup(group, strcspn(group, "\n"));
+
+    return groups == NULL || (path != NULL && g_str_has_suffix(path, leaf));
+}
+
+gboolean
+kh_launcher_holds(KhLauncher *self, const char *id, guint32 pid, guint cpu_quota)
+{
+    KhLimitKinds wanted = cpu_quota == 0 ? KH_LIMIT_MEMORY : KH_LIMIT_ALL;
+
+    return (kh_launcher_get_limits(self) & wanted) == wanted &&
+           (pid == 0 || is_in_group(self, id, pid));
 }
 
 void

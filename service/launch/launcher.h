@@ -45,14 +45,23 @@ typedef struct {
     KhProcess qemu;
 } KhTraces;
 
+/* The limits that the kernel can hold machines to. */
+typedef enum {
+    KH_LIMIT_NONE = 0,
+    KH_LIMIT_MEMORY = 1 << 0,
+    KH_LIMIT_CPU = 1 << 1,
+    KH_LIMIT_ALL = KH_LIMIT_MEMORY | KH_LIMIT_CPU,
+} KhLimitKinds;
+
 #define KH_TYPE_LAUNCHER (kh_launcher_get_type())
 G_DECLARE_INTERFACE(KhLauncher, kh_launcher, KH, LAUNCHER, GObject)
 
 struct _KhLauncherInterface {
     GTypeInterface parent;
     const char *name;
+    const char *group_suffix; /* of a machine's control group, after katana-vm-<id> */
     gboolean knows_machines;
-    gboolean (*enforces_limits)(KhLauncher *self);
+    KhLimitKinds (*get_limits)(KhLauncher *self);
     void (*launch_async)(KhLauncher *self, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
                          gpointer user_data);
     KhVm *(*launch_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
@@ -78,8 +87,15 @@ const char *kh_launcher_get_name(KhLauncher *self);
  */
 gboolean kh_launcher_knows_machines(KhLauncher *self);
 
-/* Whether the kernel holds machines to their memory and CPU limits. */
-gboolean kh_launcher_enforces_limits(KhLauncher *self);
+/* What the kernel holds machines to that this launcher starts. */
+KhLimitKinds kh_launcher_get_limits(KhLauncher *self);
+
+/*
+ * Whether the kernel holds the machine @id to its memory limit and to @cpu_quota, which is no
+ * limit where it is 0. @pid is one of its processes, 0 for none: then of its next start. One
+ * that the other launcher has started is not this one's to hold.
+ */
+gboolean kh_launcher_holds(KhLauncher *self, const char *id, guint32 pid, guint cpu_quota);
 
 /*
  * Starts the machine; finishes with its processes when QEMU's exec has succeeded, transfer

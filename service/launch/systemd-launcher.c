@@ -20,6 +20,8 @@
 struct _KhSystemdLauncher {
     GObject parent_instance;
     char *shim;
+    char *control_group; /* of the systemd that is asked */
+    KhUnitManager manager;
     KhSystemdBus *bus;
 };
 
@@ -35,6 +37,7 @@ kh_systemd_launcher_finalize(GObject *object)
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(object);
 
     g_free(self->shim);
+    g_free(self->control_group);
     g_clear_object(&self->bus);
     G_OBJECT_CLASS(kh_systemd_launcher_parent_class)->finalize(object);
 }
@@ -51,27 +54,34 @@ kh_systemd_launcher_init(KhSystemdLauncher *self)
 }
 
 KhLauncher *
-kh_systemd_launcher_new(const char *shim)
+kh_systemd_launcher_new(const char *shim, const char *address, const char *control_group)
 {
     KhSystemdLauncher *self = g_object_new(KH_TYPE_SYSTEMD_LAUNCHER, NULL);
 
     self->shim = g_strdup(shim);
-    self->bus = kh_systemd_bus_new(NULL);
+    self->control_group = g_strdup(control_group);
+    self->manager = address == NULL ? KH_UNIT_MANAGER_SYSTEM : KH_UNIT_MANAGER_USER;
+    self->bus = kh_systemd_bus_new(address);
     return KH_LAUNCHER(self);
 }
 
-/* systemd takes limits in any case; the kernel holds to both in the unified hierarchy only. */
-static gboolean
-enforces_limits(KhLauncher *launcher)
+/*
+ * systemd takes limits in any case; the kernel holds to them in the unified hierarchy only, and
+ * to those whose controllers systemd itself has: a user's has what was delegated to it.
+ */
+static KhLimitKinds
+get_limits(KhLauncher *launcher)
 {
+    g_autofree char *path = g_build_filename(
+        "/sys/fs/cgroup", KH_SYSTEMD_LAUNCHER(launcher)->control_group, "cgroup.controllers", NULL);
     g_autofree char *text = NULL;
     g_auto(GStrv) offered = NULL;
 
-    if (!g_file_get_contents("/sys/fs/cgroup/cgroup.controllers", &text, NULL, NULL))
-        return FALSE;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return KH_LIMIT_NONE;
     offered = g_strsplit(g_strchomp(text), " ", -1);
-    return g_strv_contains((const char *const *)offered, "cpu") &&
-           g_strv_contains((const char *const *)offered, "memory");
+    return (g_strv_contains((const char *const *)offered, "memory") ? KH_LIMIT_MEMORY : 0) |
+           (g_strv_contains((const char *const *)offered, "cpu") ? KH_LIMIT_CPU : 0);
 }
 
 static char *
@@ -235,7 +245,9 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
     KhVm *vm = state == NULL ? NULL : read_status(state, call, &error);
 
     if (vm != NULL) {
-        kh_systemd_bus_register(self->bus, call->id, (guint32)kh_vm_get_shim(vm)->pid);
+        /* systemd-machined is the system's. */
+        if (self->manager == KH_UNIT_MANAGER_SYSTEM)
+            kh_systemd_bus_register(self->bus, call->id, (guint32)kh_vm_get_shim(vm)->pid);
         g_task_return_pointer(task, vm, g_object_unref);
         return;
     }
@@ -265,8 +277,8 @@ launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallba
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit,
-                               kh_unit_properties_of_machine(self->shim, launch), is_owned, call,
-                               KH_UNIT_START_TIMEOUT + MARGIN_S, on_launched, task);
+                               kh_unit_properties_of_machine(self->manager, self->shim, launch),
+                               is_owned, call, KH_UNIT_START_TIMEOUT + MARGIN_S, on_launched, task);
 }
 
 /* Of launch and recover. */
@@ -430,8 +442,9 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
 
     g_task_set_source_tag(task, run_tool_async);
     g_task_set_task_data(task, call, call_free);
-    kh_systemd_bus_start_async(self->bus, call->unit, kh_unit_properties_of_tool(self->shim, args),
-                               NULL, NULL, KH_UNIT_TOOL_TIMEOUT + MARGIN_S, on_tool_ended, task);
+    kh_systemd_bus_start_async(self->bus, call->unit,
+                               kh_unit_properties_of_tool(self->manager, self->shim, args), NULL,
+                               NULL, KH_UNIT_TOOL_TIMEOUT + MARGIN_S, on_tool_ended, task);
 }
 
 static gboolean
@@ -444,8 +457,9 @@ static void
 kh_systemd_launcher_iface_init(KhLauncherInterface *iface)
 {
     iface->name = "systemd";
+    iface->group_suffix = ".service";
     iface->knows_machines = TRUE;
-    iface->enforces_limits = enforces_limits;
+    iface->get_limits = get_limits;
     iface->launch_async = launch_async;
     iface->launch_finish = vm_finish;
     iface->recover_async = recover_async;

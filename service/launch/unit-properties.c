@@ -114,7 +114,7 @@ any_below(const char *const *paths, guint n, const char *const *folders)
 
 /* The folders that are hidden or made read-only, but for the paths that are needed. */
 static void
-add_folders(GVariantBuilder *b, const char *const *paths, guint n)
+add_folders(GVariantBuilder *b, const char *const *paths, guint n, const char *const *writable)
 {
     static const char *const homes[] = {"/home", "/root", "/run/user", NULL};
     static const char *const temporary[] = {"/tmp", "/var/tmp", NULL};
@@ -122,23 +122,46 @@ add_folders(GVariantBuilder *b, const char *const *paths, guint n)
     add_string(b, "ProtectSystem", "strict");
     add_string(b, "ProtectHome", any_below(paths, n, homes) ? "read-only" : "yes");
     add(b, "PrivateTmp", g_variant_new_boolean(!any_below(paths, n, temporary)));
+    add_strings(b, "ReadWritePaths", writable);
 }
 
 /*
- * Not PrivateDevices= with KVM, whose device it would hide. Not MemoryDenyWriteExecute=:
- * TCG writes code and runs it. Not User=: systemd 252 refuses a uid without an entry, so
- * that the shim, which is root with the rights to become another and no more, does it.
+ * What every systemd can do, also one without any right: it takes rights away. Not
+ * MemoryDenyWriteExecute=: TCG writes code and runs it.
  */
 static void
-add_sandbox(GVariantBuilder *b, gboolean kvm, gboolean sev)
+add_filters(GVariantBuilder *b)
 {
-    static const char *const yes[] = {
-        "NoNewPrivileges",       "PrivateIPC",        "ProtectControlGroups", "ProtectClock",
-        "ProtectHostname",       "ProtectKernelLogs", "ProtectKernelModules", "LockPersonality",
-        "ProtectKernelTunables", "RestrictSUIDSGID",  "RestrictRealtime",     NULL};
+    static const char *const yes[] = {"NoNewPrivileges", "LockPersonality", "RestrictSUIDSGID",
+                                      "RestrictRealtime", NULL};
     static const char *const calls[] = {"@system-service", "seccomp", NULL};
     static const char *const families[] = {"AF_UNIX", "AF_INET", "AF_INET6", NULL};
     static const char *const native[] = {"native", NULL};
+
+    add_true(b, yes);
+    add_number(b, "RestrictNamespaces", 0);
+    add_allowed(b, "RestrictAddressFamilies", families);
+    add_allowed(b, "SystemCallFilter", calls);
+    add(b, "SystemCallErrorNumber", g_variant_new_int32(EPERM));
+    add_strings(b, "SystemCallArchitectures", native);
+    add_number(b, "LimitCORE", 0);
+    add(b, "UMask", g_variant_new_uint32(0077));
+}
+
+/*
+ * What takes root: mounts, devices, capabilities. A user's systemd cannot do it and would start
+ * nothing; nor is it asked of root's own, whose state is in /root: only with the capabilities
+ * that are taken here does the shim get through there into a folder of the machine's user. Not
+ * PrivateDevices= with KVM, whose device it would hide. Not User=: systemd 252 refuses a uid
+ * without an entry, so that the shim, which is root with the rights to become another and no more,
+ * does it.
+ */
+static void
+add_walls(GVariantBuilder *b, gboolean kvm, gboolean sev)
+{
+    static const char *const yes[] = {
+        "PrivateIPC",        "ProtectControlGroups", "ProtectClock",          "ProtectHostname",
+        "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", NULL};
 
     add_number(b, "CapabilityBoundingSet",
                CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP));
@@ -152,13 +175,6 @@ add_sandbox(GVariantBuilder *b, gboolean kvm, gboolean sev)
     add_string(b, "ProtectProc", "invisible");
     add_string(b, "ProcSubset", "pid");
     add_string(b, "KeyringMode", "private");
-    add_number(b, "RestrictNamespaces", 0);
-    add_allowed(b, "RestrictAddressFamilies", families);
-    add_allowed(b, "SystemCallFilter", calls);
-    add(b, "SystemCallErrorNumber", g_variant_new_int32(EPERM));
-    add_strings(b, "SystemCallArchitectures", native);
-    add_number(b, "LimitCORE", 0);
-    add(b, "UMask", g_variant_new_uint32(0077));
 }
 
 /* NAME=VALUE in every line of the journal, as bytes. */
@@ -172,7 +188,7 @@ add_log_field(GVariantBuilder *fields, const char *name, const char *value)
 }
 
 static void
-add_identity(GVariantBuilder *b, const KhLaunchSpec *launch)
+add_identity(GVariantBuilder *b, KhUnitManager manager, const KhLaunchSpec *launch)
 {
     static const char *const after[] = {"katana-hypervisord.service", "dbus.service", NULL};
     g_autofree char *description = g_strdup_printf("Katana instance %s", launch->name);
@@ -184,7 +200,8 @@ add_identity(GVariantBuilder *b, const KhLaunchSpec *launch)
     add_string(b, "Description", description);
     /* What is started after these two is stopped before them. */
     add_strings(b, "After", after);
-    add_string(b, "Slice", "machine-katana.slice");
+    add_string(b, "Slice",
+               manager == KH_UNIT_MANAGER_SYSTEM ? "machine-katana.slice" : "app-katana.slice");
     add(b, "LogExtraFields", g_variant_builder_end(&fields));
     add_string(b, "SyslogIdentifier", "katana-vm");
 }
@@ -217,7 +234,7 @@ add_limits(GVariantBuilder *b, const KhLaunchSpec *launch)
 }
 
 GVariant *
-kh_unit_properties_of_machine(const char *shim, const KhLaunchSpec *launch)
+kh_unit_properties_of_machine(KhUnitManager manager, const char *shim, const KhLaunchSpec *launch)
 {
     const char *paths[] = {shim,           launch->qemu,         launch->kernel,
                            launch->initrd, launch->state_folder, launch->runtime_folder};
@@ -226,13 +243,15 @@ kh_unit_properties_of_machine(const char *shim, const KhLaunchSpec *launch)
     GVariantBuilder b;
 
     g_variant_builder_init(&b, G_VARIANT_TYPE("a(sv)"));
-    add_identity(&b, launch);
+    add_identity(&b, manager, launch);
     add_life(&b, "notify", KH_UNIT_START_TIMEOUT, launch->stop_timeout + STOP_MARGIN_S);
     add_command(&b, shim, (const char *const *)args);
     add_limits(&b, launch);
-    add_sandbox(&b, launch->kvm, launch->firmware != NULL);
-    add_folders(&b, paths, G_N_ELEMENTS(paths));
-    add_strings(&b, "ReadWritePaths", writable);
+    add_filters(&b);
+    if (manager == KH_UNIT_MANAGER_SYSTEM) {
+        add_walls(&b, launch->kvm, launch->firmware != NULL);
+        add_folders(&b, paths, G_N_ELEMENTS(paths), writable);
+    }
     return g_variant_builder_end(&b);
 }
 
@@ -247,7 +266,7 @@ find_value(const char *const *args, const char *option)
 }
 
 GVariant *
-kh_unit_properties_of_tool(const char *shim, const char *const *args)
+kh_unit_properties_of_tool(KhUnitManager manager, const char *shim, const char *const *args)
 {
     const char *folder = find_value(args, "--state-dir");
     const char *paths[] = {shim, folder};
@@ -259,9 +278,11 @@ kh_unit_properties_of_tool(const char *shim, const char *const *args)
     add_string(&b, "SyslogIdentifier", "katana-tool");
     add_life(&b, "oneshot", KH_UNIT_TOOL_TIMEOUT, 5);
     add_command(&b, shim, args);
-    add_sandbox(&b, g_str_has_prefix(args[0], "--probe-"), g_str_equal(args[0], "--probe-sev"));
-    add_folders(&b, paths, G_N_ELEMENTS(paths));
-    add_strings(&b, "ReadWritePaths", writable);
+    add_filters(&b);
+    if (manager == KH_UNIT_MANAGER_SYSTEM) {
+        add_walls(&b, g_str_has_prefix(args[0], "--probe-"), g_str_equal(args[0], "--probe-sev"));
+        add_folders(&b, paths, G_N_ELEMENTS(paths), writable);
+    }
     return g_variant_builder_end(&b);
 }
 

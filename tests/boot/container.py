@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A root booted by systemd-nspawn, with commands run in its namespaces. Used by
-test_systemd.py. Neither machined nor a running systemd is needed on the host."""
+booted.py and test_systemd.py. Neither machined nor a running systemd is needed on the host."""
 import os
 import pathlib
 import signal

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A Debian root of this machine's own suite, made once by mmdebstrap and kept in the build
-folder. Used by test_systemd.py. The packages come from the machine's own sources; QEMU of
+folder. Used by booted.py. The packages come from the machine's own sources; QEMU of
 Debian 12 from its backports, as on the host, because the older one cannot boot our kernel
 without KVM."""
 import fcntl
@@ -13,9 +13,9 @@ import subprocess
 
 import tap
 
-PACKAGES = """systemd systemd-sysv systemd-container dbus polkitd libglib2.0-0 libglib2.0-bin
-libjson-glib-1.0-0 libsqlite3-0 libsystemd0 libsoup-3.0-0 libssl3
-e2fsprogs python3-minimal libpython3-stdlib util-linux procps qemu-system-x86""".split()
+PACKAGES = """systemd systemd-sysv systemd-container libpam-systemd dbus dbus-user-session
+polkitd libglib2.0-0 libglib2.0-bin libjson-glib-1.0-0 libsqlite3-0 libsystemd0
+libsoup-3.0-0 libssl3 e2fsprogs python3-minimal libpython3-stdlib util-linux procps qemu-system-x86""".split()
 # Documentation is left out, and with it most of a package's files.
 LEAVE_OUT = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"

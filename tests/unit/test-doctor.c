@@ -506,7 +506,7 @@ test_place(Host *host, gconstpointer data)
         put(host, path, "");
         g_assert_cmpint(chmod(file, 0755), ==, 0);
     }
-    host->places->enforces_limits = TRUE;
+    host->places->holds_memory = host->places->holds_processor = TRUE;
     replace(&host->places->state_folder, at(host, "absent"));
     g_hash_table_remove(host->places->used_ports, GUINT_TO_POINTER(39995));
     g_ptr_array_set_size(host->findings, 0);

@@ -391,7 +391,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
 static void
 release(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
 
     start_machine(f, "own");
     f->stop_ms = 3000;
@@ -407,7 +407,7 @@ release(Fixture *f, gconstpointer data)
 static void
 release_foreign(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
 
     start_machine(f, "copy");
     g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, UNIT " is not touched.*it is left alone");
@@ -431,7 +431,7 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
 static void
 recover(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
     GPid qemu;
 
     start_machine(f, "own");
@@ -455,7 +455,7 @@ recover(Fixture *f, gconstpointer data)
 static void
 recover_foreign(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
 
     start_machine(f, "copy");
     kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
@@ -497,7 +497,7 @@ launch(Fixture *f)
                                  .qemu = "/usr/bin/qemu",
                                  .qemu_args = no_args,
                                  .memory_max = 1 << 30};
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
 
     kh_launcher_launch_async(launcher, &launch, on_launched, f);
     wait_for(&f->answers, 1);

@@ -85,7 +85,8 @@ static void
 machine(void)
 {
     KhLaunchSpec launch = example();
-    g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    g_autoptr(GVariant) p =
+        g_variant_ref_sink(kh_unit_properties_of_machine(KH_UNIT_MANAGER_SYSTEM, "/shim", &launch));
     g_autofree char *command = text_of(p, "ExecStart");
 
     assert_property(p, "MemoryMax", "uint64 4294967296");
@@ -114,7 +115,8 @@ dollars(void)
     g_autofree char *command = NULL;
 
     launch.state_folder = "/var/$HOME/${HOME}/%n/$$";
-    p = g_variant_ref_sink(kh_unit_properties_of_machine("/$x/shim", &launch));
+    p = g_variant_ref_sink(
+        kh_unit_properties_of_machine(KH_UNIT_MANAGER_SYSTEM, "/$x/shim", &launch));
     command = text_of(p, "ExecStart");
     g_assert_true(g_str_has_prefix(command, "[('/$x/shim', ['/$$x/shim', '--run', "));
     g_assert_nonnull(strstr(command, "'--state-dir', '/var/$$HOME/$${HOME}/%n/$$$$', "));
@@ -133,7 +135,7 @@ machine_with_more(void)
     launch.stop_timeout = 100;
     launch.state_folder = "/root/state/0123abcd";
     launch.initrd = "/tmp/initrd.img";
-    p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    p = g_variant_ref_sink(kh_unit_properties_of_machine(KH_UNIT_MANAGER_SYSTEM, "/shim", &launch));
     assert_property(p, "CPUQuotaPerSecUSec", "uint64 1500000");
     assert_property(p, "TimeoutStopUSec", "uint64 115000000");
     assert_property(p, "PrivateDevices", "false");
@@ -169,7 +171,7 @@ machine_below_links(void)
     g_assert_cmpint(g_mkdir_with_parents("/home/k/two", 0700), ==, 0);
     launch.state_folder = "/srv/tmp/one";
     launch.runtime_folder = "/srv/people/k/two";
-    p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    p = g_variant_ref_sink(kh_unit_properties_of_machine(KH_UNIT_MANAGER_SYSTEM, "/shim", &launch));
     assert_property(p, "PrivateTmp", "false");
     assert_property(p, "ProtectHome", "'read-only'");
 }
@@ -183,7 +185,7 @@ confidential_machine(void)
 
     launch.kvm = TRUE;
     launch.firmware = "/var/lib/k/ovmf.fd";
-    p = g_variant_ref_sink(kh_unit_properties_of_machine("/shim", &launch));
+    p = g_variant_ref_sink(kh_unit_properties_of_machine(KH_UNIT_MANAGER_SYSTEM, "/shim", &launch));
     command = text_of(p, "ExecStart");
     assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw'), ('/dev/sev', 'rw')]");
     g_assert_nonnull(strstr(command, "'--firmware', '/var/lib/k/ovmf.fd', '--qemu'"));
@@ -196,9 +198,12 @@ tools(void)
                                   "--probe-kvm", NULL};
     const char *const probe[] = {"--probe-kvm", NULL};
     const char *const sev[] = {"--probe-sev", NULL};
-    g_autoptr(GVariant) f = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", format));
-    g_autoptr(GVariant) p = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", probe));
-    g_autoptr(GVariant) s = g_variant_ref_sink(kh_unit_properties_of_tool("/shim", sev));
+    g_autoptr(GVariant) f =
+        g_variant_ref_sink(kh_unit_properties_of_tool(KH_UNIT_MANAGER_SYSTEM, "/shim", format));
+    g_autoptr(GVariant) p =
+        g_variant_ref_sink(kh_unit_properties_of_tool(KH_UNIT_MANAGER_SYSTEM, "/shim", probe));
+    g_autoptr(GVariant) s =
+        g_variant_ref_sink(kh_unit_properties_of_tool(KH_UNIT_MANAGER_SYSTEM, "/shim", sev));
 
     assert_property(f, "Type", "'oneshot'");
     assert_property(f, "ReadWritePaths", "['/var/lib/k/i']");
@@ -207,6 +212,37 @@ tools(void)
     assert_property(p, "DeviceAllow", "[('/dev/kvm', 'rw')]");
     assert_property(s, "DeviceAllow", "[('/dev/kvm', 'rw'), ('/dev/sev', 'rw')]");
     assert_property(s, "PrivateDevices", "false");
+}
+
+static void
+users_own(void)
+{
+    /* What a user's systemd cannot do, so that the unit would not start (216, 218, 226). */
+    static const char *const walls[] = {"CapabilityBoundingSet",
+                                        "PrivateIPC",
+                                        "ProtectSystem",
+                                        "ProtectHome",
+                                        "PrivateTmp",
+                                        "PrivateDevices",
+                                        "DevicePolicy",
+                                        "ReadWritePaths",
+                                        "ProtectProc",
+                                        "ProcSubset",
+                                        "ProtectClock",
+                                        NULL};
+    KhLaunchSpec launch = example();
+    g_autoptr(GVariant) p = NULL;
+
+    launch.uid = -1;
+    p = g_variant_ref_sink(kh_unit_properties_of_machine(KH_UNIT_MANAGER_USER, "/shim", &launch));
+    for (guint i = 0; walls[i] != NULL; i++)
+        assert_property(p, walls[i], NULL);
+    assert_property(p, "Slice", "'app-katana.slice'");
+    assert_property(p, "KillMode", "'mixed'");
+    assert_property(p, "TimeoutStopUSec", "uint64 45000000");
+    assert_property(p, "MemoryMax", "uint64 4294967296");
+    assert_property(p, "NoNewPrivileges", "true");
+    assert_property(p, "RestrictNamespaces", "uint64 0");
 }
 
 static void
@@ -239,6 +275,7 @@ main(int argc, char **argv)
     g_test_add_func("/unit-properties/machine-below-links", machine_below_links);
     g_test_add_func("/unit-properties/confidential", confidential_machine);
     g_test_add_func("/unit-properties/tools", tools);
+    g_test_add_func("/unit-properties/users-own", users_own);
     g_test_add_func("/unit-properties/quota", quota);
     g_test_add_func("/unit-properties/path", unit_path);
     return g_test_run();
