@@ -4,16 +4,34 @@
 
 #include "client.h"
 #include "names.h"
+#include "unit-file.h"
 
-/* Where logind keeps who lingers, an empty file per user. */
-#define LINGER_FOLDER "/var/lib/systemd/linger"
-
-static gboolean
-lingers(void)
+static void
+on_asked(GObject *source, GAsyncResult *result, gpointer data)
 {
-    g_autofree char *path = g_build_filename(LINGER_FOLDER, g_get_user_name(), NULL);
+    *(GAsyncResult **)data = g_object_ref(result);
+}
 
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+static KhUnitFile
+ask(KhCli *cli)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    kh_unit_file_ask_async(cli->bus, on_asked, &result);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    return kh_unit_file_ask_finish(result);
+}
+
+void
+kh_lasting_warn_of_boot(KhCli *cli)
+{
+    g_autofree char *found = NULL, *remedy = NULL;
+
+    if (!kh_unit_file_judge(ask(cli), kh_client_is_session(cli), kh_unit_file_lingers(), &found,
+                            &remedy))
+        g_printerr("katana-hypervisor: warning: it will not start at boot: %s; %s\n", found,
+                   remedy);
 }
 
 void
@@ -22,7 +40,7 @@ kh_lasting_warn_of_logout(KhCli *cli)
     g_autoptr(GVariant) properties = NULL;
     const char *launcher = "";
 
-    if (!kh_client_is_session(cli) || lingers())
+    if (!kh_client_is_session(cli) || kh_unit_file_lingers())
         return;
     properties = kh_client_get_all(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, NULL);
     if (properties != NULL)

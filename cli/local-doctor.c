@@ -11,7 +11,7 @@
 
 /* What the service would be told by itself, for machines under this process's uid. */
 static KhPlaces *
-usual_places(void)
+usual_places(gboolean session)
 {
     KhPlaces *places = kh_places_new();
     const char *state = STATE_PARENT "/katana-hypervisor";
@@ -23,6 +23,7 @@ usual_places(void)
     places->state_folder = g_strdup(access(state, F_OK) == 0 ? state : STATE_PARENT);
     places->settings_file = g_strdup(KH_SYSCONFDIR "/katana-hypervisor.conf");
     places->launcher = g_strdup("");
+    places->session = session;
     places->kvm_usable = access("/dev/kvm", R_OK | W_OK) == 0;
     places->ports = KH_PORT_RANGE_DEFAULT;
     return places;
@@ -35,20 +36,20 @@ on_checked(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 GVariant *
-kh_local_doctor_check(const char *unreachable, gboolean session)
+kh_local_doctor_check(const char *unreachable, GDBusConnection *bus, gboolean session)
 {
     g_autoptr(KhDoctor) doctor = kh_doctor_new();
-    g_autoptr(GPtrArray) all = kh_findings_new();
+    KhPlaces *places = usual_places(session);
     g_autoptr(GPtrArray) found = NULL;
 
-    kh_findings_add(all, "service", KH_FINDING_FAIL, "%s", unreachable);
-    kh_findings_mend(all, "%s. The checks below are for the usual settings of the system's service",
-                     session ? "katana-hypervisord --session says why it does not start"
-                             : "systemctl start katana-hypervisord; journalctl -u "
-                               "katana-hypervisord says why it does not");
-    kh_doctor_check_async(doctor, usual_places(), on_checked, &found);
+    places->unreachable = g_strdup(unreachable);
+    places->unreachable_remedy = g_strdup_printf(
+        "%s. The checks below are for the usual settings of the system's service",
+        session ? "katana-hypervisord --session says why it does not start"
+                : "systemctl start katana-hypervisord; journalctl -u katana-hypervisord says why "
+                  "it does not");
+    kh_doctor_check_async(doctor, places, bus, on_checked, &found);
     while (found == NULL)
         g_main_context_iteration(NULL, TRUE);
-    g_ptr_array_extend_and_steal(all, g_steal_pointer(&found));
-    return g_variant_ref_sink(kh_findings_to_variant(all));
+    return g_variant_ref_sink(kh_findings_to_variant(found));
 }

@@ -182,11 +182,15 @@ print(KhCli *cli, const char *path, GError **error)
 {
     g_autoptr(GVariant) properties = kh_client_get_instance(cli, path, error);
     const char *name = "", *url = "", *state = "";
+    gboolean at_boot = FALSE;
     g_autofree char *line = NULL, *harmless = NULL;
 
     if (properties == NULL)
         return FALSE;
     warn_of_vcpus(cli, properties);
+    g_variant_lookup(properties, "StartAtBoot", "b", &at_boot);
+    if (at_boot)
+        kh_lasting_warn_of_boot(cli);
     kh_lasting_warn_of_logout(cli);
     if (cli->json) {
         g_autoptr(JsonNode) node = kh_output_properties(properties);

@@ -29,7 +29,7 @@ fetch(KhCli *cli, GError **error)
         return checks;
     if (kh_cli_exit_code(failure) == EXIT_UNREACHABLE) {
         g_dbus_error_strip_remote_error(failure);
-        return kh_local_doctor_check(failure->message, kh_client_is_session(cli));
+        return kh_local_doctor_check(failure->message, cli->bus, kh_client_is_session(cli));
     }
     g_propagate_error(error, g_steal_pointer(&failure));
     return NULL;

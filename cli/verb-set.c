@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "error.h"
+#include "lasting.h"
 #include "names.h"
 #include "output.h"
 #include "values.h"
@@ -241,6 +242,19 @@ print(KhCli *cli, const char *path, const Changes *changes, char **pending, GErr
     return TRUE;
 }
 
+/* Only when the call itself wants it: whoever changes the memory need not hear of it again. */
+static void
+warn(KhCli *cli, const Changes *changes)
+{
+    for (guint i = 0; i < changes->keys->len; i++) {
+        const KhConfigKey *key = changes->keys->pdata[i];
+
+        if (g_str_equal(key->key, "start-at-boot") &&
+            g_variant_get_boolean(changes->values->pdata[i]))
+            kh_lasting_warn_of_boot(cli);
+    }
+}
+
 /* The keys for --help. */
 static char *
 describe_keys(void)
@@ -279,5 +293,6 @@ kh_verb_set(KhCli *cli)
         pending = configure(cli, path, &changes, &error);
     if (pending == NULL || !print(cli, path, &changes, pending, &error))
         return kh_cli_fail(cli, error);
+    warn(cli, &changes);
     return 0;
 }

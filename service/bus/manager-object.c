@@ -212,7 +212,9 @@ on_check_host(KhManagerObject *self, GDBusMethodInvocation *invocation, GVariant
     if (!kh_options_check(options, no_options, &error))
         kh_refuse_call(invocation, error);
     else
-        kh_doctor_check_async(self->doctor, describe_host(self), on_host_checked, invocation);
+        kh_doctor_check_async(self->doctor, describe_host(self),
+                              g_dbus_method_invocation_get_connection(invocation), on_host_checked,
+                              invocation);
     return TRUE;
 }
 

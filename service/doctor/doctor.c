@@ -3,6 +3,7 @@
 #include "doctor.h"
 
 #include "boot-parts.h"
+#include "boot-start.h"
 #include "kvm.h"
 #include "memory.h"
 #include "own-state.h"
@@ -20,6 +21,8 @@ struct _KhDoctor {
     KhPlaces *places;
     KhFindings *findings; /* of the thread; NULL: it is at work */
     KhQemuFacts *qemu;    /* NULL: it is asked */
+    KhUnitFile unit_file; /* of the service */
+    gboolean unit_known;  /* FALSE: systemd is asked */
 };
 
 G_DEFINE_FINAL_TYPE(KhDoctor, kh_doctor, G_TYPE_OBJECT)
@@ -30,6 +33,7 @@ clear_round(KhDoctor *self)
     g_clear_pointer(&self->places, kh_places_free);
     g_clear_pointer(&self->findings, g_ptr_array_unref);
     g_clear_pointer(&self->qemu, kh_qemu_facts_free);
+    self->unit_known = FALSE;
 }
 
 static void
@@ -68,6 +72,10 @@ check_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cance
     KhKvmFacts kvm;
 
     kh_places_load(places);
+    if (places->unreachable != NULL) {
+        kh_findings_add(findings, "service", KH_FINDING_FAIL, "%s", places->unreachable);
+        kh_findings_mend(findings, "%s", places->unreachable_remedy);
+    }
     kh_processor_check(places, findings);
     kh_kvm_probe(places, &kvm);
     kh_kvm_judge(places, &kvm, findings);
@@ -79,16 +87,17 @@ check_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cance
     g_task_return_pointer(task, findings, (GDestroyNotify)g_ptr_array_unref);
 }
 
-/* Once both are there. The list is emptied first: an answer may bring the next question. */
+/* Once all three are there. The list is emptied first: an answer may bring the next question. */
 static void
 answer(KhDoctor *self)
 {
     g_autoptr(GPtrArray) waiting = NULL;
     g_autoptr(GPtrArray) findings = NULL;
 
-    if (self->findings == NULL || self->qemu == NULL)
+    if (self->findings == NULL || self->qemu == NULL || !self->unit_known)
         return;
     kh_qemu_judge(self->places, self->qemu, self->findings);
+    kh_boot_start_judge(self->places, self->unit_file, self->findings);
     waiting = g_steal_pointer(&self->waiting);
     findings = g_steal_pointer(&self->findings);
     self->waiting = g_ptr_array_new_with_free_func(g_object_unref);
@@ -116,9 +125,19 @@ on_probed(GObject *source, GAsyncResult *result, gpointer data)
     answer(self);
 }
 
+static void
+on_unit_file(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(KhDoctor) self = data;
+
+    self->unit_file = kh_unit_file_ask_finish(result);
+    self->unit_known = TRUE;
+    answer(self);
+}
+
 void
-kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GAsyncReadyCallback callback,
-                      gpointer user_data)
+kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GDBusConnection *bus,
+                      GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(self, NULL, callback, user_data);
     g_autoptr(GTask) work = NULL;
@@ -134,6 +153,7 @@ kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GAsyncReadyCallback call
     g_task_set_task_data(work, places, NULL);
     g_task_run_in_thread(work, check_in_thread);
     kh_qemu_probe_async(places->qemu, QEMU_TIMEOUT_MS, on_probed, g_object_ref(self));
+    kh_unit_file_ask_async(bus, on_unit_file, g_object_ref(self));
 }
 
 KhFindings *

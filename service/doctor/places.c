@@ -56,6 +56,8 @@ kh_places_free(KhPlaces *self)
     g_free(self->dev);
     g_free(self->os_release);
     g_free(self->path);
+    g_free(self->unreachable);
+    g_free(self->unreachable_remedy);
     g_free(self->qemu);
     g_free(self->boot_components);
     g_free(self->state_folder);

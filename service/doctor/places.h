@@ -33,6 +33,8 @@ typedef struct {
     KhCpuidMemory cpuid;
     KhDistribution distribution; /* by kh_places_load() */
 
+    char *unreachable;        /* why no service answers; NULL: one does */
+    char *unreachable_remedy; /* then */
     char *qemu;
     char *boot_components;
     char *state_folder;

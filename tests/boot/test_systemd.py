@@ -230,6 +230,28 @@ def test_confidential():
     HOST.cli("delete", "-y", "secret")
 
 
+def checks_of(*words):
+    """The exit code of doctor, and what it has found, by the names of the checks."""
+    done = HOST.cli("--json", "doctor", *words, check=False)
+    return done.returncode, {one["check"]: one for one in json.loads(done.stdout)["checks"]}
+
+
+def test_start_at_boot():
+    """create, set and doctor say that nothing starts at boot until the unit is enabled"""
+    enable = f"systemctl enable {UNIT}"
+    for command in (("create", "early", "--start-at-boot", "--vcpus", "1"),
+                    ("set", "early", "start-at-boot=true")):
+        said = HOST.cli(*command, check=False).stderr
+        tap.check("not start at boot" in said and enable in said, said)
+    found = checks_of()[1]["start-at-boot"]
+    tap.equal((found["status"], found["remedy"]), ("warn", enable), str(found))
+    HOST.run("systemctl", "enable", UNIT)
+    tap.equal(checks_of()[1]["start-at-boot"]["status"], "ok", "the check of an enabled unit")
+    tap.equal(HOST.cli("set", "early", "start-at-boot=true", check=False).stderr, "", "set then")
+    HOST.run("systemctl", "disable", UNIT)
+    HOST.cli("delete", "-y", "early")
+
+
 def test_unit():
     """its unit has the limits, the order and the deadline that it needs"""
     shown = dict(line.split("=", 1) for line in

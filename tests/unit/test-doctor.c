@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "doctor/boot-parts.h"
+#include "doctor/boot-start.h"
 #include "doctor/doctor.h"
 #include "doctor/kvm.h"
 #include "doctor/memory.h"
@@ -384,6 +385,53 @@ test_qemu_words(Host *host, gconstpointer data)
     }
 }
 
+/* Of all words of systemd's for a unit's file, those that mean something for the next boot. */
+static void
+test_boot_start(Host *host, gconstpointer data)
+{
+    static const struct {
+        const char *state;
+        KhUnitFile parsed;
+    } rows[] = {
+        {"enabled", KH_UNIT_FILE_ENABLED},         {"enabled-runtime", KH_UNIT_FILE_DISABLED},
+        {"disabled", KH_UNIT_FILE_DISABLED},       {"linked", KH_UNIT_FILE_DISABLED},
+        {"linked-runtime", KH_UNIT_FILE_DISABLED}, {"masked", KH_UNIT_FILE_MASKED},
+        {"masked-runtime", KH_UNIT_FILE_MASKED},   {"static", KH_UNIT_FILE_UNKNOWN},
+        {"generated", KH_UNIT_FILE_UNKNOWN},       {"", KH_UNIT_FILE_UNKNOWN},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
+        g_assert_cmpint(kh_unit_file_parse(rows[i].state), ==, rows[i].parsed);
+    kh_boot_start_judge(host->places, KH_UNIT_FILE_UNKNOWN, host->findings);
+    g_assert_cmpuint(host->findings->len, ==, 0);
+    kh_boot_start_judge(host->places, KH_UNIT_FILE_ENABLED, host->findings);
+    assert_finding(host, "start-at-boot", KH_FINDING_OK, "is enabled", "");
+    g_ptr_array_set_size(host->findings, 0);
+    kh_boot_start_judge(host->places, KH_UNIT_FILE_MASKED, host->findings);
+    assert_finding(host, "start-at-boot", KH_FINDING_WARN, "is masked", "systemctl unmask");
+    g_ptr_array_set_size(host->findings, 0);
+    host->places->session = TRUE;
+    kh_boot_start_judge(host->places, KH_UNIT_FILE_DISABLED, host->findings);
+    assert_finding(host, "start-at-boot", KH_FINDING_WARN, "is not enabled",
+                   "systemctl --user enable");
+}
+
+/* Enabled for a user whose systemd comes with a login only. */
+static void
+test_no_linger(void)
+{
+    char *found, *remedy;
+
+    g_assert_false(kh_unit_file_judge(KH_UNIT_FILE_ENABLED, TRUE, FALSE, &found, &remedy));
+    g_assert_nonnull(strstr(found, "first login"));
+    g_assert_nonnull(strstr(remedy, "loginctl enable-linger "));
+    g_free(found);
+    g_free(remedy);
+    g_assert_true(kh_unit_file_judge(KH_UNIT_FILE_ENABLED, TRUE, TRUE, &found, &remedy));
+    g_assert_true(kh_unit_file_judge(KH_UNIT_FILE_ENABLED, FALSE, FALSE, &found, &remedy));
+    g_assert_true(kh_unit_file_judge(KH_UNIT_FILE_UNKNOWN, TRUE, FALSE, &found, &remedy));
+}
+
 static void
 on_done(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -550,8 +598,8 @@ test_one_round(Host *host, gconstpointer data)
 
     put(host, "bin/qemu", script);
     g_assert_cmpint(chmod(own->qemu, 0755), ==, 0);
-    kh_doctor_check_async(doctor, own, on_done, &results[0]);
-    kh_doctor_check_async(doctor, kh_places_new(), on_done, &results[1]);
+    kh_doctor_check_async(doctor, own, NULL, on_done, &results[0]);
+    kh_doctor_check_async(doctor, kh_places_new(), NULL, on_done, &results[1]);
     while (results[0] == NULL || results[1] == NULL)
         g_main_context_iteration(NULL, TRUE);
     first = kh_doctor_check_finish(doctor, results[0]);
@@ -583,6 +631,8 @@ main(int argc, char **argv)
     g_test_add_func("/doctor/distributions", test_distributions);
     ADD("qemu-words", test_qemu_words);
     ADD("qemu-answers", test_qemu_answers);
+    ADD("boot-start", test_boot_start);
+    g_test_add_func("/doctor/no-linger", test_no_linger);
     ADD("boot-firmware", test_boot_firmware);
     ADD("boot-parts", test_boot_parts);
     ADD("place", test_place);
