@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "doctor/verdict.h"
 #include "local-doctor.h"
 #include "names.h"
 #include "output.h"
@@ -14,9 +15,12 @@
 /* Where what was found begins; a remedy stands below it. */
 #define FOUND_COLUMN 25
 
-static const char details[] = "Exits 0 when no check fails, else 1. A check whose name begins "
-                              "with \"snp-\" is for confidential instances alone. Without a "
-                              "service the host is checked for one with its usual settings.";
+#define SNP_PREFIX "snp-"
+
+static const char details[] =
+    "The last two lines say whether plain and whether confidential instances run here: yes, no, or "
+    "slow, and why. Exits 0 when plain instances run, with --tee when confidential ones do, else "
+    "1. Without a service the host is checked for one with its usual settings.";
 
 static GVariant *
 fetch(KhCli *cli, GError **error)
@@ -35,16 +39,23 @@ fetch(KhCli *cli, GError **error)
     return NULL;
 }
 
+/* "snp-..." is of confidential instances alone. */
+static gboolean
+is_judged(const char *check, gboolean tee)
+{
+    return tee || !g_str_has_prefix(check, SNP_PREFIX);
+}
+
 /* "ok", "warn" or "fail"; a word that is none of the first two fails, and so does no check. */
 static const char *
-worst_of(GVariant *checks)
+worst_of(GVariant *checks, gboolean tee)
 {
-    const char *worst = g_variant_n_children(checks) > 0 ? "ok" : "fail", *status;
+    const char *worst = g_variant_n_children(checks) > 0 ? "ok" : "fail", *check, *status;
     GVariantIter iter;
 
     g_variant_iter_init(&iter, checks);
-    while (g_variant_iter_next(&iter, "(&s&s&s&s)", NULL, &status, NULL, NULL)) {
-        if (g_str_equal(status, "ok"))
+    while (g_variant_iter_next(&iter, "(&s&s&s&s)", &check, &status, NULL, NULL)) {
+        if (g_str_equal(status, "ok") || !is_judged(check, tee))
             continue;
         if (!g_str_equal(status, "warn"))
             return "fail";
@@ -82,12 +93,12 @@ to_array(GVariant *checks)
 }
 
 static void
-print_json(GVariant *checks)
+print_json(GVariant *checks, gboolean tee)
 {
     g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
     g_autoptr(JsonObject) object = json_object_new();
 
-    json_object_set_string_member(object, "status", worst_of(checks));
+    json_object_set_string_member(object, "status", worst_of(checks, tee));
     json_object_set_array_member(object, "checks", to_array(checks));
     json_node_set_object(root, object);
     kh_output_json(root);
@@ -107,32 +118,42 @@ print_one(const char *check, const char *status, const char *found, const char *
 }
 
 static void
-print_table(GVariant *checks)
+print_table(GVariant *checks, gboolean tee)
 {
     const char *check, *status, *found, *remedy;
     GVariantIter iter;
 
     g_variant_iter_init(&iter, checks);
     while (g_variant_iter_next(&iter, "(&s&s&s&s)", &check, &status, &found, &remedy))
-        print_one(check, status, found, remedy);
+        if (is_judged(check, tee))
+            print_one(check, status, found, remedy);
+        else if (g_str_equal(check, KH_VERDICT_SNP))
+            print_one(check, status, found,
+                      *remedy == '\0' ? "" : "katana-hypervisor doctor --tee shows all of it");
 }
 
 int
 kh_verb_doctor(KhCli *cli)
 {
+    gboolean tee = FALSE;
+    const GOptionEntry entries[] = {
+        {"tee", 0, 0, G_OPTION_ARG_NONE, &tee,
+         "Show and judge also what confidential instances need", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
     GError *error = NULL;
     g_auto(GStrv) none = NULL;
     g_autoptr(GVariant) checks = NULL;
 
     cli->details = g_strdup(details);
-    none = kh_cli_parse(cli, NULL, "", 0, 0, &error);
+    none = kh_cli_parse(cli, entries, "", 0, 0, &error);
     if (none != NULL)
         checks = fetch(cli, &error);
     if (checks == NULL)
         return kh_cli_fail(cli, error);
     if (cli->json)
-        print_json(checks);
+        print_json(checks, tee);
     else
-        print_table(checks);
-    return g_str_equal(worst_of(checks), "fail") ? 1 : 0;
+        print_table(checks, tee);
+    return g_str_equal(worst_of(checks, tee), "fail") ? 1 : 0;
 }

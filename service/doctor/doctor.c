@@ -11,6 +11,7 @@
 #include "qemu-probe.h"
 #include "service-place.h"
 #include "snp.h"
+#include "verdict.h"
 
 /* For each of three questions; a loaded host is slow to load QEMU. */
 #define QEMU_TIMEOUT_MS 10000
@@ -98,6 +99,7 @@ answer(KhDoctor *self)
         return;
     kh_qemu_judge(self->places, self->qemu, self->findings);
     kh_boot_start_judge(self->places, self->unit_file, self->findings);
+    kh_verdict_add(self->findings);
     waiting = g_steal_pointer(&self->waiting);
     findings = g_steal_pointer(&self->findings);
     self->waiting = g_ptr_array_new_with_free_func(g_object_unref);

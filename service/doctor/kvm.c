@@ -60,11 +60,19 @@ is_hidden(const KhPlaces *places, const KhKvmFacts *facts)
     return facts->error == ENOENT && kh_places_has_system_units(places);
 }
 
+/* Without KVM plain machines are emulated: no failure. */
 static void
 judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findings)
 {
     gboolean works = facts->error == 0 || is_hidden(places, facts);
 
+    if (works && places->kvm_unused) {
+        kh_findings_add(findings, "kvm", KH_FINDING_WARN,
+                        "/dev/kvm opens, and is not used: accelerator is tcg in %s",
+                        places->settings_file);
+        kh_findings_mend(findings, "set accelerator to auto there, and restart the service");
+        return;
+    }
     if (works && places->kvm_usable) {
         kh_findings_add(findings, "kvm", KH_FINDING_OK,
                         facts->error == 0 ? "/dev/kvm makes machines, and opens for their uid"
@@ -72,11 +80,11 @@ judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *finding
         return;
     }
     if (works)
-        kh_findings_add(findings, "kvm", KH_FINDING_FAIL,
+        kh_findings_add(findings, "kvm", KH_FINDING_WARN,
                         "/dev/kvm did not open for the machines' uid when the service began, or "
                         "the processor has neither vmx nor svm");
     else
-        kh_findings_add(findings, "kvm", KH_FINDING_FAIL, "/dev/kvm cannot be %s: %s", facts->step,
+        kh_findings_add(findings, "kvm", KH_FINDING_WARN, "/dev/kvm cannot be %s: %s", facts->step,
                         g_strerror(facts->error));
     kh_findings_mend(findings,
                      "switch virtualization on in the BIOS, modprobe kvm_amd or kvm_intel, give "

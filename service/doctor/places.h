@@ -44,6 +44,7 @@ typedef struct {
     gboolean session; /* the service is on a session bus */
     gboolean holds_memory, holds_processor; /* machines to their limits */
     gboolean kvm_usable; /* a machine's uid could open it when the service began */
+    gboolean kvm_unused; /* the settings want machines emulated all the same */
     gboolean sev_opens;  /* the same of /dev/sev */
     gint64 vm_uid;       /* -1: machines run under the service's own */
     gint64 vm_gid;       /* the group that QEMU has besides; -1: none */

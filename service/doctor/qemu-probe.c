@@ -19,10 +19,19 @@ typedef struct {
     guint timer;
 } Probe;
 
-static const char *const questions[][3] = {
-    {"--version", NULL, NULL},
-    {"-object", "help", NULL},
-    {"-netdev", "help", NULL},
+#define WORDS_MAX 6
+/* Of what QEMU says last, so that the rest of a finding is seen, too. */
+#define LAST_LINE_MAX 512
+
+/*
+ * "-netdev help" starts the accelerator. Where KVM is not to be had that is TCG, whose code
+ * would be written and run in the same pages: the service's unit forbids that
+ * (MemoryDenyWriteExecute=), and a machine's unit does not.
+ */
+static const char *const questions[][WORDS_MAX + 1] = {
+    {"--version"},
+    {"-object", "help"},
+    {"-accel", "kvm", "-accel", "tcg,split-wx=on", "-netdev", "help"},
 };
 
 static void ask(GTask *task);
@@ -60,6 +69,30 @@ keep_answer(Probe *probe)
     *places[probe->question] = g_strdup((const char *)probe->output->data);
 }
 
+/* What QEMU has said last is why it has ended; "" where it has said nothing. */
+static char *
+last_line(Probe *probe)
+{
+    g_autofree char *text = g_strndup((const char *)probe->output->data, probe->output->len);
+    char *feed = strrchr(g_strchomp(text), '\n');
+
+    return g_strndup(feed == NULL ? text : feed + 1, LAST_LINE_MAX);
+}
+
+/* Why it was not answered. */
+static char *
+describe_failure(Probe *probe, const GError *error)
+{
+    g_autofree char *words = g_strjoinv(" ", (char **)questions[probe->question]);
+    g_autofree char *last = NULL;
+
+    if (g_cancellable_is_cancelled(probe->reading))
+        return g_strdup_printf("%s %s: no answer in time, or too long a one", probe->qemu, words);
+    last = last_line(probe);
+    return g_strdup_printf("%s %s: %s%s%s", probe->qemu, words, error->message,
+                           *last == '\0' ? "" : ": ", last);
+}
+
 /* The first failure is told; the rest is not asked. */
 static void
 finish(GTask *task, char *failure)
@@ -77,15 +110,10 @@ on_ended(GObject *source, GAsyncResult *result, gpointer data)
     GTask *task = data;
     Probe *probe = g_task_get_task_data(task);
     g_autoptr(GError) error = NULL;
-    const char *const *question = questions[probe->question];
 
     g_clear_handle_id(&probe->timer, g_source_remove);
     if (!g_subprocess_wait_check_finish(G_SUBPROCESS(source), result, &error)) {
-        finish(task, g_strdup_printf("%s %s%s%s", probe->qemu, question[0],
-                                     question[1] == NULL ? ": " : " help: ",
-                                     g_cancellable_is_cancelled(probe->reading)
-                                         ? "no answer in time, or too long a one"
-                                         : error->message));
+        finish(task, describe_failure(probe, error));
         return;
     }
     keep_answer(probe);
@@ -137,11 +165,11 @@ on_read(GObject *source, GAsyncResult *result, gpointer data)
 static GSubprocess *
 spawn(Probe *probe, GError **error)
 {
-    const char *const *question = questions[probe->question];
-    const char *args[] = {probe->qemu, question[0], question[1], NULL};
+    const char *args[WORDS_MAX + 2] = {probe->qemu};
     g_autoptr(GSubprocessLauncher) launcher =
         g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE);
 
+    memcpy(args + 1, questions[probe->question], sizeof questions[probe->question]);
     g_subprocess_launcher_set_cwd(launcher, "/");
     return g_subprocess_launcher_spawnv(launcher, args, error);
 }

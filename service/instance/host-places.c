@@ -19,6 +19,7 @@ kh_host_places_new(const KhHost *host)
     places->holds_memory = (kh_launcher_get_limits(host->launcher) & KH_LIMIT_MEMORY) != 0;
     places->holds_processor = (kh_launcher_get_limits(host->launcher) & KH_LIMIT_CPU) != 0;
     places->kvm_usable = host->kvm_usable;
+    places->kvm_unused = host->kvm_usable && g_str_equal(host->accelerator, "tcg");
     places->sev_opens = host->sev_opens;
     places->vm_uid = host->vm_uid;
     places->vm_gid = host->vm_gid;

@@ -236,6 +236,16 @@ def checks_of(*words):
     return done.returncode, {one["check"]: one for one in json.loads(done.stdout)["checks"]}
 
 
+def test_doctor():
+    """doctor, in the real unit and with the real QEMU, calls a good host good"""
+    code, found = checks_of()
+    for check in ("qemu", "qemu-user-network", "snp-qemu"):
+        tap.equal(found[check]["status"], "ok", str(found[check]))
+    tap.equal((code, found["plain-instances"]["status"]), (0, "warn"), str(found))
+    tap.check(found["plain-instances"]["found"].startswith("slow, "), str(found))
+    tap.equal((checks_of("--tee")[0], found["snp-instances"]["status"]), (1, "fail"), str(found))
+
+
 def test_start_at_boot():
     """create, set and doctor say that nothing starts at boot until the unit is enabled"""
     enable = f"systemctl enable {UNIT}"

@@ -21,7 +21,9 @@ CHECKS = {"architecture", "processor", "microcode", "kvm", "qemu", "qemu-user-ne
           "boot-components", "e2fsprogs", "build-tools", "launcher", "limits", "disk", "ports",
           "state", "descriptors", "memory", "memory-lock", "huge-pages", "clock", "snp-cbit",
           "snp-kvm", "snp-kernel", "snp-sev-es", "snp-device", "snp-firmware-state", "snp-asids",
-          "snp-boot-firmware", "snp-qemu"}
+          "snp-boot-firmware", "snp-qemu", "plain-instances", "snp-instances"}
+# What a plain instance needs; confidential ones need all.
+PLAIN = {check for check in CHECKS if not check.startswith("snp-")}
 XML = f"""<node><interface name="{NAME}.Manager"><method name="CheckHost">
 <arg name="options" type="a{{sv}}" direction="in"/>
 <arg name="checks" type="a(ssss)" direction="out"/></method></interface></node>"""
@@ -116,19 +118,53 @@ def test_command_line():
     """the table and the document say what the service says"""
     with World() as world:
         world.start()
-        done = world.cli("--json", "doctor", check=False)
+        done = world.cli("--json", "doctor", "--tee", check=False)
         document = json.loads(done.stdout)
         words = [one["status"] for one in document["checks"]]
         tap.equal({one["check"] for one in document["checks"]}, CHECKS, "checks")
         tap.equal(document["status"], max(words, key=["ok", "warn", "fail"].index), "status")
         tap.equal(done.returncode, int("fail" in words), "exit code")
-        table = world.cli("doctor", check=False)
+        table = world.cli("doctor", "--tee", check=False)
         tap.equal(table.returncode, done.returncode, "exit code of the table")
         names = {line.split()[0] for line in table.stdout.splitlines() if line[0] != " "}
         tap.equal(names, CHECKS, "the table")
         for one in document["checks"]:
             tap.check(one["remedy"] in table.stdout, f"the remedy of {one['check']}")
         tap.equal(world.cli("doctor", "x", check=False).returncode, 2, "an argument too many")
+
+
+def b131_plain_instances():
+    """doctor judges plain instances, and says of confidential ones only whether they run here"""
+    with World("--accelerator", "tcg") as world:
+        world.start()
+        done = world.cli("--json", "doctor", check=False)
+        document = json.loads(done.stdout)
+        found = {one["check"]: one for one in document["checks"]}
+        tap.equal((done.returncode, document["status"]), (0, "warn"), "the exit code and the status")
+        tap.check(found["plain-instances"]["found"].startswith("slow, machines are emulated: "),
+                  str(found["plain-instances"]))
+        tap.equal(found["snp-instances"]["status"], "fail", str(found["snp-instances"]))
+        tap.equal(world.cli("doctor", "--tee", check=False).returncode, 1, "exit code with --tee")
+        lines = [line for line in world.cli("doctor").stdout.splitlines() if line[0] != " "]
+        tap.equal({line.split()[0] for line in lines}, PLAIN | {"snp-instances"}, "the table")
+        tap.check("slow" in lines[-2] and " no: " in lines[-1], "\n".join(lines[-2:]))
+
+
+def b131_last_line_of_qemu():
+    """what QEMU has said last stands in the finding, and the verdict says what fails"""
+    with World(fake=False) as world:
+        qemu = world.tools / "broken-qemu"
+        qemu.write_text("#!/bin/sh\necho first >&2\necho cannot allocate memory for JIT >&2\nexit 1\n")
+        qemu.chmod(0o755)
+        world.options += ["--qemu", str(qemu)]
+        world.start()
+        done = world.cli("--json", "doctor", check=False)
+        found = {one["check"]: one["found"] for one in json.loads(done.stdout)["checks"]}
+        tap.equal(done.returncode, 1, "exit code")
+        for check in ("qemu", "plain-instances", "snp-instances"):
+            if check != "snp-instances":
+                tap.check("code 1: cannot allocate memory for JIT" in found[check], found[check])
+            tap.check("first" not in found[check], found[check])
 
 
 def test_without_service():
@@ -204,4 +240,7 @@ def test_slow_qemu():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run())
+    sys.exit(tap.run([test_checks, test_instance_ports, test_options, test_command_line,
+                      b131_plain_instances, b131_last_line_of_qemu, test_without_service,
+                      test_exit_codes, test_hostile_service, test_answer_of_another_type,
+                      test_slow_qemu]))

@@ -15,6 +15,7 @@
 #include "doctor/qemu-probe.h"
 #include "doctor/service-place.h"
 #include "doctor/snp.h"
+#include "doctor/verdict.h"
 #include "error.h"
 #include "firmware-tail.h"
 #include "instance/snp-host.h"
@@ -260,7 +261,7 @@ test_plain_amd(Host *host, gconstpointer data)
     assert_finding(host, "snp-kernel", KH_FINDING_FAIL, "not loaded", "sev_snp=1");
     assert_finding(host, "snp-device", KH_FINDING_FAIL, "no /dev/sev", "modprobe");
     assert_finding(host, "snp-asids", KH_FINDING_FAIL, "no ASIDs", "BIOS");
-    assert_finding(host, "kvm", KH_FINDING_FAIL, "asked for its version", "modprobe");
+    assert_finding(host, "kvm", KH_FINDING_WARN, "asked for its version", "modprobe");
 }
 
 /* What create --tee says is the first of the doctor's refusals, and its remedy. */
@@ -307,7 +308,7 @@ test_container(Host *host, gconstpointer data)
     check_all_but_qemu(host);
     assert_finding(host, "processor", KH_FINDING_WARN, "without a name", "EPYC");
     assert_finding(host, "microcode", KH_FINDING_WARN, "no revision", "container");
-    assert_finding(host, "kvm", KH_FINDING_FAIL, "cannot be opened", "BIOS");
+    assert_finding(host, "kvm", KH_FINDING_WARN, "cannot be opened", "BIOS");
     assert_finding(host, "memory", KH_FINDING_WARN, "does not tell", "memory");
     assert_finding(host, "memory-lock", KH_FINDING_WARN, "cannot be read", "ulimit");
     assert_finding(host, "huge-pages", KH_FINDING_WARN, "not known", "madvise");
@@ -385,6 +386,40 @@ test_qemu_words(Host *host, gconstpointer data)
     }
 }
 
+static void
+assert_verdicts(Host *host, KhFindingStatus plain, const char *plain_found, KhFindingStatus snp,
+                const char *snp_found)
+{
+    kh_verdict_add(host->findings);
+    assert_finding(host, KH_VERDICT_PLAIN, plain, plain_found,
+                   plain == KH_FINDING_OK ? "" : "mend");
+    assert_finding(host, KH_VERDICT_SNP, snp, snp_found, snp == KH_FINDING_OK ? "" : "mend");
+    g_assert_cmpstr(((KhFinding *)host->findings->pdata[host->findings->len - 1])->check, ==,
+                    KH_VERDICT_SNP);
+    g_ptr_array_set_size(host->findings, 0);
+}
+
+/* What fails for confidential machines alone keeps no plain one from running. */
+static void
+test_verdicts(Host *host, gconstpointer data)
+{
+    KhFindings *f = host->findings;
+
+    kh_findings_add(f, "kvm", KH_FINDING_OK, "works");
+    kh_findings_add(f, "clock", KH_FINDING_WARN, "hpet");
+    assert_verdicts(host, KH_FINDING_OK, "yes", KH_FINDING_OK, "yes");
+    kh_findings_add(f, "kvm", KH_FINDING_WARN, "no /dev/kvm");
+    kh_findings_add(f, "snp-cbit", KH_FINDING_FAIL, "no SNP");
+    kh_findings_add(f, "snp-kvm", KH_FINDING_FAIL, "no type");
+    kh_verdict_add(f);
+    assert_finding(host, KH_VERDICT_SNP, KH_FINDING_FAIL, "no: no SNP", "snp-cbit, snp-kvm");
+    g_ptr_array_set_size(f, f->len - 2);
+    assert_verdicts(host, KH_FINDING_WARN, "slow, machines are emulated: no /dev/kvm",
+                    KH_FINDING_FAIL, "no: no SNP");
+    kh_findings_add(f, "qemu", KH_FINDING_FAIL, "no QEMU");
+    assert_verdicts(host, KH_FINDING_FAIL, "no: no QEMU", KH_FINDING_FAIL, "no: no QEMU");
+}
+
 /* Of all words of systemd's for a unit's file, those that mean something for the next boot. */
 static void
 test_boot_start(Host *host, gconstpointer data)
@@ -460,7 +495,11 @@ test_qemu_answers(Host *host, gconstpointer data)
               "case $1 in --version) echo QEMU emulator version 9.2.0;; -object) echo ' '$1 $2 "
               "sev-snp-guest;; *) echo user;; esac",
               20000);
-    g_autoptr(KhQemuFacts) bad = probe(host, "echo no >&2; exit 3", 20000);
+    g_autoptr(KhQemuFacts) bad = probe(host, "echo some >&2; echo no >&2; exit 3", 20000);
+    g_autoptr(KhQemuFacts) no_jit = probe(host,
+                                          "case $* in *-netdev*) echo falling back; echo qemu: "
+                                          "cannot allocate JIT; exit 1;; esac",
+                                          20000);
     g_autoptr(KhQemuFacts) slow = probe(host, "exec sleep 600", 300);
     g_autoptr(KhQemuFacts) quiet = probe(host, "exec >/dev/null 2>&1; exec sleep 600", 300);
     g_autoptr(KhQemuFacts) loud = probe(host, "exec yes", 60000);
@@ -469,7 +508,9 @@ test_qemu_answers(Host *host, gconstpointer data)
     kh_qemu_judge(host->places, good, host->findings);
     assert_finding(host, "qemu", KH_FINDING_OK, "9.2.0", "");
     assert_finding(host, "snp-qemu", KH_FINDING_OK, "sev-snp-guest", "");
-    g_assert_nonnull(strstr(bad->failure, "code 3"));
+    g_assert_nonnull(strstr(bad->failure, "code 3: no"));
+    g_assert_nonnull(strstr(no_jit->failure, "-netdev help: Child process exited with code 1: "
+                                             "qemu: cannot allocate JIT"));
     g_assert_nonnull(strstr(slow->failure, "no answer in time"));
     g_assert_nonnull(strstr(quiet->failure, "no answer in time"));
     g_assert_nonnull(strstr(loud->failure, "too long"));
@@ -631,6 +672,7 @@ main(int argc, char **argv)
     g_test_add_func("/doctor/distributions", test_distributions);
     ADD("qemu-words", test_qemu_words);
     ADD("qemu-answers", test_qemu_answers);
+    ADD("verdicts", test_verdicts);
     ADD("boot-start", test_boot_start);
     g_test_add_func("/doctor/no-linger", test_no_linger);
     ADD("boot-firmware", test_boot_firmware);
