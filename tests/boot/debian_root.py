@@ -13,9 +13,10 @@ import subprocess
 
 import tap
 
-PACKAGES = """systemd systemd-sysv systemd-container libpam-systemd dbus dbus-user-session
-polkitd libglib2.0-0 libglib2.0-bin libjson-glib-1.0-0 libsqlite3-0 libsystemd0
-libsoup-3.0-0 libssl3 e2fsprogs python3-minimal libpython3-stdlib util-linux procps qemu-system-x86""".split()
+PACKAGES = """systemd systemd-sysv systemd-container libpam-systemd dbus dbus-user-session polkitd
+libglib2.0-0 libglib2.0-bin libjson-glib-1.0-0 libsqlite3-0 libsystemd0
+libsoup-3.0-0 libssl3 e2fsprogs python3-minimal libpython3-stdlib util-linux procps
+qemu-system-x86""".split()
 # Documentation is left out, and with it most of a package's files.
 LEAVE_OUT = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"

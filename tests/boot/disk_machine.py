@@ -8,7 +8,7 @@ import subprocess
 import tap
 
 QEMU = "qemu-system-x86_64"
-BOOT_S = 240
+BOOT_S = 360
 INIT = """#!/bin/busybox sh
 mount -t devtmpfs devtmpfs /dev
 mount -t proc proc /proc
@@ -27,7 +27,7 @@ ExecStart=/usr/bin/python3 /opt/test/limits.py
 ExecStopPost=/usr/bin/systemctl --force poweroff
 StandardOutput=file:/dev/ttyS0
 StandardError=file:/dev/ttyS0
-TimeoutStartSec=200
+TimeoutStartSec=300
 """
 
 

@@ -61,16 +61,20 @@ def has_manager():
     return set(said) != {"inactive"}
 
 
-def log_in():
-    """A session of logind's, as login(1) makes one."""
-    HOST.run("systemd-run", "--quiet", f"--unit={SESSION}", f"--property=User={USER}",
-             "--property=PAMName=kh-session", "sleep", "infinity")
+def wait_bus():
     tap.eventually(lambda: HOST.run("test", "-S", f"{RUNTIME}/bus", check=False).returncode == 0,
                    20, "the user's bus")
 
 
+def log_in():
+    """A session of logind's, as login(1) makes one."""
+    HOST.run("systemd-run", "--quiet", f"--unit={SESSION}", f"--property=User={USER}",
+             "--property=PAMName=kh-session", "sleep", "infinity")
+    wait_bus()
+
+
 def log_out():
-    HOST.run("systemctl", "stop", SESSION)
+    HOST.run("systemctl", "stop", SESSION, check=False)
 
 
 def configure_user(text):
@@ -101,7 +105,7 @@ def offered(group):
 
 
 def test_boot():
-    """the root boots, a user logs in, and machines of the session are units of the user's systemd"""
+    """the root boots, a user logs in, and machines of a session are units of his systemd"""
     (HOST.root / "etc/systemd/logind.conf.d").mkdir()
     (HOST.root / "etc/systemd/logind.conf.d/now.conf").write_text(LOGIND, encoding="ascii")
     (HOST.root / "etc/pam.d/kh-session").write_text(PAM, encoding="ascii")
@@ -205,9 +209,15 @@ def test_bus_of_its_own():
 def test_lingering():
     """with lingering a logout ends nothing, and a shutdown of the host ends it gracefully"""
     HOST.run("loginctl", "enable-linger", USER)
+    wait_bus()
     said, folder = start_real("lasting")
     tap.check("log out" not in said, said)
     pid = show("lasting")["main_pid"]
+    said = cli("create", "early", "--start-at-boot", "--vcpus", "1", "--storage", "64M", "--memory",
+               "256M", check=False).stderr
+    tap.check("not start at boot" in said and "systemctl --user enable" in said, said)
+    systemctl("enable", UNIT)
+    tap.equal(cli("set", "early", "start-at-boot=true", check=False).stderr, "", "once enabled")
     log_out()
     time.sleep(2)
     tap.equal((show("lasting")["state"], show("lasting")["main_pid"]), ("running", pid),
@@ -216,6 +226,39 @@ def test_lingering():
     HOST.container.power_off()
     tap.note(f"the shutdown took {time.monotonic() - began:.1f} s")
     check_ended(folder)
+
+
+def test_next_boot():
+    """after the next boot what is to start at boot runs, in a unit of a systemd that just began"""
+    HOST.boot()
+    wait_bus()
+    tap.eventually(lambda: show("early")["state"] == "running", 60, "it runs")
+    tap.equal(status()["launcher"], "systemd", "launcher")
+    tap.equal(systemctl("is-active", unit_of("early")).strip(), "active", "its unit")
+    tap.equal(show("lasting")["state"], "stopped", "what is not to start at boot")
+
+
+def as_root(*command):
+    return HOST.run("env", "HOME=/root", "XDG_RUNTIME_DIR=/run/user/0",
+                    "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus", *command)
+
+
+def test_session_of_root():
+    """a session of root's: machines run under uids of their own, and root's systemd stops them"""
+    folder = HOST.root / "root/.config"
+    folder.mkdir(exist_ok=True)
+    (folder / "katana-hypervisor.conf").write_text(f"[hypervisor]\nqemu={FAKE}\n", encoding="ascii")
+    HOST.run("systemctl", "start", "user@0.service")
+    as_root("katana-hypervisor", "--session", "create", "roots", "--storage", "64M")
+    as_root("katana-hypervisor", "--session", "start", "roots")
+    found = json.loads(as_root("katana-hypervisor", "--session", "--json", "show", "roots"))
+    owner = HOST.run("stat", "--format=%u", f"/proc/{found['main_pid']}").strip()
+    tap.check(int(owner) >= 1879113728, f"QEMU runs as user {owner}")
+    as_root("systemctl", "--user", "is-active", f"katana-vm-{found['id']}.service")
+    HOST.run("systemctl", "stop", "user@0.service")
+    place = HOST.root / found["data_directory"].lstrip("/")
+    tap.equal((place / "exit-status").read_text(encoding="ascii"), "exited 0 stopped\n",
+              "exit status")
 
 
 def make_host():

@@ -370,7 +370,7 @@ def test_shutdown():
 
 
 def test_limits():
-    """memory and CPU limits in a virtual machine with cgroup v2, for both launchers"""
+    """memory and CPU limits in a virtual machine with cgroup v2, also of a session"""
     tap.check(HOST is not None and HOST.container is not None, "there is no root")
     configure(HOST.root, qemu=FAKE)
     began = time.monotonic()

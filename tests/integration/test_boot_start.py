@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Whether an instance that is to start at boot will: create, set and doctor say so while
-systemd, here a test's own, does not start the service with the host."""
+systemd, here a test's own, does not start the service with the host; and what a session's
+service does whose systemd has only begun."""
 import contextlib
 import json
 import os
 import sys
 import threading
+import time
 
 import gi
 
@@ -20,14 +22,16 @@ from harness import World  # pylint: disable=wrong-import-position
 SYSTEMD = "org.freedesktop.systemd1"
 XML = f"""<node><interface name="{SYSTEMD}.Manager"><method name="GetUnitFileState">
 <arg name="file" type="s" direction="in"/><arg name="state" type="s" direction="out"/></method>
-</interface></node>"""
+<property name="ControlGroup" type="s" access="read"/></interface></node>"""
+ACTIVATION = "[D-BUS Service]\nName=org.freedesktop.systemd1\nExec=/bin/false\n"
 # Nobody who runs tests need linger; who does is told nothing of it.
 LINGERS = os.path.exists("/var/lib/systemd/linger/root")
 
 
 @contextlib.contextmanager
-def systemd(world, state):
-    """A systemd on the world's bus that gives this state; None: no answer; with a dot: an error."""
+def systemd(world, state, group=None):
+    """A systemd on the world's bus that gives this state; None: no answer; with a dot: an error.
+    Without a control group it is none that could start machines."""
     context, connection, asked = GLib.MainContext.new(), Bus(world).connection, []
 
     def answer(_connection, _sender, _path, _interface, _method, arguments, invocation):
@@ -39,14 +43,17 @@ def systemd(world, state):
         else:
             invocation.return_value(GLib.Variant("(s)", (state,)))
 
+    def control_group(_connection, _sender, _path, _interface, _name):
+        return None if group is None else GLib.Variant("s", group)
+
     loop = GLib.MainLoop.new(context, False)
     started = threading.Event()
 
     def serve():
         context.push_thread_default()
         connection.register_object("/org/freedesktop/systemd1",
-                                   Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0], answer, None,
-                                   None)
+                                   Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0], answer,
+                                   control_group, None)
         connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName",
                              GLib.Variant("(su)", (SYSTEMD, 0)), None, Gio.DBusCallFlags.NONE, -1,
                              None)
@@ -137,5 +144,35 @@ def b133_no_systemd():
             tap.check(asked, "it was asked")
 
 
+class Activating(World):
+    """On a bus that a systemd has started, and that knows of it."""
+
+    def spawn(self, command, user="service", env=None, **options):
+        if command[0] == "dbus-daemon":
+            (self.folder / "org.freedesktop.systemd1.service").write_text(ACTIVATION)
+            config = self.folder / "bus.conf"
+            config.write_text(config.read_text().replace(
+                "</busconfig>", f"<servicedir>{self.folder}</servicedir></busconfig>"))
+            command = [*command, "--systemd-activation"]
+        return super().spawn(command, user, env, **options)
+
+
+def b132_late_systemd():
+    """a service that systemd has started waits for that on its bus; no other one does"""
+    with Activating() as world:
+        world.start()
+        tap.equal(json.loads(world.cli("--json", "status").stdout)["launcher"], "direct",
+                  "of a service that somebody else has started")
+        world.end_service()
+        # As Type=notify has it; nobody listens there.
+        world.start(env={"NOTIFY_SOCKET": f"@{world.folder}"}, wait=False)
+        time.sleep(1)
+        with systemd(world, "enabled", "/user.slice"):
+            tap.eventually(world.is_served, 20, "the service; it said:\n" + world.journal())
+            tap.equal(json.loads(world.cli("--json", "status").stdout)["launcher"], "systemd",
+                      "of a service that systemd has started")
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([b133_not_enabled, b133_enabled, b133_only_when_asked_for, b133_no_systemd]))
+    sys.exit(tap.run([b133_not_enabled, b133_enabled, b133_only_when_asked_for, b133_no_systemd,
+                      b132_late_systemd]))

@@ -140,7 +140,7 @@ def b131_plain_instances():
         done = world.cli("--json", "doctor", check=False)
         document = json.loads(done.stdout)
         found = {one["check"]: one for one in document["checks"]}
-        tap.equal((done.returncode, document["status"]), (0, "warn"), "the exit code and the status")
+        tap.equal((done.returncode, document["status"]), (0, "warn"), "exit code, status")
         tap.check(found["plain-instances"]["found"].startswith("slow, machines are emulated: "),
                   str(found["plain-instances"]))
         tap.equal(found["snp-instances"]["status"], "fail", str(found["snp-instances"]))
@@ -154,7 +154,8 @@ def b131_last_line_of_qemu():
     """what QEMU has said last stands in the finding, and the verdict says what fails"""
     with World(fake=False) as world:
         qemu = world.tools / "broken-qemu"
-        qemu.write_text("#!/bin/sh\necho first >&2\necho cannot allocate memory for JIT >&2\nexit 1\n")
+        qemu.write_text("#!/bin/sh\necho first >&2\necho cannot allocate memory for JIT >&2\n"
+                        "exit 1\n")
         qemu.chmod(0o755)
         world.options += ["--qemu", str(qemu)]
         world.start()
