@@ -3,6 +3,8 @@
 #include "systemd-bus.h"
 
 #include <string.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-id128.h>
 
 #include "error.h"
 
@@ -58,18 +60,14 @@ is_on_its_way(const KhUnitState *state)
     return state->has_job || state_is(state, "activating");
 }
 
-/* As sd_bus_path_encode(3): whatever is no letter or digit, and a first digit, as _XX. */
 char *
 kh_unit_path(const char *unit)
 {
-    g_autoptr(GString) path = g_string_new(MANAGER_PATH "/unit/");
+    char *path = NULL;
 
-    for (const char *c = unit; *c != '\0'; c++)
-        if (g_ascii_isalpha(*c) || (g_ascii_isdigit(*c) && c != unit))
-            g_string_append_c(path, *c);
-        else
-            g_string_append_printf(path, "_%02x", (guchar)*c);
-    return g_string_free(g_steal_pointer(&path), FALSE);
+    if (sd_bus_path_encode(MANAGER_PATH "/unit", unit, &path) < 0)
+        g_error("There is no memory for the path of %s", unit);
+    return path;
 }
 
 /* --- the connection ------------------------------------------------------------------ */
@@ -665,18 +663,11 @@ kh_systemd_bus_set(KhSystemdBus *self, const char *unit, GVariant *properties)
 static GVariant *
 uuid_bytes(const char *id)
 {
-    guint8 bytes[16];
-    guint n = 0;
+    sd_id128_t bytes = SD_ID128_NULL;
+    gboolean is_uuid = sd_id128_from_string(id, &bytes) >= 0;
 
-    for (const char *c = id; *c != '\0' && n < sizeof bytes; c++) {
-        if (*c == '-')
-            continue;
-        if (!g_ascii_isxdigit(c[0]) || !g_ascii_isxdigit(c[1]))
-            break;
-        bytes[n++] = (guint8)(g_ascii_xdigit_value(c[0]) << 4 | g_ascii_xdigit_value(c[1]));
-        c++;
-    }
-    return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes, n == sizeof bytes ? n : 0, 1);
+    return g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes.bytes,
+                                     is_uuid ? sizeof bytes.bytes : 0, 1);
 }
 
 void

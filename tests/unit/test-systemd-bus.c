@@ -12,6 +12,7 @@
 #include "state/instance-dir.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
+#define MACHINED "org.freedesktop.machine1"
 #define ID "0a"
 #define UNIT "katana-vm-" ID ".service"
 #define LAST_QUESTION "ExecMainStatus"
@@ -33,7 +34,11 @@ static const char interfaces[] =
     "<property name='StatusText' type='s' access='read'/>"
     "<property name='MainPID' type='u' access='read'/>"
     "<property name='ExecMainCode' type='i' access='read'/>"
-    "<property name='ExecMainStatus' type='i' access='read'/></interface></node>";
+    "<property name='ExecMainStatus' type='i' access='read'/></interface>"
+    "<interface name='" MACHINED ".Manager'><method name='RegisterMachine'>"
+    "<arg type='s' direction='in'/><arg type='ay' direction='in'/><arg type='s' direction='in'/>"
+    "<arg type='s' direction='in'/><arg type='u' direction='in'/><arg type='s' direction='in'/>"
+    "<arg type='o' direction='out'/></method></interface></node>";
 
 typedef struct {
     GSubprocess *daemon;
@@ -50,6 +55,8 @@ typedef struct {
     GQueue held; /* GDBusMethodInvocation * */
     guint starts, stops, others, answers;
     guint asked_owner; /* how often */
+    guint machines;    /* that machined was told of */
+    GVariant *machine; /* the last one's UUID, as bytes */
     GPid main_pid;     /* 0: none */
     char *status_text; /* NULL: none */
     char *folder;      /* of the machine's folders */
@@ -138,6 +145,11 @@ on_call(GDBusConnection *connection, const char *sender, const char *path, const
         on_question(f, invocation);
     } else if (g_str_equal(method, "StartTransientUnit")) {
         on_start(f, invocation);
+    } else if (g_str_equal(method, "RegisterMachine")) {
+        g_clear_pointer(&f->machine, g_variant_unref);
+        f->machine = g_variant_get_child_value(parameters, 1);
+        f->machines++;
+        g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", "/machine/1"));
     } else if (g_str_equal(method, "StopUnit")) {
         if (f->stops++ == 0)
             g_timeout_add(f->stop_ms, on_stopped, f);
@@ -165,13 +177,23 @@ start_bus(Fixture *f)
 }
 
 static void
+own_name(Fixture *f, const char *name)
+{
+    g_autoptr(GVariant) owned = g_dbus_connection_call_sync(
+        f->systemd, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+        "RequestName", g_variant_new("(su)", name, 0), NULL, 0, -1, NULL, NULL);
+
+    g_assert_nonnull(owned);
+}
+
+static void
 set_up(Fixture *f, gconstpointer data)
 {
     static const GDBusInterfaceVTable vtable = {.method_call = on_call};
     g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(interfaces, NULL);
     g_autofree char *unit = kh_unit_path(UNIT);
-    const char *const paths[] = {"/org/freedesktop/systemd1", unit, unit};
-    g_autoptr(GVariant) owned = NULL;
+    const char *const paths[] = {"/org/freedesktop/systemd1", unit, unit,
+                                 "/org/freedesktop/machine1"};
 
     start_bus(f);
     f->systemd =
@@ -185,10 +207,8 @@ set_up(Fixture *f, gconstpointer data)
         g_assert_cmpuint(g_dbus_connection_register_object(
                              f->systemd, paths[i], info->interfaces[i], &vtable, f, NULL, NULL),
                          !=, 0);
-    owned = g_dbus_connection_call_sync(f->systemd, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                        "org.freedesktop.DBus", "RequestName",
-                                        g_variant_new("(su)", SYSTEMD, 0), NULL, 0, -1, NULL, NULL);
-    g_assert_nonnull(owned);
+    own_name(f, SYSTEMD);
+    own_name(f, MACHINED);
     f->bus = kh_systemd_bus_new(f->address);
     f->state = "inactive";
     f->after_start = "active";
@@ -207,6 +227,7 @@ tear_down(Fixture *f, gconstpointer data)
     g_subprocess_wait(f->daemon, NULL, NULL);
     g_clear_object(&f->daemon);
     g_clear_pointer(&f->found, kh_unit_state_free);
+    g_clear_pointer(&f->machine, g_variant_unref);
     g_clear_error(&f->error);
     g_clear_object(&f->vm);
     g_free(f->address);
@@ -531,6 +552,32 @@ launch_over_foreign(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->starts + f->stops + f->others, ==, 0);
 }
 
+/* machined wants the bytes of a UUID or none: the ids of old instances are 16 digits. */
+static void
+registers(Fixture *f, gconstpointer data)
+{
+    static const struct {
+        const char *id;
+        gsize n;
+    } ids[] = {{"00010203-0405-0607-0809-0a0b0c0d0e0f", 16},
+               {"00010203-0405-0607-0809-0a0b0c0d0e", 0},
+               {"0001-0203-0405-0607-0809-0a0b-0c0d-0e0f", 0},
+               {"0001020304050607", 0},
+               {"", 0}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(ids); i++) {
+        const guint8 *bytes;
+        gsize n;
+
+        kh_systemd_bus_register(f->bus, ids[i].id, 1);
+        wait_for(&f->machines, i + 1);
+        bytes = g_variant_get_fixed_array(f->machine, &n, 1);
+        g_assert_cmpuint(n, ==, ids[i].n);
+        for (gsize j = 0; j < n; j++)
+            g_assert_cmpuint(bytes[j], ==, j);
+    }
+}
+
 #define TEST(name, function)                                                                       \
     g_test_add("/systemd-bus/" name, Fixture, NULL, set_up, function, tear_down)
 
@@ -557,6 +604,7 @@ main(int argc, char **argv)
     TEST("recover-foreign", recover_foreign);
     TEST("launch-over-foreign", launch_over_foreign);
     TEST("late-launch", late_launch);
+    TEST("registers", registers);
     status = g_test_run();
     g_unlink(path);
     g_rmdir(folder);

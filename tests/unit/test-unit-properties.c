@@ -260,9 +260,11 @@ unit_path(void)
 {
     g_autofree char *path = kh_unit_path("katana-vm-0a_.service");
     g_autofree char *digit = kh_unit_path("0a");
+    g_autofree char *bytes = kh_unit_path("\xc3\xb6/");
 
     g_assert_cmpstr(path, ==, "/org/freedesktop/systemd1/unit/katana_2dvm_2d0a_5f_2eservice");
     g_assert_cmpstr(digit, ==, "/org/freedesktop/systemd1/unit/_30a");
+    g_assert_cmpstr(bytes, ==, "/org/freedesktop/systemd1/unit/_c3_b6_2f");
 }
 
 int
