@@ -174,7 +174,6 @@ add_strangers(KhManagerObject *self, KhPlaces *places)
     places->unknown_machines = kh_strangers_runtime_paths(self->host, strangers->machines);
     places->missing_folders = kh_strangers_state_paths(self->host, strangers->missing);
     places->kept_folders = kh_strangers_state_paths(self->host, strangers->kept);
-    on_changed(self->manager, self);
 }
 
 /* This host and the ports of its instances, for the doctor's thread. */

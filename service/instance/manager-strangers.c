@@ -33,7 +33,15 @@ kh_manager_find_strangers(KhManager *self)
     self->strangers = kh_strangers_find(self->host, ids);
     if (self->host->uids != NULL)
         kh_uid_pool_spare(self->host->uids, self->strangers->uids);
+    g_signal_emit_by_name(self, "changed");
     return self->strangers;
+}
+
+gboolean
+kh_manager_is_missing(KhManager *self, const char *id)
+{
+    return self->strangers != NULL &&
+           g_ptr_array_find_with_equal_func(self->strangers->missing, id, g_str_equal, NULL);
 }
 
 const KhStrangers *

@@ -226,10 +226,11 @@ forget(KhManager *self, KhInstance *instance)
 static void
 on_instance_gone(KhInstance *instance, KhManager *self)
 {
-    gboolean kept = kh_instance_get_record(instance)->keep_data;
+    const KhRecord *record = kh_instance_get_record(instance);
+    gboolean named = record->keep_data || kh_manager_is_missing(self, record->id);
 
     forget(self, instance);
-    if (kept)
+    if (named)
         kh_manager_find_strangers(self);
     drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
@@ -249,6 +250,7 @@ kh_manager_add(KhManager *self, KhRecord *record)
     g_signal_connect(instance, "gone", G_CALLBACK(on_instance_gone), self);
     g_signal_emit(self, signals[SIGNAL_ADDED], 0, instance);
     tell_of_image_users(self, images);
+    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
     return instance;
 }
 

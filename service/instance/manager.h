@@ -82,7 +82,7 @@ const char *kh_manager_get_default_image(KhManager *self);
 /* What there is of no row, as of the last look: NULL before the first. Owned by @self. */
 const KhStrangers *kh_manager_get_strangers(KhManager *self);
 
-/* The same after a look. */
+/* The same after a look; "changed" is emitted. */
 const KhStrangers *kh_manager_find_strangers(KhManager *self);
 
 /* An administrator says that what is there of no row is to be lived with: create goes on. */
