@@ -8,6 +8,7 @@
 
 #include "names.h"
 #include "sizes.h"
+#include "words.h"
 
 #define TEXT_MAX 4096
 #define KEY_WIDTH 20
@@ -280,11 +281,29 @@ list_text(GVariant *list)
     return line->len == 0 ? g_strdup("-") : kh_text_sanitize(line->str + 1, TEXT_MAX);
 }
 
+/* Keys by the words that "set" takes. */
+static char *
+pending_text(GVariant *keys)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+    g_autofree const char **names = g_variant_get_strv(keys, NULL);
+
+    for (guint i = 0; names[i] != NULL; i++) {
+        g_autofree char *words = kh_words_of(names[i]);
+
+        g_string_append_printf(line, "%s%s", i > 0 ? " " : "", words);
+    }
+    return line->len == 0 ? g_strdup("-") : kh_text_sanitize(line->str, TEXT_MAX);
+}
+
 char *
 kh_output_value(const char *property, GVariant *value)
 {
+    const char *none = kh_words_for_nothing(property, value);
     g_autofree char *printed = NULL;
 
+    if (none != NULL)
+        return g_strdup(none);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ||
         g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
         return kh_text_sanitize(g_variant_get_string(value, NULL), TEXT_MAX);
@@ -294,7 +313,11 @@ kh_output_value(const char *property, GVariant *value)
         return g_strdup_printf("%.2f s", (double)g_variant_get_uint64(value) / G_USEC_PER_SEC);
     if (g_str_has_suffix(property, "USec"))
         return time_text(g_variant_get_uint64(value));
-    if (g_str_has_suffix(property, "Bytes"))
+    if (g_str_equal(property, "BlockTime"))
+        return g_strdup_printf("%" G_GUINT64_FORMAT " ms", g_variant_get_uint64(value));
+    if (g_str_equal(property, "CpuQuotaPercent"))
+        return g_strdup_printf("%u %% of one processor", g_variant_get_uint32(value));
+    if (g_str_has_suffix(property, "Bytes") || g_str_has_suffix(property, "-bytes"))
         return kh_size_format(g_variant_get_uint64(value));
     if (g_variant_is_of_type(value, G_VARIANT_TYPE("(ss)"))) {
         g_autofree char *text = NULL;
@@ -302,6 +325,8 @@ kh_output_value(const char *property, GVariant *value)
         g_variant_get_child(value, 1, "s", &text);
         return kh_text_sanitize(text, TEXT_MAX);
     }
+    if (g_str_equal(property, "PendingChanges"))
+        return pending_text(value);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY) ||
         g_variant_is_of_type(value, G_VARIANT_TYPE("a{ss}")))
         return list_text(value);
@@ -324,7 +349,7 @@ print_components(GVariant *components)
         g_autofree char *shown = kh_text_sanitize(path, TEXT_MAX);
         g_autofree char *digits = kh_text_sanitize(sha256, TEXT_MAX);
 
-        printf("%-*s %s sha256:%s\n", KEY_WIDTH, "boot_component", shown, digits);
+        printf("%-*s %s sha256:%s\n", KEY_WIDTH, "boot component", shown, digits);
     }
 }
 
@@ -339,7 +364,7 @@ kh_output_fields(GVariant *properties)
     g_variant_iter_init(&iter, properties);
     while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
         g_autoptr(GVariant) value = item;
-        g_autofree char *whole = kh_output_key(name);
+        g_autofree char *whole = kh_words_of(name);
         g_autofree char *key = kh_text_sanitize(whole, TEXT_MAX);
         g_autofree char *text = NULL;
 
@@ -348,7 +373,7 @@ kh_output_fields(GVariant *properties)
             continue;
         }
         text = kh_output_value(name, value);
-        printf("%-*s %s\n", KEY_WIDTH, key, text);
+        printf("%-*s %s\n", KEY_WIDTH, key, text[0] == '\0' ? "-" : text);
     }
     if (g_variant_lookup(properties, "LimitsEnforced", "b", &enforced) && !enforced)
         puts("limits are not enforced");

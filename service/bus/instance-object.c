@@ -84,6 +84,11 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_rpc_port(bus, config->rpc_port);
     kh_dbus_instance_set_rpc_url(bus, url);
     kh_dbus_instance_set_outbound(bus, config->outbound);
+    kh_dbus_instance_set_dev(bus, config->dev);
+    kh_dbus_instance_set_chain_id(bus, config->chain_id);
+    kh_dbus_instance_set_block_time(bus, config->block_time);
+    kh_dbus_instance_set_accounts(bus, config->accounts);
+    kh_dbus_instance_set_no_fee(bus, config->no_fee);
     kh_dbus_instance_set_start_at_boot(bus, config->start_at_boot);
     kh_dbus_instance_set_restart_policy(bus, config->restart_policy);
     kh_dbus_instance_set_cpu_quota_percent(bus, config->cpu_quota);
@@ -131,6 +136,8 @@ mirror_state(KhInstanceObject *self)
     kh_dbus_instance_set_main_pid(bus, pid);
     kh_dbus_instance_set_limits_enforced(
         bus, kh_launcher_holds(self->host->launcher, record->id, pid, record->config->cpu_quota));
+    kh_dbus_instance_set_state_changed_usec(bus, (guint64)record->state_changed_usec);
+    kh_dbus_instance_set_exit_code(bus, record->exit_code);
     kh_dbus_instance_set_started_usec(bus, (guint64)record->started_usec);
     kh_dbus_instance_set_ready_usec(bus, (guint64)record->ready_usec);
     kh_dbus_instance_set_boot_time_usec(bus, (guint64)record->boot_time_usec);

@@ -13,6 +13,9 @@
 
 #define TAIL 65536
 #define SENTENCE_MAX 512
+#define FATAL "FATAL:"
+#define EXITED "Katana exited with code "
+#define EXIT_CODE_MAX 255
 
 /* What the kernel puts before its lines: "[    3.657194] ", with a caller or two. */
 static const char *
@@ -31,8 +34,8 @@ find_verdict(const char *line)
 {
     const char *text = skip_stamps(line);
 
-    if (g_str_has_prefix(line, "FATAL:"))
-        return line + strlen("FATAL:");
+    if (g_str_has_prefix(line, FATAL))
+        return line + strlen(FATAL);
     return g_str_has_prefix(text, "Kernel panic - ") ? text : NULL;
 }
 
@@ -51,6 +54,31 @@ kh_ending_find_fatal(const char *log)
         return NULL;
     line = g_strndup(found, strcspn(found, "\r\n"));
     return kh_text_sanitize(g_strstrip(line), SENTENCE_MAX);
+}
+
+/* The number that is all of @text up to the end of its line; -1 for anything else. */
+static int
+read_code(const char *text)
+{
+    g_autofree char *digits = g_strndup(text, strcspn(text, "\r\n"));
+    guint64 code;
+
+    return g_ascii_string_to_unsigned(digits, 10, 0, EXIT_CODE_MAX, &code, NULL) ? (int)code : -1;
+}
+
+int
+kh_ending_find_exit_code(const char *log)
+{
+    int found = -1;
+
+    for (const char *at = log; *at != '\0'; at += strcspn(at, "\r\n"), at += strspn(at, "\r\n")) {
+        const char *text = g_str_has_prefix(at, FATAL) ? at + strlen(FATAL) : at;
+
+        text += strspn(text, " ");
+        if (g_str_has_prefix(text, EXITED))
+            found = read_code(text + strlen(EXITED));
+    }
+    return found;
 }
 
 /* The last bytes of a log; zero bytes become blanks, so that none hides what follows. */
@@ -100,6 +128,14 @@ read_fatal(int folder, gint64 uid)
     g_autofree char *log = read_tail(folder, KH_FILE_SERIAL_LOG, uid);
 
     return log == NULL ? NULL : kh_ending_find_fatal(log);
+}
+
+int
+kh_ending_read_exit_code(int folder, gint64 uid)
+{
+    g_autofree char *log = read_tail(folder, KH_FILE_SERIAL_LOG, uid);
+
+    return log == NULL ? -1 : kh_ending_find_exit_code(log);
 }
 
 static KhEnding

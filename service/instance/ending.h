@@ -41,4 +41,13 @@ KhEnding kh_ending_describe(int folder, gint64 uid, GError **reason);
  */
 char *kh_ending_find_fatal(const char *log);
 
+/*
+ * Katana's exit code, 0 to 255, by the last line "Katana exited with code N", after "FATAL: " or
+ * not; -1 for none.
+ */
+int kh_ending_find_exit_code(const char *log);
+
+/* The same of the log in @folder, of @uid as above. */
+int kh_ending_read_exit_code(int folder, gint64 uid);
+
 G_END_DECLS

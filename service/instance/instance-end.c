@@ -101,6 +101,22 @@ left_by_this_start(KhInstance *self, int folder, gboolean same_boot)
            (same_boot && faccessat(folder, KH_FILE_EXIT_STATUS, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
+/* Unless the guest has told it while it lived. */
+static void
+note_exit_code(KhInstance *self)
+{
+    gboolean same_boot = g_str_equal(self->record->boot_id, self->host->boot_id);
+    int folder = -1;
+
+    if (self->record->exit_code < 0)
+        folder = kh_instance_open_folder(self, NULL);
+    if (folder < 0)
+        return;
+    if (left_by_this_start(self, folder, same_boot))
+        self->record->exit_code = kh_ending_read_exit_code(folder, self->record->vm_uid);
+    close(folder);
+}
+
 /* Where nothing can be written its shim could not leave how QEMU has ended. */
 static gboolean
 explain_silence(KhInstance *self, GError **error)
@@ -267,7 +283,10 @@ kh_instance_conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
 
     if (record->state == KH_STATE_DELETING) {
         kh_instance_begin_removal(self);
-    } else if (asked) {
+        return;
+    }
+    note_exit_code(self);
+    if (asked) {
         conclude_stop(self, step, out_of_memory);
     } else {
         conclude_unasked(self, out_of_memory);

@@ -467,10 +467,10 @@ intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
 {
     KhRecord *record = self->record;
     const KhState before = record->state;
-    const gint64 due = record->restart_usec;
+    const gint64 due = record->restart_usec, since = record->state_changed_usec;
     g_autofree char *reason = g_steal_pointer(&record->reason);
 
-    record->state = KH_STATE_DELETING;
+    kh_record_set_state(record, KH_STATE_DELETING);
     record->reason = g_strdup("");
     record->keep_data = keep_data;
     record->restart_usec = 0;
@@ -479,6 +479,7 @@ intend_deletion(KhInstance *self, gboolean keep_data, GError **error)
         return TRUE;
     }
     record->state = before;
+    record->state_changed_usec = since;
     g_free(record->reason);
     record->reason = g_steal_pointer(&reason);
     record->keep_data = FALSE;

@@ -268,7 +268,7 @@ resume(KhInstance *self, gboolean lives)
 void
 kh_instance_note_deleted(KhInstance *self)
 {
-    self->record->state = KH_STATE_DELETING;
+    kh_record_set_state(self->record, KH_STATE_DELETING);
 }
 
 void

@@ -123,7 +123,7 @@ kh_instance_enter_state(KhInstance *self, KhState state, const char *reason, GEr
 {
     gboolean saved;
 
-    self->record->state = state;
+    kh_record_set_state(self->record, state);
     kh_instance_replace(&self->record->reason, reason);
     saved = kh_instance_save(self, error);
     kh_instance_announce(self);
@@ -256,6 +256,7 @@ on_run_failing(KhRun *run, const GError *error, KhInstance *self)
     if (self->failure != NULL)
         return;
     self->failure = g_error_copy(error);
+    self->record->exit_code = kh_run_get_exit_code(run);
     kh_instance_redact(self, self->failure);
     kh_instance_set_state(self, KH_STATE_STOPPING, self->failure->message);
     kh_run_stop(run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
@@ -343,6 +344,7 @@ kh_instance_begin(KhInstance *self, gboolean automatic)
     record->simulated = record->config->tee && self->host->simulate_tee;
     /* Those of the last machine, whose end nobody may have seen. */
     record->shim = record->qemu = (KhProcess){0};
+    record->exit_code = -1;
     kh_instance_replace(&record->boot_id, self->host->boot_id);
     set_last_error(self, NULL);
     drop_exit_status(self);

@@ -108,7 +108,7 @@ new_record(KhManager *self, const Request *request, const char *measurement, GEr
     g_free(record->measurement);
     record->measurement = g_strdup(measurement);
     record->owner_uid = request->owner_uid;
-    record->created_usec = g_get_real_time();
+    record->created_usec = record->state_changed_usec = g_get_real_time();
     return record;
 }
 

@@ -15,8 +15,8 @@
 #define PREFIX_MIN 4
 #define SETTING_DEFAULT_IMAGE "default-image"
 /*
- * Of all labels together, in bytes. An instance without any has 1.9 kB in GetManagedObjects, so
- * 10,000 have 19 MB of the 32 MiB that the bus takes in one message (dbus-daemon(1)); what is
+ * Of all labels together, in bytes. An instance without any has 2 kB in GetManagedObjects, so
+ * 10,000 have 20 MB of the 32 MiB that the bus takes in one message (dbus-daemon(1)); what is
  * left is for messages of errors.
  */
 #define LABELS_BYTES_MAX (4u * 1024 * 1024)

@@ -42,6 +42,7 @@ struct _KhRun {
     gboolean paused_news; /* it has been heard of since the last announcement */
     guint paused_timer;   /* until the next announcement may be made */
     gboolean probed;
+    int exit_code;    /* Katana's; -1: it has not told */
     gboolean by_shim; /* the shim was told to stop the guest */
     gboolean ended;
 };
@@ -149,6 +150,7 @@ static void
 kh_run_init(KhRun *self)
 {
     self->folder = self->qmp_place = self->control_place = -1;
+    self->exit_code = -1;
     self->probing = g_cancellable_new();
 }
 
@@ -235,6 +237,7 @@ on_katana_refused(KhGuestControl *control, const char *reason, KhRun *self)
 static void
 on_katana_exited(KhGuestControl *control, int code, KhRun *self)
 {
+    self->exit_code = code;
     emit_failing(self,
                  g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "Katana exited with code %d", code));
 }
@@ -429,6 +432,12 @@ KhStopStep
 kh_run_get_stop_step(KhRun *self)
 {
     return self->step;
+}
+
+int
+kh_run_get_exit_code(KhRun *self)
+{
+    return self->exit_code;
 }
 
 static void enter_step(KhRun *self, KhStopStep step, guint timeout_ms);

@@ -73,4 +73,7 @@ void kh_run_kill(KhRun *self);
 /* How far a stop had to go. */
 KhStopStep kh_run_get_stop_step(KhRun *self);
 
+/* That of a Katana which has ended inside a living guest; -1 for none. */
+int kh_run_get_exit_code(KhRun *self);
+
 G_END_DECLS

@@ -10,6 +10,7 @@ kh_record_new(void)
     KhRecord *record = g_new0(KhRecord, 1);
 
     record->vm_uid = -1;
+    record->exit_code = -1;
     record->reason = g_strdup("");
     record->error_name = g_strdup("");
     record->error_message = g_strdup("");
@@ -42,6 +43,14 @@ kh_record_free(KhRecord *record)
     g_free(record->pending_measurement);
     g_free(record->pending_secrets);
     g_free(record);
+}
+
+void
+kh_record_set_state(KhRecord *record, KhState state)
+{
+    if (record->state != state)
+        record->state_changed_usec = g_get_real_time();
+    record->state = state;
 }
 
 const KhConfig *

@@ -42,10 +42,12 @@ typedef struct {
     guint restart_count; /* automatic restarts since an operator's start */
     gint64 restart_usec; /* wall clock of an automatic restart that is due; 0 = none */
 
-    gint64 created_usec; /* wall clock, microseconds since 1970; 0 = never */
+    gint64 created_usec;       /* wall clock, microseconds since 1970; 0 = never */
+    gint64 state_changed_usec; /* of the last kh_record_set_state(); 0: not known */
     gint64 started_usec;
     gint64 ready_usec;
     gint64 boot_time_usec; /* by the monotonic clock */
+    int exit_code;         /* Katana's since the last start; -1: none is known */
 
     char *boot_id; /* of the host's boot that the processes belong to; "" when none run */
     KhProcess shim;
@@ -60,6 +62,9 @@ const KhConfig *kh_record_get_wanted(const KhRecord *record);
  * secret ones that were set, which may be what they were. Transfer full.
  */
 char **kh_record_list_pending(const KhRecord *record);
+
+/* Another state is one since now. */
+void kh_record_set_state(KhRecord *record, KhState state);
 
 /* An empty record in the state "created"; text fields are "". Transfer full. */
 KhRecord *kh_record_new(void);

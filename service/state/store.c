@@ -48,6 +48,8 @@ static const char *const migrations[] = {
     "CREATE INDEX ports_of_instance ON ports(instance_id);"
     "CREATE INDEX uids_of_instance ON uids(instance_id)",
     "ALTER TABLE instances ADD COLUMN pending_secrets TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE instances ADD COLUMN state_changed_usec INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE instances ADD COLUMN exit_code INTEGER NOT NULL DEFAULT -1",
     NULL,
 };
 
@@ -372,7 +374,8 @@ write_anyway(KhStore *self, Write write, gconstpointer data, GError **error)
     "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
     "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
     "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
-    "i.measurement, i.pending_measurement, i.simulated, i.making, i.pending_secrets"
+    "i.measurement, i.pending_measurement, i.simulated, i.making, i.pending_secrets, "             \
+    "i.state_changed_usec, i.exit_code"
 
 static void
 take_text(char **field, sqlite3_stmt *row, int column)
@@ -415,8 +418,10 @@ read_numbers(KhRecord *record, sqlite3_stmt *row)
     record->restart_usec = sqlite3_column_int64(row, 24);
     record->simulated = sqlite3_column_int(row, 27) != 0;
     record->making = sqlite3_column_int(row, 28) != 0;
+    record->state_changed_usec = sqlite3_column_int64(row, 30);
+    record->exit_code = sqlite3_column_int(row, 31);
     record->vm_uid =
-        sqlite3_column_type(row, 30) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 30);
+        sqlite3_column_type(row, 32) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 32);
 }
 
 /* The column "image" is older than the key of that name, and holds what that is. */
@@ -562,7 +567,7 @@ insert_row(KhStore *self, const KhRecord *r, GError **error)
 {
     return kh_sql_run(self->db, error,
                       "INSERT INTO instances VALUES(?,?,'','',?,'','','','',0,?,0,0,0,'',0,0,0,0,"
-                      "'',0,'','',0,0,'','',0,1,'')",
+                      "'',0,'','',0,0,'','',0,1,'',0,-1)",
                       "ssii", r->id, r->name, (gint64)r->owner_uid, r->created_usec);
 }
 
@@ -580,13 +585,15 @@ update_row(KhStore *self, const KhRecord *r, GError **error)
         " error_message=?, formatted=?, started_usec=?, ready_usec=?, boot_time_usec=?,"
         " boot_id=?, shim_pid=?, shim_start=?, qemu_pid=?, qemu_start=?, pending=?, keep_data=?,"
         " stop_result=?, stopped_in=?, restart_count=?, restart_usec=?, measurement=?,"
-        " pending_measurement=?, simulated=?, pending_secrets=? WHERE id=?",
-        "sssssssiiiisiiiisissiississ", r->name, config, r->config->image, kh_state_name(r->state),
+        " pending_measurement=?, simulated=?, pending_secrets=?, state_changed_usec=?,"
+        " exit_code=? WHERE id=?",
+        "sssssssiiiisiiiisissiissisiis", r->name, config, r->config->image, kh_state_name(r->state),
         r->reason, r->error_name, r->error_message, (gint64)r->formatted, r->started_usec,
         r->ready_usec, r->boot_time_usec, r->boot_id, r->shim.pid, r->shim.start_time, r->qemu.pid,
         r->qemu.start_time, pending, (gint64)r->keep_data, r->stop_result, r->stopped_in,
         (gint64)r->restart_count, r->restart_usec, r->measurement, r->pending_measurement,
-        (gint64)r->simulated, r->pending_secrets, r->id);
+        (gint64)r->simulated, r->pending_secrets, r->state_changed_usec, (gint64)r->exit_code,
+        r->id);
 }
 
 static gboolean

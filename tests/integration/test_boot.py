@@ -112,6 +112,7 @@ def blocks_survive():
             rpc.call(shown["rpc_port"], "dev_generateBlock")
         world.stop_instance(path)
         tap.equal(world.show("demo")["state_reason"], "", "graceful")
+        tap.equal(world.show("demo")["exit_code"], 0, "Katana's exit code, as its guest says it")
         disk = pathlib.Path(shown["data_directory"]) / "data.raw"
         check_disk(disk)
         tap.check(disk.stat().st_blocks * 512 < 20 << 20, "the disk is sparse")

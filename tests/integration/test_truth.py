@@ -3,6 +3,7 @@
 """What the bus shows after each operation is true, whoever reads it: by GetAll, and by a cache
 that is fed with signals alone.
 """
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import sys
 
 import tap
 from cache import Cache
-from harness import MANAGER, SOURCE, World
+from harness import MANAGER, SOURCE, World, as_root
 from bus import Bus
 from live import kill_qemu, live, refused, wait_state
 from test_tee import SIMULATE, parts
@@ -152,5 +153,98 @@ def b135_confidential():
         bus.close()
 
 
+GIVEN = {"Dev": True, "ChainId": "SN_X", "BlockTime": 500, "Accounts": 3, "NoFee": True}
+NOT_GIVEN = {"Dev": False, "ChainId": "", "BlockTime": 0, "Accounts": 0, "NoFee": False}
+NOBODY = 65534
+
+
+def some(found, wanted):
+    return {name: found.get(name) for name in wanted}
+
+
+def b138_seen_by_all():
+    """what was given at create was a secret of administrators, though only arguments are one"""
+    as_root()
+    with World("--accelerator", "tcg", session=False) as world:
+        bus = Bus(world.start())
+        words = ("--dev", "--chain-id", "SN_X", "--block-time", "500", "--accounts", "3", "--no-fee")
+        world.cli("create", "x", *words, "--", "--fake.secret=5ec2e7")
+        world.cli("create", "y")
+        shown = {one["Name"]: one for one in bus.list().values()}
+        tap.equal(some(shown["x"], GIVEN), GIVEN, "what was given")
+        tap.equal(some(shown["y"], NOT_GIVEN), NOT_GIVEN, "what was not")
+        told = world.cli("--json", "show", "x", user=NOBODY).stdout
+        tap.equal(some(json.loads(told), ("dev", "chain_id", "block_time", "accounts", "no_fee")),
+                  {"dev": True, "chain_id": "SN_X", "block_time": 500, "accounts": 3,
+                   "no_fee": True}, "what anybody is shown")
+        tap.check("5ec2e7" not in told, "the arguments are shown")
+        tap.equal(world.cli("show", "x", "--config", "--no-ask-password", check=False,
+                            user=NOBODY).returncode, 5, "exit code of show --config")
+        path = next(path for path, one in bus.list().items() if one["Name"] == "x")
+        bus.do(path, "Start")
+        bus.configure(path, **{"chain-id": "SN_Y", "block-time": 9})
+        tap.equal(some(bus.properties(path), GIVEN), GIVEN, "what it runs with")
+        bus.do(path, "Restart")
+        tap.equal(some(bus.properties(path), ("ChainId", "BlockTime")),
+                  {"ChainId": "SN_Y", "BlockTime": 9}, "after the restart")
+        bus.close()
+
+
+def b138_code_of_katana():
+    """Katana's exit code stood in sentences alone"""
+    with live() as (world, bus):
+        path = bus.create("x")
+        tap.equal(bus.properties(path)["ExitCode"], -1, "before the first start")
+        bus.do(path, "Start")
+        tap.equal(bus.properties(path)["ExitCode"], -1, "while it runs")
+        bus.do(path, "Stop")
+        tap.equal(bus.properties(path)["ExitCode"], 0, "after a graceful stop")
+        bus.do(path, "Start")
+        kill_qemu(bus, path)
+        tap.equal(wait_state(bus, path, "failed")["ExitCode"], -1, "after a power cut")
+        for words in (("--fake.katana-exit", "42"), ("--fake.katana-fatal", "42")):
+            path = bus.create(words[0].strip("-"), *words)
+            bus.do(path, "Start", no_wait=True)
+            tap.equal(wait_state(bus, path, "failed")["ExitCode"], 42, str(words))
+        world.end_service()
+        world.start()
+        tap.equal(bus.properties(path)["ExitCode"], 42, "after a restart of the service")
+
+
+def b138_since_when():
+    """since when an instance was in its state nobody could see"""
+    with live() as (world, bus):
+        path, seen = bus.create("x"), []
+        for method in ("Start", "Pause", "Resume", "Stop"):
+            bus.do(path, method)
+            seen.append(bus.properties(path))
+        times = [one["StateChangedUSec"] for one in seen]
+        tap.equal(times, sorted({*times}), "times of the changes")
+        tap.check(times[0] >= seen[0]["StartedUSec"] > seen[0]["CreatedUSec"], str(times))
+        bus.configure(path, labels={"a": "b"})
+        tap.equal(bus.properties(path)["StateChangedUSec"], times[-1], "after another change")
+        world.end_service()
+        world.start()
+        tap.equal(bus.properties(path)["StateChangedUSec"], times[-1], "after a restart")
+        other = bus.properties(bus.create("y"))
+        tap.equal(other["StateChangedUSec"], other["CreatedUSec"], "of a new one")
+
+
+def b138_in_words():
+    """show and status named the properties of the bus"""
+    with live("--insecure-simulate-tee", "true") as (world, bus):
+        parts(world)
+        bus.create("x", tee=True)
+        for words in (("show", "x"), ("show", "x", "--config"), ("status",)):
+            names = json.loads(world.cli("--json", *words).stdout)
+            text = world.cli(*words).stdout
+            left = [name for name in names if "_" in name and name in text]
+            tap.equal(left, [], f"names of the bus in {words}")
+        tap.check(re.search(r"^memory +4 GiB$", world.cli("show", "x").stdout, re.M), "memory")
+        tap.check(re.search(r"^bind +127.0.0.1$", world.cli("show", "--config", "x").stdout, re.M),
+                  "a key as set takes it")
+
+
 if __name__ == "__main__":
-    sys.exit(tap.run([b135_true_after_each_operation, b135_folders, b135_confidential]))
+    sys.exit(tap.run([b135_true_after_each_operation, b135_folders, b135_confidential,
+                      b138_seen_by_all, b138_code_of_katana, b138_since_when, b138_in_words]))

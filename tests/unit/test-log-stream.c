@@ -366,6 +366,28 @@ fatal_lines(void)
 }
 
 static void
+exit_codes(void)
+{
+    static const struct {
+        const char *log;
+        int code;
+    } cases[] = {
+        {"x\nKatana exited with code 0\r\nTeardown: poweroff\r\n", 0},
+        {"FATAL: Katana exited with code 42\r\n[ 1.0] reboot\n", 42},
+        {"Katana exited with code 1\nKatana exited with code 255", 255},
+        {"Katana exited with code 256\n", -1},
+        {"Katana exited with code -1\n", -1},
+        {"Katana exited with code 1 or so\n", -1},
+        {"it said Katana exited with code 1\n", -1},
+        {"Katana exited with code ", -1},
+        {"", -1},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
+        g_assert_cmpint(kh_ending_find_exit_code(cases[i].log), ==, cases[i].code);
+}
+
+static void
 assert_end(Fixture *f, KhEnding ending, int code, const char *says)
 {
     g_autoptr(GError) error = NULL;
@@ -450,6 +472,7 @@ main(int argc, char **argv)
     ADD("/log/gone", ends_when_gone);
     ADD("/log/news", news_are_of_the_log);
     g_test_add_func("/ending/fatal", fatal_lines);
+    g_test_add_func("/ending/exit-codes", exit_codes);
     ADD("/ending/describe", endings);
     return g_test_run();
 }

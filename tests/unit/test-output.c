@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "dbus-generated.h"
 #include "error.h"
 #include "harmless.h"
 #include "log-output.h"
@@ -11,6 +12,7 @@
 #include "output.h"
 #include "values.h"
 #include "verbs.h"
+#include "words.h"
 
 static void
 keys(void)
@@ -141,7 +143,18 @@ values(void)
         {"State", "'a\\u001b[2Jb'", "a\357\277\275[2Jb"},
         {"LimitsEnforced", "false", "no"},
         {"PendingChanges", "@as []", "-"},
-        {"PendingChanges", "['vcpus', 'dev']", "vcpus dev"},
+        {"PendingChanges", "['memory-bytes', 'katana-args']", "memory katana-args"},
+        {"ChainId", "''", "Katana's default"},
+        {"ChainId", "'SN_X'", "SN_X"},
+        {"BlockTime", "uint64 0", "a block for each transaction"},
+        {"BlockTime", "uint64 500", "500 ms"},
+        {"ExitCode", "-1", "-"},
+        {"ExitCode", "1", "1"},
+        {"CpuQuotaPercent", "uint32 0", "none"},
+        {"CpuQuotaPercent", "uint32 150", "150 % of one processor"},
+        {"MainPid", "uint32 0", "-"},
+        {"StateReason", "''", "-"},
+        {"memory-bytes", "uint64 4294967296", "4 GiB"},
         {"Labels", "@a{ss} {}", "-"},
         {"Labels", "{'a': 'b\\u001bc'}", "a=b\357\277\275c"},
         {"MemoryLimitBytes", "uint64 1342177280", "1.2 GiB"},
@@ -155,6 +168,46 @@ values(void)
         g_autofree char *shown = kh_output_value(cases[i].property, value);
 
         g_assert_cmpstr(shown, ==, cases[i].shown);
+    }
+}
+
+/* No name of the bus, and no two alike: those of the interfaces that are shown as one. */
+static void
+in_words(void)
+{
+    static const struct {
+        const char *name, *words;
+    } cases[] = {
+        {"Id", "id"},
+        {"RpcUrl", "RPC URL"},
+        {"MemoryBytes", "memory"},
+        {"MemoryLimitBytes", "memory limit"},
+        {"CreatedUSec", "created"},
+        {"BootTimeUSec", "boot time"},
+        {"MainPid", "QEMU's process id"},
+        {"StateChangedUSec", "in this state since"},
+        {"memory-bytes", "memory"},
+        {"rpc-address", "bind"},
+        {"katana-args", "katana-args"},
+    };
+    GDBusInterfaceInfo *const shown[] = {kh_dbus_instance_interface_info(),
+                                         kh_dbus_tee_interface_info()};
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *words = kh_words_of(cases[i].name);
+
+        g_assert_cmpstr(words, ==, cases[i].words);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(shown); i++) {
+        for (GDBusPropertyInfo **one = shown[i]->properties; *one != NULL; one++) {
+            char *words = kh_words_of((*one)->name);
+
+            g_assert_null(strpbrk(words, "_-"));
+            g_assert_null(strstr(words, "usec"));
+            g_assert_cmpuint(strlen(words), <=, 20);
+            g_assert_true(g_hash_table_add(seen, words));
+        }
     }
 }
 
@@ -454,6 +507,7 @@ main(int argc, char **argv)
     g_test_add_func("/output/odd-members", json_of_odd_members);
     g_test_add_func("/output/shell-words", shell_words);
     g_test_add_func("/output/values", values);
+    g_test_add_func("/output/words", in_words);
     g_test_add_func("/output/exit-codes", exit_codes);
     g_test_add_func("/output/foreign-errors", foreign_errors);
     g_test_add_func("/output/harmless", harmless);

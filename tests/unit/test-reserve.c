@@ -269,6 +269,8 @@ make_third_version(Fixture *f)
     g_assert_cmpint(sqlite3_exec(db,
                                  "ALTER TABLE instances DROP COLUMN making;"
                                  "ALTER TABLE instances DROP COLUMN pending_secrets;"
+                                 "ALTER TABLE instances DROP COLUMN state_changed_usec;"
+                                 "ALTER TABLE instances DROP COLUMN exit_code;"
                                  "DROP INDEX ports_of_instance; DROP INDEX uids_of_instance;"
                                  "PRAGMA user_version=3",
                                  NULL, NULL, NULL),
@@ -291,11 +293,11 @@ no_room_for_a_migration(Fixture *f, gconstpointer data)
     g_assert_null(kh_store_open(f->path, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
     g_assert_nonnull(strstr(error->message, "short of space"));
-    assert_there(f, ".before-5", FALSE);
-    assert_there(f, ".before-5.new", FALSE);
+    assert_there(f, ".before-6", FALSE);
+    assert_there(f, ".before-6.new", FALSE);
     g_assert_true(run(f, "rm %s/disk/filler"));
     g_object_unref(open_store(f));
-    assert_there(f, ".before-5", TRUE);
+    assert_there(f, ".before-6", TRUE);
 }
 
 static void

@@ -370,7 +370,7 @@ reconfigures(Fixture *f, gconstpointer data)
 static void
 migrates_the_first_version(Fixture *f, gconstpointer data)
 {
-    g_autofree char *copy = g_strconcat(f->path, ".before-5", NULL);
+    g_autofree char *copy = g_strconcat(f->path, ".before-6", NULL);
     g_autoptr(KhStore) store = open_store(f);
     g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
     g_autoptr(GPtrArray) loaded = NULL;
@@ -380,6 +380,8 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
     run_sql(f, "ALTER TABLE instances DROP COLUMN pending;"
                "ALTER TABLE instances DROP COLUMN keep_data;"
                "ALTER TABLE instances DROP COLUMN stop_result;"
+               "ALTER TABLE instances DROP COLUMN state_changed_usec;"
+               "ALTER TABLE instances DROP COLUMN exit_code;"
                "ALTER TABLE instances DROP COLUMN stopped_in;"
                "ALTER TABLE instances DROP COLUMN restart_count;"
                "ALTER TABLE instances DROP COLUMN restart_usec;"
@@ -397,6 +399,8 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
     g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->config->image, ==, "feed");
     g_assert_null(((KhRecord *)loaded->pdata[0])->pending);
     g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->measurement, ==, "");
+    g_assert_cmpint(((KhRecord *)loaded->pdata[0])->exit_code, ==, -1);
+    g_assert_cmpint(((KhRecord *)loaded->pdata[0])->state_changed_usec, ==, 0);
     g_assert_false(((KhRecord *)loaded->pdata[0])->config->tee);
 }
 
