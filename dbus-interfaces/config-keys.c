@@ -27,7 +27,7 @@ static const KhConfigKey keys[] = {
     {"katana-args", "as", "[]", KH_CONFIG_LIST, 0, 0, NULL, NULL, "Further arguments of Katana"},
     {"accelerator", "s", "'auto'", KH_CONFIG_TEXT, 0, 0, "accelerator", "NAME", "auto, kvm or tcg"},
     {"labels", "a{ss}", "{}", KH_CONFIG_LABELS, 0, 0, "label", "K=V",
-     "A label; may be given several times"},
+     "Labels of your own; may be given several times"},
     {"outbound", "b", "false", KH_CONFIG_FLAG, 0, 0, "outbound", NULL,
      "Let the guest open connections"},
     {"image", "s", "'default'", KH_CONFIG_TEXT, 0, 0, "image", "ID",
@@ -91,12 +91,44 @@ kh_config_key_is_secret(const char *key)
     return g_strv_contains(secret_keys, key);
 }
 
+/* "RpcPort" and "rpc_port" as "rpc-port". */
+static char *
+spell_as_key(const char *word)
+{
+    GString *key = g_string_new(NULL);
+
+    for (const char *c = word; *c != '\0'; c++) {
+        if (g_ascii_isupper(*c) && c != word)
+            g_string_append_c(key, '-');
+        g_string_append_c(key, *c == '_' ? '-' : g_ascii_tolower(*c));
+    }
+    return g_string_free(key, FALSE);
+}
+
+static const char *
+key_of_option(const char *option)
+{
+    for (const KhConfigKey *known = keys; known->key != NULL; known++)
+        if (g_strcmp0(known->option, option) == 0)
+            return known->key;
+    return NULL;
+}
+
 const char *
 kh_config_key_nearest(const char *key)
 {
-    const char *names[G_N_ELEMENTS(keys)];
+    const char *names[2 * G_N_ELEMENTS(keys)] = {NULL};
+    g_autofree char *spelt = spell_as_key(key);
+    const char *nearest;
+    gsize n = 0;
 
-    for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
-        names[i] = keys[i].key;
-    return kh_nearest_word(key, names);
+    for (const KhConfigKey *known = keys; known->key != NULL; known++)
+        names[n++] = known->key;
+    for (const KhConfigKey *known = keys; known->key != NULL; known++)
+        if (known->option != NULL)
+            names[n++] = known->option;
+    nearest = kh_nearest_word(spelt, names);
+    if (nearest == NULL || kh_config_key_find(nearest) != NULL)
+        return nearest;
+    return key_of_option(nearest);
 }

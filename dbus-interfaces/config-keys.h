@@ -57,7 +57,10 @@ gboolean kh_config_key_is_endpoint(const char *key);
 /* Whether the value of @key is only for those with the action "read-configuration". */
 gboolean kh_config_key_is_secret(const char *key);
 
-/* The known key nearest to @key, for an error's hint; NULL when none is near. Static. */
+/*
+ * The known key nearest to @key, for an error's hint: of a misspelt one, of an option of
+ * "create" and of a property's name. NULL when none is near. Static.
+ */
 const char *kh_config_key_nearest(const char *key);
 
 G_END_DECLS

@@ -63,6 +63,7 @@ set_constants(KhInstanceObject *self)
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
 
     kh_dbus_instance_set_id(bus, record->id);
+    kh_dbus_instance_set_name(bus, record->name);
     kh_dbus_instance_set_owner_uid(bus, record->owner_uid);
     kh_dbus_instance_set_created_usec(bus, (guint64)record->created_usec);
     kh_dbus_instance_set_data_directory(bus, folder);
@@ -129,7 +130,6 @@ mirror_state(KhInstanceObject *self)
                                       ? g_strdup("")
                                       : g_strconcat(KH_ERROR_PREFIX_DBUS, record->error_name, NULL);
 
-    kh_dbus_instance_set_name(bus, record->name);
     kh_dbus_instance_set_state(bus, kh_state_name(record->state));
     kh_dbus_instance_set_state_reason(bus, reason);
     kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));

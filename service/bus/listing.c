@@ -34,21 +34,45 @@ listing_free(gpointer data)
     g_free(listing);
 }
 
+/* NULL where none is near. */
+static const char *
+nearest_property(const char *name)
+{
+    GDBusPropertyInfo **properties = kh_dbus_instance_interface_info()->properties;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (; *properties != NULL; properties++)
+        g_ptr_array_add(names, (*properties)->name);
+    g_ptr_array_add(names, NULL);
+    return kh_nearest_word(name, (const char *const *)names->pdata);
+}
+
+static void
+refuse_property(const char *name, GError **error)
+{
+    const char *nearest = nearest_property(name);
+    g_autofree char *shown = kh_text_sanitize(name, 64);
+
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "An instance has no property \"%s\"%s%s%s", shown,
+                nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                nearest != NULL ? "\"?" : "");
+}
+
 /* Each at most once, so that an answer is never longer than that to an empty list. */
 static gboolean
 check_property_name(const char *name, GHashTable *seen, GError **error)
 {
     GDBusInterfaceInfo *info = kh_dbus_instance_interface_info();
     gboolean known = g_dbus_interface_info_lookup_property(info, name) != NULL;
-    g_autofree char *shown = NULL;
 
     if (known && g_hash_table_add(seen, (gpointer)name))
         return TRUE;
-    shown = kh_text_sanitize(name, 64);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                known ? "The property \"%s\" is named twice; name each once"
-                      : "An instance has no property \"%s\"",
-                shown);
+    if (known)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "The property \"%s\" is named twice; name each once", name);
+    else
+        refuse_property(name, error);
     return FALSE;
 }
 

@@ -7,10 +7,37 @@
 
 #define TIMEOUT_MAX (G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC)
 
+#define OPTIONS_MAX 16
+
+/* What is near to @shown, or else all there is. */
+static gboolean
+refuse_unknown(const char *shown, const KhOption *known, GError **error)
+{
+    const char *names[OPTIONS_MAX + 1] = {NULL};
+    g_autofree char *all = NULL;
+    const char *nearest;
+
+    for (guint i = 0; known[i].name != NULL && i < OPTIONS_MAX; i++)
+        names[i] = known[i].name;
+    nearest = kh_nearest_word(shown, names);
+    all = g_strjoinv("\", \"", (char **)names);
+    if (nearest != NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "This method has no option \"%s\"; did you mean \"%s\"?", shown, nearest);
+    else if (all[0] != '\0')
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "This method has no option \"%s\"; it knows \"%s\"", shown, all);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "This method has no options yet; \"%s\" was given", shown);
+    return FALSE;
+}
+
 static gboolean
 check_one(const char *name, GVariant *value, const KhOption *known, GError **error)
 {
     g_autofree char *shown = kh_text_sanitize(name, 64);
+    const KhOption *all = known;
 
     for (; known->name != NULL; known++) {
         if (!g_str_equal(known->name, name))
@@ -22,9 +49,7 @@ check_one(const char *name, GVariant *value, const KhOption *known, GError **err
                     g_variant_get_type_string(value), known->type);
         return FALSE;
     }
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "This method has no option \"%s\"",
-                shown);
-    return FALSE;
+    return refuse_unknown(shown, all, error);
 }
 
 gboolean

@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import sys
+import uuid
 
 import tap
 from cache import Cache
@@ -56,6 +57,7 @@ class Watched:
     def __init__(self, world, bus):
         self.world, self.bus, self.cache = world, bus, Cache(bus)
         self.done = set()
+        self.before = self.cache.follow()
 
     def check(self, what):
         shown = self.bus.properties(MANAGER, "Manager")
@@ -66,6 +68,10 @@ class Watched:
             true["LimitsEnforced"] = shown["LimitsEnforced"]
         tap.equal(shown, true, f"the manager after {what}")
         tap.equal(self.cache.differences(), [], f"a cache after {what}: what it has, what is true")
+        tap.equal(self.cache.broken, [], f"signals of constants by {what}")
+        changed = self.cache.changed_constants(self.before)
+        tap.equal(changed, [], f"constants that {what} has changed")
+        self.before = self.cache.follow()
         self.done.add(what)
 
     def do(self, path, method, **options):
@@ -245,6 +251,42 @@ def b138_in_words():
                   "a key as set takes it")
 
 
+def b139_nearest_word():
+    """a wrong key, option or property on the bus was refused without the right one"""
+    with live() as (_, bus):
+        path = bus.create("x")
+
+        def call(method, types, *values, at=path):
+            return lambda: bus.call(at, method, GLib.Variant(types, values))
+
+        def key(name):
+            return {name: GLib.Variant("u", 1)}
+        cases = [
+            (call("Manager.CreateInstance", "(sa{sv}a{sv})", "y", key("memory"), {}, at=MANAGER),
+             '"memory-bytes"'),
+            (call("Manager.ValidateConfig", "(sa{sv})", "", key("bind"), at=MANAGER),
+             '"rpc-address"'),
+            (call("Instance.Configure", "(a{sv}a{sv})", key("RpcPort"), {}), '"rpc-port"'),
+            (call("Instance.Configure", "(a{sv}a{sv})", key("vcpu"), {}), '"vcpus"'),
+            (call("Instance.Start", "(a{sv})", key("no_wait")), '"no-wait"'),
+            (call("Instance.Start", "(a{sv})", key("timeout")), '"timeout-usec"'),
+            (call("Instance.Pause", "(a{sv})", key("force")), "no options"),
+            (call("Instance.OpenLog", "(a{sv})", key("folow")), '"follow"'),
+            (call("Manager.ListInstances", "(asa{sv})", ["Stat"], {}, at=MANAGER), '"State"'),
+        ]
+        for action, hint in cases:
+            said = refused("InvalidArgument", action)
+            tap.check(hint in said, f"{hint} in: {said}")
+
+
+def b139_ids():
+    """the documentation called an id 16 digits, and names changeable"""
+    with live() as (_, bus):
+        found = bus.properties(bus.create("x"))
+        tap.equal(str(uuid.UUID(found["Id"])), found["Id"], "a UUID as it is documented")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([b135_true_after_each_operation, b135_folders, b135_confidential,
-                      b138_seen_by_all, b138_code_of_katana, b138_since_when, b138_in_words]))
+                      b138_seen_by_all, b138_code_of_katana, b138_since_when, b138_in_words,
+                      b139_nearest_word, b139_ids]))

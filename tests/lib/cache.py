@@ -2,7 +2,10 @@
 """All objects of a service as a client knows them that reads once and then follows the signals
 (InterfacesAdded, InterfacesRemoved, PropertiesChanged), and what they are in truth.
 """
-from harness import NAME, Failed
+import functools
+import xml.etree.ElementTree as tree
+
+from harness import NAME, SOURCE, Failed
 
 from gi.repository import Gio, GLib
 
@@ -11,12 +14,23 @@ MANAGER_OF_OBJECTS = "org.freedesktop.DBus.ObjectManager"
 ROOT = "/org/katana/Hypervisor"
 
 
+@functools.cache
+def constants(interface):
+    """The properties that are marked as such."""
+    file = SOURCE / f"dbus-interfaces/{interface}.xml"
+    if not file.exists():
+        return set()
+    return {one.get("name") for one in tree.parse(file).iter("property")
+            if any(note.get("value") == "const" for note in one.findall("annotation"))}
+
+
 class Cache:
     """Made while nothing changes. A value that a signal only invalidates is read again."""
 
     def __init__(self, bus):
         self.bus = bus
         self.objects = {}
+        self.broken = []  # signals of what is said never to change
         self.watch = bus.connection.signal_subscribe(NAME, None, None, None, None,
                                                      Gio.DBusSignalFlags.NONE, self.on_signal)
         self.objects = self.read()
@@ -37,6 +51,7 @@ class Cache:
             self.change(path, *values)
 
     def change(self, path, interface, changed, invalidated):
+        self.broken += [(interface, name) for name in changed if name in constants(interface)]
         known = self.objects.get(path, {}).get(interface, {})
         known.update(changed)
         for name in invalidated:
@@ -45,6 +60,12 @@ class Cache:
                                             interface=PROPERTIES)
             except Failed:
                 known.pop(name, None)
+
+    def changed_constants(self, before):
+        """Those of objects of both moments that are not what they were."""
+        return [(path, interface, name) for path, found in self.follow().items()
+                for interface, values in found.items() for name in constants(interface)
+                if path in before and before[path][interface].get(name) != values.get(name)]
 
     def follow(self):
         """Takes in what the service has sent up to now: signals come before a later reply."""

@@ -30,6 +30,11 @@ hints(void)
 {
     g_assert_cmpstr(kh_config_key_nearest("vcpu"), ==, "vcpus");
     g_assert_cmpstr(kh_config_key_nearest("memory_bytes"), ==, "memory-bytes");
+    g_assert_cmpstr(kh_config_key_nearest("MemoryBytes"), ==, "memory-bytes");
+    g_assert_cmpstr(kh_config_key_nearest("RpcPort"), ==, "rpc-port");
+    g_assert_cmpstr(kh_config_key_nearest("memory"), ==, "memory-bytes");
+    g_assert_cmpstr(kh_config_key_nearest("bind"), ==, "rpc-address");
+    g_assert_cmpstr(kh_config_key_nearest("memroy"), ==, "memory-bytes");
     g_assert_null(kh_config_key_nearest("entirely-different"));
 }
 

@@ -13,6 +13,8 @@ ACTIONS = {"free", "create", "operate", "configure", "delete", "read-logs",
            "manage-images", "expose"}
 
 
+ADDITIVE = ("Additions only: members, options, keys of dictionaries, states and other words come to "
+            "it, none goes, or changes its type or meaning.")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUS_POLICY = (SOURCE / "data/org.katana.Hypervisor.conf").read_text()
 ACTION_FILE = (SOURCE / "polkit/org.katana.Hypervisor.policy").read_text()
@@ -24,6 +26,11 @@ def faults(path):
     for interface in tree.fromstring(text).iter("interface"):
         if f'send_interface="{interface.get("name")}"' not in BUS_POLICY:
             yield f"{interface.get('name')} cannot be called by the bus policy"
+        head = documented.get(interface.get("name"), "")
+        if ADDITIVE not in " ".join(head.split()):
+            yield f"{interface.get('name')} does not promise that it only grows"
+        if any(arg.get("name") == "job" for arg in interface.iter("arg")) and "25 s" not in head:
+            yield f"{interface.get('name')} does not warn of time-outs"
         members = [interface] + [m for m in interface if m.tag != "annotation"]
         for member in members:
             name = member.get("name")
