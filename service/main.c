@@ -10,6 +10,7 @@
 
 #include "build-config.h"
 #include "daemon.h"
+#include "journal.h"
 #include "launch/cgroup.h"
 
 /* A stream of a log takes half a dozen; what starts the service sets the bound. */
@@ -42,6 +43,7 @@ main(int argc, char **argv)
 
     /* stdout is for results, and there are none; a reader of a log may go at any time. */
     g_log_writer_default_set_use_stderr(TRUE);
+    kh_journal_begin("katana-hypervisord");
     signal(SIGPIPE, SIG_IGN);
     /* Names in messages are UTF-8, whatever the locale that it was started with. */
     setlocale(LC_CTYPE, "C.UTF-8");

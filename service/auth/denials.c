@@ -2,6 +2,8 @@
 /* Refusals in the journal; see denials.h. A minute begins with the first of them. */
 #include "denials.h"
 
+#include "journal.h"
+
 #define LINES_MAX 10
 #define WINDOW_SECONDS 60
 
@@ -26,10 +28,14 @@ log_rest(KhDenials *self)
     gpointer uid, count;
 
     g_hash_table_iter_init(&iter, self->counts);
-    while (g_hash_table_iter_next(&iter, &uid, &count))
+    while (g_hash_table_iter_next(&iter, &uid, &count)) {
+        const KhSubject subject = {.caller = GPOINTER_TO_UINT(uid)};
+
         if (GPOINTER_TO_UINT(count) > LINES_MAX)
-            g_message("User %u was denied %u more calls within a minute", GPOINTER_TO_UINT(uid),
-                      GPOINTER_TO_UINT(count) - LINES_MAX);
+            kh_journal_log(G_LOG_LEVEL_MESSAGE, &subject,
+                           "Uid %u was denied %u more calls within a minute", GPOINTER_TO_UINT(uid),
+                           GPOINTER_TO_UINT(count) - LINES_MAX);
+    }
     g_hash_table_remove_all(self->counts);
 }
 
@@ -53,8 +59,10 @@ on_window(gpointer data)
 }
 
 void
-kh_denials_log(KhDenials *self, guint32 uid, const char *format, ...)
+kh_denials_log(KhDenials *self, guint32 uid, const char *instance, const char *id,
+               const char *format, ...)
 {
+    const KhSubject subject = {.instance = instance, .id = id, .caller = uid};
     gpointer key = GUINT_TO_POINTER(uid);
     guint count = GPOINTER_TO_UINT(g_hash_table_lookup(self->counts, key)) + 1;
     va_list arguments;
@@ -65,6 +73,6 @@ kh_denials_log(KhDenials *self, guint32 uid, const char *format, ...)
     if (count > LINES_MAX)
         return;
     va_start(arguments, format);
-    g_logv(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, format, arguments);
+    kh_journal_logv(G_LOG_LEVEL_MESSAGE, &subject, format, arguments);
     va_end(arguments);
 }

@@ -14,8 +14,9 @@ typedef struct _KhDenials KhDenials;
 KhDenials *kh_denials_new(void);
 void kh_denials_free(KhDenials *self);
 
-/* Writes the line, or counts it, for @uid. */
-void kh_denials_log(KhDenials *self, guint32 uid, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* Writes the line, or counts it, for @uid; about @instance with @id, which may be NULL. */
+void kh_denials_log(KhDenials *self, guint32 uid, const char *instance, const char *id,
+                    const char *format, ...) G_GNUC_PRINTF(5, 6);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhDenials, kh_denials_free)
 

@@ -140,8 +140,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_free)
 static void
 log_denial(Call *call, const GError *error)
 {
-    kh_denials_log(call->gate->denials, call->uid, "%s of user %u was denied %s on %s: %s",
-                   call->sender, call->uid,
+    kh_denials_log(call->gate->denials, call->uid, g_hash_table_lookup(call->details, "instance"),
+                   g_hash_table_lookup(call->details, "instance.id"),
+                   "%s of uid %u was denied %s on %s: %s", call->sender, call->uid,
                    g_dbus_method_invocation_get_method_name(call->invocation),
                    g_dbus_method_invocation_get_object_path(call->invocation), error->message);
 }

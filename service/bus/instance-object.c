@@ -181,6 +181,7 @@ on_configured(GObject *source, GAsyncResult *result, gpointer data)
                                             (const char *const *)pending);
     else
         kh_refuse_call(change->invocation, error);
+    kh_instance_leave_call(self->instance);
 }
 
 static gboolean
@@ -198,6 +199,7 @@ on_configure(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant
     change = g_new0(Change, 1);
     change->object = g_object_ref(self);
     change->invocation = invocation;
+    kh_instance_enter_call(self->instance, kh_gate_get_caller_uid(invocation));
     kh_manager_configure_async(self->manager, self->instance, changes,
                                kh_gate_may_expose(invocation), on_configured, change);
     return TRUE;

@@ -42,6 +42,7 @@ typedef struct {
 static void
 call_free(Call *call)
 {
+    kh_instance_leave_call(call->context->instance);
     g_object_unref(call->skeleton);
     g_clear_object(&call->job);
     g_free(call);
@@ -151,6 +152,7 @@ call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invo
     call->skeleton = g_object_ref(skeleton);
     call->invocation = invocation;
     call->context = context;
+    kh_instance_enter_call(context->instance, kh_gate_get_caller_uid(invocation));
     return call;
 }
 

@@ -40,6 +40,7 @@ struct _KhInstance {
     GError *unsaved;  /* why the database does not have the record as it is */
     guint save_timer; /* until that is tried again */
     guint save_delay; /* seconds that it waits */
+    guint calls;      /* that are served: of the last one the record has the caller */
     KhWaiters *starters, *stoppers, *deleters;
 };
 

@@ -420,6 +420,20 @@ kh_instance_get_record(KhInstance *self)
     return self->record;
 }
 
+void
+kh_instance_enter_call(KhInstance *self, guint32 uid)
+{
+    self->calls++;
+    self->record->caller_uid = uid;
+}
+
+void
+kh_instance_leave_call(KhInstance *self)
+{
+    if (--self->calls == 0)
+        self->record->caller_uid = -1;
+}
+
 guint32
 kh_instance_get_main_pid(KhInstance *self)
 {

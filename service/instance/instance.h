@@ -43,6 +43,13 @@ void kh_instance_note_deleted(KhInstance *self);
 const KhRecord *kh_instance_get_record(KhInstance *self);
 
 /*
+ * While a call is served, the journal says with each line who has called: the last of several.
+ * Each enter has its leave.
+ */
+void kh_instance_enter_call(KhInstance *self, guint32 uid);
+void kh_instance_leave_call(KhInstance *self);
+
+/*
  * Why it is in its state, and what else is to be known of that: that nobody has seen whether
  * its machine lives, that the database does not know it yet. "" for nothing. Transfer full.
  */

@@ -2,6 +2,7 @@
 /* Drops what belongs to no row; see leaks.h. */
 #include "leaks.h"
 
+#include "journal.h"
 #include "state/instance-dir.h"
 
 static gboolean
@@ -21,7 +22,8 @@ drop_runtime_folders(const KhHost *host, const KhStrangers *strangers)
         if (!kh_strangers_is_id(name) || kh_store_has_instance(host->store, name) ||
             is_among(strangers->machines, name) || is_among(strangers->folders, name))
             continue;
-        g_message("The runtime folder %s belongs to no instance, and is removed", name);
+        kh_journal_log(G_LOG_LEVEL_MESSAGE, &(KhSubject){.id = name, .caller = -1},
+                       "The runtime folder %s belongs to no instance, and is removed", name);
         kh_instance_dir_remove(kh_state_dir_runtime_fd(host->state_dir), name, NULL, NULL);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages about one instance, with the journal fields KATANA_INSTANCE and _ID. */
+/* Messages about one instance, with the journal's fields for it and who asks; see journal.h. */
 #pragma once
 
 #include "state/record.h"

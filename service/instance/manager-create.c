@@ -108,6 +108,7 @@ new_record(KhManager *self, const Request *request, const char *measurement, GEr
     g_free(record->measurement);
     record->measurement = g_strdup(measurement);
     record->owner_uid = request->owner_uid;
+    record->caller_uid = request->owner_uid;
     record->created_usec = record->state_changed_usec = g_get_real_time();
     return record;
 }
@@ -160,6 +161,7 @@ create_now(KhManager *self, const Request *request, const char *measurement, GEr
     }
     kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "created for uid %u, port %u", record->owner_uid,
                     record->config->rpc_port);
+    record->caller_uid = -1;
     return kh_manager_add(self, g_steal_pointer(&record));
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "journal.h"
 #include "launch/uid-processes.h"
 #include "leaks.h"
 #include "log.h"
@@ -314,7 +315,8 @@ finish_deletions(KhManager *self)
             note_deleted(self, instance);
             continue;
         }
-        g_message("The folder of %s is marked as deleted, and is removed", id);
+        kh_journal_log(G_LOG_LEVEL_MESSAGE, &(KhSubject){.id = id, .caller = -1},
+                       "The folder of %s is marked as deleted, and is removed", id);
         task = g_task_new(self->host->state_dir, NULL, NULL, NULL);
         g_task_set_task_data(task, g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL), g_free);
         g_task_run_in_thread(task, remove_in_thread);

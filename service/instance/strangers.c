@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "launch/shim-protocol.h"
 #include "state/instance-dir.h"
 
@@ -211,24 +212,25 @@ kh_strangers_runtime_paths(const KhHost *host, GPtrArray *ids)
     return build_paths(kh_state_dir_get_runtime(host->state_dir), ids);
 }
 
-/* Takes @paths. */
+/* Takes @paths, which are those of @ids. */
 static void
-log_each(char **paths, const char *what)
+log_each(GPtrArray *ids, char **paths, const char *what)
 {
     for (guint i = 0; paths[i] != NULL; i++)
-        g_warning("%s %s", paths[i], what);
+        kh_journal_log(G_LOG_LEVEL_WARNING, &(KhSubject){.id = ids->pdata[i], .caller = -1},
+                       "%s %s", paths[i], what);
     g_strfreev(paths);
 }
 
 void
 kh_strangers_log(const KhStrangers *strangers, const KhHost *host)
 {
-    log_each(kh_strangers_state_paths(host, strangers->folders),
+    log_each(strangers->folders, kh_strangers_state_paths(host, strangers->folders),
              "belongs to no instance of the database, and is left alone");
-    log_each(kh_strangers_runtime_paths(host, strangers->machines),
+    log_each(strangers->machines, kh_strangers_runtime_paths(host, strangers->machines),
              "is of a machine that lives and belongs to no instance of the database; it is left "
              "alone");
-    log_each(kh_strangers_state_paths(host, strangers->missing),
+    log_each(strangers->missing, kh_strangers_state_paths(host, strangers->missing),
              "is not there, and its instance cannot be started; is the file system mounted, and "
              "state-dir the right one?");
 }

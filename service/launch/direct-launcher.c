@@ -11,6 +11,7 @@
 #include "cgroup.h"
 #include "crash-point.h"
 #include "error.h"
+#include "journal.h"
 #include "shim-finder.h"
 #include "shim-protocol.h"
 
@@ -126,7 +127,8 @@ on_removal_timer(gpointer data)
         return G_SOURCE_REMOVE;
     }
     if (!removed)
-        g_message("The control group of %s still has processes in it", removal->id);
+        kh_journal_log(G_LOG_LEVEL_MESSAGE, &(KhSubject){.id = removal->id, .caller = -1},
+                       "The control group of %s still has processes in it", removal->id);
     g_task_return_boolean(task, removal->oom_kill);
     return G_SOURCE_REMOVE;
 }
@@ -354,7 +356,8 @@ set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
     g_autoptr(GError) error = NULL;
 
     if (self->cgroups != NULL && !kh_cgroups_set_cpu_quota(self->cgroups, id, percent, &error))
-        g_warning("%s", error->message);
+        kh_journal_log(G_LOG_LEVEL_WARNING, &(KhSubject){.id = id, .caller = -1}, "%s",
+                       error->message);
 }
 
 static void

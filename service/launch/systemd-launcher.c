@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "identity.h"
+#include "journal.h"
 #include "shim-finder.h"
 #include "shim-protocol.h"
 #include "systemd-bus.h"
@@ -346,7 +347,8 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
     KhVm *vm = NULL;
 
     if (state == NULL) {
-        g_warning("Whether %s runs is not known yet: %s", call->unit, unknown->message);
+        kh_journal_log(G_LOG_LEVEL_WARNING, &(KhSubject){.id = call->id, .caller = -1},
+                       "Whether %s runs is not known yet: %s", call->unit, unknown->message);
         look_for_unit(self, g_steal_pointer(&task));
         return;
     }

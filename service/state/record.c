@@ -9,7 +9,7 @@ kh_record_new(void)
 {
     KhRecord *record = g_new0(KhRecord, 1);
 
-    record->vm_uid = -1;
+    record->vm_uid = record->caller_uid = -1;
     record->exit_code = -1;
     record->reason = g_strdup("");
     record->error_name = g_strdup("");

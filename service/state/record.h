@@ -26,7 +26,8 @@ typedef struct {
     char *pending_measurement; /* of pending's */
     gboolean simulated;        /* the confidential machine was started as an ordinary one */
     guint32 owner_uid;
-    gint64 vm_uid; /* the uid its QEMU runs as; -1: the service's own */
+    gint64 caller_uid; /* who asked last for what is under way; -1: nobody. Not kept */
+    gint64 vm_uid;     /* the uid its QEMU runs as; -1: the service's own */
 
     char *damage; /* why its row could not be understood; NULL when it could */
 

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import uuid
 
+import journal
 import tap
 from cache import Cache
 from harness import MANAGER, SOURCE, World, as_root
@@ -286,7 +287,68 @@ def b139_ids():
         tap.equal(str(uuid.UUID(found["Id"])), found["Id"], "a UUID as it is documented")
 
 
+class Journaled(World):
+    """Its service writes to a journal of the test's own."""
+
+    def service_command(self, *more, **how):
+        return journal.command(self.folder / "journal", super().service_command(*more, **how))
+
+    def about(self, **fields):
+        """The entries that have these fields."""
+        return [one for one in journal.entries(self.folder / "journal")
+                if fields.items() <= one.items()]
+
+
+def b140_fields_of_lines():
+    """the journal's lines had the first 15 characters of the service's name, and nothing said
+    who had asked for what they told of"""
+    as_root()
+    with Journaled("--accelerator", "tcg") as world:
+        bus = Bus(world.start())
+        path = bus.create("x")
+        identity = bus.properties(path)["Id"]
+        for method in ("Start", "Pause", "Resume", "Restart", "Stop"):
+            bus.do(path, method)
+        bus.do(path, "Start")
+        kill_qemu(bus, path)
+        wait_state(bus, path, "failed")
+        bus.do(path, "Delete")
+
+        mine = {"KATANA_INSTANCE": "x", "KATANA_INSTANCE_ID": identity}
+        tap.eventually(lambda: world.about(MESSAGE="x: deleted"), 10, "the last line")
+        for one in world.about():
+            tap.equal(one.get("SYSLOG_IDENTIFIER"), "katana-hypervisord", f"whose {one} is")
+        about = world.about(**mine)
+        tap.equal(len(about), len([one for one in world.about() if "x: " in one["MESSAGE"]]),
+                  "lines about x")
+        unasked = [one["MESSAGE"] for one in about if "KATANA_CALLER_UID" not in one]
+        tap.equal(unasked, ["x: failed: QEMU was killed by signal 9 (Killed)"], "nobody's doing")
+        tap.equal({one.get("KATANA_CALLER_UID") for one in about}, {"0", None}, "callers")
+        bus.close()
+
+
+def b140_denials():
+    """a denial's line had no field for who was refused what"""
+    as_root()
+    with Journaled("--accelerator", "tcg", session=False) as world:
+        bus = Bus(world.start())
+        path = bus.create("x")
+        for method, arguments in (("Instance.Start", ["{}"]), ("Instance.Delete", ["{}"])):
+            refused("NotAuthorized", lambda m=method, a=arguments: world.call(
+                path, m, *a, user=NOBODY))
+        refused("NotAuthorized", lambda: world.create("y", user=NOBODY))
+        denied = tap.eventually(lambda: len(world.about(KATANA_CALLER_UID=str(NOBODY))) == 3 and
+                                world.about(KATANA_CALLER_UID=str(NOBODY)), 10, "the denials")
+        tap.equal([one.get("KATANA_INSTANCE") for one in denied], ["x", "x", "y"], "instances")
+        tap.equal([one.get("KATANA_INSTANCE_ID") for one in denied],
+                  [bus.properties(path)["Id"]] * 2 + [None], "ids")
+        for one in denied:
+            tap.check(f"uid {NOBODY} was denied" in one["MESSAGE"], one["MESSAGE"])
+        bus.close()
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([b135_true_after_each_operation, b135_folders, b135_confidential,
                       b138_seen_by_all, b138_code_of_katana, b138_since_when, b138_in_words,
-                      b139_nearest_word, b139_ids]))
+                      b139_nearest_word, b139_ids, b140_fields_of_lines,
+                      b140_denials]))

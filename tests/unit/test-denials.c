@@ -21,14 +21,14 @@ bounded(void)
 
     g_log_set_writer_func(count_lines, lines, NULL);
     for (guint i = 0; i < 1000; i++)
-        kh_denials_log(denials, 1000, "refused %u", i);
-    kh_denials_log(denials, 1001, "refused as well");
+        kh_denials_log(denials, 1000, NULL, NULL, "refused %u", i);
+    kh_denials_log(denials, 1001, "x", "id", "refused as well");
     g_assert_cmpuint(lines->len, ==, 11);
     g_assert_cmpstr(lines->pdata[9], ==, "refused 9");
     g_assert_cmpstr(lines->pdata[10], ==, "refused as well");
     kh_denials_free(denials);
     g_assert_cmpuint(lines->len, ==, 12);
-    g_assert_cmpstr(lines->pdata[11], ==, "User 1000 was denied 990 more calls within a minute");
+    g_assert_cmpstr(lines->pdata[11], ==, "Uid 1000 was denied 990 more calls within a minute");
 }
 
 int
