@@ -187,6 +187,8 @@ all_entries(KhCli *cli, const GOptionEntry *entries)
         {"verbose", 'v', 0, G_OPTION_ARG_NONE, &cli->verbose, "Say more", NULL},
         {"no-ask-password", 0, 0, G_OPTION_ARG_NONE, &cli->no_ask_password,
          "Never ask for authentication", NULL},
+        {"no-activate", 0, 0, G_OPTION_ARG_NONE, &cli->no_activate,
+         "Never start the service; exit with 7 where it does not run", NULL},
         {"host", 'H', 0, G_OPTION_ARG_STRING, &cli->host, "On another host by ssh, files included",
          "USER@HOST"},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &cli->wants_help, "Show this help", NULL},

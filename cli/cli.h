@@ -24,9 +24,11 @@ typedef struct {
     gboolean verbose;
     gboolean no_ask_password;
     gboolean wants_help;
+    gboolean no_activate;
     char *host; /* USER@HOST */
 
     GDBusConnection *bus; /* once kh_client_connect() has been called */
+    gboolean served;      /* somebody has had the service's name on it */
     gboolean agent_tried;
     GCancellable *deadline; /* of every call; NULL: none */
     gboolean interrupted;   /* by Ctrl-C, once */

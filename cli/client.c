@@ -2,6 +2,7 @@
 /* Calls of the service; see client.h. */
 #include "client.h"
 
+#include "activation.h"
 #include "agent.h"
 #include "error.h"
 #include "names.h"
@@ -30,36 +31,49 @@ kh_client_is_session(KhCli *cli)
     return wants_session(cli, &session, NULL) && session;
 }
 
+static GDBusConnection *
+connect_to_bus(gboolean session, GError **error)
+{
+    g_autofree char *address = g_dbus_address_get_for_bus_sync(
+        session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, error);
+
+    if (address == NULL)
+        return NULL;
+    return g_dbus_connection_new_for_address_sync(
+        address,
+        G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+            G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+        NULL, NULL, error);
+}
+
 gboolean
 kh_client_connect(KhCli *cli, GError **error)
 {
-    g_autofree char *address = NULL;
+    GError *failure = NULL;
     gboolean session;
 
-    if (cli->bus != NULL)
-        return TRUE;
     /* Makes the service's errors known to GDBus before the first of them comes. */
     kh_error_quark();
     if (!wants_session(cli, &session, error))
         return FALSE;
-    address = g_dbus_address_get_for_bus_sync(session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM,
-                                              NULL, error);
-    if (address == NULL)
+    if (cli->bus == NULL)
+        cli->bus = connect_to_bus(session, &failure);
+    if (cli->bus == NULL) {
+        g_prefix_error(&failure, "The bus cannot be reached: ");
+        kh_activation_advise(failure, session);
+        g_propagate_error(error, failure);
         return FALSE;
-    cli->bus =
-        g_dbus_connection_new_for_address_sync(address,
-                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
-                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-                                               NULL, NULL, error);
-    g_prefix_error(error, "The bus cannot be reached: ");
-    return cli->bus != NULL;
+    }
+    cli->served = cli->served || kh_activation_ensure(cli, session, error);
+    return cli->served;
 }
 
 GDBusCallFlags
 kh_client_flags(KhCli *cli)
 {
-    return kh_cli_may_ask(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION
-                               : G_DBUS_CALL_FLAGS_NONE;
+    return (kh_cli_may_ask(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION
+                                : G_DBUS_CALL_FLAGS_NONE) |
+           (cli->no_activate ? G_DBUS_CALL_FLAGS_NO_AUTO_START : G_DBUS_CALL_FLAGS_NONE);
 }
 
 static void
@@ -103,8 +117,10 @@ kh_client_call(KhCli *cli, const char *path, const char *interface, const char *
         reply = call_once(cli, path, interface, method, held, fds, &failure);
         kh_agent_stop(agent);
     }
-    if (reply == NULL)
+    if (reply == NULL) {
+        kh_activation_advise(failure, kh_client_is_session(cli));
         g_propagate_error(error, g_steal_pointer(&failure));
+    }
     return g_steal_pointer(&reply);
 }
 

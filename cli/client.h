@@ -11,7 +11,10 @@
 
 G_BEGIN_DECLS
 
-/* Connects to the bus that the options and KATANA_HYPERVISOR_BUS name; once. */
+/*
+ * Connects to the bus that the options and KATANA_HYPERVISOR_BUS name, and has the service
+ * started; each once.
+ */
 gboolean kh_client_connect(KhCli *cli, GError **error);
 
 /* Whether that is the session bus. */

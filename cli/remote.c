@@ -175,7 +175,7 @@ kh_remote_run(KhCli *cli, char **argv, const char *refusal, int *code)
     }
     ssh = spawn(host, command, &error);
     if (ssh == NULL || !wait_for_end(cli, ssh, &unread, &error)) {
-        g_prefix_error(&error, "ssh cannot be run: ");
+        g_prefix_error(&error, "ssh cannot be run, which -H needs; is it installed? ");
         /* Whatever its domain: no service has been reached. */
         error->domain = G_IO_ERROR;
         *code = kh_cli_fail(cli, error);

@@ -51,6 +51,7 @@ main(int argc, char **argv)
     umask(0077);
     allow_descriptors();
     settings = kh_settings_read(argc, argv, &error);
+    /* 2 is for the settings alone: systemd does not try that again, see the unit. */
     if (settings == NULL) {
         g_printerr("katana-hypervisord: %s\n", error->message);
         return 2;

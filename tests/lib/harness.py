@@ -92,6 +92,7 @@ class Failed(Exception):
 
 class World:
     """One bus, one service, one client."""
+    bus_words = ()  # of its dbus-daemon
 
     def __init__(self, *options, session=True, fake=True, components=None, user=None, build=BUILD):
         """Its programs are those of the build, whose place install() gives to another's."""
@@ -157,15 +158,20 @@ class World:
         config = self.folder / "bus.conf"
         kind = "session" if self.session else "system"
         policy = SESSION_POLICY if self.session else SYSTEM_POLICY
-        config.write_text(BUS_CONFIG.format(kind=kind, path=path, policy=policy))
+        config.write_text(BUS_CONFIG.format(kind=kind, path=path,
+                                            policy=policy + self.bus_rules()))
         self.bus = self.spawn(["dbus-daemon", f"--config-file={config}", "--nofork",
-                               "--nopidfile", "--nosyslog"], user=None,
+                               "--nopidfile", "--nosyslog", *self.bus_words], user=None,
                               stderr=subprocess.DEVNULL)
         tap.eventually(path.exists, 10, "the bus socket")
         path.chmod(0o777)
         variable = "DBUS_SESSION_BUS_ADDRESS" if self.session else "DBUS_SYSTEM_BUS_ADDRESS"
         self.env[variable] = f"unix:path={path}"
         self.env["KATANA_HYPERVISOR_BUS"] = "session" if self.session else "system"
+
+    def bus_rules(self):
+        """More of its configuration."""
+        return ""
 
     def spawn(self, command, user="service", env=None, **options):
         uid = self.user if user == "service" else user
