@@ -3,9 +3,10 @@
 (InterfacesAdded, InterfacesRemoved, PropertiesChanged), and what they are in truth.
 """
 import functools
+import time
 import xml.etree.ElementTree as tree
 
-from harness import NAME, SOURCE, Failed
+from harness import NAME, SOURCE, Failed, now
 
 from gi.repository import Gio, GLib
 
@@ -74,8 +75,15 @@ class Cache:
             pass
         return truth
 
-    def differences(self):
-        """(path, interface, property, cached, true) of all that it has wrong."""
+    def differences(self, seconds=5):
+        """(path, interface, property, cached, true) of all that it has wrong, and goes on having
+        wrong: what changes between the reading and the signals is right the next time."""
+        deadline = now() + seconds
+        while (found := self.compare()) and now() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def compare(self):
         truth = self.follow()
         found = []
         for path in {*truth, *self.objects}:
