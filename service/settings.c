@@ -265,19 +265,45 @@ set_defaults(KhSettings *s)
         s->shim = g_strdup(KH_LIBEXECDIR "/katana-hypervisor-shim");
 }
 
-static void
-warn_of_unknown_key(const char *path, const char *key)
+/* The key that was meant, in whatever case and whatever language's; NULL when none is near. */
+static const char *
+nearest_key(const char *key)
 {
     const char *known[G_N_ELEMENTS(keys) + 1] = {NULL};
-    const char *nearest;
+    g_autofree char *word = g_ascii_strdown(key, (gssize)strcspn(key, "["));
 
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
         known[i] = keys[i].key;
-    nearest = kh_nearest_word(key, known);
+    return kh_nearest_word(word, known);
+}
+
+static void
+warn_of_unknown_key(const char *path, const char *key)
+{
+    const char *nearest = nearest_key(key);
+
     if (nearest != NULL)
         g_warning("%s has the unknown key \"%s\"; did you mean \"%s\"?", path, key, nearest);
     else
-        g_warning("%s has the unknown key \"%s\"", path, key);
+        g_warning("%s has the unknown key \"%s\", which has no effect", path, key);
+}
+
+/* What stands in another group is no setting, however much it looks like one. */
+static void
+warn_of_unknown_groups(GKeyFile *file, const char *path)
+{
+    const char *const known[] = {GROUP, NULL};
+    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+
+    for (guint i = 0; groups[i] != NULL; i++) {
+        g_autofree char *word = g_ascii_strdown(groups[i], -1);
+        gboolean near = kh_nearest_word(g_strstrip(word), known) != NULL;
+
+        if (!g_str_equal(groups[i], GROUP))
+            g_warning("%s has the unknown group [%s], whose settings have no effect; %s", path,
+                      groups[i],
+                      near ? "did you mean [" GROUP "]?" : "settings belong in [" GROUP "]");
+    }
 }
 
 static gboolean
@@ -297,6 +323,7 @@ apply_group(KhSettings *settings, GKeyFile *file, const char *path, GError **err
 {
     g_auto(GStrv) names = g_key_file_get_keys(file, GROUP, NULL, NULL);
 
+    warn_of_unknown_groups(file, path);
     for (guint i = 0; names != NULL && names[i] != NULL; i++) {
         g_autofree char *value = g_key_file_get_string(file, GROUP, names[i], error);
         gboolean known;
@@ -322,6 +349,18 @@ default_file(gboolean session)
     return g_build_filename(folder, "katana-hypervisor.conf", NULL);
 }
 
+static void
+refuse_file(const char *path, const GError *failure, GError **error)
+{
+    if (g_error_matches(failure, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND))
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s has a setting outside of any group; put the line [" GROUP "] above it",
+                    path);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read: %s", path,
+                    failure->message);
+}
+
 static gboolean
 read_file(KhSettings *settings, GError **error)
 {
@@ -333,12 +372,12 @@ read_file(KhSettings *settings, GError **error)
     if (!given)
         settings->config_file = default_file(settings->session);
     path = settings->config_file;
-    if (g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &failure))
+    /* Another language's keys are kept to be warned of; GLib would drop them in silence. */
+    if (g_key_file_load_from_file(file, path, G_KEY_FILE_KEEP_TRANSLATIONS, &failure))
         return apply_group(settings, file, path, error);
     if (!given && g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read: %s", path,
-                failure->message);
+    refuse_file(path, failure, error);
     return FALSE;
 }
 

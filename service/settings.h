@@ -39,9 +39,9 @@ typedef struct {
 } KhSettings;
 
 /*
- * Reads them. An unknown key of the file is a warning with the nearest known one; a bad
- * value, an unknown option or an unreadable file is KH_ERROR_INVALID_ARGUMENT. "--help" is
- * answered here. Transfer full.
+ * Reads them. An unknown key or group of the file is a warning with the nearest known one; a
+ * bad value, an unknown option, an unreadable file or a setting before any group is
+ * KH_ERROR_INVALID_ARGUMENT. "--help" is answered here. Transfer full.
  */
 KhSettings *kh_settings_read(int argc, char **argv, GError **error);
 

@@ -171,6 +171,22 @@ def settings():
         tap.check("port-range" in world.journal(), world.journal())
 
 
+def b144_settings_without_effect():
+    """what looks like a setting and is none, a group or key of another spelling, is warned of"""
+    with World() as world:
+        file = world.folder / "config" / "katana-hypervisor.conf"
+        file.write_text("[Hypervisor]\non-service-stop=stop-all\n"
+                        "[hypervisor]\nlog-files[de]=2\nLog-Size=1M\n")
+        world.start()
+        for said in ("[Hypervisor], whose settings have no effect; did you mean [hypervisor]?",
+                     '"log-files[de]"; did you mean "log-files"?',
+                     '"Log-Size"; did you mean "log-size"?'):
+            tap.check(said in world.journal(), world.journal())
+        bare = world.folder / "bare.conf"
+        bare.write_text("on-service-stop=stop-all\n")
+        assert_refused_start(world, 2, "put the line [hypervisor] above it", "--config", str(bare))
+
+
 # What the earlier implementation made at the same path: rollback journal, no user_version.
 EARLIER = """
 CREATE TABLE IF NOT EXISTS instances (
@@ -349,6 +365,6 @@ def schema():
 
 if __name__ == "__main__":
     sys.exit(tap.run([names, numbers, ports, own_ports, config_keys, listed_properties,
-                      missing_qemu, settings,
+                      missing_qemu, settings, b144_settings_without_effect,
                       foreign_databases, damaged_rows, exit_codes, options_anywhere, secrets, portable_command,
                       schema]))

@@ -145,6 +145,47 @@ unknown_key(Fixture *f, gconstpointer data)
     g_assert_cmpuint(s->stop_timeout, ==, 30);
 }
 
+/* What looks like a setting and has no effect is never passed over in silence. */
+static void
+without_effect(Fixture *f, gconstpointer data)
+{
+    static const struct {
+        const char *text, *warning;
+    } cases[] = {
+        {"[Hypervisor]\nstop-timeout=8\n", "*unknown group [Hypervisor]*mean [hypervisor]?"},
+        {"[hypervisr]\nstop-timeout=8\n", "*unknown group [hypervisr]*mean [hypervisor]?"},
+        {"[HYPERVISOR]\nstop-timeout=8\n", "*unknown group [HYPERVISOR]*mean [hypervisor]?"},
+        {"[hypervisor ]\nstop-timeout=8\n", "*unknown group [hypervisor ]*mean [hypervisor]?"},
+        {"[service]\nstop-timeout=8\n", "*unknown group [service]*belong in [hypervisor]"},
+        {"[hypervisor]\nStop-Timeout=8\n", "*\"Stop-Timeout\"; did you mean \"stop-timeout\"?"},
+        {"[hypervisor]\nSTOP-TIMEOUT=8\n", "*\"STOP-TIMEOUT\"; did you mean \"stop-timeout\"?"},
+        {"[hypervisor]\nstop-timeout[xx]=8\n",
+         "*\"stop-timeout[xx]\"; did you mean \"stop-timeout\"?"},
+        {"[hypervisor]\ncolour-of-the-sky=8\n", "*\"colour-of-the-sky\", which has no effect"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(KhSettings) s = NULL;
+
+        g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, cases[i].warning);
+        s = settings_of(f, cases[i].text, NULL, &error);
+        g_test_assert_expected_messages();
+        g_assert_no_error(error);
+        g_assert_cmpuint(s->stop_timeout, ==, 30);
+    }
+}
+
+static void
+outside_of_groups(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(settings_of(f, "# mine\nstop-timeout=8\n", NULL, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
+    g_assert_nonnull(strstr(error->message, "put the line [hypervisor] above it"));
+}
+
 /* Each names its key, from the file and from the command line alike. */
 static void
 bad_values(Fixture *f, gconstpointer data)
@@ -230,6 +271,8 @@ main(int argc, char **argv)
     ADD("/settings/sample", sample);
     ADD("/settings/option-over-file", option_over_file);
     ADD("/settings/unknown-key", unknown_key);
+    ADD("/settings/without-effect", without_effect);
+    ADD("/settings/outside-of-groups", outside_of_groups);
     ADD("/settings/bad-values", bad_values);
     ADD("/settings/bad-files", bad_files);
     ADD("/settings/simulation", simulation);
