@@ -10,6 +10,8 @@
 
 /* Where the guest serves RPC (guest contract). */
 #define GUEST_RPC_PORT 5050
+/* Of a machine's memory, in bytes. */
+#define MEMORY_UNIT 8192
 
 typedef struct {
     const KhMachine *machine;
@@ -70,6 +72,18 @@ processor_type(Builder *b, gboolean kvm)
     return g_strdup(kvm ? "host" : "max");
 }
 
+/*
+ * In bytes. QEMU rounds the size of the machine up to this, and takes memory of its own making
+ * as it is, but a backend only if it has exactly that size.
+ */
+static guint64
+memory_size(const Builder *b)
+{
+    guint64 bytes = b->machine->config->memory_bytes;
+
+    return (bytes + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+}
+
 static void
 add_processor(Builder *b)
 {
@@ -83,7 +97,7 @@ add_processor(Builder *b)
         kvm ? g_strdup("kvm") : g_strdup_printf("tcg,tb-size=%d,thread=multi", KH_TCG_BUFFER_MIB));
     add(b, "-cpu", processor_type(b, kvm));
     add(b, "-smp", g_strdup_printf("%u", b->machine->config->vcpus));
-    add(b, "-m", g_strdup_printf("size=%" G_GUINT64_FORMAT "B", b->machine->config->memory_bytes));
+    add(b, "-m", g_strdup_printf("size=%" G_GUINT64_FORMAT "B", memory_size(b)));
 }
 
 /*
@@ -96,7 +110,7 @@ add_protection(Builder *b)
     add(b, "-object",
         g_strdup_printf("memory-backend-memfd,id=ram1,size=%" G_GUINT64_FORMAT
                         "B,share=true,prealloc=false",
-                        b->machine->config->memory_bytes));
+                        memory_size(b)));
     add(b, "-object",
         g_strdup_printf("sev-snp-guest,id=sev0,policy=0x%x,cbitpos=%u,reduced-phys-bits=1,"
                         "kernel-hashes=on",

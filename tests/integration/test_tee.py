@@ -5,7 +5,10 @@ be measured, what a simulated one starts, and the evidence of its guest."""
 import json
 import os
 import pathlib
+import shlex
+import shutil
 import signal
+import subprocess
 import sys
 
 from gi.repository import GLib
@@ -303,7 +306,37 @@ def evidence_is_read_aside():
         tap.check(used < 0.4, f"the main loop was kept for {used} s")
 
 
+def option_of(line, name, value):
+    """What the option of QEMU's has that begins with this value."""
+    words = shlex.split(line)
+    return next(word for before, word in zip(words, words[1:])
+                if before == name and word.startswith(value))
+
+
+def b147_memory_of_no_whole_pages():
+    """memory that QEMU has to round up is the backend's too, after create and after set"""
+    qemu = shutil.which("qemu-system-x86_64")
+    if qemu is None:
+        raise tap.Skip("no QEMU")
+    with World() as world:
+        parts(world)
+        world.start()
+        make(world, "x", "{'tee': <true>, 'memory-bytes': <uint64 4000000000>}", FORCE)
+        # 4 GB; whole pages of 4 KiB, half of what QEMU wants; a byte more than the least.
+        for memory in (None, "134221824", "134217729"):
+            if memory is not None:
+                world.cli("set", "x", f"memory={memory}")
+                tap.equal(world.show("x")["memory_bytes"], int(memory), "what was asked for")
+            line = world.cli("show", "x", "--qemu-args").stdout
+            done = subprocess.run(
+                [qemu, "-nodefaults", "-display", "none", "-accel", "tcg", "-S",
+                 "-machine", "q35,memory-backend=ram1", "-m", option_of(line, "-m", "size="),
+                 "-object", option_of(line, "-object", "memory-backend"), "-monitor", "stdio"],
+                input="quit\n", capture_output=True, text=True, timeout=60, check=False)
+            tap.equal((done.returncode, done.stderr), (0, ""), f"QEMU with {memory or '4 GB'}")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([properties, refusals, host_without, simulated, changes, sealed,
                       changed_parts, evidence, bad_evidence, evidence_at_once,
-                      evidence_is_read_aside]))
+                      evidence_is_read_aside, b147_memory_of_no_whole_pages]))

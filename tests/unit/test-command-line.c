@@ -128,6 +128,33 @@ confidential(void)
     assert_has(line, "scsi-hd,drive=disk0");
 }
 
+/* A size that QEMU would round up, by itself or not at all: 4 GB, whole pages, a byte. */
+static void
+odd_memory(void)
+{
+    static const struct {
+        guint64 asked, given;
+    } cases[] = {
+        {G_GUINT64_CONSTANT(4000000000), G_GUINT64_CONSTANT(4000006144)},
+        {134217728 + 4096, 134217728 + 8192},
+        {134217728 + 8192, 134217728 + 8192},
+        {134217728 + 1, 134217728 + 8192},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = g_strdup_printf(
+            "{'tee': <true>, 'memory-bytes': <uint64 %" G_GUINT64_FORMAT ">}", cases[i].asked);
+        g_autofree char *machine =
+            g_strdup_printf("-m size=%" G_GUINT64_FORMAT "B", cases[i].given);
+        g_autofree char *backend =
+            g_strdup_printf("id=ram1,size=%" G_GUINT64_FORMAT "B", cases[i].given);
+        g_autofree char *line = line_of(text, FALSE, "kvm");
+
+        assert_has(line, machine);
+        assert_has(line, backend);
+    }
+}
+
 static void
 sealed(void)
 {
@@ -229,6 +256,7 @@ main(int argc, char **argv)
     g_test_add_func("/command-line/secrets", no_secret_in_it);
     g_test_add_func("/command-line/portable", portable);
     g_test_add_func("/command-line/confidential", confidential);
+    g_test_add_func("/command-line/odd-memory", odd_memory);
     g_test_add_func("/command-line/sealed", sealed);
     g_test_add_func("/command-line/simulated", simulated);
     g_test_add_func("/command-line/understood-by-qemu", understood_by_qemu);
