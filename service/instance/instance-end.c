@@ -165,7 +165,8 @@ look_at_port(KhInstance *self, GError **error)
     g_autoptr(GError) taken = NULL;
 
     if (self->ready_at > 0 || !g_error_matches(*error, KH_ERROR, KH_ERROR_LAUNCH_FAILED) ||
-        kh_port_probe(config->rpc_address, config->rpc_port, &taken))
+        kh_port_probe(config->rpc_address, config->rpc_port, &taken) ||
+        !g_error_matches(taken, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE))
         return;
     g_error_free(*error);
     *error = g_steal_pointer(&taken);

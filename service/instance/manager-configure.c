@@ -28,6 +28,14 @@ change_free(gpointer data)
     g_free(change);
 }
 
+/* One that stays may be of a network that is not up now. */
+static gboolean
+check_new_address(const KhRecord *record, const KhConfig *config, GError **error)
+{
+    return g_str_equal(config->rpc_address, kh_record_get_wanted(record)->rpc_address) ||
+           kh_port_check_address(config->rpc_address, error);
+}
+
 /* The port stays, or is chosen anew; @config is replaced. */
 static gboolean
 choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GError **error)
@@ -96,7 +104,7 @@ check_change(KhManager *self, const Change *change, GError **error)
     if (config == NULL || !check_exposure(change, error) ||
         !kh_manager_check_labels(self, config, kh_record_get_wanted(record), error) ||
         !kh_manager_check_image(self, config, error) || !check_storage(record, config, error) ||
-        !choose_new_port(self, record, &config, error))
+        !check_new_address(record, config, error) || !choose_new_port(self, record, &config, error))
         return NULL;
     return g_steal_pointer(&config);
 }

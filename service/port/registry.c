@@ -59,6 +59,28 @@ kh_port_needs_loopback(const char *address)
     return !g_str_has_prefix(address, "127.") && !g_str_equal(address, "0.0.0.0");
 }
 
+/* What keeps a listener from @address:@port; only what has been found, by @number, is told. */
+static void
+explain(const char *address, guint16 port, int number, GError **error)
+{
+    gboolean shortage =
+        number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOBUFS;
+
+    if (number == EADDRINUSE)
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "Port %u on %s is in use by another program; choose another port", port,
+                    address);
+    else if (number == EADDRNOTAVAIL)
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "This host does not have the address %s; choose one of its own, which "
+                    "\"ip -4 address\" lists, or 0.0.0.0 for all of them",
+                    address);
+    else
+        g_set_error(
+            error, KH_ERROR, shortage ? KH_ERROR_RESOURCE_UNAVAILABLE : KH_ERROR_PORT_UNAVAILABLE,
+            "Whether port %u on %s is free cannot be tried: %s", port, address, g_strerror(number));
+}
+
 static gboolean
 probe(const char *address, guint16 port, GError **error)
 {
@@ -69,9 +91,7 @@ probe(const char *address, guint16 port, GError **error)
     if (fd >= 0)
         close(fd);
     if (!free)
-        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                    "Port %u on %s cannot be used: %s; choose another one", port, address,
-                    g_strerror(saved));
+        explain(address, port, saved, error);
     return free;
 }
 
@@ -80,6 +100,42 @@ kh_port_probe(const char *address, guint16 port, GError **error)
 {
     return probe(address, port, error) &&
            (!kh_port_needs_loopback(address) || probe(kh_port_loopback(address), port, error));
+}
+
+/*
+ * The kernel lets TCP listen there, and no connection ever comes. It knows the broadcast
+ * addresses of its networks: a datagram socket is not let near one unasked. Nothing is sent.
+ */
+static gboolean
+is_broadcast(const struct in_addr *address)
+{
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(PORT_MAX), .sin_addr = *address};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    gboolean refused;
+
+    if (fd < 0)
+        return FALSE;
+    refused = connect(fd, (struct sockaddr *)&name, sizeof name) != 0 && errno == EACCES;
+    close(fd);
+    return refused;
+}
+
+gboolean
+kh_port_check_address(const char *address, GError **error)
+{
+    struct in_addr parsed = {0};
+    gboolean multicast;
+
+    inet_pton(AF_INET, address, &parsed);
+    multicast = IN_MULTICAST(ntohl(parsed.s_addr));
+    if (!multicast && !is_broadcast(&parsed))
+        return probe(address, 0, error);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "%s is a %s address, to which nobody can connect; choose an address of this host, "
+                "or 0.0.0.0 for all of them",
+                address, multicast ? "multicast" : "broadcast");
+    return FALSE;
 }
 
 /* What there is to do about it: who has them, and where there could be more. */
@@ -98,32 +154,43 @@ explain_none_left(KhStore *store, const KhPortRange *range, const char *address,
         taken < all ? ", other programs the rest" : "", settings_file);
 }
 
+/* Goes on to the next port where one is in use, and not where nothing can be tried. */
 static guint16
-lowest_free(KhStore *store, const KhPortRange *range, const char *address)
+lowest_free(KhStore *store, const KhPortRange *range, const char *address, GError **error)
 {
     guint16 port = kh_store_find_port(store, range->first, range->last);
 
-    while (port != 0 && !kh_port_probe(address, port, NULL))
+    while (port != 0) {
+        g_autoptr(GError) reason = NULL;
+
+        if (kh_port_probe(address, port, &reason))
+            return port;
+        if (!g_error_matches(reason, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE)) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return 0;
+        }
         port = port < range->last ? kh_store_find_port(store, port + 1, range->last) : 0;
-    return port;
+    }
+    return 0;
 }
 
 guint16
 kh_port_choose(KhStore *store, const KhPortRange *range, const char *address, guint16 wanted,
                const char *settings_file, GError **error)
 {
-    guint16 port = wanted;
+    g_autoptr(GError) reason = NULL;
+    guint16 port;
 
-    if (wanted == 0) {
-        port = lowest_free(store, range, address);
-        if (port == 0)
-            explain_none_left(store, range, address, settings_file, error);
-    } else if (kh_store_has_port(store, wanted)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                    "Port %u belongs to another instance; choose another one", wanted);
-        port = 0;
-    } else if (!kh_port_probe(address, wanted, error)) {
-        port = 0;
-    }
+    if (!kh_port_check_address(address, error))
+        return 0;
+    if (wanted != 0)
+        return kh_store_check_port(store, wanted, error) && kh_port_probe(address, wanted, error)
+                   ? wanted
+                   : 0;
+    port = lowest_free(store, range, address, &reason);
+    if (reason != NULL)
+        g_propagate_error(error, g_steal_pointer(&reason));
+    else if (port == 0)
+        explain_none_left(store, range, address, settings_file, error);
     return port;
 }

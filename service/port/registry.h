@@ -23,15 +23,23 @@ const char *kh_port_loopback(const char *address);
 gboolean kh_port_needs_loopback(const char *address);
 
 /*
+ * Whether this host can be reached on @address, which is one of IPv4: KH_ERROR_PORT_UNAVAILABLE
+ * where it does not have it, KH_ERROR_INVALID_ARGUMENT for a multicast or broadcast address.
+ */
+gboolean kh_port_check_address(const char *address, GError **error);
+
+/*
  * Whether a listener can be had on exactly @address:@port now, and on the loopback where
- * that is needed. KH_ERROR_PORT_UNAVAILABLE names both and the reason.
+ * that is needed. KH_ERROR_PORT_UNAVAILABLE says what is in the way: another program, or an
+ * address that the host lacks; KH_ERROR_RESOURCE_UNAVAILABLE, that nothing could be tried.
  */
 gboolean kh_port_probe(const char *address, guint16 port, GError **error);
 
 /*
  * @wanted if it is neither an instance's nor bound on @address; for 0 the lowest such
  * port of @range, which is set in @settings_file. Returns 0 and KH_ERROR_PORT_UNAVAILABLE
- * otherwise. Nothing is reserved before kh_store_insert().
+ * otherwise, or what kh_port_check_address() says. Nothing is reserved before
+ * kh_store_insert().
  */
 guint16 kh_port_choose(KhStore *store, const KhPortRange *range, const char *address,
                        guint16 wanted, const char *settings_file, GError **error);

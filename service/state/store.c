@@ -596,6 +596,25 @@ update_row(KhStore *self, const KhRecord *r, GError **error)
         r->id);
 }
 
+/* Names and ports of instances are for everybody to read. */
+static void
+set_port_taken(KhStore *self, guint16 port, GError **error)
+{
+    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(
+        self->db, NULL,
+        "SELECT i.name FROM instances i JOIN ports p ON p.instance_id = i.id WHERE p.port=?", "i",
+        (gint64)port);
+    gboolean known = row != NULL && sqlite3_step(row) == SQLITE_ROW;
+
+    if (known)
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "Port %u belongs to the instance \"%s\"; choose another port", port,
+                    (const char *)sqlite3_column_text(row, 0));
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
+                    "Port %u belongs to another instance; choose another port", port);
+}
+
 static gboolean
 claim_port(KhStore *self, const KhRecord *record, guint16 port, GError **error)
 {
@@ -606,8 +625,7 @@ claim_port(KhStore *self, const KhRecord *record, guint16 port, GError **error)
         return FALSE;
     if (sqlite3_changes(self->db) == 1)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                "Port %u belongs to another instance; choose another one", port);
+    set_port_taken(self, port, error);
     return FALSE;
 }
 
@@ -649,6 +667,15 @@ gboolean
 kh_store_has_port(KhStore *self, guint16 port)
 {
     return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
+}
+
+gboolean
+kh_store_check_port(KhStore *self, guint16 port, GError **error)
+{
+    if (!kh_store_has_port(self, port))
+        return TRUE;
+    set_port_taken(self, port, error);
+    return FALSE;
 }
 
 guint
@@ -712,13 +739,7 @@ check_free(KhStore *self, const KhRecord *record, GError **error)
                     "There is an instance \"%s\" already; choose another name", record->name);
         return FALSE;
     }
-    if (kh_store_has_port(self, record->config->rpc_port)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                    "Port %u belongs to another instance; choose another one",
-                    record->config->rpc_port);
-        return FALSE;
-    }
-    return TRUE;
+    return kh_store_check_port(self, record->config->rpc_port, error);
 }
 
 static gboolean

@@ -73,6 +73,9 @@ gboolean kh_store_remove(KhStore *self, const char *id, GError **error);
 /* Whether a row has @port. */
 gboolean kh_store_has_port(KhStore *self, guint16 port);
 
+/* The same: KH_ERROR_PORT_UNAVAILABLE, with the name of its instance, where one has. */
+gboolean kh_store_check_port(KhStore *self, guint16 port, GError **error);
+
 /* How many ports from @first to @last rows have. */
 guint kh_store_count_ports(KhStore *self, guint16 first, guint16 last);
 

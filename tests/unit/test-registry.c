@@ -90,10 +90,35 @@ port_probe(void)
 
     g_assert_false(kh_port_probe("127.0.0.1", port, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "in use by another program"));
     g_assert_false(kh_port_probe("0.0.0.0", port, NULL));
     g_assert_true(kh_port_probe("127.0.0.2", port, NULL));
     close(fd);
     g_assert_true(kh_port_probe("127.0.0.1", port, NULL));
+}
+
+static void
+addresses(void)
+{
+    static const struct {
+        const char *address, *said;
+    } bad[] = {
+        {"192.0.2.77", "does not have the address 192.0.2.77"},
+        {"224.0.0.1", "is a multicast address"},
+        {"239.255.255.255", "is a multicast address"},
+        {"255.255.255.255", "is a broadcast address"},
+        {"127.255.255.255", "is a broadcast address"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false(kh_port_check_address(bad[i].address, &error));
+        g_assert_nonnull(strstr(error->message, bad[i].said));
+    }
+    for (const char *const *good = (const char *const[]){"127.0.0.1", "127.9.9.9", "0.0.0.0", NULL};
+         *good != NULL; good++)
+        g_assert_true(kh_port_check_address(*good, NULL));
 }
 
 static void
@@ -119,8 +144,10 @@ port_choice(Fixture *f, gconstpointer data)
 
     /* Another instance's port is taken on every address. */
     record = insert(f->store, "one", port, -1);
-    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", port, "/etc/a.conf", NULL), ==,
+    g_clear_error(&error);
+    g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", port, "/etc/a.conf", &error), ==,
                      0);
+    g_assert_nonnull(strstr(error->message, "belongs to the instance \"one\""));
     g_clear_error(&error);
     g_assert_cmpuint(kh_port_choose(f->store, &range, "127.0.0.2", 0, "/etc/a.conf", &error), ==,
                      0);
@@ -302,6 +329,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/port/ranges", port_ranges);
     g_test_add_func("/port/probe", port_probe);
+    g_test_add_func("/port/addresses", addresses);
     ADD("/port/choice", port_choice);
     ADD("/port/lowest", lowest_port);
     ADD("/port/come-and-go", ports_come_and_go);
