@@ -189,18 +189,40 @@ verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
     return FALSE;
 }
 
+/* The whole of it, or its list of parts; takes @reason. */
+static gboolean
+refuse_missing(int images_fd, const char *id, GError *reason, GError **error)
+{
+    g_autoptr(GError) owned = reason;
+    gboolean gone = faccessat(images_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+
+    if (!g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
+        g_propagate_error(error, g_steal_pointer(&owned));
+    else if (gone)
+        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
+                    "The folder of the image %s is not there; put it back, or take today's boot "
+                    "components with image=default",
+                    id);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH, "The image %s is incomplete: %s",
+                    id, reason->message);
+    return FALSE;
+}
+
 /* Reads the manifest anew, so that a thread shares nothing with the main loop. */
 static gboolean
 verify_image(int images_fd, const char *id, GError **error)
 {
-    g_autoptr(KhImage) image = load_image(images_fd, id, error);
-    int folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, error);
+    GError *reason = NULL;
+    g_autoptr(KhImage) image = load_image(images_fd, id, &reason);
+    int folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, &reason);
     gboolean same = folder >= 0;
 
+    if (folder < 0)
+        return refuse_missing(images_fd, id, reason, error);
     for (guint i = 0; same && i < image->parts->len; i++)
         same = verify_part(folder, id, image->parts->pdata[i], error);
-    if (folder >= 0)
-        close(folder);
+    close(folder);
     return same;
 }
 

@@ -175,6 +175,7 @@ kh_ending_describe(int folder, gint64 uid, GError **reason)
         g_set_error(reason, KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest gave up: %s", fatal);
     else
         g_set_error(reason, KH_ERROR, KH_ERROR_FAILED,
-                    "The machine's shim was killed, and QEMU with it: it has left no exit status");
+                    "The machine ended and its shim left no exit status, as when the shim is "
+                    "killed; the kernel's log may say by what");
     return status.known || fatal != NULL ? KH_ENDING_FAILED : KH_ENDING_UNKNOWN;
 }

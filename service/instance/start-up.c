@@ -101,9 +101,12 @@ on_prepared(GObject *source, GAsyncResult *result, gpointer data)
     GError *error = NULL;
 
     kh_crash_point("start:prepared");
-    if (!kh_preparation_run_finish(result, &error))
+    if (!kh_preparation_run_finish(result, &error)) {
+        /* Of a launch, not found means a machine that has ended; here nothing was launched. */
+        if (g_error_matches(error, KH_ERROR, KH_ERROR_NOT_FOUND))
+            error->code = KH_ERROR_RESOURCE_UNAVAILABLE;
         g_task_return_error(task, error);
-    else if (!g_task_return_error_if_cancelled(task))
+    } else if (!g_task_return_error_if_cancelled(task))
         launch(task);
 }
 

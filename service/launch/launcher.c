@@ -206,6 +206,10 @@ kh_launcher_tool_error(const char *output)
 {
     g_autofree char *line = last_line(output);
 
+    if (line[0] == '\0')
+        return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+                           "the shim ended without a word, as when it is killed; the kernel's log "
+                           "may say by what");
     return g_error_new(KH_ERROR,
                        strstr(line, "No space") != NULL ? KH_ERROR_RESOURCE_UNAVAILABLE
                                                         : KH_ERROR_LAUNCH_FAILED,
@@ -222,7 +226,7 @@ on_formatted(GObject *source, GAsyncResult *result, gpointer data)
         g_task_return_boolean(task, TRUE);
         return;
     }
-    g_prefix_error(&error, "The data disk got no file system: ");
+    g_prefix_error(&error, "The data disk cannot be given its file system: ");
     g_task_return_error(task, error);
 }
 

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shim-child.h"
@@ -81,6 +84,24 @@ copy_output(int from, Line *last)
     }
 }
 
+/* Its own last word, unless it had none, or was cut short. */
+static void
+report_failure(const char *command, int status, const Line *last)
+{
+    KhShimError error;
+    if (WIFSIGNALED(status))
+        kh_shim_fail(&error, "%s was killed by signal %d (%s)", command, WTERMSIG(status),
+                     strsignal(WTERMSIG(status)));
+    else if (last->length == 0)
+        kh_shim_fail(&error, "%s exited with code %d and said nothing", command,
+                     WEXITSTATUS(status));
+    else
+        kh_shim_fail(&error, "%.*s", (int)last->length, last->text);
+    if (WIFSIGNALED(status) || last->length == 0)
+        fprintf(stderr, "%s%s\n", last->length > 0 && !last->ended ? "\n" : "", error.text);
+    kh_shim_report_status(&error);
+}
+
 int
 kh_shim_format(const KhShimOptions *options)
 {
@@ -109,12 +130,10 @@ kh_shim_format(const KhShimOptions *options)
         return fail(options, &error);
     close(output[1]);
     copy_output(output[0], &last);
-    int code = kh_shim_child_exit_code(kh_shim_child_reap(&child));
-    if (code != 0) {
-        kh_shim_fail(&error, "%.*s", (int)last.length, last.text);
-        kh_shim_report_status(&error);
-    }
-    return code;
+    int status = kh_shim_child_reap(&child);
+    if (status != 0)
+        report_failure(options->arguments[0], status, &last);
+    return kh_shim_child_exit_code(status);
 }
 
 int

@@ -979,6 +979,10 @@ def test_format():
         assert result.stderr.split("\n")[:3] == [str(UID), m.state, "0077"], result
         result = call(*words, "sh", "-c", "head -c 10000000 /dev/zero | tr '\\0' x")
         assert result.returncode == 0 and len(result.stderr) < 80000, len(result.stderr)
+        for script, said in (("exit 7", "sh exited with code 7 and said nothing"),
+                             ("printf half; kill -9 $$", "sh was killed by signal 9 (Killed)")):
+            result = call(*words, "sh", "-c", script)
+            assert result.stderr.splitlines()[-1:] == [said], result
         result = call(*words, "no-such-mkfs")
         assert result.returncode == 125 and "cannot execute no-such-mkfs" in result.stderr, result
 
