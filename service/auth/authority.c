@@ -6,10 +6,15 @@
  */
 #include "authority.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "names.h"
+
+/* What polkit/50-org.katana.Hypervisor.rules gives to the group; a test compares them. */
+static const char *const group_actions[] = {"create", "operate",   "configure", "delete",
+                                            "attest", "read-logs", NULL};
 
 struct _KhAuthority {
     GObject parent_instance;
@@ -83,8 +88,27 @@ deny(GTask *task, KhError code, const char *why)
 {
     const Check *check = g_task_get_task_data(task);
 
-    g_task_return_new_error(task, KH_ERROR, (int)code, "This needs the polkit action %s: %s",
-                            check->action, why);
+    g_task_return_new_error(task, KH_ERROR, (int)code, "This needs the right %s%s", check->action,
+                            why);
+}
+
+/* Who has the right by the rules that come with the service, and how to get it. */
+static void
+deny_right(GTask *task, gboolean can_authenticate)
+{
+    const Check *check = g_task_get_task_data(task);
+    gboolean of_group = g_strv_contains(group_actions, check->action + strlen(KH_ACTION_PREFIX));
+    g_autofree char *why = g_strconcat(
+        of_group ? ", which the rules as installed give to the group \"katana\": ask an "
+                   "administrator to add you to it"
+                 : ", which the rules as installed leave to administrators: ",
+        of_group           ? (can_authenticate ? ", or authenticate as one" : "")
+        : can_authenticate ? "authenticate as one"
+                           : "ask one",
+        NULL);
+
+    deny(task, can_authenticate ? KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN : KH_ERROR_NOT_AUTHORIZED,
+         why);
 }
 
 static gboolean
@@ -104,12 +128,33 @@ is_gone(const GError *error)
     return g_strcmp0(name, "org.freedesktop.DBus.Error.NameHasNoOwner") == 0;
 }
 
+/* What is to be told of polkit's own failure, by what the bus or polkit has said. */
+static const char *
+explain_failure(const GError *error)
+{
+    g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+    if (name == NULL)
+        return ": the bus was lost while polkit was asked; try again";
+    if (strstr(error->message, "is not registered") != NULL)
+        return ", which polkit does not know: have an administrator install "
+               "org.katana.Hypervisor.policy";
+    if (g_str_equal(name, "org.freedesktop.DBus.Error.NoReply"))
+        return ": polkit ended before it had answered; try again";
+    if (g_str_equal(name, "org.freedesktop.DBus.Error.ServiceUnknown") ||
+        g_str_has_prefix(name, "org.freedesktop.DBus.Error.Spawn.") ||
+        g_str_has_prefix(name, "org.freedesktop.systemd1."))
+        return ": polkit does not run and cannot be started; have an administrator install it, or "
+               "look at \"systemctl status polkit\"";
+    return ": polkit has failed to decide; the service's journal says why";
+}
+
 /* Once, however many ask meanwhile, and once when it is heard again. */
 static void
 note_polkit(KhAuthority *self, const GError *error)
 {
     if (error != NULL && !self->unheard)
-        g_warning("polkit has not answered: %s", error->message);
+        g_warning("polkit cannot be asked, so that only root may do anything: %s", error->message);
     else if (error == NULL && self->unheard)
         g_message("polkit answers again");
     self->unheard = error != NULL;
@@ -126,23 +171,21 @@ on_polkit_answered(GObject *source, GAsyncResult *result, gpointer data)
     gboolean authorized, challenge;
 
     if (reply == NULL && is_gone(error)) {
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "the bus does not know you any more");
+        deny(task, KH_ERROR_NOT_AUTHORIZED, ": you have left the bus");
         return;
     }
     note_polkit(g_task_get_source_object(task), error);
     if (reply == NULL) {
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "polkit has not answered");
+        deny(task, KH_ERROR_NOT_AUTHORIZED, explain_failure(error));
         return;
     }
     g_variant_get(reply, "((bb@a{ss}))", &authorized, &challenge, &details);
     if (authorized)
         g_task_return_boolean(task, TRUE);
     else if (was_dismissed(details))
-        deny(task, KH_ERROR_NOT_AUTHORIZED_DISMISSED, "authentication was dismissed");
-    else if (challenge)
-        deny(task, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN, "authenticate first");
+        deny(task, KH_ERROR_NOT_AUTHORIZED_DISMISSED, ": authentication was cancelled");
     else
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "you do not have it; ask an administrator");
+        deny_right(task, challenge);
 }
 
 /* The question of polkit's D-Bus interface; a person may take his time to answer it. */
@@ -201,7 +244,7 @@ decide(KhAuthority *self, GDBusConnection *connection, GTask *task)
     if (check->uid == 0 || (self->kind == KH_AUTHORITY_OWNER && check->uid == geteuid()))
         g_task_return_boolean(task, TRUE);
     else if (self->kind == KH_AUTHORITY_OWNER)
-        deny(task, KH_ERROR_NOT_AUTHORIZED, "only the service's own user may");
+        deny(task, KH_ERROR_NOT_AUTHORIZED, ": only the user that this service runs as has it");
     else
         prompt(self, connection, g_steal_pointer(&owned));
 }

@@ -201,6 +201,34 @@ def without_polkitd():
         tap.equal(world.show("x")["state"], "running", "state")
 
 
+def b146_who_has_the_right():
+    """a refusal names the right, and the group or the administrator who has it"""
+    rule = (SOURCE / "polkit/50-org.katana.Hypervisor.rules").read_text(encoding="utf-8")
+    of_group = re.findall(r'"([a-z-]+)"', re.search(r"allowed = \[(.*?)\]", rule)[1])
+    with Guarded("--insecure-simulate-tee=true") as world:
+        (world.components / "ovmf.fd").write_bytes(firmware())
+        path = world.create("x", "{'tee': <true>}")
+        job = re.search(r"'(/[^']+)'", world.start_instance(path))[1]
+        seen = set()
+        outbound = (MANAGER, "Manager.CreateInstance", "y", "{'outbound': <true>}", "{}")
+        for one, user in [(one, OTHER) for one in calls(path, job)] + [(outbound, MEMBER)]:
+            said = refused(lambda one=one, user=user: world.call(*one, user=user))
+            action = re.search(rf"the right {NAME}\.([a-z-]+),", said)[1]
+            seen.add(action)
+            tap.equal('the group "katana"' in said, action in of_group, said)
+            tap.check("administrator" in said, said)
+        policy = (SOURCE / "polkit/org.katana.Hypervisor.policy").read_text(encoding="utf-8")
+        tap.equal(seen, set(re.findall(rf'action id="{NAME}\.([a-z-]+)"', policy)), "actions")
+
+
+def b146_polkit_is_not_there():
+    """without a polkit the refusal says that it is not there, and the journal why"""
+    with Guarded(polkitd=False) as world:
+        said = refused(lambda: world.create("x", user=MEMBER), "NotAuthorized")
+        tap.check("polkit does not run and cannot be started" in said, said)
+        tap.check("polkit cannot be asked" in world.journal(), world.journal())
+
+
 def polkitd_dies():
     """a polkitd that dies while it is asked is a refusal, and the next one is asked again"""
     with Guarded() as world:
@@ -464,7 +492,8 @@ def inside():
         (policy / "rules.d" / "10-operator.rules").write_text(OPERATOR_RULE)
         polkit.mount_files(policy, work)
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
-                        member_is_served, root_is_served, without_polkitd, polkitd_dies,
+                        member_is_served, root_is_served, without_polkitd, b146_who_has_the_right,
+                        b146_polkit_is_not_there, polkitd_dies,
                         bus_restarts, errors_without_the_log, state_checked_again,
                         b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
                         b127_opened_while_polkit_is_asked, b125_guessed_arguments,
