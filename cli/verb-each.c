@@ -79,6 +79,22 @@ note_how_it_stopped(Each *self, const char *name, GVariant *before, GVariant *af
         kh_cli_note(self->cli, "%s: the stop was %s", name, result);
 }
 
+/* Where to find what is nobody's now. */
+static void
+note_kept_disk(Each *self, const char *name, GVariant *before)
+{
+    guint64 started = 0;
+    gboolean keep = FALSE;
+    g_autofree char *disk = g_build_filename(text_of(before, "DataDirectory"), "data.raw", NULL);
+
+    g_variant_lookup(self->options, "keep-data", "b", &keep);
+    g_variant_lookup(before, "StartedUSec", "t", &started);
+    if (keep && started > 0)
+        kh_cli_note(self->cli, "the data disk of %s is kept as %s", name, disk);
+    else if (keep)
+        kh_cli_note(self->cli, "%s was never started and had no data disk to keep", name);
+}
+
 static void
 report(Each *self, const char *name, const char *path, const char *job, GVariant *before)
 {
@@ -93,21 +109,37 @@ report(Each *self, const char *name, const char *path, const char *job, GVariant
         note_nothing_done(self, name, after);
     else if (after != NULL && self->operation->stops && !no_wait)
         note_how_it_stopped(self, name, before, after);
+    else if (after == NULL)
+        note_kept_disk(self, name, before);
     if (self->cli->json)
         json_array_add_element(self->documents,
                                kh_output_properties(after != NULL ? after : before));
 }
 
+GVariant *
+kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *name, char **path,
+                GError **error)
+{
+    g_autofree char *found = kh_client_find(cli, name, error);
+    g_autoptr(GVariant) properties = NULL;
+
+    if (found != NULL)
+        properties = kh_client_get_all(cli, found, KH_INTERFACE_INSTANCE, error);
+    if (properties == NULL || (operation->exact && !check_exact(properties, name, error)))
+        return NULL;
+    if (path != NULL)
+        *path = g_steal_pointer(&found);
+    return g_steal_pointer(&properties);
+}
+
 static gboolean
 operate(Each *self, const char *name, GError **error)
 {
-    g_autofree char *path = kh_client_find(self->cli, name, error);
+    g_autofree char *path = NULL;
     g_autofree char *job = NULL;
-    g_autoptr(GVariant) before = NULL;
+    g_autoptr(GVariant) before = kh_verb_look_up(self->cli, self->operation, name, &path, error);
 
-    if (path != NULL)
-        before = kh_client_get_all(self->cli, path, KH_INTERFACE_INSTANCE, error);
-    if (before == NULL || (self->operation->exact && !check_exact(before, name, error)))
+    if (before == NULL)
         return FALSE;
     note_before(self, name, before);
     if (!kh_operation_run(self->cli, self->operation, name, path, self->options, &job, error))

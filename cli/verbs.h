@@ -35,6 +35,13 @@ int kh_verb_wait(KhCli *cli);
  */
 int kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options);
 
+/*
+ * The properties of the instance @name, as @operation takes names, and its object path where
+ * @path is not NULL. Transfer full.
+ */
+GVariant *kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *name, char **path,
+                          GError **error);
+
 /* What --help says of the options of a verb with a deadline; NULL: it has no such option. */
 typedef struct {
     const char *force;

@@ -23,17 +23,24 @@ static const KhAdmission table[KH_N_STATES][KH_N_OPERATIONS] = {
 };
 /* clang-format on */
 
-/* What to do instead, by state. */
-static const char *const way_out[KH_N_STATES] = {
-    [KH_STATE_CREATED] = "start it first",
-    [KH_STATE_STARTING] = "wait until it runs, or stop it first",
-    [KH_STATE_RUNNING] = "stop it first",
-    [KH_STATE_PAUSED] = "resume or stop it first",
-    [KH_STATE_STOPPING] = "wait until it has stopped, or stop it by force",
-    [KH_STATE_STOPPED] = "start it first",
-    [KH_STATE_FAILED] = "start it first",
-    [KH_STATE_DELETING] = "it will soon be gone",
-};
+/* What to do instead of an operation that the table refuses. */
+static const char *
+way_out(KhState state, KhOperation operation)
+{
+    if (state == KH_STATE_DELETING)
+        return "it will soon be gone";
+    if (operation == KH_OPERATION_DELETE)
+        return "stop it first, or have the deletion kill it (delete --force)";
+    if (state == KH_STATE_STARTING)
+        return "wait until it runs";
+    if (state == KH_STATE_PAUSED)
+        return "resume it";
+    if (state != KH_STATE_STOPPING)
+        return "start it first";
+    return operation == KH_OPERATION_START || operation == KH_OPERATION_RESTART
+               ? "wait until it has stopped, or kill it (stop --force)"
+               : "start it again once it has stopped";
+}
 
 const char *
 kh_operation_name(KhOperation operation)
@@ -62,5 +69,5 @@ kh_state_table_explain(const char *name, KhState state, KhOperation operation, G
 
     g_set_error(error, KH_ERROR, passing ? KH_ERROR_BUSY : KH_ERROR_INVALID_STATE,
                 "Cannot %s \"%s\": it is %s; %s", kh_operation_name(operation), name,
-                kh_state_name(state), way_out[state]);
+                kh_state_name(state), way_out(state, operation));
 }

@@ -57,6 +57,36 @@ explanations(void)
         }
 }
 
+/* What is proposed can be done in that state: nothing is "started first" that runs. */
+static void
+ways_out(void)
+{
+    static const struct {
+        KhState state;
+        KhOperation operation;
+        const char *way;
+    } cases[] = {
+        {KH_STATE_RUNNING, KH_OPERATION_DELETE, "delete --force"},
+        {KH_STATE_PAUSED, KH_OPERATION_DELETE, "delete --force"},
+        {KH_STATE_STARTING, KH_OPERATION_DELETE, "delete --force"},
+        {KH_STATE_STOPPING, KH_OPERATION_DELETE, "delete --force"},
+        {KH_STATE_STARTING, KH_OPERATION_PAUSE, "wait until it runs"},
+        {KH_STATE_STARTING, KH_OPERATION_RESET, "wait until it runs"},
+        {KH_STATE_PAUSED, KH_OPERATION_START, "resume it"},
+        {KH_STATE_STOPPING, KH_OPERATION_START, "stop --force"},
+        {KH_STATE_STOPPING, KH_OPERATION_PAUSE, "start it again once"},
+        {KH_STATE_STOPPED, KH_OPERATION_PAUSE, "start it first"},
+        {KH_STATE_DELETING, KH_OPERATION_START, "soon be gone"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+
+        kh_state_table_explain("demo", cases[i].state, cases[i].operation, &error);
+        g_assert_nonnull(strstr(error->message, cases[i].way));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -64,5 +94,6 @@ main(int argc, char **argv)
     g_test_add_func("/state-table/whole", whole_table);
     g_test_add_func("/state-table/no-dead-end", no_dead_end);
     g_test_add_func("/state-table/explain", explanations);
+    g_test_add_func("/state-table/ways-out", ways_out);
     return g_test_run();
 }
