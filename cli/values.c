@@ -2,6 +2,7 @@
 /* From text to values of the bus; see values.h. */
 #include "values.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,16 +72,20 @@ read_args_file(const char *path, GError **error)
     FILE *file = g_str_equal(path, "-") ? stdin : fopen(path, "re");
     gsize n = file == NULL ? 0 : fread(text, 1, ARGS_FILE_MAX + 1, file);
     gboolean failed = file == NULL || ferror(file);
+    int saved = errno;
 
     if (file != NULL && file != stdin)
         fclose(file);
     if (failed) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read", path);
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "The arguments file %s cannot be read: %s", path, g_strerror(saved));
         return NULL;
     }
     if (n > ARGS_FILE_MAX || !g_utf8_validate(text, (gssize)n, NULL)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is not UTF-8 text of at most 64 lines of 4096 bytes", path);
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "The arguments file %s %s", path,
+                    n > ARGS_FILE_MAX ? "is longer than 64 lines of 4096 bytes, as many as Katana "
+                                        "can be given"
+                                      : "is not UTF-8 text; save it as UTF-8");
         return NULL;
     }
     return g_steal_pointer(&text);

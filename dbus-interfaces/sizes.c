@@ -7,6 +7,9 @@
 #include "error.h"
 #include "names.h"
 
+/* Nobody writes more digits before a unit. */
+#define GUESSED_MAX 1000000
+
 static const struct {
     const char *unit;
     guint64 factor;
@@ -155,6 +158,21 @@ kh_size_format(guint64 bytes)
         return g_strdup_printf("%.0f %s", value, names[unit]);
     return g_strdup_printf("%s %s", g_ascii_formatd(digits, sizeof digits, "%.1f", value),
                            names[unit]);
+}
+
+char *
+kh_size_guess(guint64 number, guint64 min, guint64 max)
+{
+    guint64 bytes = number;
+
+    if (number > GUESSED_MAX)
+        return NULL;
+    for (const char *unit = "KMGT"; *unit != '\0'; unit++) {
+        bytes *= 1024;
+        if (bytes >= min && bytes <= max)
+            return g_strdup_printf("%" G_GUINT64_FORMAT "%c", number, *unit);
+    }
+    return NULL;
 }
 
 gboolean

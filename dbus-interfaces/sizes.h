@@ -20,6 +20,12 @@ gboolean kh_size_parse(const char *text, guint64 *bytes, GError **error);
 char *kh_size_format(guint64 bytes);
 
 /*
+ * The size that was meant by a @number without a unit: with the smallest one that makes it
+ * @min to @max, "4G". NULL when there is none. Transfer full.
+ */
+char *kh_size_guess(guint64 number, guint64 min, guint64 max);
+
+/*
  * Reads an unsigned decimal number between @min and @max. @what names it in the
  * KH_ERROR_INVALID_ARGUMENT.
  */

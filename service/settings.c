@@ -148,15 +148,20 @@ set_max_instances(KhSettings *settings, const char *value, GError **error)
 static gboolean
 set_log_size(KhSettings *settings, const char *value, GError **error)
 {
+    const guint64 min = 64 * 1024, max = 1024 * MIB;
     guint64 size;
 
     if (!kh_size_parse(value, &size, error)) {
         g_prefix_error(error, "log-size: ");
         return FALSE;
     }
-    if (size < 64 * 1024 || size > 1024 * MIB) {
+    if (size < min || size > max) {
+        g_autofree char *meant = kh_size_guess(size, min, max);
+
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "log-size is \"%s\", it must be from 64K to 1G", value);
+                    "log-size is \"%s\", it must be from 64K to 1G%s%s%s", value,
+                    meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "",
+                    meant != NULL ? "?" : "");
         return FALSE;
     }
     settings->log_size = size;

@@ -27,6 +27,20 @@ static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
 static const char *const policies[] = {"no", "on-failure", "always", NULL};
 
 static gboolean
+refuse_size(const KhConfigKey *key, guint64 bytes, GError **error)
+{
+    g_autofree char *least = kh_size_format(key->min);
+    g_autofree char *most = kh_size_format(key->max);
+    g_autofree char *meant = kh_size_guess(bytes, key->min, key->max);
+
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "%s is %" G_GUINT64_FORMAT " bytes, it must be from %s to %s%s%s%s", key->key,
+                bytes, least, most, meant != NULL ? "; did you mean " : "",
+                meant != NULL ? meant : "", meant != NULL ? "?" : "");
+    return FALSE;
+}
+
+static gboolean
 check_range(const KhConfigKey *key, guint64 number, GError **error)
 {
     if (number >= key->min && number <= key->max)
@@ -34,6 +48,8 @@ check_range(const KhConfigKey *key, guint64 number, GError **error)
     /* A zero port or account count means "choose for me" on the bus. */
     if (number == 0 && g_str_equal(key->fallback, "0"))
         return TRUE;
+    if (key->form == KH_CONFIG_SIZE)
+        return refuse_size(key, number, error);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                 "%s is %" G_GUINT64_FORMAT ", it must be from %" G_GUINT64_FORMAT
                 " to %" G_GUINT64_FORMAT,
@@ -183,20 +199,23 @@ kh_config_free(KhConfig *config)
 static gboolean
 check_limits(const KhConfig *config, const KhConfigLimits *limits, GError **error)
 {
+    g_autofree char *memory = kh_size_format(config->memory_bytes);
     g_autofree char *memory_max = kh_size_format(limits->memory_max);
+    g_autofree char *storage = kh_size_format(config->storage_bytes);
     g_autofree char *storage_max = kh_size_format(limits->storage_max);
 
     if (config->memory_bytes > limits->memory_max) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "memory-bytes is %" G_GUINT64_FORMAT ", this host has %s", config->memory_bytes,
-                    memory_max);
+                    "memory-bytes is %" G_GUINT64_FORMAT " (%s), more than the %" G_GUINT64_FORMAT
+                    " (%s) of this host",
+                    config->memory_bytes, memory, limits->memory_max, memory_max);
         return FALSE;
     }
     if (config->storage_bytes > limits->storage_max) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "storage-bytes is %" G_GUINT64_FORMAT
-                    ", the state folder's file system can hold a file of %s",
-                    config->storage_bytes, storage_max);
+                    "storage-bytes is %s, and a file on the file system of the state folder can "
+                    "have at most %s",
+                    storage, storage_max);
         return FALSE;
     }
     return TRUE;

@@ -93,6 +93,25 @@ formatted(void)
     g_assert_cmpstr(small, ==, "1023 B");
 }
 
+/* What was meant by a number without a unit. */
+static void
+guessed(void)
+{
+    static const struct {
+        guint64 number;
+        const char *meant;
+    } cases[] = {{4, "4G"},     {512, "512M"},   {128, "128M"},
+                 {127, "127G"}, {4096, "4096M"}, {20000, "20000M"},
+                 {0, NULL},     {1000001, NULL}, {G_MAXUINT64, NULL}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *found = kh_size_guess(cases[i].number, G_GUINT64_CONSTANT(128) << 20,
+                                               G_GUINT64_CONSTANT(1) << 40);
+
+        g_assert_cmpstr(found, ==, cases[i].meant);
+    }
+}
+
 static void
 numbers(void)
 {
@@ -117,6 +136,7 @@ main(int argc, char **argv)
     g_test_add_func("/sizes/good", good_sizes);
     g_test_add_func("/sizes/bad", bad_sizes);
     g_test_add_func("/sizes/format", formatted);
+    g_test_add_func("/sizes/guessed", guessed);
     g_test_add_func("/sizes/numbers", numbers);
     return g_test_run();
 }
