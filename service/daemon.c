@@ -21,6 +21,7 @@
 #include "state/copies.h"
 
 #define RECONNECT_MS 1000
+#define OWNER_TIMEOUT_MS 5000
 
 typedef struct {
     const KhSettings *settings;
@@ -93,6 +94,10 @@ choose_accelerator(Daemon *self, GError **error)
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
     gboolean opens = kh_launcher_probe(self->host.launcher, "kvm", uid);
     gboolean virtualizes = processor_virtualizes();
+    const char *why_not = g_file_test("/dev/kvm", G_FILE_TEST_EXISTS)
+                              ? "the machines' user cannot open /dev/kvm: give that to the group "
+                                "kvm with mode 0660"
+                              : "there is no /dev/kvm: load the module kvm_amd or kvm_intel";
 
     self->host.vm_uid = uid;
     self->host.vm_gid = uid >= 0 ? kh_places_find_kvm_group() : -1;
@@ -102,14 +107,12 @@ choose_accelerator(Daemon *self, GError **error)
     self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "accelerator is kvm, and /dev/kvm cannot be opened for the machines; load the "
-                    "module, or set accelerator to auto");
+                    "accelerator is kvm, and %s; set accelerator to auto to do without", why_not);
         return FALSE;
     }
     if (g_str_equal(wanted, "auto") && !self->host.kvm_usable)
         g_warning("KVM is not used, machines are emulated and slow (tcg): %s",
-                  opens ? "the processor has neither vmx nor svm"
-                        : "/dev/kvm cannot be opened for them");
+                  opens ? "the processor has neither vmx nor svm" : why_not);
     return TRUE;
 }
 
@@ -232,17 +235,39 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
     kh_fleet_start(self->manager, &self->host);
 }
 
+/* Why the name cannot be had: it is another's, or the bus lets nobody like us have it. */
+static void
+on_owner_known(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Daemon *self = data;
+    g_autoptr(GVariant) reply =
+        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
+    guint32 pid = 0;
+
+    if (reply != NULL) {
+        g_variant_get(reply, "(u)", &pid);
+        end_with(self, g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                                   "The bus name " KH_BUS_NAME " belongs to process %u; stop that "
+                                   "service first",
+                                   pid));
+    } else {
+        end_with(self, g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                                   "The bus does not let user %u have the name " KH_BUS_NAME
+                                   ", which nobody has; look at the bus's policy, and at "
+                                   "org.katana.Hypervisor.conf in it",
+                                   getuid()));
+    }
+}
+
 static void
 on_name_lost(GDBusConnection *connection, const char *name, gpointer data)
 {
-    Daemon *self = data;
-
     if (connection == NULL || g_dbus_connection_is_closed(connection))
         return;
-    end_with(self, g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                               "The bus name %s cannot be had: another service owns it, or the "
-                               "bus's policy forbids it",
-                               name));
+    g_dbus_connection_call(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                           "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+                           g_variant_new("(s)", name), G_VARIANT_TYPE("(u)"),
+                           G_DBUS_CALL_FLAGS_NONE, OWNER_TIMEOUT_MS, NULL, on_owner_known, data);
 }
 
 static void connect_later(Daemon *self, guint delay_ms);

@@ -290,8 +290,8 @@ check_tee(const KhHost *host, const KhRecord *record, GError **error)
     if (host->kvm_usable)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "A confidential machine needs KVM, which cannot be used on this host; see the "
-                "service's log");
+                "A confidential machine needs KVM, which the machines cannot use on this host; the "
+                "verb doctor says why");
     return FALSE;
 }
 
@@ -302,8 +302,8 @@ check_claims(const KhHost *host, const KhRecord *record, GError **error)
 
     if (g_str_equal(config->accelerator, "kvm") && !host->kvm_usable) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "The accelerator kvm cannot be used on this host; create it with "
-                    "accelerator=tcg or auto");
+                    "The instance has accelerator=kvm, which the machines cannot use on this host; "
+                    "the verb doctor says why, and accelerator=auto does without");
         return FALSE;
     }
     if (!check_tee(host, record, error))

@@ -571,7 +571,61 @@ def test_limits():
             tap.equal(said, not enforced, str(arguments))
 
 
+def asked(world, answer, *arguments):
+    """What delete asks on a terminal, which is answered so; its exit code."""
+    main, side = pty.openpty()
+    process = subprocess.Popen([str(world.tools / "katana-hypervisor"), "delete", *arguments],
+                               env=world.env, stdin=side, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    os.write(main, answer)
+    said = process.communicate(timeout=60)[1]
+    os.close(side)
+    os.close(main)
+    return process.returncode, said
+
+
+def b146_delete_asks_about_what_it_does():
+    """names are looked up before the question, which is about what will be done"""
+    with World() as world:
+        world.start()
+        for name in ("a", "b", "c", "d"):
+            world.cli("create", name)
+        folder = world.instance_folder("b")
+        world.cli("start", "b")
+        code, said = asked(world, b"y\n", "nope")
+        tap.equal((code, "y/N" in said, "nope" in said), (3, False, True), said)
+        code, said = asked(world, b"n\n", "a", "c", "nope")
+        tap.equal(code, 1, said)
+        tap.check("Delete a, c with all their data? [y/N]" in said and "nope" in said, said)
+        tap.equal(len(world.list()), 4, "instances after a no")
+        code, said = asked(world, b"y\n", "a", "nope")
+        tap.equal((code, len(world.list())), (3, 3), said)
+        tap.check("Delete a with all its data? [y/N]" in said, said)
+        code, said = asked(world, b"y\n", "--keep-data", "--force", "b")
+        tap.equal(code, 0, said)
+        tap.check("Delete b but keep its data disk? [y/N]" in said, said)
+        tap.check(f"the data disk of b is kept as {folder}/data.raw" in said, said)
+        tap.check((folder / "data.raw").exists(), "the disk")
+        done = world.cli("delete", "--keep-data", "-y", "c")
+        tap.check("c was never started and had no data disk" in done.stderr, done.stderr)
+
+
+def b146_arguments_that_cannot_be_read():
+    """why a file of arguments cannot be read, in words of the system's"""
+    with World() as world:
+        world.start()
+        (world.folder / "latin").write_bytes(b"--name=\xfc\n")
+        (world.folder / "huge").write_text("x\n" * 400000)
+        for file, why in (("/nowhere", "No such file"), ("/tmp", "directory"),
+                          (world.folder / "latin", "is not UTF-8"),
+                          (world.folder / "huge", "is longer than")):
+            assert_cli(world, 2, why, "create", "x", "--katana-args-file", str(file))
+            assert_cli(world, 2, str(file), "create", "x", "--katana-args-file", str(file))
+
+
 if __name__ == "__main__":
     # A shell's background job ignores SIGINT, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(tap.run())
+    sys.exit(tap.run([test for name, test in list(globals().items())
+                      if name.startswith("test_")] +
+                     [b146_delete_asks_about_what_it_does, b146_arguments_that_cannot_be_read]))

@@ -11,9 +11,11 @@ import sqlite3
 import subprocess
 import sys
 
+import invariants
 import tap
 from bus import Bus
 from harness import MANAGER, SOURCE, Failed, World
+from live import edit, live, refused
 
 
 def snapshot(world):
@@ -185,6 +187,95 @@ def b144_settings_without_effect():
         bare = world.folder / "bare.conf"
         bare.write_text("on-service-stop=stop-all\n")
         assert_refused_start(world, 2, "put the line [hypervisor] above it", "--config", str(bare))
+
+
+def b146_addresses():
+    """an address that this host lacks, or at which nobody can be reached, is called just that"""
+    with live() as (world, bus):
+        path = bus.create("x")
+        port = bus.properties(path)["RpcPort"]
+        for name, address, found in (
+                ("PortUnavailable", "192.0.2.77", "This host does not have the address 192.0.2.77"),
+                ("InvalidArgument", "239.1.2.3", "239.1.2.3 is a multicast address"),
+                ("InvalidArgument", "255.255.255.255", "255.255.255.255 is a broadcast address"),
+                ("InvalidArgument", "127.255.255.255", "127.255.255.255 is a broadcast address")):
+            for more in ({}, {"rpc_port": world.ports[50]}):
+                said = refused(name, lambda a=address, m=more: bus.create("y", rpc_address=a, **m))
+                tap.check(said.startswith(found), said)
+                tap.check("port-range" not in said, said)
+            said = refused(name, lambda a=address: bus.configure(path, rpc_address=a))
+            tap.check(said.startswith(found), said)
+        tap.equal(bus.properties(path)["RpcAddress"], "127.0.0.1", "the address")
+        # One that was lost later: other changes go on, and the start names it.
+        tap.equal(world.end_service(), 0, "exit code")
+        text = invariants.rows(world, "SELECT config FROM instances")[0][0]
+        edit(world, "UPDATE instances SET config=?", text.replace("127.0.0.1", "192.0.2.77"))
+        world.start()
+        bus.configure(path, vcpus=2)
+        said = refused("PortUnavailable", lambda: bus.do(path, "Start"))
+        tap.check("does not have the address 192.0.2.77" in said, said)
+        bus.configure(path, rpc_address="127.0.0.1")
+        tap.equal(bus.properties(path)["RpcPort"], port, "the port")
+
+
+def b146_whose_port():
+    """a port that is taken: by which instance, or by another program"""
+    with live() as (world, bus):
+        taken = bus.properties(bus.create("first"))["RpcPort"]
+        path = bus.create("second")
+        for action in (lambda: bus.create("third", rpc_port=taken),
+                       lambda: bus.configure(path, rpc_port=taken)):
+            said = refused("PortUnavailable", action)
+            tap.check('belongs to the instance "first"' in said, said)
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", world.ports[60]))
+            other.listen()
+            for action in (lambda: bus.create("third", rpc_port=world.ports[60]),
+                           lambda: bus.configure(path, rpc_port=world.ports[60])):
+                said = refused("PortUnavailable", action)
+                tap.check("in use by another program" in said, said)
+
+
+def b146_missing_image():
+    """an image that is not there, or not all of it, is no shim that was killed"""
+    with live() as (world, bus):
+        path = bus.create("x")
+        folder = world.state / "images" / bus.properties(path)["Image"].rsplit("/", 1)[1]
+        aside = world.folder / "aside"
+        for _ in range(2):
+            folder.rename(aside)
+            said = refused("ResourceUnavailable", lambda: bus.do(path, "Start"))
+            tap.check(f"The folder of the image {folder.name} is not there" in said, said)
+            tap.equal(bus.properties(path)["StateReason"], said, "StateReason")
+            aside.rename(folder)
+            bus.do(path, "Start")
+            bus.do(path, "Stop")
+        for file in sorted(folder.iterdir()):
+            if file.name == "build-info.txt":
+                continue
+            file.rename(aside)
+            said = refused("IntegrityMismatch", lambda: bus.do(path, "Start"))
+            tap.check("is incomplete" in said and file.name in said, said)
+            aside.rename(file)
+        # What the message proposes helps.
+        folder.rename(aside)
+        bus.configure(path, image="default")
+        bus.do(path, "Start")
+
+
+def b146_sizes():
+    """a number without its unit is answered with the unit that was meant"""
+    with World() as world:
+        world.start()
+        world.cli("create", "x")
+        for words, said in ((("create", "y", "--memory", "4"), "did you mean 4G?"),
+                            (("create", "y", "--memory", "512"), "did you mean 512M?"),
+                            (("create", "y", "--storage", "10"), "did you mean 10G?"),
+                            (("create", "y", "--storage", "100"), "did you mean 100M?"),
+                            (("set", "x", "memory=8"), "did you mean 8G?")):
+            assert_cli(world, 2, said, *words)
+        assert_cli(world, 2, "it must be from 128 MiB", "create", "y", "--memory", "4M")
+        assert_refused_start(world, 2, "did you mean 16M?", "--log-size=16")
 
 
 # What the earlier implementation made at the same path: rollback journal, no user_version.
@@ -366,5 +457,6 @@ def schema():
 if __name__ == "__main__":
     sys.exit(tap.run([names, numbers, ports, own_ports, config_keys, listed_properties,
                       missing_qemu, settings, b144_settings_without_effect,
+                      b146_addresses, b146_whose_port, b146_missing_image, b146_sizes,
                       foreign_databases, damaged_rows, exit_codes, options_anywhere, secrets, portable_command,
                       schema]))

@@ -489,7 +489,7 @@ def second_service():
                                env=world.env, capture_output=True, text=True, timeout=30,
                                check=False)
         tap.equal(other.returncode, 1, "exit code of the second on the name")
-        tap.check("another service owns it" in other.stderr, other.stderr)
+        tap.check(f"belongs to process {world.service.pid};" in other.stderr, other.stderr)
 
 
 def odd_state_folder():

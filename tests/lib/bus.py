@@ -16,7 +16,8 @@ ROOT = "/org/katana/Hypervisor"
 TYPES = {"katana-args": "as", "rpc-port": "q", "start-at-boot": "b", "restart-policy": "s",
          "accelerator": "s", "labels": "a{ss}", "image": "s", "cpu-quota-percent": "u",
          "storage-bytes": "t", "memory-bytes": "t", "vcpus": "u", "dev": "b", "mode": "s",
-         "no-wait": "b", "chain-id": "s", "block-time": "t", "force": "b", "keep-data": "b", "timeout-usec": "t", "tee": "b"}
+         "rpc-address": "s", "chain-id": "s", "block-time": "t",
+         "no-wait": "b", "force": "b", "keep-data": "b", "timeout-usec": "t", "tee": "b"}
 
 
 def variants(values):
