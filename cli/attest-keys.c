@@ -54,7 +54,7 @@ on_slow(gpointer data)
 
     wait->slow = 0;
     kh_cli_note(wait->cli,
-                "still waiting for AMD's key service; --offline or --certs do without it");
+                "still waiting for AMD's key service; use --offline or --certs to do without it");
     return G_SOURCE_REMOVE;
 }
 
@@ -84,7 +84,7 @@ fetch(const KhAttestKeysInput *input, KhKeyService *service, KhKeyTrust *trust,
     if (fetched == NULL && wait.late == 0) {
         g_clear_error(error);
         g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT,
-                    "AMD's key service has not answered within %d s; --offline or --certs do "
+                    "AMD's key service did not answer within %d s; use --offline or --certs to do "
                     "without it",
                     DEADLINE_S);
     }

@@ -37,29 +37,33 @@ static void
 append_expectations(GArray *entries, KhAttestOptions *o)
 {
     const GOptionEntry more[] = {
-        {"measurement", 0, 0, G_OPTION_ARG_STRING, &o->measurement, "What must run there", "HEX"},
+        {"measurement", 0, 0, G_OPTION_ARG_STRING, &o->measurement, "Expected launch measurement",
+         "HEX"},
         {"build-info", 0, 0, G_OPTION_ARG_FILENAME, &o->build_info,
-         "The published hashes of what must run there", "FILE"},
-        {"sealed", 0, 0, G_OPTION_ARG_STRING, &o->sealed, "Its disk is sealed, and is this one",
+         "File with the published hashes of the expected boot components", "FILE"},
+        {"sealed", 0, 0, G_OPTION_ARG_STRING, &o->sealed, "The disk is sealed and has this UUID",
          "UUID"},
-        {"unsealed", 0, 0, G_OPTION_ARG_NONE, &o->unsealed, "Its disk is not sealed", NULL},
-        {"chain-id", 0, 0, G_OPTION_ARG_STRING, &o->chain_id, "The chain's id", "ID"},
+        {"unsealed", 0, 0, G_OPTION_ARG_NONE, &o->unsealed, "The disk is not sealed", NULL},
+        {"chain-id", 0, 0, G_OPTION_ARG_STRING, &o->chain_id, "Expected chain id", "ID"},
         {"fee-token", 0, 0, G_OPTION_ARG_STRING, &o->fee_token,
-         "Its fee token (default: STRK's address)", "FELT"},
-        {"block", 0, 0, G_OPTION_ARG_STRING, &o->block, "The block to attest (default: the latest)",
+         "Expected fee token (default: STRK's address)", "FELT"},
+        {"block", 0, 0, G_OPTION_ARG_STRING, &o->block, "Block to attest (default: the latest)",
          "N"},
-        {"min-block", 0, 0, G_OPTION_ARG_STRING, &o->min_block, "The latest, if it is not older",
-         "N"},
+        {"min-block", 0, 0, G_OPTION_ARG_STRING, &o->min_block,
+         "Attest the latest block, which must be at least this one", "N"},
         {"prev", 0, 0, G_OPTION_ARG_STRING, &o->prev,
-         "The block before the range, or none (default: the one before the block)", "N"},
-        {"state-root", 0, 0, G_OPTION_ARG_STRING, &o->state_root, "The block's state root", "FELT"},
-        {"block-hash", 0, 0, G_OPTION_ARG_STRING, &o->block_hash, "The block's hash", "FELT"},
-        {"chip-id", 0, 0, G_OPTION_ARG_STRING, &o->chip_id, "The processor", "HEX"},
+         "Block before the attested range, or none (default: the one before --block)", "N"},
+        {"state-root", 0, 0, G_OPTION_ARG_STRING, &o->state_root,
+         "Expected state root of the block", "FELT"},
+        {"block-hash", 0, 0, G_OPTION_ARG_STRING, &o->block_hash, "Expected hash of the block",
+         "FELT"},
+        {"chip-id", 0, 0, G_OPTION_ARG_STRING, &o->chip_id, "Expected chip id of the processor",
+         "HEX"},
         {"fork-block", 0, 0, G_OPTION_ARG_STRING, &o->fork_block,
-         "The block that the chain was forked at", "N"},
+         "Block at which the chain was forked", "N"},
         {"min-tcb", 0, 0, G_OPTION_ARG_STRING, &o->min_tcb,
-         "The least versions of the processor's firmware, as snp=24,microcode=219", "TCB"},
-        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &o->policy, "A file of expectations", "FILE"},
+         "Minimum versions of the processor's firmware, such as snp=24,microcode=219", "TCB"},
+        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &o->policy, "File with expected values", "FILE"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
 
@@ -71,20 +75,21 @@ append_means(GArray *entries, KhAttestOptions *o)
 {
     const GOptionEntry more[] = {
         {"quote", 0, 0, G_OPTION_ARG_FILENAME, &o->quote,
-         "Katana's answer to tee_generateQuote, instead of asking a service", "FILE"},
+         "Verify this answer of Katana's to tee_generateQuote instead of asking the service",
+         "FILE"},
         {"certs", 0, 0, G_OPTION_ARG_FILENAME, &o->certs,
-         "Certificates, instead of asking AMD's key service", "DIR"},
-        {"crl", 0, 0, G_OPTION_ARG_FILENAME, &o->crl, "AMD's list of revoked certificates", "FILE"},
-        {"offline", 0, 0, G_OPTION_ARG_NONE, &o->offline, "Only what the cache has", NULL},
+         "Folder with certificates, instead of asking AMD's key service", "DIR"},
+        {"crl", 0, 0, G_OPTION_ARG_FILENAME, &o->crl, "AMD's certificate revocation list", "FILE"},
+        {"offline", 0, 0, G_OPTION_ARG_NONE, &o->offline, "Use cached certificates only", NULL},
         {"key-service", 0, 0, G_OPTION_ARG_STRING, &o->key_service,
-         "Another address of AMD's key service", "URL"},
-        {"at", 0, 0, G_OPTION_ARG_STRING, &o->at, "Verify as of then, not of now", "TIME"},
+         "Ask this address instead of AMD's key service", "URL"},
+        {"at", 0, 0, G_OPTION_ARG_STRING, &o->at, "Verify as of this time instead of now", "TIME"},
         {"trust-host", 0, 0, G_OPTION_ARG_NONE, &o->trust_host,
-         "A consistent story of the host's is success", NULL},
+         "Succeed though some answers rest on the host's word alone", NULL},
         {"insecure-mock", 0, 0, G_OPTION_ARG_NONE, &o->mock,
-         "Look at a mock quote, which proves nothing", NULL},
+         "Accept a mock quote, which proves nothing", NULL},
         {"insecure-trust-ark", 0, 0, G_OPTION_ARG_FILENAME, &o->trust_ark,
-         "Take this root for AMD's, which proves nothing", "FILE"},
+         "Trust this root as if it were AMD's, which proves nothing", "FILE"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
 
@@ -136,7 +141,7 @@ check_uuid(const char *text, GError **error)
     if (strlen(text) == UUID_LENGTH && strspn(text, "0123456789abcdef-") == UUID_LENGTH &&
         g_uuid_string_is_valid(text))
         return TRUE;
-    return refuse(error, "--sealed is followed by the disk's UUID, in lower case");
+    return refuse(error, "--sealed needs the UUID of the disk, in lower case");
 }
 
 static gboolean
@@ -146,21 +151,25 @@ check_launch(const KhAttestOptions *self, GError **error)
     gboolean files = kh_attest_options_have_files(self);
 
     if (files && self->measurement != NULL)
-        return refuse(error, "--measurement says it already: leave files and shape out");
+        return refuse(
+            error,
+            "--measurement already gives the measurement; leave out files and launch options");
     if (!files && has_shape(self))
-        return refuse(error, "The shape belongs to --build-info, --katana-repo or --ovmf");
+        return refuse(error, "Launch options need --build-info, --katana-repo or --ovmf");
     if (self->sealed != NULL && (self->unsealed || launch->cmdline != NULL))
-        return refuse(error, "--sealed excludes --unsealed and --cmdline");
+        return refuse(error, "--sealed cannot be combined with --unsealed or --cmdline");
     if (self->unsealed && launch->cmdline != NULL)
-        return refuse(error, "--unsealed excludes --cmdline");
+        return refuse(error, "--unsealed cannot be combined with --cmdline");
     if (self->build_info == NULL)
         return self->sealed == NULL || check_uuid(self->sealed, error);
     if (launch->kernel != NULL || launch->initrd != NULL || launch->cmdline != NULL ||
         launch->katana_repo != NULL)
-        return refuse(error, "--build-info takes --ovmf of the files, and no --cmdline");
+        return refuse(
+            error,
+            "--build-info can be combined with --ovmf, but not with other files or --cmdline");
     if (self->sealed == NULL && !self->unsealed)
-        return refuse(error, "With --build-info give --sealed UUID or --unsealed: the host is not "
-                             "asked for that");
+        return refuse(error, "With --build-info, give --sealed UUID or --unsealed too: the host's "
+                             "word is not taken for that");
     return self->sealed == NULL || check_uuid(self->sealed, error);
 }
 
@@ -170,9 +179,10 @@ kh_attest_options_check(const KhAttestOptions *self, GError **error)
     if (self->fee_token != NULL && self->chain_id == NULL)
         return refuse(error, "--fee-token needs --chain-id: they are hashed together");
     if (self->block != NULL && self->min_block != NULL)
-        return refuse(error, "--block and --min-block exclude each other");
+        return refuse(error, "--block and --min-block cannot be combined");
     if (self->certs != NULL && (self->offline || self->key_service != NULL))
-        return refuse(error, "--certs excludes --offline and --key-service: nothing is fetched");
+        return refuse(error, "--certs cannot be combined with --offline or --key-service, because "
+                             "nothing is fetched");
     return check_launch(self, error);
 }
 
@@ -283,6 +293,7 @@ kh_attest_options_load(KhAttestOptions *self, KhCli *cli, char **cmdline, GError
     if (parts == NULL || parts->has_kernel)
         return parts;
     kh_boot_parts_free(parts);
-    refuse(error, "A firmware alone starts anything: give --kernel FILE and --initrd FILE too");
+    refuse(error,
+           "A firmware alone would start any kernel; give --kernel FILE and --initrd FILE too");
     return NULL;
 }

@@ -100,7 +100,8 @@ trust_other_root(Attest *self, GError **error)
         return FALSE;
     if (kh_certificates_get_length(one) != 1) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has more than one certificate, it must be the root alone", path);
+                    "%s has more than one certificate; it must have the root certificate only",
+                    path);
         return FALSE;
     }
     set_cache(self, kh_certificates_get(one, 0)->sha256);
@@ -129,7 +130,7 @@ read_files(Attest *self, GError **error)
         return TRUE;
     if (kh_policy_has(self->policy, KH_POLICY_MEASUREMENT)) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The policy file says the measurement already: leave the files out");
+                    "The policy file already gives the measurement; leave out the files");
         return FALSE;
     }
     self->parts = kh_attest_options_load(&self->options, self->cli, &self->cmdline, error);
@@ -170,15 +171,16 @@ take_features(Attest *self, guint64 features)
 {
     if ((features & ~HARMLESS_FEATURES) != 0) {
         note(self,
-             "the host claims the guest features 0x%" G_GINT64_MODIFIER "x, of which some can "
-             "give its memory away; where they are right, --guest-features says them",
+             "the host claims the guest features 0x%" G_GINT64_MODIFIER
+             "x, and some of them can expose the guest's memory; if they are intended, give them "
+             "with --guest-features",
              features);
         return;
     }
     self->options.launch.guest_features = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", features);
     note(self,
-         "measured with the guest features %s, which are claimed by the host; "
-         "--guest-features says others",
+         "measured with the guest features %s, as the host claims; use --guest-features to give "
+         "others",
          self->options.launch.guest_features);
 }
 
@@ -191,16 +193,14 @@ fill_shape(Attest *self)
 
     if (launch->vcpus == NULL && evidence->vcpus != 0) {
         launch->vcpus = g_strdup_printf("%u", evidence->vcpus);
-        note(self,
-             "measured for %s vCPUs, which is claimed by the host; --vcpus says another "
-             "number",
+        note(self, "measured for %s vCPUs, as the host claims; use --vcpus to give another number",
              launch->vcpus);
     }
     if (launch->vcpu_type == NULL && launch->vcpu_sig == NULL && evidence->vcpu_type != NULL) {
         launch->vcpu_type = g_strdup(evidence->vcpu_type);
         note(self,
-             "measured for the processor %s, which is claimed by the host; --vcpu-type says "
-             "another one",
+             "measured for the processor %s, as the host claims; use --vcpu-type to give another "
+             "one",
              launch->vcpu_type);
     }
     if (launch->guest_features == NULL && evidence->has_features)
@@ -223,7 +223,8 @@ measure(Attest *self, GError **error)
         !kh_launch_measure(&self->launch, digest, error))
         return FALSE;
     if (self->options.launch.vcpus == NULL)
-        note(self, "measured for %u vCPUs; --vcpus says another number", self->launch.shape.vcpus);
+        note(self, "measured for %u vCPUs; use --vcpus to give another number",
+             self->launch.shape.vcpus);
     hex = kh_bytes_to_hex(digest, sizeof digest);
     return kh_policy_set(self->policy, KH_POLICY_MEASUREMENT, hex, KH_SOURCE_OPTION, error);
 }
@@ -320,7 +321,7 @@ find_images(Attest *self)
         return;
     self->images = kh_host_images_fetch(self->cli, self->parts);
     if (self->images->other_firmware > 0)
-        note(self, "of the host's images %u %s another firmware, which an explanation leaves out",
+        note(self, "%u of the host's images %s another firmware, with which nothing is compared",
              self->images->other_firmware, self->images->other_firmware == 1 ? "has" : "have");
 }
 
@@ -330,11 +331,12 @@ note_evidence(Attest *self)
     const KhQuote *quote = self->evidence->quote;
 
     if (self->evidence->simulated)
-        note(self, "the host says itself that this machine is simulated");
+        note(self, "the host itself says that this machine is simulated");
     if (self->evidence->old_form)
-        note(self, "this Katana attests its latest block only, whatever was asked for");
+        note(self, "this Katana attests only its latest block, whichever block is asked for");
     if (quote != NULL && kh_quote_is_mock(quote) && !self->options.mock)
-        note(self, "the quote is a mock, which anybody can make; --insecure-mock looks at it");
+        note(self,
+             "the quote is a mock, which anybody can make; use --insecure-mock to look at it");
 }
 
 static gboolean
@@ -360,7 +362,7 @@ ask_host(Attest *self, const char *name, GError **error)
     if (!g_cancellable_is_cancelled(deadline))
         return g_source_remove(timer) && self->evidence != NULL;
     g_clear_error(error);
-    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "The service has not answered within %d s",
+    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "The service did not answer within %d s",
                 HOST_S);
     return FALSE;
 }

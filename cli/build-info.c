@@ -35,7 +35,7 @@ read_lines(const char *path, GError **error)
     data = g_bytes_get_data(bytes, &length);
     if (length > FILE_MAX || memchr(data == NULL ? "" : data, '\0', length) != NULL) {
         refuse(error, KH_ERROR_INVALID_ARGUMENT,
-               "%s is no build-info.txt: it has a zero byte, or more than %d bytes", path,
+               "%s is not a build-info.txt: it has a zero byte, or more than %d bytes", path,
                FILE_MAX);
         return NULL;
     }
@@ -54,7 +54,7 @@ find_value(char **lines, const char *key, const char **value, GError **error)
         if (strncmp(lines[i], key, length) != 0 || lines[i][length] != '=')
             continue;
         if (*value != NULL)
-            return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s stands there twice", key);
+            return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s appears twice", key);
         *value = g_strchomp(lines[i]) + length + 1;
     }
     return TRUE;
@@ -106,8 +106,8 @@ check_firmware(char **lines, const KhBootParts *parts, gboolean named, GError **
     if (!need_hash(lines, "OVMF_SHA256", published, error))
         return FALSE;
     if (memcmp(published, parts->firmware->sha256, KH_SHA256_SIZE) != 0)
-        return refuse(error, KH_ERROR_INTEGRITY_MISMATCH, "%s is not the firmware of OVMF_SHA256",
-                      parts->firmware->name);
+        return refuse(error, KH_ERROR_INTEGRITY_MISMATCH,
+                      "%s is not the firmware that OVMF_SHA256 names", parts->firmware->name);
     return kh_firmware_check_kernel(parts->firmware, error);
 }
 
@@ -153,8 +153,8 @@ published_launch(char **lines, KhLaunchOptions *options, GError **error)
     }
     if (cmdline == NULL)
         refuse(error, KH_ERROR_INVALID_ARGUMENT,
-               "LAUNCH_MEASUREMENT is there, and neither a LAUNCH_SHAPE with cmdline= nor a "
-               "LUKS_UUID says of what");
+               "LAUNCH_MEASUREMENT is given, but no LAUNCH_SHAPE with cmdline= and no LUKS_UUID to "
+               "say what was measured");
     return cmdline;
 }
 
@@ -183,7 +183,7 @@ check_measurement(char **lines, const KhBootParts *parts, GError **error)
     hex = kh_bytes_to_hex(digest, sizeof digest);
     return g_ascii_strcasecmp(hex, published) == 0 ||
            refuse(error, KH_ERROR_INTEGRITY_MISMATCH,
-                  "LAUNCH_MEASUREMENT is not that of the hashes beside it");
+                  "LAUNCH_MEASUREMENT does not match the hashes in the same file");
 }
 
 /* All that the file says of @parts, which have their firmware. */

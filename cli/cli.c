@@ -189,8 +189,8 @@ all_entries(KhCli *cli, const GOptionEntry *entries)
          "Never ask for authentication", NULL},
         {"no-activate", 0, 0, G_OPTION_ARG_NONE, &cli->no_activate,
          "Never start the service; exit with 7 where it does not run", NULL},
-        {"host", 'H', 0, G_OPTION_ARG_STRING, &cli->host, "On another host by ssh, files included",
-         "USER@HOST"},
+        {"host", 'H', 0, G_OPTION_ARG_STRING, &cli->host,
+         "Run on another host by ssh, where files are read as well", "USER@HOST"},
         {"help", 'h', 0, G_OPTION_ARG_NONE, &cli->wants_help, "Show this help", NULL},
         {"help-all", '?', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &cli->wants_help, NULL, NULL},
     };
@@ -255,7 +255,7 @@ check_global(KhCli *cli, GError **error)
     }
     if (cli->session && cli->system) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "--session and --system exclude each other");
+                    "--session and --system cannot be combined");
         return FALSE;
     }
     return TRUE;

@@ -19,7 +19,7 @@ wants_session(KhCli *cli, gboolean *session, GError **error)
     if (*session || g_str_equal(choice, "system"))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "KATANA_HYPERVISOR_BUS is \"%s\", it must be session or system", choice);
+                "KATANA_HYPERVISOR_BUS is \"%s\"; it must be session or system", choice);
     return FALSE;
 }
 
@@ -135,9 +135,10 @@ kh_client_ask(KhCli *cli, const char *path, const char *interface, const char *m
         return NULL;
     if (g_variant_is_of_type(reply, G_VARIANT_TYPE(type)))
         return g_variant_get_child_value(reply, 0);
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "The service answers %s with another type than it must; is it another version?",
-                method);
+    g_set_error(
+        error, KH_ERROR, KH_ERROR_FAILED,
+        "The service answered %s with a value of an unexpected type; it may be of another version",
+        method);
     return NULL;
 }
 

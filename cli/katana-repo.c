@@ -50,7 +50,8 @@ find_firmware(const char *folder, char **path, GError **error)
     if (upper != NULL && lower != NULL && !same_file(upper, lower)) {
         shown = g_filename_display_name(folder);
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has both OVMF.fd and ovmf.fd; say with --ovmf which one is booted", shown);
+                    "%s has both OVMF.fd and ovmf.fd; give the one that is booted with --ovmf",
+                    shown);
         return FALSE;
     }
     *path = upper != NULL ? g_steal_pointer(&upper) : g_steal_pointer(&lower);
@@ -130,8 +131,8 @@ kh_katana_repo_find(const char *repo, KhKatanaBuild *build, GError **error)
     }
     if (!taken)
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                    "%s holds no built boot components: %s; build them there, or name the files "
-                    "with --ovmf, --kernel and --initrd",
+                    "%s has no built boot components: %s; build them there, or give the files with "
+                    "--ovmf, --kernel and --initrd",
                     shown, lacks->str);
     return taken;
 }

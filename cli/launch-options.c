@@ -40,13 +40,15 @@ kh_launch_options_entries(KhLaunchOptions *self)
          "The kernel's command line (default: empty; " KH_DEFAULT_CMDLINE " with --katana-repo)",
          "TEXT"},
         {"katana-repo", 0, 0, G_OPTION_ARG_FILENAME, &self->katana_repo,
-         "Take the files that are not named from this checkout of Katana", "DIR"},
-        {"vcpus", 0, 0, G_OPTION_ARG_STRING, &self->vcpus, "1 to 512 (default: 4)", "N"},
+         "Take the other files from this checkout of Katana", "DIR"},
+        {"vcpus", 0, 0, G_OPTION_ARG_STRING, &self->vcpus, "Number of vCPUs, 1 to 512 (default: 4)",
+         "N"},
         {"vcpu-type", 0, 0, G_OPTION_ARG_STRING, &self->vcpu_type,
          "The processor, as QEMU's -cpu names it (default: " DEFAULT_TYPE ")", "TYPE"},
         {"vcpu-sig", 0, 0, G_OPTION_ARG_STRING, &self->vcpu_sig,
-         "Its CPUID signature (function 1, EAX) instead", "NUMBER"},
-        {"vmm", 0, 0, G_OPTION_ARG_STRING, &self->vmm, "qemu, ec2 or gce (default: qemu)", "VMM"},
+         "The processor by its CPUID signature (function 1, EAX) instead", "NUMBER"},
+        {"vmm", 0, 0, G_OPTION_ARG_STRING, &self->vmm,
+         "Virtual machine monitor: qemu, ec2 or gce (default: qemu)", "VMM"},
         {"guest-features", 0, 0, G_OPTION_ARG_STRING, &self->guest_features,
          "SEV_FEATURES of the processors (default: 0x1)", "NUMBER"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
@@ -75,7 +77,7 @@ complete(const KhLaunchOptions *self, KhCli *cli, KhKatanaBuild *build, GError *
     if (!kh_katana_repo_find(self->katana_repo, build, error))
         return FALSE;
     if (build->others != NULL)
-        kh_cli_note(cli, "%s is measured; there are boot components in %s too", build->kernel,
+        kh_cli_note(cli, "measured with %s; there are boot components in %s too", build->kernel,
                     build->others);
     return TRUE;
 }
@@ -91,7 +93,8 @@ kh_launch_options_load(KhLaunchOptions *self, KhCli *cli, const char **cmdline, 
                : self->katana_repo != NULL ? KH_DEFAULT_CMDLINE
                                            : "";
     if (build.kernel == NULL && (*cmdline)[0] != '\0') {
-        invalid(error, "A command line is measured with a kernel only; give --kernel FILE too");
+        invalid(error,
+                "A command line is only measured together with a kernel; give --kernel FILE too");
         return NULL;
     }
     return kh_boot_parts_load(build.ovmf, build.kernel, build.initrd, error);
@@ -121,7 +124,7 @@ parse_processor(const KhLaunchOptions *self, guint32 *signature, GError **error)
     guint64 number;
 
     if (self->vcpu_sig != NULL && self->vcpu_type != NULL)
-        return invalid(error, "--vcpu-type and --vcpu-sig exclude each other");
+        return invalid(error, "--vcpu-type and --vcpu-sig cannot be combined");
     if (self->vcpu_sig != NULL) {
         if (!parse_number(self->vcpu_sig, "--vcpu-sig", G_MAXUINT32, &number, error))
             return FALSE;

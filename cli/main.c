@@ -29,21 +29,22 @@ static const Verb verbs[] = {
     {"start", kh_verb_start, "Start instances and wait for their RPC"},
     {"stop", kh_verb_stop, "Stop instances"},
     {"restart", kh_verb_restart, "Stop instances and start them again"},
-    {"reset", kh_verb_reset, "Reset the virtual machines, without telling the guests"},
-    {"pause", kh_verb_pause, "Halt the virtual processors"},
-    {"resume", kh_verb_resume, "Let paused instances go on"},
-    {"wait", kh_verb_wait, "Wait for a state of an instance"},
+    {"reset", kh_verb_reset, "Reset virtual machines without telling the guests"},
+    {"pause", kh_verb_pause, "Halt the virtual processors of instances"},
+    {"resume", kh_verb_resume, "Resume paused instances"},
+    {"wait", kh_verb_wait, "Wait until an instance reaches a state"},
     {"set", kh_verb_set, "Change the configuration of an instance"},
     {"delete", kh_verb_delete, "Delete instances and their data"},
     {"logs", kh_verb_logs, "Print the log of an instance"},
     {"measure", kh_verb_measure, "Compute the launch measurement of a confidential machine"},
     {"report", kh_verb_report, "Show or verify an attestation report, offline",
-     "report does not go with -H: its verdict would be that host's word; copy the file from there"},
+     "report cannot be used with -H, because the verdict would be the other host's; copy the file "
+     "from there"},
     {"attest", kh_verb_attest, "Verify here what a confidential instance runs",
-     "attest does not go with -H: the host that is verified would be the verifier; take its quote "
-     "and use --quote FILE here"},
-    {"doctor", kh_verb_doctor, "Check this host, and say how to mend it"},
-    {"status", kh_verb_status, "Show the service"},
+     "attest cannot be used with -H, because the host to be verified would verify itself; fetch "
+     "its quote and use --quote FILE here"},
+    {"doctor", kh_verb_doctor, "Check this host and say how to put it right"},
+    {"status", kh_verb_status, "Show the state of the service"},
     {"help", run_help, "Describe a verb, or list the verbs"},
 };
 

@@ -137,10 +137,10 @@ exit_code_of(KhCli *cli, const char *host, GSubprocess *ssh)
     int code = g_subprocess_get_if_exited(ssh) ? g_subprocess_get_exit_status(ssh) : SSH_FAILED;
 
     if (code == SSH_FAILED)
-        return kh_cli_fail(cli, g_error_new(G_IO_ERROR, G_IO_ERROR_FAILED,
-                                            "ssh has failed for %s; look at what it has said, and "
-                                            "try ssh %s",
-                                            host, host));
+        return kh_cli_fail(
+            cli, g_error_new(G_IO_ERROR, G_IO_ERROR_FAILED,
+                             "ssh could not run the command on %s; see its message, and try ssh %s",
+                             host, host));
     if (code == NOT_FOUND || code == NOT_EXECUTABLE)
         return kh_cli_fail(cli, g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
                                             "%s has no katana-hypervisor in its PATH; install it "

@@ -64,9 +64,9 @@ build_entries(Options *options)
         {"katana-args-file", 0, 0, G_OPTION_ARG_FILENAME, &options->args_file,
          "Further arguments of Katana, one per line; - for stdin", "FILE"},
         {"force", 0, 0, G_OPTION_ARG_NONE, &options->force,
-         "With --tee: create it though this host cannot start it", NULL},
+         "With --tee: create it even if this host cannot start it", NULL},
         {"allow-dev", 0, 0, G_OPTION_ARG_NONE, &options->allow_dev,
-         "With --tee: let it have --dev, whose keys everybody knows", NULL},
+         "With --tee: allow --dev, whose keys are known to everybody", NULL},
         {"auto-start", 0, 0, G_OPTION_ARG_NONE, &options->auto_start, "Start it as well", NULL},
     };
     GOptionEntry *entries = g_new0(GOptionEntry, KEYS_MAX + G_N_ELEMENTS(own) + 1);
@@ -172,8 +172,8 @@ warn_of_vcpus(KhCli *cli, GVariant *properties)
 
     g_variant_lookup(properties, "Vcpus", "u", &vcpus);
     if (vcpus > g_get_num_processors())
-        g_printerr("katana-hypervisor: warning: %u vCPUs are more than the %u processors of this "
-                   "machine\n",
+        g_printerr("katana-hypervisor: warning: the instance has %u vCPUs, and this machine only "
+                   "%u processors\n",
                    vcpus, g_get_num_processors());
 }
 

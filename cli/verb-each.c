@@ -24,7 +24,8 @@ check_exact(GVariant *properties, const char *name, GError **error)
     if (g_str_equal(id, name) || g_str_equal(real, name))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                "There is no instance \"%s\"; give its whole name or id", name);
+                "\"%s\" is only the beginning of an id; a deletion needs the whole name or id",
+                name);
     return FALSE;
 }
 
@@ -45,9 +46,9 @@ note_before(Each *self, const char *name, GVariant *before)
     const char *state = text_of(before, "State");
 
     if (operation->job == NULL && g_str_equal(state, operation->already))
-        kh_cli_note(self->cli, "%s is %s already", name, state);
+        kh_cli_note(self->cli, "%s is already %s", name, state);
     else if (operation == &kh_operation_start && g_str_equal(state, "starting"))
-        kh_cli_note(self->cli, "%s is starting already", name);
+        kh_cli_note(self->cli, "%s is already starting", name);
 }
 
 static void
@@ -56,9 +57,9 @@ note_nothing_done(Each *self, const char *name, GVariant *after)
     const char *state = text_of(after, "State");
 
     if (g_str_equal(state, self->operation->already))
-        kh_cli_note(self->cli, "%s is %s already", name, state);
+        kh_cli_note(self->cli, "%s is already %s", name, state);
     else
-        kh_cli_note(self->cli, "%s: there was nothing to do, it is %s", name, state);
+        kh_cli_note(self->cli, "%s: there was nothing to do; it is %s", name, state);
 }
 
 /* Only of a machine that was there: the property keeps what an earlier stop has come to. */
@@ -74,7 +75,7 @@ note_how_it_stopped(Each *self, const char *name, GVariant *before, GVariant *af
     if (pid == 0)
         return;
     if (g_str_equal(result, "forced") && !g_str_equal(mode, "kill"))
-        kh_cli_note(self->cli, "warning: %s did not stop by itself and was forced", name);
+        kh_cli_note(self->cli, "warning: %s did not stop by itself and had to be forced", name);
     else if (self->cli->verbose && result[0] != '\0')
         kh_cli_note(self->cli, "%s: the stop was %s", name, result);
 }
@@ -204,7 +205,7 @@ kh_verb_parse_seconds(const char *text, double min, double max, double *seconds,
     if (end != text && *end == '\0' && *seconds >= min && *seconds <= max)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "--timeout is \"%s\", it must be from %.0f to %.0f seconds", text, min, max);
+                "--timeout is \"%s\"; it must be from %.0f to %.0f seconds", text, min, max);
     return FALSE;
 }
 

@@ -108,10 +108,13 @@ kh_verb_logs(KhCli *cli)
 {
     g_auto(Options) o = {.lines = NULL};
     const GOptionEntry entries[] = {
-        {"follow", 'f', 0, G_OPTION_ARG_NONE, &o.follow, "Go on with what is added", NULL},
-        {"lines", 'n', 0, G_OPTION_ARG_STRING, &o.lines, "The last so many, 0 for all (100)", "N"},
-        {"boot", 0, 0, G_OPTION_ARG_INT, &o.boot, "0 the current, -1 the one before", "N"},
-        {"source", 0, 0, G_OPTION_ARG_STRING, &o.source, "guest or qemu", "SOURCE"},
+        {"follow", 'f', 0, G_OPTION_ARG_NONE, &o.follow, "Keep printing what is added", NULL},
+        {"lines", 'n', 0, G_OPTION_ARG_STRING, &o.lines,
+         "Number of lines from the end, 0 for all (default: 100)", "N"},
+        {"boot", 0, 0, G_OPTION_ARG_INT, &o.boot,
+         "Boot of the log: 0 is the current one, -1 the one before it", "N"},
+        {"source", 0, 0, G_OPTION_ARG_STRING, &o.source, "Whose log: guest (default) or qemu",
+         "SOURCE"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     GError *error = NULL;

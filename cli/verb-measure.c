@@ -138,7 +138,7 @@ static void
 note_default(KhCli *cli, const KhLaunchOptions *options, const KhLaunchShape *shape)
 {
     if (options->vcpus == NULL)
-        kh_cli_note(cli, "measured for %u vCPUs; --vcpus says another number", shape->vcpus);
+        kh_cli_note(cli, "measured for %u vCPUs; use --vcpus to give another number", shape->vcpus);
 }
 
 /* The path of a boot component; NULL: it has none. Owned by @properties. */
@@ -172,8 +172,8 @@ load_instance(GVariant *properties, KhLaunch *launch, GError **error)
     g_variant_lookup(properties, "VcpuType", "&s", &type_name);
     if (!tee) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "\"%s\" is not confidential, and nothing of it is measured; create one with "
-                    "--tee",
+                    "\"%s\" is not confidential, so nothing of it is measured; that takes an "
+                    "instance created with --tee",
                     name);
         return NULL;
     }
@@ -183,7 +183,8 @@ load_instance(GVariant *properties, KhLaunch *launch, GError **error)
     if (component_of(properties, "ovmf.fd") == NULL ||
         component_of(properties, "vmlinuz") == NULL) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                    "The service does not say where firmware and kernel of \"%s\" lie", name);
+                    "The service does not say where the firmware and the kernel of \"%s\" are",
+                    name);
         return NULL;
     }
     launch->shape = (KhLaunchShape){.vcpu_signature = type->signature, .vmm = KH_VMM_QEMU};
@@ -218,8 +219,8 @@ is_expected(GVariant *properties, const guint8 *measurement, GError **error)
     if (n == KH_LAUNCH_DIGEST_SIZE && memcmp(bytes, measurement, n) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
-                "The service expects another measurement; its boot components may have been "
-                "changed since it was created");
+                "The service expects another measurement; the instance's boot components may have "
+                "been changed since it was created");
     return FALSE;
 }
 
@@ -264,8 +265,8 @@ measure_named(KhCli *cli, const char *name, const KhLaunchOptions *options)
     if (!has_options(options))
         return measure_instance(cli, name);
     return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                                        "NAME is measured as it would start; leave it, or the "
-                                        "options that describe a launch, out"));
+                                        "NAME is measured as it would start; give either NAME or "
+                                        "options that describe a launch"));
 }
 
 int

@@ -134,7 +134,8 @@ run_verify(KhCli *cli, const Options *options, const char *path)
     if (policy == NULL || !kh_time_parse(options->at, &input.time, &error))
         return kh_cli_fail(cli, error);
     if (options->certs == NULL) {
-        refuse(&error, "--certs is missing: the folder with VCEK or VLEK, ASK or ASVK, and ARK");
+        refuse(&error, "--certs DIR is missing; give the folder with the VCEK or VLEK, the ASK or "
+                       "ASVK, and the ARK");
         return kh_cli_fail(cli, error);
     }
     report = read_report(path, &error);
@@ -202,7 +203,8 @@ check_show_options(const Options *options, GError **error)
     if (options->certs == NULL && options->crl == NULL && options->at == NULL &&
         options->policy == NULL && options->measurement == NULL && options->report_data == NULL)
         return TRUE;
-    return refuse(error, "report show takes --product only; the other options are of verify");
+    return refuse(error,
+                  "report show takes no option but --product; the others are for report verify");
 }
 
 /* For --help: the keys that a policy file may have. */
@@ -210,7 +212,7 @@ static char *
 describe_policy(void)
 {
     g_autoptr(GString) text =
-        g_string_new("FILE of --policy has one group, [" KH_POLICY_GROUP "], with any of:\n");
+        g_string_new("The file of --policy has one group, [" KH_POLICY_GROUP "], with any of:\n");
 
     for (int i = 0; i < KH_N_POLICY_KEYS; i++)
         g_string_append_printf(text, "  %s\n", kh_policy_key_name((KhPolicyKey)i));
@@ -222,13 +224,16 @@ kh_verb_report(KhCli *cli)
 {
     g_auto(Options) o = {NULL};
     const GOptionEntry entries[] = {
-        {"certs", 0, 0, G_OPTION_ARG_FILENAME, &o.certs, "Certificates, as PEM or DER", "DIR"},
-        {"crl", 0, 0, G_OPTION_ARG_FILENAME, &o.crl, "AMD's list of revoked certificates", "FILE"},
-        {"at", 0, 0, G_OPTION_ARG_STRING, &o.at, "Verify as of then, not of now", "TIME"},
-        {"measurement", 0, 0, G_OPTION_ARG_STRING, &o.measurement, "What it must be", "HEX"},
-        {"report-data", 0, 0, G_OPTION_ARG_STRING, &o.report_data, "What it must be", "HEX"},
-        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &o.policy, "A file of expectations", "FILE"},
-        {"product", 0, 0, G_OPTION_ARG_STRING, &o.product, "Milan, Genoa or Turin", "NAME"},
+        {"certs", 0, 0, G_OPTION_ARG_FILENAME, &o.certs, "Folder with certificates, as PEM or DER",
+         "DIR"},
+        {"crl", 0, 0, G_OPTION_ARG_FILENAME, &o.crl, "AMD's certificate revocation list", "FILE"},
+        {"at", 0, 0, G_OPTION_ARG_STRING, &o.at, "Verify as of this time instead of now", "TIME"},
+        {"measurement", 0, 0, G_OPTION_ARG_STRING, &o.measurement, "Expected launch measurement",
+         "HEX"},
+        {"report-data", 0, 0, G_OPTION_ARG_STRING, &o.report_data, "Expected report data", "HEX"},
+        {"policy", 0, 0, G_OPTION_ARG_FILENAME, &o.policy, "File with expected values", "FILE"},
+        {"product", 0, 0, G_OPTION_ARG_STRING, &o.product, "Processor: Milan, Genoa or Turin",
+         "NAME"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     GError *error = NULL;
@@ -243,7 +248,7 @@ kh_verb_report(KhCli *cli)
     if (g_str_equal(words[0], "verify"))
         return run_verify(cli, &o, words[1]);
     if (!g_str_equal(words[0], "show"))
-        refuse(&error, "report is followed by show or verify");
+        refuse(&error, "report must be followed by show or verify");
     else if (check_show_options(&o, &error))
         return run_show(cli, &o, words[1]);
     return kh_cli_fail(cli, error);

@@ -6,7 +6,7 @@ int
 kh_verb_restart(KhCli *cli)
 {
     const KhOperation operation = {.method = "Restart", .job = "restart", .stops = TRUE};
-    const KhTimedHelp help = {.force = "Kill it first: a power cut",
+    const KhTimedHelp help = {.force = "Kill it instead of stopping it: a power cut",
                               .no_wait = "Do not wait for RPC",
                               .timeout = "How long to wait for RPC"};
 

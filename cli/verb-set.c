@@ -120,7 +120,7 @@ add_change(Changes *changes, const char *text, GError **error)
 
     if (g_strv_length(parts) != 2) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "\"%s\" says no value; write KEY=VALUE", text);
+                    "\"%s\" has no value; write KEY=VALUE", text);
         return FALSE;
     }
     key = find_key(parts[0]);

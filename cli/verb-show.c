@@ -64,9 +64,9 @@ kh_verb_show(KhCli *cli)
 {
     gboolean config = FALSE, qemu_args = FALSE;
     const GOptionEntry entries[] = {
-        {"config", 0, 0, G_OPTION_ARG_NONE, &config, "The configuration, with Katana's arguments",
-         NULL},
-        {"qemu-args", 0, 0, G_OPTION_ARG_NONE, &qemu_args, "An equivalent QEMU command", NULL},
+        {"config", 0, 0, G_OPTION_ARG_NONE, &config,
+         "Show the configuration, with Katana's arguments", NULL},
+        {"qemu-args", 0, 0, G_OPTION_ARG_NONE, &qemu_args, "Show an equivalent QEMU command", NULL},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     GError *error = NULL;

@@ -126,9 +126,9 @@ subscribe(Wait *self)
 static gboolean
 fail_timed_out(Wait *self, GError **error)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "%s has not come to be %s in time; %s%s",
+    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "%s did not become %s in time; %s%s",
                 self->name, self->wanted,
-                self->absent || self->state == NULL ? "the service does not answer" : "it is ",
+                self->absent || self->state == NULL ? "the service is not answering" : "it is ",
                 self->absent || self->state == NULL ? "" : self->state);
     return FALSE;
 }
@@ -192,7 +192,8 @@ wait_for_it(Wait *self, GError **error)
         if (self->deleted || has_failed(self))
             return fail_ended(self, error);
         if (g_dbus_connection_is_closed(self->cli->bus)) {
-            g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED, "The bus has gone");
+            g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED,
+                        "The connection to the bus was lost; wait again");
             return FALSE;
         }
         if (!self->look)
@@ -281,8 +282,11 @@ kh_verb_wait(KhCli *cli)
     g_autofree char *state = NULL, *timeout = NULL;
     const GOptionEntry entries[] = {
         {"for", 0, 0, G_OPTION_ARG_STRING, &state,
-         "created, starting, running, paused, stopping, stopped, failed or deleting", "STATE"},
-        {"timeout", 0, 0, G_OPTION_ARG_STRING, &timeout, "How long (default: for ever)", "SECONDS"},
+         "State to wait for: created, starting, running, paused, stopping, stopped, failed or "
+         "deleting",
+         "STATE"},
+        {"timeout", 0, 0, G_OPTION_ARG_STRING, &timeout, "How long to wait (default: for ever)",
+         "SECONDS"},
         {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     GError *error = NULL;

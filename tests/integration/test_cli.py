@@ -254,7 +254,7 @@ def test_wait_service():
         world.service.kill()
         world.service.wait(10)
         short.ends(6)
-        short.says("does not answer")
+        short.says("is not answering")
         world.start()
         waits.goes_on()
         world.cli("stop", "x")
@@ -284,7 +284,7 @@ def test_pause():
         for verb, state in (("pause", "paused"), ("resume", "running")):
             assert_says(world, "", verb, "x")
             tap.equal(world.show("x")["state"], state, verb)
-            assert_says(world, f"x is {state} already", verb, "x")
+            assert_says(world, f"x is already {state}", verb, "x")
             tap.equal(document(world, verb, "x")[0]["state"], state, "JSON")
 
 
@@ -311,10 +311,10 @@ def test_already():
         world.cli("create", "dev1")
         assert_says(world, "it is created", "stop", "dev1")
         assert_says(world, "", "start", "dev1")
-        assert_says(world, "dev1 is running already", "start", "dev1")
+        assert_says(world, "dev1 is already running", "start", "dev1")
         tap.equal(document(world, "start", "dev1")[0]["state"], "running", "JSON")
         assert_says(world, "", "stop", "dev1")
-        assert_says(world, "dev1 is stopped already", "stop", "dev1")
+        assert_says(world, "dev1 is already stopped", "stop", "dev1")
         tap.equal(document(world, "stop", "dev1")[0]["state"], "stopped", "JSON")
 
 
@@ -324,7 +324,7 @@ def test_forced():
         world.start()
         world.cli("create", "good", "--auto-start")
         world.cli("create", "bad", "--auto-start", *STUBBORN)
-        warning = "bad did not stop by itself and was forced"
+        warning = "bad did not stop by itself and had to be forced"
         assert_says(world, "good: the stop was graceful", "stop", "-v", "good")
         assert_says(world, warning, "stop", "bad")
         world.cli("start", "good", "bad")
@@ -371,7 +371,7 @@ def test_interrupt_joined():
         world.cli("create", "x", *SILENT)
         world.cli("start", "--no-wait", "x")
         running = Running(world, "start", "x")
-        running.says("starting already")
+        running.says("already starting")
         running.catches()
         running.goes_on()
         running.interrupt()
@@ -531,7 +531,7 @@ def test_host_fails():
         assert_cli(world, 2, "verb", "-H", "there", "lits")
         assert_cli(world, 2, "-H", "list", "-vHthere")
         assert_cli(world, 2, "-H", "list", "-H")
-        assert_cli(world, 2, "that host's word", "report", "show", "-Hthere", "/dev/null")
+        assert_cli(world, 2, "verdict would be the other host's", "report", "show", "-Hthere", "/dev/null")
         tap.check(not words.exists(), "ssh was run")
         for code, says in (("255", "ssh"), ("127", "there"), ("126", "there")):
             world.env["FAKE_SSH_CODE"] = code

@@ -181,7 +181,7 @@ def test_refused():
         assert_refused(1, "is empty", "--ovmf", empty)
         assert_refused(2, "give --ovmf FILE", "--vcpus", "1")
         assert_refused(2, "give the kernel too", "--ovmf", files.ovmf, "--initrd", files.initrd)
-        assert_refused(2, "with a kernel only", "--ovmf", files.ovmf, "--cmdline", "x")
+        assert_refused(2, "together with a kernel", "--ovmf", files.ovmf, "--cmdline", "x")
         assert_refused(2, "as it would start", *files.all, "name")
         assert_refused(2, "too many", "name", "name")
         for option, value, says in (("--vcpus", "0", "--vcpus"), ("--vcpus", "513", "512"),
@@ -193,7 +193,7 @@ def test_refused():
                                     ("--guest-features", "", "--guest-features"),
                                     ("--guest-features", "0x10000000000000000", "up to")):
             assert_refused(2, says, *files.all, option, value)
-        assert_refused(2, "exclude", *files.all, "--vcpu-sig", "1", "--vcpu-type", "EPYC")
+        assert_refused(2, "cannot be combined", *files.all, "--vcpu-sig", "1", "--vcpu-type", "EPYC")
 
 
 def test_large():
