@@ -132,7 +132,7 @@ bind(KhAttestationInput *input, KhVerification *verification, gboolean mock)
 
     kh_katana_binding_add_checks(checks);
     if (input->quote == NULL) {
-        kh_checks_fail(checks, "K1", NULL, NULL, "Katana's answer holds no quote: %s",
+        kh_checks_fail(checks, "K1", NULL, NULL, "Katana's answer has no quote: %s",
                        input->quote_fault == NULL ? "there is none" : input->quote_fault);
         kh_checks_skip_rest(checks, "there is no quote, see K1");
         return;

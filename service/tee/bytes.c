@@ -41,7 +41,7 @@ kh_bytes_from_hex(const char *text, const char *what, guint8 *data, gsize length
         return TRUE;
     shown = kh_text_sanitize(text, SHOWN_MAX);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is \"%s\", it must be %" G_GSIZE_FORMAT " hex digits", what, shown, 2 * length);
+                "%s is \"%s\"; it must be %" G_GSIZE_FORMAT " hex digits", what, shown, 2 * length);
     return FALSE;
 }
 
@@ -129,6 +129,6 @@ kh_bytes_read_file(const char *path, gsize max, gboolean regular, GError **error
     if (bytes == NULL)
         g_set_error(error, KH_ERROR, failure == ENOENT ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED,
                     "%s cannot be read: %s", path,
-                    failure == EINVAL ? "it is no file" : g_strerror(failure));
+                    failure == EINVAL ? "it is not a file" : g_strerror(failure));
     return bytes;
 }

@@ -192,7 +192,7 @@ add_der(KhCertificates *certificates, const guint8 *data, gsize length, const ch
     g_autoptr(X509) x509 = d2i_X509(NULL, &end, (long)length);
 
     if (x509 == NULL)
-        return refuse(origin, "is no certificate", error);
+        return refuse(origin, "is not a certificate", error);
     if (end != data + length)
         return refuse(origin, "has bytes after its certificate", error);
     return append(certificates, g_steal_pointer(&x509), origin, error);

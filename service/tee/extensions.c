@@ -143,7 +143,7 @@ read_number(Which which, const ASN1_OCTET_STRING *value, guint8 *number, GError 
         return fail(which, "is too long for a number of one byte", error);
     integer = d2i_ASN1_INTEGER(NULL, &end, length);
     if (integer == NULL || end != data + length)
-        return fail(which, "is no INTEGER", error);
+        return fail(which, "is not an INTEGER", error);
     if (!ASN1_INTEGER_get_int64(&found, integer) || found < 0 || found > 255)
         return fail(which, "is not 0 to 255", error);
     *number = (guint8)found;
@@ -163,7 +163,7 @@ read_text(Which which, const ASN1_OCTET_STRING *value, GError **error)
         return NULL;
     }
     if (length < 3 || data[0] != V_ASN1_IA5STRING || data[1] != length - 2) {
-        fail(which, "is no IA5String", error);
+        fail(which, "is not an IA5String", error);
         return NULL;
     }
     for (int i = 2; i < length; i++)
@@ -229,9 +229,9 @@ check_presence(KhRole role, Found found, const KhExtensions *self, GError **erro
     if (found[needed] == NULL)
         return fail(needed, "is missing", error);
     if (found[foreign] != NULL)
-        return fail(foreign, "does not belong there", error);
+        return fail(foreign, "is not allowed there", error);
     if ((found[EXT_FMC] != NULL) != turin)
-        return fail(EXT_FMC, turin ? "is missing" : "does not belong there", error);
+        return fail(EXT_FMC, turin ? "is missing" : "is not allowed there", error);
     if (self->hardware_id_length != 0 && (self->hardware_id_length == 8) != turin)
         return fail(EXT_HARDWARE_ID, turin ? "has not 8 bytes" : "has not 64 bytes", error);
     return TRUE;

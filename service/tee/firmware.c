@@ -67,8 +67,7 @@ check_size(const Image *image, GError **error)
     if (image->size > KH_FIRMWARE_MAX)
         return refuse(image->name, error, "has %zu bytes, more than 16 MiB", image->size);
     if (image->size % KH_PAGE_SIZE != 0)
-        return refuse(image->name, error,
-                      "has %zu bytes, which are no whole pages of 4096: it is cut short",
+        return refuse(image->name, error, "has %zu bytes, not whole pages of 4096: it is cut short",
                       image->size);
     return TRUE;
 }
@@ -116,7 +115,7 @@ walk_table(Image *image, const guint8 *start, const guint8 *end, GError **error)
         end -= size;
     }
     return end == start ||
-           refuse(image->name, error, "has %zu bytes too many in its table", (gsize)(end - start));
+           refuse(image->name, error, "has %zu surplus bytes in its table", (gsize)(end - start));
 }
 
 static gboolean

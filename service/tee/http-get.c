@@ -94,7 +94,7 @@ return_error(GTask *task, GError *error)
 
     if (get->late) {
         g_clear_error(&error);
-        error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT, "%s has not answered within %u s", shown,
+        error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT, "%s did not answer within %u s", shown,
                             (get->limits.answer_ms + 999) / 1000);
     } else {
         error = kh_http_guard_explain(get->guard, error);
@@ -180,7 +180,7 @@ come_back(GTask *task)
     guint64 wait = MAX(asked, MIN(own, get->limits.wait_max_ms));
 
     if (get->attempts >= get->limits.attempts) {
-        return_failure(task, KH_ERROR_BUSY, "has answered %u times that it is busy; try later",
+        return_failure(task, KH_ERROR_BUSY, "answered %u times that it is busy; try later",
                        get->attempts);
     } else if (wait > get->limits.wait_max_ms) {
         return_failure(task, KH_ERROR_BUSY,
@@ -212,13 +212,17 @@ follow(GTask *task)
     g_autoptr(GUri) next =
         location == NULL ? NULL
                          : g_uri_parse_relative(get->uri, location, SOUP_HTTP_URI_FLAGS, NULL);
-    g_autofree char *shown = kh_text_sanitize(location == NULL ? "nowhere" : location, SHOWN_MAX);
+    g_autofree char *shown = location == NULL ? NULL : kh_text_sanitize(location, SHOWN_MAX);
 
-    if (next == NULL || !is_same_host(get->uri, next)) {
-        return_failure(task, KH_ERROR_FAILED, "leads to %s, another host; that is not followed",
-                       shown);
+    if (location == NULL) {
+        return_failure(task, KH_ERROR_FAILED, "redirects without saying where");
+    } else if (next == NULL) {
+        return_failure(task, KH_ERROR_FAILED, "redirects to %s, which is not an address", shown);
+    } else if (!is_same_host(get->uri, next)) {
+        return_failure(task, KH_ERROR_FAILED,
+                       "redirects to %s, another host, which is not followed", shown);
     } else if (++get->redirects > REDIRECTS_MAX) {
-        return_failure(task, KH_ERROR_FAILED, "leads on more than %d times", REDIRECTS_MAX);
+        return_failure(task, KH_ERROR_FAILED, "redirects more than %d times", REDIRECTS_MAX);
     } else {
         end_attempt(task);
         g_uri_unref(get->uri);

@@ -44,7 +44,7 @@ check_kind(const struct stat *info, const char *what, const char *path, guint64 
     if (is_dev_null(info))
         return TRUE;
     if (!S_ISREG(info->st_mode)) {
-        set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, "is no regular file; give one");
+        set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, "is not a regular file; give one");
         return FALSE;
     }
     if ((guint64)info->st_size <= max)
@@ -128,7 +128,7 @@ check_total(gint64 total, guint64 size, const char *what, const char *path, GErr
     if (total < 0)
         found = g_strdup_printf("cannot be read: %s", g_strerror(errno));
     else if ((guint64)total != size)
-        found = g_strdup("was changed while it was read; try again");
+        found = g_strdup("changed while it was being read; try again");
     if (found != NULL)
         set_error(error, KH_ERROR_FAILED, what, path, found);
     return found == NULL;

@@ -59,8 +59,8 @@ check_schema(Binding *binding)
     const char *name = kh_quote_schema_name(quote);
 
     if (quote->schema == KH_QUOTE_UNKNOWN)
-        kh_checks_fail(binding->checks, "K1", NULL, name, "Katana's answer is of no known form: %s",
-                       quote->fault == NULL ? "nothing is known of it" : quote->fault);
+        kh_checks_fail(binding->checks, "K1", NULL, name, "Katana's answer has an unknown form: %s",
+                       quote->fault == NULL ? "it has an unknown form" : quote->fault);
     else
         kh_checks_pass(binding->checks, "K1", NULL, name);
     return quote->schema != KH_QUOTE_UNKNOWN;
@@ -452,7 +452,7 @@ kh_katana_binding_run(KhChecks *checks, const KhQuote *quote, const guint8 *repo
     };
 
     if (!check_schema(&binding)) {
-        skip_from(checks, 1, "Katana's answer is of no known form");
+        skip_from(checks, 1, "Katana's answer has an unknown form");
         return;
     }
     if (!check_commitment(&binding)) {

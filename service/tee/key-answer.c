@@ -54,7 +54,7 @@ check_chip(const KhKeyItem *item, GError **error)
 
     if (kh_bytes_are_zero(item->chip_id, sizeof item->chip_id)) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The report masks its chip's id, and a VCEK is asked for by that; give the "
+                    "The report masks the id of its chip, by which a VCEK is asked for; give the "
                     "certificate from the host");
         return FALSE;
     }

@@ -76,7 +76,7 @@ look_up(KhKeyService *self, Request *request)
         return NULL;
     if (is_good(request, bytes, &error))
         return g_steal_pointer(&bytes);
-    g_debug("%s in the cache is not good: %s", name, error->message);
+    g_debug("%s in the cache is not valid: %s", name, error->message);
     return NULL;
 }
 
@@ -116,7 +116,7 @@ keep(KhKeyService *self, Request *request, GBytes *bytes)
     g_autoptr(GError) error = NULL;
 
     if (!kh_certificate_cache_put(self->cache, name, bytes, &error))
-        g_message("%s is not kept: %s", name, error->message);
+        g_message("%s is not cached: %s", name, error->message);
 }
 
 /* --- asking -------------------------------------------------------------------------- */
@@ -138,7 +138,7 @@ fail_turn(KhKeyService *self, GError *error)
     Request *request = g_task_get_task_data(self->current);
     g_autofree char *what = kh_key_item_describe(&request->item);
 
-    g_prefix_error(&error, "The %s cannot be had: ", what);
+    g_prefix_error(&error, "The %s cannot be fetched: ", what);
     g_task_return_error(self->current, error);
     end_turn(self);
 }

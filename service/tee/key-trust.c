@@ -139,7 +139,7 @@ verify_vcek(KhKeyTrust *trust, const KhKeyItem *item, GBytes *bytes, GError **er
     const KhCertificate *leaf;
 
     if (issuer == NULL)
-        return fail(error, "its chain has not been had yet; get the chain first");
+        return fail(error, "its chain has not been fetched yet; fetch the chain first");
     if (!add(one, bytes, error))
         return FALSE;
     leaf = kh_certificates_get(one, 0);
@@ -158,7 +158,7 @@ verify_crl(KhKeyTrust *trust, const KhKeyItem *item, GBytes *bytes, GError **err
     g_autoptr(X509_CRL) crl = d2i_X509_CRL(NULL, &data, (long)size);
 
     if (root == NULL)
-        return fail(error, "its chain has not been had yet; get the chain first");
+        return fail(error, "its chain has not been fetched yet; fetch the chain first");
     if (crl == NULL)
         return fail(error, "the revocation list cannot be read");
     if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(root->x509)) != 0)
@@ -196,6 +196,6 @@ kh_key_trust_verify(const KhKeyItem *item, GBytes *bytes, gpointer trust, GError
         return verify_vcek(trust, item, bytes, error);
     case KH_KEY_VLEK:
     default:
-        return fail(error, "the key service gives no such thing");
+        return fail(error, "the key service does not give that");
     }
 }

@@ -30,7 +30,7 @@ kh_boot_parts_load(const char *ovmf, const char *kernel, const char *initrd, GEr
 
     if (kernel == NULL && initrd != NULL) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "An initrd is measured with a kernel only; give the kernel too");
+                    "An initrd is only measured together with a kernel; give the kernel too");
         return NULL;
     }
     parts->firmware = kh_firmware_load(ovmf, error);

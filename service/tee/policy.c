@@ -26,7 +26,7 @@ refuse(const char *name, const char *value, const char *must, GError **error)
 {
     g_autofree char *shown = kh_text_sanitize(value, SHOWN_MAX);
 
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\", it must be %s", name,
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must be %s", name,
                 shown, must);
     return FALSE;
 }
@@ -450,7 +450,8 @@ kh_policy_parse(KhPolicy *policy, const char *text, gsize length, GError **error
         return FALSE;
     }
     if (n_keys == 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "it has no key, and asks nothing");
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "it has no key, so it asks for nothing");
         return FALSE;
     }
     for (guint i = 0; names[i] != NULL; i++)

@@ -459,7 +459,7 @@ kh_quote_report_data(const KhQuote *quote, GError **error)
     if (is_good_mock(bytes))
         return bytes + strlen(MOCK_MARK);
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "The quote has %d bytes but is no mock: its mark or its sum is wrong",
+                "The quote has %d bytes but is not a mock: its mark or its sum is wrong",
                 KH_REPORT_MOCK_SIZE);
     return NULL;
 }

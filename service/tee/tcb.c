@@ -91,7 +91,7 @@ parse_part(const char *item, const char *what, KhTcb *tcb, GError **error)
 
     if (g_strv_length(pair) != 2) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has \"%s\", it must be PART=NUMBER, separated by commas", what, shown);
+                    "%s has \"%s\"; it must be PART=NUMBER, separated by commas", what, shown);
         return FALSE;
     }
     part = part_of_name(g_strstrip(pair[0]));

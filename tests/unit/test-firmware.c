@@ -158,7 +158,7 @@ broken_tables(void)
         {TAIL_FOOTER, 2, 4065, "a table of 4065 bytes"},
         {TAIL_FOOTER, 2, 0xffff, "a table of 65535 bytes"},
         {TAIL_FOOTER, 2, 18, "has no SEV metadata"},
-        {TAIL_FOOTER, 2, 18 + 22 + 5, "5 bytes too many"},
+        {TAIL_FOOTER, 2, 18 + 22 + 5, "5 surplus bytes"},
         {TAIL_FOOTER, 2, 18 + 22 + 20, "an entry of 26 bytes in its table of 20"},
         {TAIL_ENTRY_RESET + 4, 2, 0, "an entry of 0 bytes"},
         {TAIL_ENTRY_RESET + 4, 2, 17, "an entry of 17 bytes"},
@@ -274,11 +274,11 @@ files(void)
     close(fd);
     g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
     not_loaded(large, KH_ERROR_NOT_SUPPORTED, "16777217 bytes; at most 16 MiB");
-    not_loaded(pipe, KH_ERROR_NOT_SUPPORTED, "no regular file");
-    not_loaded(folder, KH_ERROR_NOT_SUPPORTED, "no regular file");
+    not_loaded(pipe, KH_ERROR_NOT_SUPPORTED, "not a regular file");
+    not_loaded(folder, KH_ERROR_NOT_SUPPORTED, "not a regular file");
     not_loaded(missing, KH_ERROR_NOT_FOUND, "cannot be opened");
     not_loaded("/dev/null", KH_ERROR_NOT_SUPPORTED, "is empty");
-    not_loaded("/dev/zero", KH_ERROR_NOT_SUPPORTED, "no regular file");
+    not_loaded("/dev/zero", KH_ERROR_NOT_SUPPORTED, "not a regular file");
     g_unlink(large);
     g_unlink(pipe);
     g_rmdir(folder);

@@ -858,9 +858,9 @@ no_cache(World *world, gconstpointer data)
 
     world->folder = g_strdup("/proc/none/such");
     service = make_service(world, FALSE, NOW);
-    g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "*is not kept*");
+    g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "*is not cached*");
     assert_comes(world, service, &item, KH_KEY_FROM_SERVICE, 1);
-    g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "*is not kept*");
+    g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "*is not cached*");
     assert_comes(world, service, &item, KH_KEY_FROM_SERVICE, 2);
     g_test_assert_expected_messages();
     g_free(world->folder);
@@ -884,7 +884,7 @@ static const FaultRow fault_rows[] = {
     {"other-host", FAULT_OTHER_HOST, KH_ERROR_FAILED, "another host", 1},
     {"other-port", FAULT_OTHER_PORT, KH_ERROR_FAILED, "another host", 1},
     {"other-scheme", FAULT_OTHER_SCHEME, KH_ERROR_FAILED, "another host", 1},
-    {"nowhere", FAULT_NOWHERE, KH_ERROR_FAILED, "nowhere", 1},
+    {"nowhere", FAULT_NOWHERE, KH_ERROR_FAILED, "without saying where", 1},
     {"loop", FAULT_LOOP, KH_ERROR_FAILED, "more than 3 times", 4},
     {"endless", FAULT_ENDLESS, KH_ERROR_LIMIT_EXCEEDED, "more than 16384 bytes", 1},
     {"long", FAULT_LONG, KH_ERROR_LIMIT_EXCEEDED, "more than 16384 bytes", 1},
@@ -893,8 +893,8 @@ static const FaultRow fault_rows[] = {
     {"two", FAULT_TWO, KH_ERROR_FAILED, "one certificate in DER", 1},
     {"other-chip", FAULT_OTHER_CHIP, KH_ERROR_FAILED, "not true", 1},
     {"stranger", FAULT_STRANGER, KH_ERROR_FAILED, "not true", 1},
-    {"silent", FAULT_SILENT, KH_ERROR_TIMED_OUT, "not answered within 2 s", 1},
-    {"slow", FAULT_SLOW, KH_ERROR_TIMED_OUT, "not answered within 2 s", 1},
+    {"silent", FAULT_SILENT, KH_ERROR_TIMED_OUT, "did not answer within 2 s", 1},
+    {"slow", FAULT_SLOW, KH_ERROR_TIMED_OUT, "did not answer within 2 s", 1},
     {"not-found", FAULT_NOT_FOUND, KH_ERROR_NOT_FOUND, "404", 1},
     {"broken", FAULT_BROKEN, KH_ERROR_FAILED, "500", 1},
 };

@@ -535,9 +535,9 @@ refused_files(Files *files, gconstpointer data)
     not_loaded(missing, NULL, NULL, KH_ERROR_NOT_FOUND, "firmware");
     not_loaded(files->amdsev, missing, NULL, KH_ERROR_NOT_FOUND, "kernel");
     not_loaded(files->amdsev, files->kernel, missing, KH_ERROR_NOT_FOUND, "initrd");
-    not_loaded(files->amdsev, files->folder, NULL, KH_ERROR_NOT_SUPPORTED, "no regular file");
+    not_loaded(files->amdsev, files->folder, NULL, KH_ERROR_NOT_SUPPORTED, "not a regular file");
     not_loaded(files->amdsev, files->kernel, "/dev/zero", KH_ERROR_NOT_SUPPORTED,
-               "no regular file");
+               "not a regular file");
     not_loaded(files->kernel, NULL, NULL, KH_ERROR_NOT_SUPPORTED, "no table of GUIDs");
 }
 
