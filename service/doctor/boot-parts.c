@@ -55,7 +55,7 @@ find_fault(const char *path, const char *expected, gboolean needed)
     }
     kh_file_hash_clear(&hash);
     if (expected != NULL && !g_str_equal(expected, digest))
-        return g_strdup_printf("%s is not what build-info.txt says: %s", path, digest);
+        return g_strdup_printf("%s does not match build-info.txt: %s", path, digest);
     return NULL;
 }
 
@@ -83,12 +83,13 @@ check_parts(const KhPlaces *places, KhFindings *findings)
     if (fault != NULL)
         kh_findings_add(findings, "boot-components", KH_FINDING_FAIL, "%s", fault);
     else if (build_info == NULL)
-        kh_findings_add(findings, "boot-components", KH_FINDING_WARN,
-                        "%s has kernel and initrd, and no build-info.txt that tells their origin",
-                        folder);
+        kh_findings_add(
+            findings, "boot-components", KH_FINDING_WARN,
+            "%s has a kernel and an initrd, but no build-info.txt to say where they come from",
+            folder);
     else
-        kh_findings_add(findings, "boot-components", KH_FINDING_OK,
-                        "%s has what its build-info.txt says", folder);
+        kh_findings_add(findings, "boot-components", KH_FINDING_OK, "%s matches its build-info.txt",
+                        folder);
     if (fault != NULL || build_info == NULL)
         kh_findings_mend(findings, "boot-components/build.sh --katana FILE --output %s", folder);
 }

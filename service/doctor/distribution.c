@@ -82,6 +82,6 @@ kh_distribution_update_initramfs(KhDistribution self)
     case KH_DISTRIBUTION_ARCH:
         return "mkinitcpio -P";
     default:
-        return "make the initramfs anew";
+        return "rebuild the initramfs";
     }
 }

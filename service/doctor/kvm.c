@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "processor.h"
+
 /* linux/kvm.h; older headers lack the first, and the second is x86's alone. */
 #define CAP_VM_TYPES 235
 #define TYPE_SNP 4
@@ -68,21 +70,22 @@ judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *finding
 
     if (works && places->kvm_unused) {
         kh_findings_add(findings, "kvm", KH_FINDING_WARN,
-                        "/dev/kvm opens, and is not used: accelerator is tcg in %s",
+                        "/dev/kvm can be opened, but is not used: accelerator is tcg in %s",
                         places->settings_file);
         kh_findings_mend(findings, "set accelerator to auto there, and restart the service");
         return;
     }
     if (works && places->kvm_usable) {
         kh_findings_add(findings, "kvm", KH_FINDING_OK,
-                        facts->error == 0 ? "/dev/kvm makes machines, and opens for their uid"
-                                          : "/dev/kvm opens for the machines' uid");
+                        facts->error == 0 ? "/dev/kvm works, and the machines' user can open it"
+                                          : "the machines' user can open /dev/kvm");
         return;
     }
     if (works)
-        kh_findings_add(findings, "kvm", KH_FINDING_WARN,
-                        "/dev/kvm did not open for the machines' uid when the service began, or "
-                        "the processor has neither vmx nor svm");
+        kh_findings_add(findings, "kvm", KH_FINDING_WARN, "%s",
+                        kh_processor_virtualizes(places)
+                            ? "the machines' user could not open /dev/kvm when the service started"
+                            : "the processor has neither vmx nor svm");
     else
         kh_findings_add(findings, "kvm", KH_FINDING_WARN, "/dev/kvm cannot be %s: %s", facts->step,
                         g_strerror(facts->error));
@@ -98,14 +101,13 @@ kh_kvm_judge(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findin
 {
     judge_plain(places, facts, findings);
     if ((facts->types & (1u << TYPE_SNP)) != 0) {
-        kh_findings_add(findings, "snp-kvm", KH_FINDING_OK, "KVM makes machines of the type SNP");
+        kh_findings_add(findings, "snp-kvm", KH_FINDING_OK, "KVM can make SNP machines");
     } else if (is_hidden(places, facts)) {
         kh_findings_add(findings, "snp-kvm", KH_FINDING_WARN,
                         "/dev/kvm cannot be asked from the service's sandbox");
-        kh_findings_mend(findings, "snp-kernel and snp-device tell enough");
+        kh_findings_mend(findings, "go by snp-kernel and snp-device");
     } else {
-        kh_findings_add(findings, "snp-kvm", KH_FINDING_FAIL,
-                        "KVM makes no machines of the type SNP");
+        kh_findings_add(findings, "snp-kvm", KH_FINDING_FAIL, "KVM cannot make SNP machines");
         kh_findings_mend(findings, "Linux 6.11 or newer with kvm_amd and its sev_snp=1, on a host "
                                    "with SEV-SNP");
     }

@@ -20,7 +20,7 @@ check_available(const KhPlaces *places, KhFindings *findings)
     g_autofree char *shown = kh_size_format(bytes);
 
     kh_findings_add(findings, "memory", bytes >= AVAILABLE_MIN ? KH_FINDING_OK : KH_FINDING_WARN,
-                    line == NULL ? "the kernel does not tell of available memory%s"
+                    line == NULL ? "the kernel does not say how much memory is available%s"
                                  : "available: %s",
                     line == NULL ? "" : shown);
     if (bytes < AVAILABLE_MIN)

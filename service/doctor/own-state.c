@@ -22,12 +22,11 @@ check_read_only(const KhPlaces *places, KhFindings *findings)
 {
     if (places->read_only == NULL)
         return;
-    kh_findings_add(findings, "state", KH_FINDING_FAIL,
-                    "%s lies on a file system that is read-only: instances are shown and can be "
-                    "stopped, and nothing else",
-                    places->read_only);
-    kh_findings_mend(findings, "see the kernel's log for errors of its disk, and mount it "
-                               "writable");
+    kh_findings_add(
+        findings, "state", KH_FINDING_FAIL,
+        "%s is on a read-only file system: instances can be shown and stopped, but nothing else",
+        places->read_only);
+    kh_findings_mend(findings, "look for disk errors in the kernel's log, and mount it writable");
 }
 
 static void
@@ -36,16 +35,16 @@ check_state(const KhPlaces *places, KhFindings *findings)
     if (places->unknown_folders == NULL)
         return;
     add_each(findings, places->unknown_machines, KH_FINDING_FAIL,
-             "is of a machine that lives, and the database knows no such instance",
+             "is of a running machine whose instance the database does not know",
              "stop the service and put the database back; state.db.copy, if it is there, is one");
     add_each(findings, places->unknown_folders, KH_FINDING_WARN,
              "holds an instance that the database does not know",
              "put the database back, or move the folder away");
     add_each(findings, places->missing_folders, KH_FINDING_FAIL,
-             "is not there, and the database has its instance",
+             "is not there, though the database has its instance",
              "mount its file system, set the right state-dir, or delete the instance");
-    add_each(findings, places->kept_folders, KH_FINDING_OK,
-             "is what \"delete --keep-data\" has left", NULL);
+    add_each(findings, places->kept_folders, KH_FINDING_OK, "was kept by \"delete --keep-data\"",
+             NULL);
     if (kh_findings_get(findings, "state") == NULL)
         kh_findings_add(findings, "state", KH_FINDING_OK,
                         "the database and the folders of instances agree");

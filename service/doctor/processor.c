@@ -61,7 +61,7 @@ check_processor(const char *cpuinfo, KhFindings *findings)
         return;
     }
     kh_findings_add(findings, "processor", KH_FINDING_WARN,
-                    "%s (%s, family %u, model %u) is none that SEV-SNP is known of",
+                    "%s (%s, family %u, model %u) is not known to have SEV-SNP",
                     *model_name == '\0' ? "a processor without a name" : model_name,
                     *vendor == '\0' ? "no vendor" : vendor, family, model);
     kh_findings_mend(findings, "plain instances run; confidential ones need an AMD EPYC of the "
@@ -78,7 +78,8 @@ check_microcode(const char *cpuinfo, KhFindings *findings)
                         "revision %s; verifiers see it as a part of the TCB", microcode);
         return;
     }
-    kh_findings_add(findings, "microcode", KH_FINDING_WARN, "the kernel tells no revision");
+    kh_findings_add(findings, "microcode", KH_FINDING_WARN,
+                    "the kernel does not tell the revision");
     kh_findings_mend(findings,
                      "in a virtual machine or container this is normal; else update the BIOS");
 }
@@ -98,7 +99,7 @@ kh_processor_check_snp(const KhPlaces *places, KhFindings *findings)
                     leaf->known ? "CPUID 0x8000001F does not have SEV-SNP"
                                 : "there is no CPUID leaf 0x8000001F");
     kh_findings_mend(findings, "on an EPYC of those series switch SMEE and SEV-SNP on in the BIOS; "
-                               "in a virtual machine it cannot be had");
+                               "a virtual machine cannot have it");
 }
 
 void
@@ -111,4 +112,13 @@ kh_processor_check(const KhPlaces *places, KhFindings *findings)
     check_processor(cpuinfo, findings);
     check_microcode(cpuinfo, findings);
     kh_processor_check_snp(places, findings);
+}
+
+gboolean
+kh_processor_virtualizes(const KhPlaces *places)
+{
+    g_autofree char *cpuinfo = kh_places_read(places->proc, "cpuinfo");
+
+    return cpuinfo != NULL &&
+           g_regex_match_simple("^flags\\s*:.*\\b(vmx|svm)\\b", cpuinfo, G_REGEX_MULTILINE, 0);
 }

@@ -12,4 +12,7 @@ void kh_processor_check(const KhPlaces *places, KhFindings *findings);
 /* "snp-cbit" alone. */
 void kh_processor_check_snp(const KhPlaces *places, KhFindings *findings);
 
+/* Whether it can run guests, whatever /dev/kvm says. */
+gboolean kh_processor_virtualizes(const KhPlaces *places);
+
 G_END_DECLS

@@ -43,8 +43,8 @@ check_build_tools(const KhPlaces *places, KhFindings *findings)
         if (program != NULL)
             continue;
         kh_findings_add(findings, "build-tools", KH_FINDING_WARN,
-                        "there is no %s, boot components cannot be built here", tools[i]);
-        kh_findings_mend(findings, "%s, or bring components that were built elsewhere", install);
+                        "boot components cannot be built here, because there is no %s", tools[i]);
+        kh_findings_mend(findings, "%s, or use components that were built elsewhere", install);
         return;
     }
     kh_findings_add(findings, "build-tools", KH_FINDING_OK, "boot components can be built here");

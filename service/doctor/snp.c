@@ -56,7 +56,7 @@ check_parameter(const KhPlaces *places, const char *check, const char *name, KhF
     kh_findings_mend(findings,
                      "with Linux 6.11 or newer on a host with SEV-SNP: switch SNP on in the BIOS, "
                      "put \"options kvm_amd sev=1 sev_es=1 sev_snp=1\" into " MODPROBE
-                     ", %s, and boot",
+                     ", %s, and reboot",
                      kh_distribution_update_initramfs(places->distribution));
 }
 
@@ -91,17 +91,17 @@ check_hidden(const KhPlaces *places, KhFindings *findings)
     if (!g_file_test(listed, G_FILE_TEST_EXISTS)) {
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL, "there is no /dev/sev");
         kh_findings_mend(findings, "load ccp and kvm_amd on a host with SEV-SNP: modprobe kvm_amd; "
-                                   "dmesg says what the firmware misses");
+                                   "dmesg says what the firmware lacks");
     } else if (places->launcher[0] == '\0') {
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL,
                         "the kernel has /dev/sev, and there is no such file here");
         kh_findings_mend(findings, "outside of a container: udevadm trigger /dev/sev");
     } else if (places->sev_opens) {
         kh_findings_add(findings, "snp-device", KH_FINDING_OK,
-                        "/dev/sev opens for the machines' uid");
+                        "the machines' user can open /dev/sev");
     } else {
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL,
-                        "/dev/sev did not open for the machines' uid when the service began");
+                        "the machines' user could not open /dev/sev when the service started");
         mend_device(findings, ", and restart the service");
     }
 }
@@ -158,8 +158,8 @@ check_firmware(const KhPlaces *places, KhFindings *findings)
         kh_findings_add(findings, "snp-firmware-state", KH_FINDING_FAIL,
                         "SEV firmware %u.%u build %u: SNP is not initialized", status.api_major,
                         status.api_minor, status.build);
-        kh_findings_mend(findings, "switch SNP and its memory coverage (RMP) on in the BIOS, "
-                                   "and boot; dmesg | grep -i sev says what is amiss");
+        kh_findings_mend(findings, "switch SNP and its memory coverage (RMP) on in the BIOS, and "
+                                   "reboot; dmesg | grep -i sev says what is amiss");
     }
 }
 

@@ -109,7 +109,7 @@ def test_sev_device():
         HOST.run("mknod", "--mode=0600", "/dev/sev", "c", *numbers)
         found = sev_finding()
         tap.equal(found["status"], "fail", f"root's alone: {found}")
-        tap.check("did not open" in found["found"] and "udev" in found["remedy"], found)
+        tap.check("could not open" in found["found"] and "udev" in found["remedy"], found)
         HOST.run("chgrp", "kvm", "/dev/sev")
         HOST.run("chmod", "0660", "/dev/sev")
         found = sev_finding()

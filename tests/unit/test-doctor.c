@@ -174,7 +174,7 @@ test_snp_host(Host *host, gconstpointer data)
     g_ptr_array_set_size(host->findings, 0);
     host->places->kvm_usable = TRUE;
     kh_kvm_judge(host->places, &kvm, host->findings);
-    assert_finding(host, "kvm", KH_FINDING_OK, "makes machines", "");
+    assert_finding(host, "kvm", KH_FINDING_OK, "/dev/kvm works", "");
     assert_finding(host, "snp-kvm", KH_FINDING_OK, "SNP", "");
 }
 
@@ -218,13 +218,14 @@ test_snp_hidden(Host *host, gconstpointer data)
     host->places->kvm_usable = TRUE;
     kh_snp_check(host->places, host->findings);
     kh_kvm_judge(host->places, &kvm, host->findings);
-    assert_finding(host, "snp-device", KH_FINDING_FAIL, "did not open", "restart the service");
-    assert_finding(host, "kvm", KH_FINDING_OK, "opens", "");
+    assert_finding(host, "snp-device", KH_FINDING_FAIL, "could not open /dev/sev",
+                   "restart the service");
+    assert_finding(host, "kvm", KH_FINDING_OK, "can open", "");
     assert_finding(host, "snp-kvm", KH_FINDING_WARN, "sandbox", "snp-kernel");
     g_ptr_array_set_size(host->findings, 0);
     host->places->sev_opens = TRUE;
     kh_snp_check(host->places, host->findings);
-    assert_finding(host, "snp-device", KH_FINDING_OK, "opens for the machines' uid", "");
+    assert_finding(host, "snp-device", KH_FINDING_OK, "the machines' user can open", "");
 }
 
 static void
@@ -294,8 +295,23 @@ test_intel(Host *host, gconstpointer data)
     g_ptr_array_set_size(host->findings, 0);
     host->places->kvm_usable = TRUE;
     kh_kvm_judge(host->places, &kvm, host->findings);
-    assert_finding(host, "kvm", KH_FINDING_OK, "makes machines", "");
-    assert_finding(host, "snp-kvm", KH_FINDING_FAIL, "no machines", "6.11");
+    assert_finding(host, "kvm", KH_FINDING_OK, "/dev/kvm works", "");
+    assert_finding(host, "snp-kvm", KH_FINDING_FAIL, "cannot make SNP machines", "6.11");
+}
+
+/* Of two causes the one that was found. */
+static void
+test_kvm_unusable(Host *host, gconstpointer data)
+{
+    KhKvmFacts kvm = {0, "", 1};
+
+    put(host, "proc/cpuinfo", "flags\t\t: fpu sse2\n");
+    kh_kvm_judge(host->places, &kvm, host->findings);
+    assert_finding(host, "kvm", KH_FINDING_WARN, "neither vmx nor svm", "BIOS");
+    g_ptr_array_set_size(host->findings, 0);
+    put(host, "proc/cpuinfo", "flags\t\t: fpu svm sse2\n");
+    kh_kvm_judge(host->places, &kvm, host->findings);
+    assert_finding(host, "kvm", KH_FINDING_WARN, "user could not open /dev/kvm", "group kvm");
 }
 
 /* Next to nothing is there, and what is there is no file. */
@@ -307,9 +323,9 @@ test_container(Host *host, gconstpointer data)
     g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
     check_all_but_qemu(host);
     assert_finding(host, "processor", KH_FINDING_WARN, "without a name", "EPYC");
-    assert_finding(host, "microcode", KH_FINDING_WARN, "no revision", "container");
+    assert_finding(host, "microcode", KH_FINDING_WARN, "does not tell the revision", "container");
     assert_finding(host, "kvm", KH_FINDING_WARN, "cannot be opened", "BIOS");
-    assert_finding(host, "memory", KH_FINDING_WARN, "does not tell", "memory");
+    assert_finding(host, "memory", KH_FINDING_WARN, "does not say how much", "memory");
     assert_finding(host, "memory-lock", KH_FINDING_WARN, "cannot be read", "ulimit");
     assert_finding(host, "huge-pages", KH_FINDING_WARN, "not known", "madvise");
     assert_finding(host, "clock", KH_FINDING_WARN, "unknown", "tsc");
@@ -566,7 +582,7 @@ test_boot_parts(Host *host, gconstpointer data)
     put(host, "boot/ovmf.fd", "no firmware");
     put(host, "boot/vmlinuz", "another");
     look_at_parts(host);
-    assert_finding(host, "boot-components", KH_FINDING_FAIL, "vmlinuz is not", "build.sh");
+    assert_finding(host, "boot-components", KH_FINDING_FAIL, "vmlinuz does not match", "build.sh");
     assert_finding(host, "snp-boot-firmware", KH_FINDING_FAIL, "ovmf.fd", "build.sh");
 }
 
@@ -583,7 +599,8 @@ test_place(Host *host, gconstpointer data)
     put(host, "bin/mkfs.ext4", "");
     kh_service_place_check(host->places, host->findings);
     assert_finding(host, "e2fsprogs", KH_FINDING_FAIL, "no mkfs.ext4", "pacman -S e2fsprogs");
-    assert_finding(host, "build-tools", KH_FINDING_WARN, "no cpio", "pacman -S cpio");
+    assert_finding(host, "build-tools", KH_FINDING_WARN, "because there is no cpio",
+                   "pacman -S cpio");
     assert_finding(host, "limits", KH_FINDING_WARN, "not held", "cgroup");
     assert_finding(host, "launcher", KH_FINDING_OK, "direct", "");
     assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range in /etc/a.conf");
@@ -667,6 +684,7 @@ main(int argc, char **argv)
     ADD("judged", test_judged);
     ADD("plain-amd", test_plain_amd);
     ADD("intel", test_intel);
+    ADD("kvm-unusable", test_kvm_unusable);
     ADD("container", test_container);
     ADD("memory-limits", test_memory_limits);
     g_test_add_func("/doctor/distributions", test_distributions);
