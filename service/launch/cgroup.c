@@ -236,7 +236,7 @@ set_limits(int group, const char *limits)
     if (!apply_limits(group, limits))
         return FALSE;
     if (fsetxattr(group, LIMITS_ATTRIBUTE, limits, strlen(limits), 0) < 0)
-        g_info("The limits of a control group are not kept with it: %s", g_strerror(errno));
+        g_info("The limits of a control group cannot be noted on it: %s", g_strerror(errno));
     return TRUE;
 }
 
@@ -283,7 +283,7 @@ restore_limits(KhCgroups *self)
         group = open_group(self, name + strlen(PREFIX));
         limits = group < 0 ? NULL : read_limits(group);
         if (limits != NULL && !apply_limits(group, limits))
-            g_warning("%s/%s did not get its limits again: %s", self->path, name,
+            g_warning("The limits of %s/%s could not be set again: %s", self->path, name,
                       g_strerror(errno));
         if (group >= 0)
             close(group);

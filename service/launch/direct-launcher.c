@@ -228,7 +228,7 @@ on_ready(GObject *source, GAsyncResult *result, gpointer data)
     g_clear_handle_id(&waiting->timer, g_source_remove);
     if (waiting->timed_out)
         g_set_error(&waiting->error, KH_ERROR, KH_ERROR_TIMED_OUT,
-                    "The shim has not started QEMU within %d s", READY_TIMEOUT_MS / 1000);
+                    "The shim did not start QEMU within %d s", READY_TIMEOUT_MS / 1000);
     else
         vm = kh_launcher_read_ready_line(waiting->line, waiting->uid, pid_of(waiting->shim),
                                          &waiting->error);

@@ -58,8 +58,8 @@ static KhIdentity
 unknown(gint64 pid, const char *reason, GError **error)
 {
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "Whose machine process %" G_GINT64_FORMAT " runs could not be looked at: %s", pid,
-                reason);
+                "It could not be found out whose machine process %" G_GINT64_FORMAT " runs: %s",
+                pid, reason);
     return KH_IDENTITY_UNKNOWN;
 }
 
@@ -163,9 +163,9 @@ compare_hold(const KhTraces *traces, gint64 pid, const char *path, GError **erro
     held = flock(folder, LOCK_SH | LOCK_NB) != 0;
     close(folder);
     if (!held && is_young(pid))
-        return unknown(pid, "it has just begun, and does not hold its folder yet", error);
+        return unknown(pid, "it has just started, and does not hold its folder yet", error);
     return held ? KH_IDENTITY_OURS
-                : foreign_folder(pid, path, "in the place of which there is another one", error);
+                : foreign_folder(pid, path, "which has been replaced by another folder", error);
 }
 
 static gboolean
@@ -187,7 +187,7 @@ compare_folder(const KhTraces *traces, gint64 pid, const char *path, GError **er
     if (examine(AT_FDCWD, path, 0, &found))
         return own.st_ino == found.st_ino && own.st_dev == found.st_dev
                    ? compare_hold(traces, pid, path, error)
-                   : foreign_folder(pid, path, "which is another one", error);
+                   : foreign_folder(pid, path, "which is another folder", error);
     if (!is_absence(errno))
         reason = g_strdup(g_strerror(errno));
     /* Our own may have been moved since the machine began. */
@@ -228,7 +228,7 @@ compare_status(const KhTraces *traces, gint64 pid, const char *status, GError **
         return foreign(pid, error, "in a container");
     /* Its effective user, which it may not have become yet. */
     if (line == NULL || sscanf(line, "\nUid: %*u %u", &uid) != 1)
-        return unknown(pid, "its user is not told", error);
+        return unknown(pid, "the kernel does not tell its user", error);
     if (uid != wanted && uid != geteuid())
         return foreign(pid, error, "as user %u, not as user %u", uid, wanted);
     return KH_IDENTITY_OURS;

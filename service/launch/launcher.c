@@ -159,8 +159,8 @@ follow(KhProcess *shim, KhProcess *qemu, gint64 uid, gint64 known, GError **erro
 {
     if (known != 0 && known != shim->pid) {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "The shim is process %" G_GINT64_FORMAT " and says that it is %" G_GINT64_FORMAT
-                    "; it is not believed",
+                    "The shim is process %" G_GINT64_FORMAT " but says that it is %" G_GINT64_FORMAT
+                    "; it is not trusted",
                     known, shim->pid);
         return NULL;
     }
@@ -184,7 +184,7 @@ kh_launcher_read_ready_line(const char *line, gint64 uid, gint64 shim, GError **
         g_set_error_literal(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED, text);
     } else {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "The shim ended before it had started QEMU; the journal may say why");
+                    "The shim ended before it started QEMU; the journal may say why");
     }
     return NULL;
 }

@@ -63,7 +63,7 @@ static void
 set_unknown(gint64 pid, const char *reason, GError **error)
 {
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "Process %" G_GINT64_FORMAT " could not be looked at: %s", pid, reason);
+                "Process %" G_GINT64_FORMAT " could not be examined: %s", pid, reason);
 }
 
 /* /proc alone is no proof: it may hide what is there (hidepid= of proc(5)). */

@@ -43,7 +43,7 @@ kh_shim_open_component(const char *path, KhShimError *error)
     }
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
         close(fd);
-        kh_shim_fail(error, "the boot component %s is no regular file", path);
+        kh_shim_fail(error, "the boot component %s is not a regular file", path);
         return -1;
     }
     return fd;
@@ -64,7 +64,7 @@ kh_shim_remove(int folder, const char *name)
 static const char *
 kind_of(mode_t mode)
 {
-    return S_ISDIR(mode) ? "a folder" : S_ISREG(mode) ? "a file" : "what is no file";
+    return S_ISDIR(mode) ? "a folder" : S_ISREG(mode) ? "a file" : "something";
 }
 
 bool
@@ -78,8 +78,8 @@ kh_shim_fail_in_the_way(int folder, const char *name, KhShimError *error)
     ssize_t length = readlink(link, path, sizeof path);
     errno = saved;
     return kh_shim_fail_errno(error,
-                              "%s lies in the place of %s and cannot be taken away; remove it by "
-                              "hand, and start again: %.*s/%s",
+                              "%s is in the place of %s and cannot be removed; remove it by hand, "
+                              "and start again: %.*s/%s",
                               found ? kind_of(status.st_mode) : "something", name,
                               length > 0 ? (int)length : 0, path, name);
 }

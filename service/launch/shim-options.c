@@ -258,7 +258,7 @@ kh_shim_options_parse(KhShimOptions *options, int argc, char **argv, KhShimError
         if (code == -1)
             break;
         if (code == '?' || index < 0)
-            return kh_shim_fail(error, "%s is no option of the shim, or lacks its value",
+            return kh_shim_fail(error, "%s is not an option of the shim, or its value is missing",
                                 argv[optind - 1]);
         if (!parse_option(options, code, long_options[index].name, error))
             return false;

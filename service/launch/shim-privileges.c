@@ -32,13 +32,13 @@ kh_shim_close_descriptors(int keep, KhShimError *error)
         return kh_shim_fail_errno(error, "cannot replace the standard input");
     if (keep < 0)
         return close_range(3, ~0U, 0) == 0 ||
-               kh_shim_fail_errno(error, "cannot close the descriptors inherited");
+               kh_shim_fail_errno(error, "cannot close the inherited descriptors");
     if (fcntl(keep, F_SETFD, FD_CLOEXEC) < 0)
         return kh_shim_fail_errno(error, "descriptor %d of --ready-fd is not open", keep);
     if (keep > 3 && close_range(3, keep - 1, 0) < 0)
-        return kh_shim_fail_errno(error, "cannot close the descriptors inherited");
+        return kh_shim_fail_errno(error, "cannot close the inherited descriptors");
     if (close_range(keep + 1, ~0U, 0) < 0)
-        return kh_shim_fail_errno(error, "cannot close the descriptors inherited");
+        return kh_shim_fail_errno(error, "cannot close the inherited descriptors");
     return true;
 }
 

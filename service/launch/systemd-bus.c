@@ -284,7 +284,7 @@ look_later(Look *look)
 {
     if (g_get_monotonic_time() >= look->deadline) {
         look_end(look, g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
-                                   "systemd is not done with %s in the time given", look->unit));
+                                   "systemd did not finish with %s in time", look->unit));
         return;
     }
     look->timer = g_timeout_add(look->again ? 0 : look->delay_ms, on_look_timer, look);
@@ -314,8 +314,8 @@ tell_to_end(KhSystemdBus *self, Look *look, GError **error)
         return FALSE;
     if (now < look->end_at || state_is(state, "deactivating"))
         return TRUE;
-    g_warning("%s, whose machine is given up, is still there (%s) and is told to end", look->unit,
-              state->active_state);
+    g_warning("%s is left over from a machine that was given up (%s) and is told to end",
+              look->unit, state->active_state);
     look->end_at = now + END_INTERVAL_S * G_USEC_PER_SEC;
     kh_systemd_bus_stop(self, look->unit);
     return TRUE;

@@ -160,13 +160,12 @@ static GError *
 describe_failure(const KhUnitState *state, const char *unit)
 {
     if (g_str_equal(state->result, "timeout"))
-        return g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
-                           "The shim has not started QEMU within %d s", KH_UNIT_START_TIMEOUT);
-    return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                       "systemd did not get %s to run (%s, %s %d); the journal of that unit may "
-                       "say why",
-                       unit, state->result, state->exit_code == CLD_EXITED ? "code" : "signal",
-                       state->exit_status);
+        return g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT, "The shim did not start QEMU within %d s",
+                           KH_UNIT_START_TIMEOUT);
+    return g_error_new(
+        KH_ERROR, KH_ERROR_LAUNCH_FAILED,
+        "systemd could not start %s (%s, %s %d); the journal of that unit may say why", unit,
+        state->result, state->exit_code == CLD_EXITED ? "code" : "signal", state->exit_status);
 }
 
 /* An answer that was lost may have said that the unit is there already: another's. */
@@ -348,7 +347,8 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
 
     if (state == NULL) {
         kh_journal_log(G_LOG_LEVEL_WARNING, &(KhSubject){.id = call->id, .caller = -1},
-                       "Whether %s runs is not known yet: %s", call->unit, unknown->message);
+                       "It is not known yet whether %s is running: %s", call->unit,
+                       unknown->message);
         look_for_unit(self, g_steal_pointer(&task));
         return;
     }

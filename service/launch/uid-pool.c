@@ -64,7 +64,7 @@ kh_uid_range_parse(const char *text, KhUidRange *range, GError **error)
 
     if (g_strv_length(parts) != 2) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "vm-uid-range is \"%s\", it must look like %s", text, KH_UID_RANGE_DEFAULT);
+                    "vm-uid-range is \"%s\"; it must look like %s", text, KH_UID_RANGE_DEFAULT);
         return FALSE;
     }
     if (!kh_number_parse(parts[0], "vm-uid-range", UID_MIN, UID_MAX, &first, error) ||
@@ -188,8 +188,8 @@ kh_uid_pool_claim(KhUidPool *self, GError **error)
 
     if (running == NULL) {
         g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                    "No uid can be given out: /proc cannot be read, so that it is not known which "
-                    "are in use; see whether the service has run out of descriptors");
+                    "No uid can be assigned, because /proc cannot be read to see which are in use; "
+                    "the service may have run out of file descriptors");
         return -1;
     }
     uid = claim_never_used(self, running);

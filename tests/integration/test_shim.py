@@ -82,7 +82,7 @@ def test_exec_error():
                         "No such file or directory\n"), line
         os.mkfifo(os.path.join(m.base, "fifo"))
         line = m.launch("pass", initrd=os.path.join(m.base, "fifo"))
-        assert "no regular file" in line, line
+        assert "not a regular file" in line, line
 
 
 def test_rights_of_child_and_shim():
@@ -543,7 +543,7 @@ def b123_mount_in_the_way():
             done = subprocess.run(words + m.command("pass"), capture_output=True, text=True,
                                   timeout=LIMIT)
             assert done.returncode == 125, done
-            assert f"a folder lies in the place of {name} and" in done.stderr, done.stderr
+            assert f"a folder is in the place of {name} and" in done.stderr, done.stderr
             assert m.path(name) in done.stderr and "busy" in done.stderr, done.stderr
             assert "remove it by hand" in done.stderr, done.stderr
 

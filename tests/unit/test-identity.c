@@ -116,7 +116,7 @@ folders(Fixture *f, gconstpointer data)
     assert_shim(f, ID, f->own, KH_IDENTITY_OURS, NULL);
     assert_shim(f, ID, through, KH_IDENTITY_OURS, NULL);
     assert_shim(f, ID, roundabout, KH_IDENTITY_OURS, NULL);
-    assert_shim(f, ID, f->copy, KH_IDENTITY_FOREIGN, "copy/instances/" ID ", which is another one");
+    assert_shim(f, ID, f->copy, KH_IDENTITY_FOREIGN, "copy/instances/" ID ", which is another folder");
     /* Whatever our own has become. */
     g_assert_cmpint(g_rmdir(f->own), ==, 0);
     assert_shim(f, ID, f->copy, KH_IDENTITY_FOREIGN, "it is left alone");
@@ -155,7 +155,7 @@ unheld(Fixture *f, gconstpointer data)
         g_assert_cmpint(g_get_monotonic_time(), <, deadline);
         g_usleep(100000);
     }
-    assert_identity(f, pid, KH_IDENTITY_FOREIGN, "in the place of which there is another one");
+    assert_identity(f, pid, KH_IDENTITY_FOREIGN, "which has been replaced by another folder");
     fake_shim_end(pid);
     close(lock);
 }
@@ -226,7 +226,7 @@ look_with_few(const Fixture *f, GPid pid)
 {
     rlim_t before = fake_shim_leave_descriptors(0);
 
-    assert_identity(f, pid, KH_IDENTITY_UNKNOWN, "could not be looked at");
+    assert_identity(f, pid, KH_IDENTITY_UNKNOWN, "could not be examined");
     fake_shim_limit_descriptors(before);
     fake_shim_leave_descriptors(1);
     assert_identity(f, pid, KH_IDENTITY_OURS, NULL);

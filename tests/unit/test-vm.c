@@ -286,7 +286,7 @@ assert_unknown(const KhProcess *shim, const KhProcess *qemu)
 
     g_assert_null(kh_vm_new(shim, qemu, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
-    g_assert_nonnull(strstr(error->message, "could not be looked at"));
+    g_assert_nonnull(strstr(error->message, "could not be examined"));
 }
 
 /* Two handles, and the file that is read beside the second. What needs none is known. */
