@@ -57,8 +57,8 @@ kh_name_check(const char *name, GError **error)
         return TRUE;
     shown = kh_text_sanitize(name, 80);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is no instance name: use 1 to %d of a-z, 0-9, '.', '_' and '-', beginning "
-                "and ending with a letter or digit, without two dots in a row",
+                "\"%s\" is not an instance name: use 1 to %d of a-z, 0-9, '.', '_' and '-', "
+                "beginning and ending with a letter or digit, without two dots in a row",
                 shown, KH_NAME_MAX);
     return FALSE;
 }

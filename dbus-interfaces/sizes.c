@@ -136,7 +136,7 @@ kh_size_parse(const char *text, guint64 *bytes, GError **error)
         return TRUE;
     shown = kh_text_sanitize(text, 40);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is no size: write a positive number with an optional unit, for example "
+                "\"%s\" is not a size: write a positive number with an optional unit, for example "
                 "4G, 512M, 1.5GiB or 4GB",
                 shown);
     return FALSE;
@@ -185,7 +185,7 @@ kh_number_parse(const char *text, const char *what, guint64 min, guint64 max, gu
         return TRUE;
     shown = kh_text_sanitize(text, 40);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is no valid %s: write a number from %" G_GUINT64_FORMAT
+                "\"%s\" is not a valid %s: write a number from %" G_GUINT64_FORMAT
                 " to %" G_GUINT64_FORMAT,
                 shown, what, min, max);
     return FALSE;

@@ -94,10 +94,10 @@ choose_accelerator(Daemon *self, GError **error)
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
     gboolean opens = kh_launcher_probe(self->host.launcher, "kvm", uid);
     gboolean virtualizes = processor_virtualizes();
-    const char *why_not = g_file_test("/dev/kvm", G_FILE_TEST_EXISTS)
-                              ? "the machines' user cannot open /dev/kvm: give that to the group "
-                                "kvm with mode 0660"
-                              : "there is no /dev/kvm: load the module kvm_amd or kvm_intel";
+    const char *why_not =
+        g_file_test("/dev/kvm", G_FILE_TEST_EXISTS)
+            ? "the machines' user cannot open /dev/kvm (the verb doctor says more)"
+            : "there is no /dev/kvm (load the module kvm_amd or kvm_intel)";
 
     self->host.vm_uid = uid;
     self->host.vm_gid = uid >= 0 ? kh_places_find_kvm_group() : -1;
@@ -107,7 +107,7 @@ choose_accelerator(Daemon *self, GError **error)
     self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "accelerator is kvm, and %s; set accelerator to auto to do without", why_not);
+                    "accelerator is kvm, but %s; set accelerator to auto to do without", why_not);
         return FALSE;
     }
     if (g_str_equal(wanted, "auto") && !self->host.kvm_usable)
@@ -278,7 +278,8 @@ on_closed(GDBusConnection *connection, gboolean remote, GError *error, gpointer 
 {
     Daemon *self = data;
 
-    g_warning("The bus is gone; the machines go on, and it is tried again");
+    g_warning("The connection to the bus was lost; machines go on running, and the connection is "
+              "tried again");
     disconnect(self);
     connect_later(self, RECONNECT_MS);
 }
@@ -453,8 +454,8 @@ kh_daemon_adopt_empty_state(const KhSettings *settings, GError **error)
     if (!kh_manager_load(self->manager, error) || !kh_manager_adopt_strangers(self->manager, error))
         return FALSE;
     found = kh_manager_get_strangers(self->manager);
-    g_print("%u folders and %u living machines that the database does not know are left alone; "
-            "instances can be created\n",
+    g_print("What the database does not know is left alone (folders: %u, running machines: %u); "
+            "instances can be created now\n",
             found->folders->len, found->machines->len);
     return TRUE;
 }

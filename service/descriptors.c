@@ -64,9 +64,9 @@ check(guint wanted, guint kept, GError **error)
     if (count_free(wanted + kept) >= wanted + kept)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "The service is short of file descriptors: it may have %u, of which each machine "
-                "takes %d, enough for %u; raise LimitNOFILE= of its unit, or \"ulimit -n\" where "
-                "it is started by hand",
+                "The service has too few file descriptors: it may have %u and each machine takes "
+                "%d, so that there are enough for %u machines; raise LimitNOFILE= of its unit, or "
+                "\"ulimit -n\" where it is started by hand",
                 kh_descriptors_limit(), KH_DESCRIPTORS_MACHINE, kh_descriptors_machines());
     return FALSE;
 }

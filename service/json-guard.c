@@ -65,7 +65,7 @@ scan_unit(Scan *scan)
     int unit = peek_unit(scan), next;
 
     if (unit < 0) {
-        scan->found = "has an escape that is none";
+        scan->found = "has an invalid escape";
         return;
     }
     scan->at += UNIT_LENGTH;
@@ -75,14 +75,14 @@ scan_unit(Scan *scan)
     else if (IS_HIGH_HALF(unit) && IS_LOW_HALF(next))
         scan->at += UNIT_LENGTH;
     else if (IS_HIGH_HALF(unit) || IS_LOW_HALF(unit))
-        scan->found = "has half of a character in an escape";
+        scan->found = "has half a surrogate pair in an escape";
 }
 
 static void
 scan_escape(Scan *scan)
 {
     if (scan->end - scan->at < 2 || strchr("\"\\/bfnrtu", scan->at[1]) == NULL)
-        scan->found = "has an escape that is none";
+        scan->found = "has an invalid escape";
     else if (scan->at[1] == 'u')
         scan_unit(scan);
     else
@@ -139,7 +139,7 @@ scan_number(Scan *scan)
         whole = take_digits(scan) && whole;
     }
     if (!good || !whole)
-        scan->found = "has a number that is none";
+        scan->found = "has an invalid number";
 }
 
 static void
@@ -205,7 +205,7 @@ find_fault(const char *text, gsize length, gboolean exact)
         char c = *scan.at;
 
         if (scan.over && strchr(" \t\r\n", c) == NULL)
-            scan.found = "goes on after its value";
+            scan.found = "continues after its value";
         else if (c == '"')
             scan_string(&scan);
         else if (strchr("{}[]", c) != NULL)

@@ -19,7 +19,7 @@ set_path(char **field, const char *key, const char *value, GError **error)
 {
     if (!g_path_is_absolute(value)) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is \"%s\", it must be an absolute path", key, value);
+                    "%s is \"%s\"; it must be an absolute path", key, value);
         return FALSE;
     }
     g_free(*field);
@@ -68,7 +68,7 @@ set_word(char **field, const char *key, const char *const known[4], const char *
 {
     if (!g_strv_contains(known, value)) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is \"%s\", it must be %s, %s or %s", key, value, known[0], known[1],
+                    "%s is \"%s\"; it must be %s, %s or %s", key, value, known[0], known[1],
                     known[2]);
         return FALSE;
     }
@@ -124,7 +124,7 @@ set_on_service_stop(KhSettings *settings, const char *value, GError **error)
     if (settings->stop_all || g_str_equal(value, "keep"))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "on-service-stop is \"%s\", it must be keep or stop-all", value);
+                "on-service-stop is \"%s\"; it must be keep or stop-all", value);
     return FALSE;
 }
 
@@ -135,7 +135,7 @@ set_simulate_tee(KhSettings *settings, const char *value, GError **error)
     if (settings->simulate_tee || g_str_equal(value, "false"))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "insecure-simulate-tee is \"%s\", it must be true or false", value);
+                "insecure-simulate-tee is \"%s\"; it must be true or false", value);
     return FALSE;
 }
 
@@ -159,7 +159,7 @@ set_log_size(KhSettings *settings, const char *value, GError **error)
         g_autofree char *meant = kh_size_guess(size, min, max);
 
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "log-size is \"%s\", it must be from 64K to 1G%s%s%s", value,
+                    "log-size is \"%s\"; it must be from 64K to 1G%s%s%s", value,
                     meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "",
                     meant != NULL ? "?" : "");
         return FALSE;
@@ -193,18 +193,20 @@ static const struct {
     const char *placeholder, *help;
     gboolean path; /* any bytes, else text */
 } keys[] = {
-    {"state-dir", set_state_dir, "DIR", "Where state is kept", TRUE},
-    {"runtime-dir", set_runtime_dir, "DIR", "Where the machines' sockets are", TRUE},
-    {"boot-components", set_boot_components, "DIR", "Kernel and initrd for new instances", TRUE},
+    {"state-dir", set_state_dir, "DIR", "Folder for the state", TRUE},
+    {"runtime-dir", set_runtime_dir, "DIR", "Folder for the machines' sockets", TRUE},
+    {"boot-components", set_boot_components, "DIR",
+     "Folder with kernel and initrd for new instances", TRUE},
     {"qemu", set_qemu, "PROGRAM", "QEMU's binary"},
-    {"launcher", set_launcher, "NAME", "auto, systemd or direct"},
-    {"accelerator", set_accelerator, "NAME", "auto, kvm or tcg"},
-    {"vm-uid-range", set_uids, "FIRST-LAST", "Uids of the machines, when run as root"},
-    {"port-range", set_ports, "FIRST-LAST", "Ports that are given out (default: 5050-25049)"},
-    {"on-service-stop", set_on_service_stop, "WHAT", "Instances then: keep or stop-all"},
-    {"max-instances", set_max_instances, "N", "How many instances there may be"},
-    {"log-size", set_log_size, "SIZE", "Of one file of a log"},
-    {"log-files", set_log_files, "N", "Files of a log"},
+    {"launcher", set_launcher, "NAME", "How machines are launched: auto, systemd or direct"},
+    {"accelerator", set_accelerator, "NAME", "What machines run with: auto, kvm or tcg"},
+    {"vm-uid-range", set_uids, "FIRST-LAST", "User ids for the machines, when the service is root"},
+    {"port-range", set_ports, "FIRST-LAST", "Ports for instances (default: 5050-25049)"},
+    {"on-service-stop", set_on_service_stop, "WHAT",
+     "What becomes of instances when the service stops: keep or stop-all"},
+    {"max-instances", set_max_instances, "N", "Maximum number of instances"},
+    {"log-size", set_log_size, "SIZE", "Maximum size of a log file"},
+    {"log-files", set_log_files, "N", "Maximum number of files of a log"},
     {"start-timeout", set_start_timeout, "SECONDS", "How long a start waits for RPC"},
     {"stop-timeout", set_stop_timeout, "SECONDS", "How long a guest may take to stop"},
     {"insecure-simulate-tee", set_simulate_tee, "BOOLEAN",
@@ -412,7 +414,7 @@ parse_options(KhSettings *s, int argc, char **argv, char **values, GError **erro
         {"yield-cgroup", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &s->yield_cgroup,
          "For ExecStopPost= with launcher=direct", NULL},
         {"adopt-empty-state", 0, 0, G_OPTION_ARG_NONE, &s->adopt,
-         "Begin anew beside instances that the database does not know, and exit", NULL},
+         "Accept a new database beside instances that it does not know, and exit", NULL},
         {"verbose", 0, 0, G_OPTION_ARG_NONE, &s->verbose, "Say more", NULL},
         {"version", 0, 0, G_OPTION_ARG_NONE, &s->version, "Print the version", NULL},
     };
@@ -426,8 +428,8 @@ parse_options(KhSettings *s, int argc, char **argv, char **values, GError **erro
         return FALSE;
     if (g_strv_length(copy) <= 1)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "\"%s\" is no option; see --help",
-                copy[1]);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "\"%s\" is not an option, and nothing else can be given; see --help", copy[1]);
     return FALSE;
 }
 

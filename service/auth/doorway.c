@@ -370,7 +370,7 @@ kh_doorway_open(int bus, gboolean greets, KhDoorwayJudge judge, int *end, GError
     lane_init(&self->in, bus, self->end);
     lane_init(&self->out, self->end, bus);
     if (!paired) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "No sockets for the bus: %s",
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The sockets for the bus cannot be made: %s",
                     g_strerror(errno));
         return NULL;
     }
@@ -420,7 +420,8 @@ put_between(GTask *task, GIOStream *stream, GError **error)
         bus = fcntl(g_socket_get_fd(g_socket_connection_get_socket(G_SOCKET_CONNECTION(stream))),
                     F_DUPFD_CLOEXEC, 0);
     if (bus < 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The bus's address leads to no socket");
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The bus's address does not lead to a socket");
         return NULL;
     }
     doorway = kh_doorway_open(bus, TRUE, g_task_get_task_data(task), &end, error);

@@ -311,11 +311,11 @@ enter(gpointer data)
     g_autoptr(Call) call = data;
 
     if (call->uid == KH_UID_UNKNOWN)
-        deny(g_steal_pointer(&call->invocation), ": the bus does not know you any more");
+        deny(g_steal_pointer(&call->invocation), ": you have left the bus");
     else if (g_dbus_interface_skeleton_get_object_path(call->skeleton) == NULL)
         g_dbus_method_invocation_return_error_literal(g_steal_pointer(&call->invocation),
                                                       G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD,
-                                                      "There is no such object any more");
+                                                      "This object is not there any more");
     else if (call->method == NULL)
         begin_reading(g_steal_pointer(&call));
     else

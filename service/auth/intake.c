@@ -15,7 +15,8 @@
 #include "values.h"
 
 #define DATA "kh-intake"
-#define TOO_MUCH "The call has more than 4096 values, or 512 KiB of them, or such a path; send less"
+#define TOO_MUCH                                                                                   \
+    "The call has more than 4096 values, or more than 512 KiB of values or path; send less"
 #define BUS "org.freedesktop.DBus"
 /* The marshalled form of what we send is never four times as long as GLib's own. */
 #define MARSHALLED_FACTOR 4
@@ -303,15 +304,17 @@ static const char *
 text_of(KhAdmission refusal, const KhWire *call)
 {
     if (refusal == KH_REFUSED_CLIENT)
-        return "You have as many calls under way as one client may; wait for one to end";
+        return "You already have as many calls in progress as one client may have; wait for one to "
+               "end";
     if (refusal == KH_REFUSED_USER)
-        return "You have as many calls under way, over all your connections, as one user may; "
-               "wait for one to end";
+        return "Over all your connections you already have as many calls in progress as one user "
+               "may have; wait for one to end";
     if (refusal == KH_REFUSED_BYTES)
-        return "Your calls under way have as many bytes of values as one user's may; wait for "
-               "one to end";
+        return "Your calls in progress already carry as many bytes as those of one user may; wait "
+               "for one to end";
     if (call->descriptors > 0)
-        return "The call carries descriptors, and this method takes none; send it without";
+        return "The call carries file descriptors, but this method takes none; send it without "
+               "them";
     return TOO_MUCH;
 }
 
@@ -564,10 +567,9 @@ fits(GDBusMessage *message, gsize bytes)
 static GDBusMessage *
 replace(GDBusMessage *message)
 {
-    GDBusMessage *reply = refusal_of(g_dbus_message_get_destination(message),
-                                     g_dbus_message_get_reply_serial(message),
-                                     "The answer is longer than the bus takes; ask in pages, by "
-                                     "ListInstances with a limit");
+    GDBusMessage *reply = refusal_of(
+        g_dbus_message_get_destination(message), g_dbus_message_get_reply_serial(message),
+        "The answer is too long for the bus; ask in pages, with the option limit of ListInstances");
 
     g_dbus_message_set_serial(reply, g_dbus_message_get_serial(message));
     return reply;
@@ -593,8 +595,8 @@ shorten(KhIntake *self, GDBusMessage *message, gsize bytes)
     if (fits(message, bytes))
         return g_steal_pointer(&owned);
     if (!self->warned)
-        g_warning("A message of more than %u bytes is not sent, nor are others like it: the bus "
-                  "would close the connection",
+        g_warning("Messages of more than %u bytes are not sent, because the bus would close the "
+                  "connection",
                   KH_MESSAGE_BYTES_MAX);
     self->warned = TRUE;
     return is_answer(message) ? replace(message) : NULL;

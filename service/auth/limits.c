@@ -56,8 +56,8 @@ kh_limits_enter(KhLimits *limits, const char *sender, KhLimit limit, GError **er
     }
     if (counts[limit] >= bounds[limit].max) {
         g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "You have %u %s, as many as one %s may; wait for one to end", counts[limit],
-                    bounds[limit].what, bounds[limit].whom);
+                    "You already have %u %s, as many as one %s may have; wait for one to end",
+                    counts[limit], bounds[limit].what, bounds[limit].whom);
         return FALSE;
     }
     counts[limit]++;

@@ -433,8 +433,8 @@ has_room(KhTurns *self, guint32 uid, GError **error)
         return TRUE;
     note_greed(self, uid);
     g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "You have %u calls under way whose answers are long, as many as one user may; "
-                "wait for one to end",
+                "You already have %u calls with long answers in progress, as many as one user may "
+                "have; wait for one to end",
                 user->waiting);
     return FALSE;
 }

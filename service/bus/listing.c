@@ -102,8 +102,8 @@ read_options(GVariant *options, guint *limit, const char **cursor, GError **erro
         return TRUE;
     g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                         *limit == 0 ? "The option \"limit\" is 0; give at least 1"
-                                    : "The option \"cursor\" is no instance's object path; give "
-                                      "the last one of the page before");
+                                    : "The option \"cursor\" is not the object path of an "
+                                      "instance; give the last one of the page before");
     return FALSE;
 }
 

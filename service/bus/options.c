@@ -45,7 +45,7 @@ check_one(const char *name, GVariant *value, const KhOption *known, GError **err
         if (g_variant_is_of_type(value, G_VARIANT_TYPE(known->type)))
             return TRUE;
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The option \"%s\" has the D-Bus type '%s', it must be '%s'", shown,
+                    "The option \"%s\" has the D-Bus type '%s'; it must be '%s'", shown,
                     g_variant_get_type_string(value), known->type);
         return FALSE;
     }
@@ -88,7 +88,7 @@ kh_options_get_timeout(GVariant *options, gint64 *timeout_usec, GError **error)
         return TRUE;
     if (value < G_USEC_PER_SEC || value > (guint64)TIMEOUT_MAX) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "timeout-usec is %" G_GUINT64_FORMAT ", it must be from 1000000 (a second) to "
+                    "timeout-usec is %" G_GUINT64_FORMAT "; it must be from 1000000 (a second) to "
                     "3600000000 (an hour)",
                     value);
         return FALSE;

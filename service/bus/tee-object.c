@@ -111,7 +111,7 @@ read_request(GVariant *options, KhEvidenceRequest *request, GError **error)
     if (request->before || request->genesis != g_variant_lookup(options, "prev", "t", NULL))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The options prev and genesis exclude each other");
+                "The options prev and genesis cannot be combined");
     return FALSE;
 }
 
@@ -126,8 +126,8 @@ check_guest(KhTeeObject *self, GError **error)
                     kh_state_name(record->state));
     else if (self->gatherings == GATHERINGS_MAX)
         g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "\"%s\" is giving evidence %u times already; wait for one to end", record->name,
-                    GATHERINGS_MAX);
+                    "\"%s\" is already giving evidence %u times at once; wait for one to end",
+                    record->name, GATHERINGS_MAX);
     else
         return kh_descriptors_check(EVIDENCE_DESCRIPTORS, error);
     return FALSE;

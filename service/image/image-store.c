@@ -265,7 +265,7 @@ refuse_part(const char *folder, const char *name, const char *found, GError **er
 static gboolean
 set_part_error(const char *folder, const char *name, GError **error)
 {
-    g_autofree char *found = g_strdup_printf("cannot be taken in: %s", g_strerror(errno));
+    g_autofree char *found = g_strdup_printf("cannot be imported: %s", g_strerror(errno));
 
     return refuse_part(folder, name, found, error);
 }
@@ -275,7 +275,7 @@ static const char *
 fault_of(const struct stat *st)
 {
     if (!S_ISREG(st->st_mode))
-        return "is no regular file";
+        return "is not a regular file";
     if (st->st_size == 0)
         return "is empty";
     return (guint64)st->st_size > PART_MAX ? "is larger than 1 GiB" : NULL;
@@ -463,7 +463,7 @@ put_in_place(Import *import, GError **error)
             return kh_instance_dir_remove(import->images_fd, import->temporary, NULL, error);
         if (!replace(import, error))
             return FALSE;
-        g_message("An image is made whole again: %s", changed->message);
+        g_message("An image that was damaged is replaced: %s", changed->message);
     }
     kh_crash_point("import:in-place");
     return fsync(import->images_fd) == 0 || set_part_error(import->folder, "", error);
@@ -635,7 +635,7 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
     g_autoptr(GError) error = NULL;
 
     if (!kh_instance_dir_remove(KH_IMAGE_STORE(source)->fd, data, NULL, &error))
-        g_warning("What was an image cannot be removed: %s", error->message);
+        g_warning("What is left of an image cannot be removed: %s", error->message);
     g_task_return_boolean(task, TRUE);
 }
 

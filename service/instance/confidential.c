@@ -12,8 +12,8 @@ check_dev(const KhConfig *config, gboolean allowed, GError **error)
     if (!config->dev || allowed)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "dev gives Katana's accounts keys that everybody knows, which no confidential "
-                "machine protects; leave dev out, or create it with the option allow-dev");
+                "dev gives Katana's accounts keys that everybody knows, and no confidential "
+                "machine can protect those; leave dev out, or give the option allow-dev as well");
     return FALSE;
 }
 
@@ -27,7 +27,8 @@ kh_confidential_check_host(const KhHost *host, const KhConfig *config, const KhO
         return FALSE;
     if (host->simulate_tee || overrides->force || kh_snp_host_check(host, error))
         return TRUE;
-    g_prefix_error(error, "It would not start, force creates it all the same: ");
+    g_prefix_error(error,
+                   "The instance could not start here (the option force creates it anyway): ");
     return FALSE;
 }
 
@@ -52,15 +53,15 @@ kh_confidential_check_image(const KhHost *host, const KhConfig *config, GError *
     }
     if (kh_image_part(image, KH_IMAGE_FIRMWARE) == NULL) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "The boot components have no " KH_IMAGE_FIRMWARE ", and a confidential machine "
-                    "starts with one that measures its kernel; build them with it (Debian's "
-                    "package ovmf-amdsev)");
+                    "The boot components have no " KH_IMAGE_FIRMWARE
+                    ", which a confidential machine needs to have its kernel measured; build them "
+                    "with it (from Debian's package ovmf-amdsev)");
         return FALSE;
     }
     if (config->sealed && !can_be_sealed(image)) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                     "The boot components cannot open a sealed disk: their " KH_IMAGE_BUILD_INFO
-                    " does not say SEALED=yes; leave sealed out, or take others");
+                    " does not say SEALED=yes; leave sealed out, or use other boot components");
         return FALSE;
     }
     return TRUE;
@@ -76,11 +77,11 @@ check_sealed(const KhRecord *record, const KhConfig *config, GError **error)
         !kh_config_measures_differently(now, config))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                now->sealed ? "The disk of \"%s\" is sealed to what it was first started with: "
-                              "with other vcpus, vcpu-type, sealed or image it could not be "
-                              "opened any more; create another instance"
-                            : "The disk of \"%s\" is in use unsealed since its first start; "
-                              "create another instance",
+                now->sealed
+                    ? "The disk of \"%s\" is sealed to the vcpus, vcpu-type and image of its first "
+                      "start, and could not be opened with others; create another instance"
+                    : "The disk of \"%s\" has been in use without a seal since its first start and "
+                      "cannot be sealed any more; create another instance",
                 record->name);
     return FALSE;
 }

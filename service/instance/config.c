@@ -34,7 +34,7 @@ refuse_size(const KhConfigKey *key, guint64 bytes, GError **error)
     g_autofree char *meant = kh_size_guess(bytes, key->min, key->max);
 
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is %" G_GUINT64_FORMAT " bytes, it must be from %s to %s%s%s%s", key->key,
+                "%s is %" G_GUINT64_FORMAT " bytes; it must be from %s to %s%s%s%s", key->key,
                 bytes, least, most, meant != NULL ? "; did you mean " : "",
                 meant != NULL ? meant : "", meant != NULL ? "?" : "");
     return FALSE;
@@ -51,7 +51,7 @@ check_range(const KhConfigKey *key, guint64 number, GError **error)
     if (key->form == KH_CONFIG_SIZE)
         return refuse_size(key, number, error);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is %" G_GUINT64_FORMAT ", it must be from %" G_GUINT64_FORMAT
+                "%s is %" G_GUINT64_FORMAT "; it must be from %" G_GUINT64_FORMAT
                 " to %" G_GUINT64_FORMAT,
                 key->key, number, key->min, key->max);
     return FALSE;
@@ -75,7 +75,7 @@ check_value(const KhConfigKey *key, GVariant *value, GError **error)
 {
     if (!g_variant_is_of_type(value, G_VARIANT_TYPE(key->type))) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has the D-Bus type '%s', it must be '%s'", key->key,
+                    "%s has the D-Bus type '%s'; it must be '%s'", key->key,
                     g_variant_get_type_string(value), key->type);
         return FALSE;
     }
@@ -230,7 +230,7 @@ check_address(const KhConfig *config, GError **error)
     if (inet_pton(AF_INET, config->rpc_address, &address) == 1)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "rpc-address is \"%s\", it must be an IPv4 address in dotted form, such as "
+                "rpc-address is \"%s\"; it must be an IPv4 address in dotted form, such as "
                 "127.0.0.1",
                 shown);
     return FALSE;
@@ -250,11 +250,14 @@ static gboolean
 check_choice(const char *key, const char *value, const char *const *choices, GError **error)
 {
     g_autofree char *list = NULL;
+    g_autofree char *shown = NULL;
 
     if (g_strv_contains(choices, value))
         return TRUE;
     list = g_strjoinv(", ", (char **)choices);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s must be one of: %s", key, list);
+    shown = kh_text_sanitize(value, 64);
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must be one of: %s",
+                key, shown, list);
     return FALSE;
 }
 
@@ -306,13 +309,13 @@ check_katana_arg(const char *arg, guint number, GError **error)
 
     if (strlen(arg) > KATANA_ARG_BYTES_MAX) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Katana argument %u has more than %d bytes", number, KATANA_ARG_BYTES_MAX);
+                    "Katana argument %u is longer than %d bytes", number, KATANA_ARG_BYTES_MAX);
         return FALSE;
     }
     if (arg[0] == '\0' || has_blank_or_control(arg)) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Katana argument %u is empty or has a blank in it; the guest splits "
-                    "arguments at blanks",
+                    "Katana argument %u is empty or has a blank in it, and the guest splits "
+                    "arguments at blanks; leave it out, or write it without",
                     number);
         return FALSE;
     }
@@ -346,7 +349,7 @@ check_dev_only(const KhConfig *config, GError **error)
 {
     if (config->dev || (!config->no_fee && config->accounts == 0))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s needs dev",
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s can only be used with dev",
                 config->no_fee ? "no-fee" : "accounts");
     return FALSE;
 }
@@ -360,8 +363,8 @@ check_labels(const KhConfig *config, GError **error)
     GVariantIter iter;
 
     if (g_variant_n_children(labels) > LABELS_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "There are more than %d labels",
-                    LABELS_MAX);
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "There are more than %d labels; use fewer", LABELS_MAX);
         return FALSE;
     }
     g_variant_iter_init(&iter, labels);
@@ -369,8 +372,8 @@ check_labels(const KhConfig *config, GError **error)
         if (key[0] != '\0' && strlen(key) <= LABEL_KEY_MAX && strlen(value) <= LABEL_VALUE_MAX)
             continue;
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The key of a label has 1 to %d bytes, its value at most %d", LABEL_KEY_MAX,
-                    LABEL_VALUE_MAX);
+                    "The key of a label must have 1 to %d bytes, and its value at most %d",
+                    LABEL_KEY_MAX, LABEL_VALUE_MAX);
         return FALSE;
     }
     return TRUE;
@@ -383,7 +386,7 @@ check_tee_only(const KhConfig *config, GError **error)
 
     if (config->tee || (!config->sealed && !typed))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s needs tee",
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s can only be used with tee",
                 config->sealed ? "sealed" : "vcpu-type");
     return FALSE;
 }
@@ -395,8 +398,9 @@ check_tee(const KhConfig *config, GError **error)
     if (!config->tee)
         return check_tee_only(config, error);
     if (g_str_equal(config->accelerator, "tcg")) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "accelerator is tcg, and a confidential machine runs with kvm only");
+        g_set_error(
+            error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+            "accelerator is tcg, but a confidential machine only runs with kvm; use kvm or auto");
         return FALSE;
     }
     if (g_str_equal(config->vcpu_type, "host") || g_str_equal(config->vcpu_type, "max")) {

@@ -141,8 +141,9 @@ kh_ending_read_exit_code(int folder, gint64 uid)
 static KhEnding
 of_stop(const Status *status, GError **reason)
 {
-    g_set_error(reason, KH_ERROR, KH_ERROR_CANCELLED,
-                "It was stopped from outside: its unit, its shim, or with the host");
+    g_set_error(
+        reason, KH_ERROR, KH_ERROR_CANCELLED,
+        "It was stopped from outside: by its unit, by a signal to its shim, or with the host");
     return status->signaled || status->forced ? KH_ENDING_FORCED : KH_ENDING_STOPPED;
 }
 

@@ -64,7 +64,7 @@ fail(GTask *task, GError *error)
     if (g->deadline == 0) {
         g_clear_error(&error);
         error = g_error_new(KH_ERROR, KH_ERROR_TIMED_OUT,
-                            "The guest has not given its evidence within %d s; read its log",
+                            "The guest did not give its evidence within %d s; read its log",
                             DEADLINE_S);
     }
     g_task_return_error(task, error);

@@ -72,7 +72,7 @@ ask_qemu(const Work *work, GError **error)
     if (qemu != NULL)
         g_subprocess_force_exit(qemu);
     g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                "%s cannot be asked which processors it has: %s", work->qemu, failure->message);
+                "%s cannot be asked which processors it knows: %s", work->qemu, failure->message);
     return NULL;
 }
 
@@ -91,7 +91,7 @@ check_processor(const Work *work, GError **error)
     }
     if (answer != NULL)
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "vcpu-type is %s, which %s does not have; give one that \"-cpu help\" lists, "
+                    "vcpu-type is %s, which %s does not know; give one that \"-cpu help\" lists, "
                     "such as " KH_CONFIG_VCPU_TYPE_DEFAULT ", or install a newer QEMU",
                     work->vcpu_type, work->qemu);
     return FALSE;
@@ -106,8 +106,8 @@ check_part(const char *path, const guint8 *sha256, const char *wanted, GError **
     if (g_strcmp0(found, wanted) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
-                "%s has the SHA-256 %s, its image was taken in with %s; set image=default takes "
-                "today's boot components in",
+                "%s has the SHA-256 %s, but its image was imported with %s; image=default changes "
+                "to today's boot components",
                 path, found, wanted == NULL ? "no such part" : wanted);
     return FALSE;
 }

@@ -143,6 +143,6 @@ kh_fleet_save(KhManager *manager)
         g_usleep(SAVE_INTERVAL_USEC);
     if (unsaved != NULL)
         kh_log_instance(kh_instance_get_record(unsaved), G_LOG_LEVEL_WARNING,
-                        "Its state was not saved by the service's end, nor that of others perhaps; "
-                        "the next service takes what it finds");
+                        "Its state, and perhaps that of others, was not saved before the service "
+                        "ended; the next service goes by what it finds");
 }

@@ -127,8 +127,8 @@ explain_silence(KhInstance *self, GError **error)
         return FALSE;
     g_clear_error(error);
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "How QEMU has ended is not known, as its shim could not write it: %s is on a file "
-                "system that is read-only",
+                "How QEMU ended is not known, because its shim could not write it down: %s is on a "
+                "file system that is read-only",
                 folder);
     return TRUE;
 }
@@ -186,8 +186,8 @@ out_of_memory_error(KhInstance *self)
 {
     return g_error_new(
         KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-        "The kernel killed it: it was out of memory, at its limit of %" G_GUINT64_FORMAT
-        " bytes or the host's",
+        "The kernel killed it because it was out of memory, at its limit of %" G_GUINT64_FORMAT
+        " bytes or at the host's",
         kh_instance_get_memory_limit(self));
 }
 

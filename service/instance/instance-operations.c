@@ -51,19 +51,21 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
         (operation == KH_OPERATION_STOP || operation == KH_OPERATION_KILL))
         return KH_ADMISSION_ALLOW;
     if (self->host->ending && begins_a_machine(operation)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_BUSY, "Cannot %s \"%s\": the service is ending",
-                    kh_operation_name(operation), self->record->name);
+        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
+                    "Cannot %s \"%s\": the service is shutting down", kh_operation_name(operation),
+                    self->record->name);
         return KH_ADMISSION_REFUSE;
     }
     if (self->unseen != NULL && begins_a_machine(operation)) {
         g_set_error(error, KH_ERROR, self->unseen->code,
-                    "Cannot %s \"%s\": whether a machine of it lives could not be seen yet: %s",
+                    "Cannot %s \"%s\": it is not known yet whether its machine is running: %s",
                     kh_operation_name(operation), self->record->name, self->unseen->message);
         return KH_ADMISSION_REFUSE;
     }
     if (self->doubted && begins_a_machine(operation)) {
         g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                    "Cannot %s \"%s\": whether a machine of it lives is being looked at; try again",
+                    "Cannot %s \"%s\": the service is still finding out whether its machine is "
+                    "running; try again",
                     kh_operation_name(operation), self->record->name);
         return KH_ADMISSION_REFUSE;
     }
@@ -77,10 +79,10 @@ kh_instance_check(KhInstance *self, KhOperation operation, GError **error)
     if (admission == KH_ADMISSION_REFUSE) {
         kh_state_table_explain(self->record->name, self->record->state, operation, error);
     } else if (self->record->damage != NULL && needs_configuration(operation)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The database's row of \"%s\" is damaged (%s); it can only be stopped and "
-                    "deleted",
-                    self->record->name, self->record->damage);
+        g_set_error(
+            error, KH_ERROR, KH_ERROR_FAILED,
+            "The row of \"%s\" in the database is damaged (%s); it can only be stopped and deleted",
+            self->record->name, self->record->damage);
         return KH_ADMISSION_REFUSE;
     }
     return admission;
@@ -96,9 +98,10 @@ find_unsaved(KhInstance *self, KhOperation operation, GError **error)
     if (operation != KH_OPERATION_STOP && operation != KH_OPERATION_KILL)
         return;
     if (self->doubted)
-        g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                    "Whether a machine of \"%s\" lives is being looked at; try again",
-                    self->record->name);
+        g_set_error(
+            error, KH_ERROR, KH_ERROR_BUSY,
+            "The service is still finding out whether the machine of \"%s\" is running; try again",
+            self->record->name);
     else if (!kh_instance_is_saved(self))
         *error = kh_instance_unsaved_error(self);
 }
@@ -127,7 +130,7 @@ static void
 wait_for_ready(KhInstance *self, GTask *task, gint64 timeout_usec)
 {
     g_autofree char *late =
-        g_strdup_printf("\"%s\" has not answered within %.3g s; it goes on starting: wait for it, "
+        g_strdup_printf("\"%s\" did not answer within %.3g s and is still starting: wait for it, "
                         "read its log, or stop it",
                         self->record->name, (double)timeout_usec / G_USEC_PER_SEC);
 
@@ -207,14 +210,15 @@ explain_late_stop(KhInstance *self)
     const char *name = self->record->name;
 
     if (self->run != NULL)
-        return g_strdup_printf("QEMU of \"%s\" has outlived its kill; a device or a file system "
-                               "may be stuck",
-                               name);
+        return g_strdup_printf(
+            "QEMU of \"%s\" was killed and has not ended; a device or a file system may be stuck",
+            name);
     if (self->unseen != NULL)
-        return g_strdup_printf("Whether a machine of \"%s\" lives could not be seen yet; it is "
-                               "stopped as soon as it is found",
+        return g_strdup_printf("It is not known yet whether the machine of \"%s\" is running; it "
+                               "will be stopped as soon as it is found",
                                name);
-    return g_strdup_printf("\"%s\" is still being started, and stops once that is cut off", name);
+    return g_strdup_printf(
+        "\"%s\" is still being started, and will stop once the start has been interrupted", name);
 }
 
 static void
@@ -242,7 +246,7 @@ kh_instance_stop_async(KhInstance *self, const KhStop *how, GAsyncReadyCallback 
     if (kh_instance_has_machine(self)) {
         begin_stop(self, how);
     } else {
-        kh_instance_set_stopped(self, "The automatic restart was called off", FALSE);
+        kh_instance_set_stopped(self, "The automatic restart was cancelled", FALSE);
     }
 }
 
@@ -360,7 +364,8 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
             kh_instance_save(self, NULL); /* it goes on as it did */
         g_task_return_error(task, error);
     } else if (state != KH_STATE_RUNNING && state != KH_STATE_PAUSED) {
-        g_task_return_new_error(task, KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" is %s meanwhile",
+        g_task_return_new_error(task, KH_ERROR, KH_ERROR_CANCELLED,
+                                "The command came too late: \"%s\" is %s by now",
                                 self->record->name, kh_state_name(state));
     } else if (command->command == KH_RUN_RESET) {
         begin_again(self);
@@ -390,7 +395,7 @@ command_async(KhInstance *self, KhOperation operation, const Command *what,
     }
     if (self->commanding || self->run == NULL) {
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
-                                "Another command for \"%s\" is under way; try again",
+                                "Another command for \"%s\" is in progress; try again",
                                 self->record->name);
         g_object_unref(task);
         return;
@@ -500,7 +505,7 @@ kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
         return;
     if (before == KH_STATE_DELETING && keep_data && !self->record->keep_data) {
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
-                                "\"%s\" is being deleted already, and its data with it",
+                                "\"%s\" is already being deleted, and its data with it",
                                 self->record->name);
         g_object_unref(task);
         return;

@@ -34,12 +34,12 @@ adopt(KhInstance *self, KhVm *vm)
     if (is_at_rest(self)) {
         kh_instance_forget_restart(self);
         kh_instance_set_state(self, KH_STATE_STARTING,
-                              "Its machine lives, though the database said that it had ended");
+                              "Its machine is running, though the database said that it had ended");
     }
     kh_instance_forget_unseen(self);
     kh_instance_follow(self, vm);
     kh_instance_save(self, NULL);
-    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again, QEMU's pid is %u",
+    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again; QEMU's pid is %u",
                     kh_instance_get_main_pid(self));
     g_signal_emit_by_name(self, "changed");
     if (self->record->state == KH_STATE_DELETING)
@@ -78,7 +78,7 @@ look_later(KhInstance *self, GError *reason)
 {
     if (self->unseen == NULL)
         kh_log_instance(self->record, G_LOG_LEVEL_WARNING,
-                        "Whether a machine of it lives could not be seen, which is tried again: %s",
+                        "It is not known whether its machine is running, which is tried again: %s",
                         reason->message);
     g_clear_error(&self->unseen);
     self->unseen = reason;
@@ -103,7 +103,8 @@ settle(KhInstance *self)
 static void
 leave_alone(KhInstance *self, const GError *reason)
 {
-    g_autofree char *text = g_strdup_printf("It does not run here. %s", reason->message);
+    g_autofree char *text =
+        g_strdup_printf("Its machine is not run by this service. %s", reason->message);
 
     self->again = FALSE;
     settle(self);

@@ -38,7 +38,7 @@ note_saved(KhInstance *self)
     if (self->unsaved == NULL)
         return;
     kh_instance_forget_unsaved(self);
-    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "Its state is saved again");
+    kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "Its state has now been saved");
 }
 
 /* Takes @failure. */
@@ -50,7 +50,7 @@ note_unsaved(KhInstance *self, GError *failure)
         kh_log_instance(self->record,
                         kh_store_is_read_only(self->host->store) ? G_LOG_LEVEL_DEBUG
                                                                  : G_LOG_LEVEL_WARNING,
-                        "Its state could not be saved, and is saved as soon as that works: %s",
+                        "Its state could not be saved, which is tried again until it works: %s",
                         failure->message);
     g_clear_error(&self->unsaved);
     self->unsaved = failure;
@@ -115,7 +115,8 @@ kh_instance_remove_row(KhInstance *self)
     }
     note_unsaved(self, failure);
     error = g_error_new(KH_ERROR, failure->code,
-                        "The files of \"%s\" are removed; its row is as soon as that works: %s",
+                        "The files of \"%s\" have been removed; its row in the database will be as "
+                        "soon as that works: %s",
                         self->record->name, failure->message);
     g_signal_emit_by_name(self, "changed");
     kh_waiters_finish(self->deleters, error);
@@ -154,8 +155,8 @@ kh_instance_unsaved_error(KhInstance *self)
     if (self->unsaved == NULL)
         return NULL;
     return g_error_new(KH_ERROR, self->unsaved->code,
-                       "\"%s\" is %s, but that could not be written down yet, and a service that "
-                       "starts before it is would not know of it: %s",
+                       "\"%s\" is %s, but the database could not be told yet, and a service that "
+                       "starts before it is told would not know: %s",
                        self->record->name, kh_state_name(self->record->state),
                        self->unsaved->message);
 }
@@ -166,10 +167,10 @@ kh_instance_build_reason(KhInstance *self)
     GString *text = g_string_new(self->record->reason);
 
     if (self->unseen != NULL)
-        g_string_append_printf(text, "%sWhether its machine lives could not be seen yet: %s",
+        g_string_append_printf(text, "%sIt is not known yet whether its machine is running: %s",
                                text->len > 0 ? "; " : "", self->unseen->message);
     if (self->unsaved != NULL)
-        g_string_append_printf(text, "%sThe database does not know it yet: %s",
+        g_string_append_printf(text, "%sThe database could not be told yet: %s",
                                text->len > 0 ? "; " : "", self->unsaved->message);
     return g_string_free(text, FALSE);
 }

@@ -64,8 +64,8 @@ check_storage(const KhRecord *record, const KhConfig *config, GError **error)
         (!record->formatted && down))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "The data disk of \"%s\" has its size since its first start; storage-bytes cannot "
-                "be changed any more",
+                "The data disk of \"%s\" was made at its first start, and its size (storage-bytes) "
+                "can no longer be changed; create another instance for another size",
                 record->name);
     return FALSE;
 }
@@ -87,8 +87,8 @@ check_exposure(const Change *change, GError **error)
     if (change->may_expose || !kh_manager_change_is_exposed(change->instance, change->changes))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                "\"%s\" was opened to the network meanwhile, and this change needs the right to "
-                "expose it now; try again",
+                "\"%s\" has just been opened to the network, so that this change needs the right "
+                "to expose it; try again",
                 kh_instance_get_record(change->instance)->name);
     return FALSE;
 }
@@ -157,7 +157,7 @@ on_change_measured(GObject *source, GAsyncResult *result, gpointer data)
         g_task_return_error(task, error);
     else if (kh_config_measures_differently(pinned, change->measured))
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_BUSY,
-                                "Another change of \"%s\" came in between; try again",
+                                "\"%s\" was changed by another call at the same time; try again",
                                 kh_instance_get_record(change->instance)->name);
     else
         configure(self, task, g_steal_pointer(&pinned), measurement);

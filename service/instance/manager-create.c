@@ -22,7 +22,7 @@ check_name_is_free(KhManager *self, const char *name, GError **error)
     if (kh_manager_find_name(self, name) == NULL)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                "There is an instance \"%s\" already; choose another name", name);
+                "There is already an instance \"%s\"; choose another name", name);
     return FALSE;
 }
 

@@ -68,9 +68,9 @@ refuse(KhManager *self, guint machines, GError **error)
     g_autofree char *copy = kh_copies_describe(database);
 
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                "The database %s knows nothing of %u living machines and %u folders of instances "
+                "The database %s does not know %u running machines and %u folders of instances "
                 "beside it (\"status\" names them); stop the service and %s, or run "
-                "katana-hypervisord --adopt-empty-state to begin anew",
+                "katana-hypervisord --adopt-empty-state to accept this database",
                 database, machines, self->strangers->folders->len,
                 copy != NULL ? copy : "put the right one in its place");
 }

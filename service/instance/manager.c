@@ -264,7 +264,7 @@ take_back_half_made(KhManager *self)
 
         if (!record->making)
             continue;
-        kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was cut off, and is taken back");
+        kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "its creation was interrupted and is undone");
         kh_instance_note_deleted(self->instances->pdata[i]);
     }
 }
@@ -276,7 +276,7 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
     g_autoptr(GError) error = NULL;
 
     if (!kh_instance_dir_remove(instances, data, NULL, &error))
-        g_warning("What was deleted before cannot be removed: %s", error->message);
+        g_warning("What is left of earlier deletions cannot be removed: %s", error->message);
     g_task_return_boolean(task, TRUE);
 }
 
@@ -427,7 +427,8 @@ find_by_prefix(KhManager *self, const char *prefix, GError **error)
             continue;
         if (found != NULL) {
             g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                        "\"%s\" begins the id of several instances; give more of it", prefix);
+                        "The ids of several instances begin with \"%s\"; give more of the id",
+                        prefix);
             return NULL;
         }
         found = self->instances->pdata[i];
@@ -436,7 +437,7 @@ find_by_prefix(KhManager *self, const char *prefix, GError **error)
         g_autofree char *shown = kh_text_sanitize(prefix, 80);
 
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                    "There is no instance \"%s\"; see the list", shown);
+                    "There is no instance \"%s\"; the list of instances has the names", shown);
     }
     return found;
 }

@@ -55,8 +55,8 @@ refuse_missing(const Preparation *p, const char *file, GError **error)
     g_autofree char *folder = g_build_filename(kh_state_dir_get_instances(p->dir), p->id, NULL);
 
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "%s%s%s is not there; is the file system mounted, and state-dir the right one?",
-                folder, file[0] != '\0' ? "/" : "", file);
+                "%s%s%s is not there; mount its file system, or set the right state-dir", folder,
+                file[0] != '\0' ? "/" : "", file);
     return FALSE;
 }
 
@@ -99,7 +99,7 @@ make_disk(Preparation *p, int folder, GError **error)
         return p->formatted;
     }
     if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be made anew: %s",
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be replaced: %s",
                     g_strerror(errno));
         return FALSE;
     }
@@ -142,8 +142,8 @@ check_not_held(const Preparation *p, int folder, GError **error)
     if (flock(folder, LOCK_SH | LOCK_NB) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                "A shim holds its folder: another machine runs in %s/%s; restart the service, "
-                "which then follows that one",
+                "Another machine already runs in %s/%s, whose shim holds the folder; restart the "
+                "service, which then follows that machine",
                 kh_state_dir_get_instances(p->dir), p->id);
     return FALSE;
 }
@@ -316,8 +316,8 @@ check_claims(const KhHost *host, const KhRecord *record, GError **error)
     }
     if (record->vm_uid < 0 && geteuid() == 0) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The instance was created by a service that was not root, and QEMU never "
-                    "runs as root; create it anew");
+                    "The instance was created by a service that was not root, and QEMU never runs "
+                    "as root; create another one");
         return FALSE;
     }
     return (host->uids == NULL || record->vm_uid < 0 ||

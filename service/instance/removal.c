@@ -41,8 +41,8 @@ check_ended(const Removal *removal, GError **error)
     while (removal->own_user && kh_uid_has_processes(uid)) {
         if (g_get_monotonic_time() > deadline) {
             g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                        "A process of the machine's user %u lives still, and nothing is removed; "
-                        "end it, and delete it once more",
+                        "A process of the machine's user %u is still running, so nothing was "
+                        "removed; end it, and delete the instance again",
                         uid);
             return FALSE;
         }

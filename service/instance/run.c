@@ -376,7 +376,7 @@ tell_shim_to_stop(KhRun *self)
     self->by_shim = kh_vm_terminate(self->vm);
     if (self->by_shim)
         kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE,
-                        "Its control channel cannot be reached; its shim is told to stop it");
+                        "Its control channel cannot be reached, so its shim is told to stop it");
 }
 
 static gboolean

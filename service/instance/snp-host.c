@@ -20,7 +20,7 @@ kh_snp_host_judge(KhFindings *findings, GError **error)
             continue;
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                     "This host cannot run confidential machines (SEV-SNP): %s; %s. The verb doctor "
-                    "has all checks",
+                    "shows all checks",
                     finding->found, finding->remedy);
         return FALSE;
     }

@@ -227,10 +227,10 @@ kh_strangers_log(const KhStrangers *strangers, const KhHost *host)
 {
     log_each(strangers->folders, kh_strangers_state_paths(host, strangers->folders),
              "belongs to no instance of the database, and is left alone");
-    log_each(strangers->machines, kh_strangers_runtime_paths(host, strangers->machines),
-             "is of a machine that lives and belongs to no instance of the database; it is left "
-             "alone");
+    log_each(
+        strangers->machines, kh_strangers_runtime_paths(host, strangers->machines),
+        "is of a running machine that belongs to no instance of the database; it is left alone");
     log_each(strangers->missing, kh_strangers_state_paths(host, strangers->missing),
-             "is not there, and its instance cannot be started; is the file system mounted, and "
-             "state-dir the right one?");
+             "is not there, and its instance cannot be started; mount its file system, or set the "
+             "right state-dir");
 }

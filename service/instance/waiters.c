@@ -38,7 +38,8 @@ kh_waiters_new(void)
 void
 kh_waiters_free(KhWaiters *waiters)
 {
-    g_autoptr(GError) error = g_error_new(KH_ERROR, KH_ERROR_CANCELLED, "The service is ending");
+    g_autoptr(GError) error =
+        g_error_new(KH_ERROR, KH_ERROR_CANCELLED, "The service is shutting down");
 
     kh_waiters_finish(waiters, error);
     g_ptr_array_unref(waiters->waiting);

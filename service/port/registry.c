@@ -22,7 +22,7 @@ kh_port_range_parse(const char *text, KhPortRange *range, GError **error)
 
     if (g_strv_length(parts) != 2) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "port-range is \"%s\", it must look like 5050-25049", text);
+                    "port-range is \"%s\"; it must look like 5050-25049", text);
         return FALSE;
     }
     if (!kh_number_parse(parts[0], "port-range", PORT_MIN, PORT_MAX, &first, error) ||

@@ -231,7 +231,7 @@ on_deadline(gpointer data)
     if (self != NULL &&
         g_hash_table_steal_extended(self->pending, GUINT_TO_POINTER(deadline->id), NULL, &task)) {
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_MONITOR_LOST,
-                                "QEMU has not answered %s within %d ms",
+                                "QEMU did not answer %s within %d ms",
                                 (const char *)g_task_get_task_data(task), KH_QMP_TIMEOUT_MS);
         g_object_unref(task);
     }

@@ -79,7 +79,7 @@ check_room(sqlite3 *db, const char *path, GError **error)
         (guint64)(2 * pages * page_size) + KH_RESERVE_BYTES)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "%s is short of space for a copy of the database; free some", folder);
+                "%s has too little space for a copy of the database; free some", folder);
     return FALSE;
 }
 
@@ -179,7 +179,7 @@ on_written(GObject *source, GAsyncResult *result, gpointer data)
     self->writing = FALSE;
     g_task_propagate_boolean(G_TASK(result), &error);
     if (error != NULL && !self->complained)
-        g_warning("The daily copy of the database is not written, which is tried again: %s",
+        g_warning("The daily copy of the database could not be written, which is tried again: %s",
                   error->message);
     self->complained = error != NULL;
 }

@@ -398,7 +398,7 @@ kh_instance_dir_connect(int folder, const char *name, gint64 uid, pid_t *pid, GE
     int fd = good ? connect_to(place) : -1;
 
     if (good && fd < 0 && errno == ECONNREFUSED)
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Nobody serves %s any more", name);
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "Nobody listens on %s any more", name);
     else if (place < 0 || (good && fd < 0))
         kh_error_set_errno(error, name, "connected to");
     if (place >= 0)

@@ -192,7 +192,7 @@ open_boot_folder(int folder, int boot, GError **error)
     number = boot > 0 ? 0 : find_boot(folder, boot);
     if (number == 0) {
         g_set_error(error, KH_ERROR, boot > 0 ? KH_ERROR_INVALID_ARGUMENT : KH_ERROR_NOT_FOUND,
-                    "There is no log of boot %d: 0 is the current one, -1 the one before", boot);
+                    "There is no log of boot %d: 0 is the current boot, -1 the one before", boot);
         return -1;
     }
     name = g_strdup_printf("boot-%u", number);

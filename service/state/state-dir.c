@@ -79,7 +79,7 @@ check_path(const char *path, GError **error)
         return TRUE;
     shown = g_strescape(path, NULL);
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The path %s has a quote, a backslash or a control character in it, or is no "
+                "The path %s has a quote, a backslash or a control character in it, or is not "
                 "UTF-8; choose another one",
                 shown);
     return FALSE;
@@ -94,8 +94,8 @@ check_link(const char *path, GError **error)
     if (target == NULL || g_file_test(path, G_FILE_TEST_EXISTS))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s is a symbolic link to %s, and that is not there; mount its file system, or "
-                "mend the link",
+                "%s is a symbolic link to %s, which is not there; mount its file system, or "
+                "correct the link",
                 path, target);
     return FALSE;
 }
@@ -140,7 +140,7 @@ open_folder(const char *path, GError **error)
         return -1;
     }
     if (!set_mode(fd)) {
-        kh_error_set_errno(error, path, "given its mode; does it belong to another user");
+        kh_error_set_errno(error, path, "given the mode 0711, which only its owner can do");
         close(fd);
         return -1;
     }
@@ -168,8 +168,8 @@ open_real(char **path, GError **error)
         return fd;
     }
     if (real == NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "What %s is without links is not known: %s",
-                    *path, failure->message);
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The links in the path %s cannot be resolved: %s", *path, failure->message);
     g_free(real);
     close(fd);
     return -1;
@@ -384,8 +384,8 @@ kh_state_dir_check_writable(KhStateDir *self, GError **error)
     if (folder == NULL)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s lies on a file system that is read-only: instances are shown and can be "
-                "stopped, and nothing else until it is mounted writable",
+                "%s is on a read-only file system: until that is mounted writable, instances can "
+                "be shown and stopped, but nothing else",
                 folder);
     return FALSE;
 }
@@ -414,7 +414,7 @@ kh_state_dir_renew_runtime(KhStateDir *self, GError **error)
         close(fd);
         return FALSE;
     }
-    g_message("The runtime folder %s was removed, and is made again", self->runtime);
+    g_message("The runtime folder %s was removed, and has been made again", self->runtime);
     replace_fd(fd, &self->runtime_fd);
     replace_fd(lock_fd, &self->runtime_lock_fd);
     return TRUE;

@@ -252,8 +252,9 @@ check_version(KhStore *self, GError **error)
     if (version == LAST_VERSION)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s has the schema version %" G_GINT64_FORMAT ", and its file system is "
-                "read-only, so that it cannot be brought to version %u; mount that writable",
+                "%s has the schema version %" G_GINT64_FORMAT
+                ", and its file system is read-only, so that it cannot be brought to version %u; "
+                "mount the file system writable",
                 self->path, version, LAST_VERSION);
     return FALSE;
 }
@@ -311,7 +312,7 @@ open_for_writing(KhStore *self, GError **error)
         return TRUE;
     if (kh_read_only_parent(self->path)) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s lies on a file system that is read-only; mount it writable", self->path);
+                    "%s is on a read-only file system; mount that writable", self->path);
         return FALSE;
     }
     fresh = kh_store_open(self->path, error);
@@ -516,8 +517,9 @@ read_record(KhStore *self, sqlite3_stmt *row)
     if (!is_path_word(record->id)) {
         g_autofree char *shown = kh_text_sanitize(record->id, 80);
 
-        g_warning("The database has a row with the id \"%s\", which can be none; it is left out",
-                  shown);
+        g_warning(
+            "The database has a row with the id \"%s\", which is not an instance's; it is left out",
+            shown);
         return NULL;
     }
     read_numbers(record, row);
@@ -736,7 +738,7 @@ check_free(KhStore *self, const KhRecord *record, GError **error)
 {
     if (exists(self, "SELECT 1 FROM instances WHERE name=?", record->name, 0)) {
         g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                    "There is an instance \"%s\" already; choose another name", record->name);
+                    "There is already an instance \"%s\"; choose another name", record->name);
         return FALSE;
     }
     return kh_store_check_port(self, record->config->rpc_port, error);

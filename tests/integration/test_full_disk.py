@@ -24,7 +24,7 @@ from live import edit, kill_qemu, live, refused, running, service_dies, stays, w
 LEVELS = range(101) if os.environ.get("KH_LONG") else (0, 1, 2, 3, 5, 8, 13, 34, 100)
 # What a call may say that could not be noted.
 NOT_NOTED = ("Failed", "ResourceUnavailable", "Busy")
-NOT_YET = "does not know it yet"
+NOT_YET = "could not be told yet"
 SMALL = 50 << 20
 
 
@@ -275,7 +275,7 @@ def check_stops(bus, path, **how):
     pid = bus.properties(path)["MainPid"]
     tap.check(pid > 0, "it is followed")
     said = refused("Failed", lambda: bus.do(path, "Stop", **how))
-    tap.check("could not be written down" in said, said)
+    tap.check("could not be told yet" in said, said)
     found = bus.properties(path)
     tap.equal((found["State"], is_alive(pid)), ("stopped", False), f"after the stop {how}")
     tap.check(NOT_YET in found["StateReason"] and "read-only" in found["StateReason"],
@@ -369,7 +369,7 @@ def b126_errors_of_the_disk():
         check_refused(world, bus, rests)
         check_stops(bus, first)
         said = bus.properties(first)["StateReason"]
-        tap.check("How QEMU has ended is not known" in said, said)
+        tap.check("How QEMU ended is not known" in said, said)
         service_dies(world)
         before = len(world.journal())
         world.start()

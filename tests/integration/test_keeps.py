@@ -206,7 +206,7 @@ def b89_adopted_state():
         world.end_service()
         said = subprocess.run(command, env=world.env, timeout=30, check=True, text=True,
                               stdout=subprocess.PIPE).stdout
-        tap.check("1 folders and 1 living machines" in said, said)
+        tap.check("folders: 1, running machines: 1" in said, said)
         world.start()
         new = running(bus, "z")
         tap.check(is_alive(pid) and folder.is_dir(), "what was there")
@@ -329,7 +329,7 @@ def b95_unknown_is_not_dead():
         start_with_few(world, 64)
         shown = {path: bus.properties(path) for path in paths}
         tap.equal({one["State"] for one in shown.values()}, {"running"}, "states")
-        unseen = [path for path in paths if "could not be seen" in shown[path]["StateReason"]]
+        unseen = [path for path in paths if "not known yet whether" in shown[path]["StateReason"]]
         tap.check(0 < len(unseen) < 20, f"{len(unseen)} could not be looked at")
         refused("ResourceUnavailable", lambda: bus.do(unseen[0], "Start"))
         refused("ResourceUnavailable", lambda: bus.do(unseen[0], "Pause"))

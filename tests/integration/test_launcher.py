@@ -245,7 +245,7 @@ def test_folder_of_another():
             tap.check(False, "the start has succeeded")
         except Failed as failure:
             tap.equal(failure.name, "LaunchFailed", failure.message)
-            tap.check("another machine runs in" in failure.message, failure.message)
+            tap.check("Another machine already runs in" in failure.message, failure.message)
         finally:
             os.close(folder)
         one.check_gone()

@@ -349,7 +349,7 @@ def failing_create():
         world.start()
         part = world.components / "initrd.img"
         for spoil, says in ((part.unlink, "No such file"), (part.touch, "is empty"),
-                            (lambda: (part.unlink(), os.mkfifo(part)), "is no regular file")):
+                            (lambda: (part.unlink(), os.mkfifo(part)), "is not a regular file")):
             spoil()
             message = refused("ResourceUnavailable", lambda: world.create("x"))
             tap.check(str(part) in message and says in message, message)

@@ -97,9 +97,9 @@ def refusals():
                 "allow-dev")
         refused("NotSupported", lambda: make(world, "x", "{'tee': <true>, 'sealed': <true>}"),
                 "SEALED=yes")
-        refused("InvalidArgument", lambda: make(world, "x", "{'sealed': <true>}"), "needs tee")
+        refused("InvalidArgument", lambda: make(world, "x", "{'sealed': <true>}"), "used with tee")
         refused("InvalidArgument", lambda: make(world, "x", "{'vcpu-type': <'EPYC-Milan'>}"),
-                "needs tee")
+                "used with tee")
         tap.equal(world.list(), [], "nothing is left")
         make(world, "x", "{'tee': <true>, 'dev': <true>}", "{'allow-dev': <true>}")
 
@@ -174,7 +174,7 @@ def changes():
         done = world.cli("set", "demo", "tee=false", "vcpu-type=EPYC-v4", check=False)
         tap.check(done.returncode != 0 and "when it was created" in done.stderr, done.stderr)
         for change, part in (("vcpu-type=host", "host"),
-                             ("dev=true", "allow-dev"), ("sealed=true", "unsealed")):
+                             ("dev=true", "allow-dev"), ("sealed=true", "without a seal")):
             done = world.cli("set", "demo", change, check=False)
             tap.check(done.returncode != 0 and part in done.stderr, f"{change}: {done.stderr}")
 
@@ -246,7 +246,7 @@ def evidence():
             tap.check(part not in found, f"{part} in {found}")
         tap.check("'previous': <''>" in ask("{'block': <uint64 3>, 'genesis': <true>}"), "genesis")
         tap.check("'previous': <'1'>" in ask("{'block': <uint64 3>, 'prev': <uint64 1>}"), "prev")
-        refused("InvalidArgument", lambda: ask("{'prev': <uint64 1>, 'genesis': <true>}"), "exclude")
+        refused("InvalidArgument", lambda: ask("{'prev': <uint64 1>, 'genesis': <true>}"), "combined")
         refused("InvalidArgument", lambda: ask("{'what': <true>}"), "what")
 
 

@@ -256,9 +256,9 @@ confidential(void)
         {"{'tee': <true>, 'vcpu-type': <'host'>}", "differs from host to host"},
         {"{'tee': <true>, 'vcpu-type': <'max'>}", "differs from host to host"},
         {"{'tee': <true>, 'vcpu-type': <'Skylake'>}", "no known measurement"},
-        {"{'tee': <true>, 'accelerator': <'tcg'>}", "kvm only"},
-        {"{'vcpu-type': <'EPYC-Milan'>}", "needs tee"},
-        {"{'sealed': <true>}", "sealed needs tee"},
+        {"{'tee': <true>, 'accelerator': <'tcg'>}", "only runs with kvm"},
+        {"{'vcpu-type': <'EPYC-Milan'>}", "used with tee"},
+        {"{'sealed': <true>}", "sealed can only be used with tee"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {

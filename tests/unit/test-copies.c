@@ -178,7 +178,7 @@ overwritten_pages(Fixture *f, gconstpointer data)
     copy(f);
     set_age(f->newest, DAY_S);
     overwrite(f, 3 * 4096, 2 * 4096);
-    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*daily copy*not written*damaged*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*daily copy*not be written*damaged*");
     copy(f);
     g_test_assert_expected_messages();
     g_assert_cmpint(count_in(f->newest), ==, 100);

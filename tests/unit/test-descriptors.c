@@ -46,7 +46,7 @@ assert_refused(guint wanted)
 
     g_assert_false(kh_descriptors_check(wanted, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
-    g_assert_nonnull(strstr(error->message, "it may have 64, of which each machine takes 6"));
+    g_assert_nonnull(strstr(error->message, "it may have 64 and each machine takes 6"));
 }
 
 static void

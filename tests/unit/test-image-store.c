@@ -259,14 +259,14 @@ bad_parts(Fixture *f, gconstpointer data)
     assert_refused(f, "is empty");
     g_unlink(path);
     g_assert_cmpint(mkfifo(path, 0600), ==, 0);
-    assert_refused(f, "is no regular file");
+    assert_refused(f, "is not a regular file");
     g_unlink(path);
     write_part(f, "initrd.img", "");
     g_assert_cmpint(truncate(path, (1 << 30) + 1), ==, 0);
     assert_refused(f, "is larger than 1 GiB");
     g_unlink(path);
     g_mkdir(path, 0755);
-    assert_refused(f, "is no regular file");
+    assert_refused(f, "is not a regular file");
     left = g_dir_open(f->images, 0, NULL);
     g_assert_null(g_dir_read_name(left));
 }

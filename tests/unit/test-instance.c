@@ -362,7 +362,7 @@ unsaved_stop(Fixture *f, gconstpointer data)
     g_assert_false(kh_instance_operation_finish(f->instance, second, NULL));
     g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_STOPPED);
     unsaved = kh_instance_build_reason(f->instance);
-    g_assert_nonnull(strstr(unsaved, "The database does not know it yet"));
+    g_assert_nonnull(strstr(unsaved, "The database could not be told yet"));
     g_assert_cmpint(saved_state(f), ==, KH_STATE_FAILED);
     tell_database(f, "DROP TRIGGER refuse");
     wait_until_saved(f, KH_STATE_STOPPED);

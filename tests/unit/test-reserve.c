@@ -253,7 +253,7 @@ no_room_for_a_copy(Fixture *f, gconstpointer data)
     assert_there(f, KH_COPIES_SUFFIX, TRUE);
     g_assert_true(run(f, "touch -d '2 days ago' %s/disk/state.db.copy"));
     fill(f, 16);
-    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*daily copy*short of space*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*daily copy*too little space*");
     copy(f);
     g_test_assert_expected_messages();
     assert_there(f, KH_COPIES_SUFFIX, TRUE);
@@ -292,7 +292,7 @@ no_room_for_a_migration(Fixture *f, gconstpointer data)
     fill(f, 16);
     g_assert_null(kh_store_open(f->path, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
-    g_assert_nonnull(strstr(error->message, "short of space"));
+    g_assert_nonnull(strstr(error->message, "too little space"));
     assert_there(f, ".before-6", FALSE);
     assert_there(f, ".before-6.new", FALSE);
     g_assert_true(run(f, "rm %s/disk/filler"));
