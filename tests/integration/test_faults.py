@@ -23,7 +23,7 @@ from test_facts import word_to_monitor
 
 TABLE = SOURCE / "tests/faults.md"
 NUMBERS = [*range(1, 20), *range(20, 29), *range(30, 42), *range(80, 98), 99,
-           *range(120, 150)]
+           *range(120, 151)]
 
 
 def b02_refused_command():
@@ -241,9 +241,10 @@ def b27_two_services():
         path = running(bus)
         other = [f"--{name}={world.folder / name}" for name in ("state-dir", "runtime-dir")]
         for more in ((), other[:1], other):
-            second = subprocess.run(world.service_command(*more), env=world.env,
+            second = subprocess.run(world.service_command(*more), env=world.env, text=True,
                                     capture_output=True, timeout=30, check=False)
             tap.equal(second.returncode, 1, "exit code of the second")
+        tap.check(f"belongs to process {world.service.pid};" in second.stderr, second.stderr)
         tap.equal(bus.state(path), "running", "the first one's instance")
         bus.do(path, "Stop")
 
