@@ -142,14 +142,17 @@ overrides_of(const Options *options)
     return g_variant_dict_end(&dict);
 }
 
+/* Nobody is asked to authenticate for a name that can be none. */
 static char *
 create(KhCli *cli, const char *name, GVariant *config, GVariant *overrides, GError **error)
 {
-    g_autoptr(GVariant) reply =
-        kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CreateInstance",
-                       g_variant_new("(s@a{sv}@a{sv})", name, config, overrides), NULL, error);
+    g_autoptr(GVariant) held = g_variant_ref_sink(overrides);
+    g_autoptr(GVariant) reply = NULL;
     char *path = NULL;
 
+    if (kh_name_check(name, error))
+        reply = kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CreateInstance",
+                               g_variant_new("(s@a{sv}@a{sv})", name, config, held), NULL, error);
     if (reply != NULL)
         g_variant_get(reply, "(o)", &path);
     return path;

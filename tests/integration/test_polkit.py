@@ -221,6 +221,16 @@ def b146_who_has_the_right():
         tap.equal(seen, set(re.findall(rf'action id="{NAME}\.([a-z-]+)"', policy)), "actions")
 
 
+def b146_names_before_rights():
+    """nobody is asked for a right because of a name that is bad, or of no instance"""
+    with Guarded() as world:
+        for code, words in ((2, ("create", "Bad_")), (3, ("start", "nope")),
+                            (3, ("delete", "nope")), (3, ("set", "nope", "vcpus=2")),
+                            (3, ("logs", "nope")), (5, ("create", "good"))):
+            done = world.cli(*words, user=OTHER, check=False)
+            tap.equal(done.returncode, code, f"{words}: {done.stderr}")
+
+
 def b146_polkit_is_not_there():
     """without a polkit the refusal says that it is not there, and the journal why"""
     with Guarded(polkitd=False) as world:
@@ -493,7 +503,7 @@ def inside():
         polkit.mount_files(policy, work)
         return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
                         member_is_served, root_is_served, without_polkitd, b146_who_has_the_right,
-                        b146_polkit_is_not_there, polkitd_dies,
+                        b146_names_before_rights, b146_polkit_is_not_there, polkitd_dies,
                         bus_restarts, errors_without_the_log, state_checked_again,
                         b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
                         b127_opened_while_polkit_is_asked, b125_guessed_arguments,
