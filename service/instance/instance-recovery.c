@@ -270,6 +270,7 @@ void
 kh_instance_note_deleted(KhInstance *self)
 {
     kh_record_set_state(self->record, KH_STATE_DELETING);
+    kh_instance_announce(self);
 }
 
 void
