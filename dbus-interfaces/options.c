@@ -90,11 +90,13 @@ nearest_option(const GOptionEntry *entries, char **args)
     const char *known[ENTRIES_MAX + 1] = {NULL};
     const char *word = find_unknown(entries, args);
     g_autofree char *name = NULL;
+    guint n = 0;
 
     if (word == NULL)
         return NULL;
-    for (guint i = 0; i < ENTRIES_MAX && entries[i].long_name != NULL; i++)
-        known[i] = entries[i].flags & G_OPTION_FLAG_HIDDEN ? "" : entries[i].long_name;
+    for (; n < ENTRIES_MAX && entries->long_name != NULL; entries++)
+        if ((entries->flags & G_OPTION_FLAG_HIDDEN) == 0)
+            known[n++] = entries->long_name;
     name = g_strndup(word, strcspn(word, "="));
     return kh_nearest_word(name, known);
 }

@@ -491,7 +491,8 @@ def b148_suggestions():
                                (("logs", "--folow", "x"), "--follow"),
                                (("list", "--jsno"), "--json")):
             assert_cli(world, 2, f"did you mean {nearest}?", *words)
-        for words in (("create", "x", "--xyz"), ("list", "-x"), ("show", "x", "--host-all")):
+        for words in (("create", "x", "--xyz"), ("list", "-x"), ("show", "x", "--host-all"),
+                      ("list", "--=x")):
             done = world.cli(*words, check=False)
             tap.check(done.returncode == 2 and "did you mean" not in done.stderr and
                       f"see {words[0]} --help" in done.stderr, done.stderr)
