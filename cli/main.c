@@ -222,10 +222,12 @@ keep_blocking(int fd)
     if (flags < 0 || (flags & O_NONBLOCK) == 0 || fstat(fd, &found) != 0 ||
         !(S_ISFIFO(found.st_mode) || S_ISCHR(found.st_mode)))
         return;
-    own = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    /* To open it could block, too: a named pipe that nobody reads, a line without a carrier. */
+    own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own < 0)
         return;
-    dup2(own, fd);
+    if (fcntl(own, F_SETFL, flags & ~O_NONBLOCK) == 0)
+        dup2(own, fd);
     close(own);
 }
 

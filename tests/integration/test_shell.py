@@ -270,6 +270,20 @@ def b143_pipe_that_does_not_block():
         tap.check(output_of(world, pair, "logs", "x", "-n", "0") == wanted, "a socket")
 
 
+def b143_pipe_without_a_reader():
+    """kind: a wait without an end. A named pipe that does not block, and that nobody reads"""
+    with World() as world:
+        world.start()
+        os.mkfifo(world.folder / "pipe")
+        reader = os.open(world.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(world.folder / "pipe", os.O_WRONLY | os.O_NONBLOCK)
+        os.close(reader)
+        done = subprocess.run([str(world.tools / "katana-hypervisor"), "list"], env=world.env,
+                              stdout=writer, stderr=subprocess.PIPE, timeout=20, check=False)
+        os.close(writer)
+        tap.equal((done.returncode, done.stderr), (1, b""), "its end")
+
+
 class Follower(Running):
     """logs -f into a file."""
 
@@ -592,7 +606,7 @@ if __name__ == "__main__":
     sys.exit(tap.run([
         b142_paths_of_any_bytes, b142_paths_that_are_told, b142_texts_are_utf8,
         b142_one_language, b142_sizes_are_read_back, b142_arguments_that_are_no_utf8,
-        b143_full_output, b143_pipe_that_does_not_block,
+        b143_full_output, b143_pipe_that_does_not_block, b143_pipe_without_a_reader,
         b143_follower_outlives_the_service, b143_follower_of_another_log,
         b143_follower_without_a_bus, b143_reader_that_goes_away,
         b143_reader_of_another_host, b143_logs_as_json, b143_line_ends,
