@@ -80,6 +80,8 @@ on_paused(gpointer data)
 static void
 begin(Follower *self)
 {
+    /* One that goes while it is asked, too, is waited for. */
+    self->cli->no_activate = TRUE;
     self->name = g_bus_watch_name_on_connection(
         self->cli->bus, KH_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, on_there, on_gone, self, NULL);
     self->reader = g_unix_fd_add(STDOUT_FILENO, G_IO_ERR | G_IO_HUP | G_IO_NVAL, on_unread, self);
@@ -121,30 +123,17 @@ wait_for_service(Follower *self, GError **error)
     return !self->unread;
 }
 
-static void
-on_reply(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(GAsyncResult **)data = g_object_ref(result);
-}
-
-/* The state of the instance; NULL and @error. A service that has just gone is not started. */
+/* The state of the instance; NULL and @error. */
 static char *
 get_state(Follower *self, GError **error)
 {
-    GDBusConnection *bus = self->cli->bus;
-    g_autoptr(GAsyncResult) result = NULL;
-    g_autoptr(GVariant) reply = NULL, value = NULL;
+    g_autoptr(GVariant) boxed =
+        kh_client_ask(self->cli, self->subject->path, "org.freedesktop.DBus.Properties", "Get",
+                      g_variant_new("(ss)", KH_INTERFACE_INSTANCE, "State"), "(v)", error);
+    g_autoptr(GVariant) value = boxed == NULL ? NULL : g_variant_get_variant(boxed);
 
-    g_dbus_connection_call(bus, KH_BUS_NAME, self->subject->path, "org.freedesktop.DBus.Properties",
-                           "Get", g_variant_new("(ss)", KH_INTERFACE_INSTANCE, "State"),
-                           G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, G_MAXINT, NULL,
-                           on_reply, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    reply = g_dbus_connection_call_finish(bus, result, error);
-    if (reply == NULL)
+    if (value == NULL)
         return NULL;
-    g_variant_get(reply, "(v)", &value);
     return g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL)
                                                               : g_strdup("");
 }

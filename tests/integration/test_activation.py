@@ -8,15 +8,24 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import systemd_standin
 import tap
-from harness import NAME, SOURCE, World, now
-from test_cli import add_ssh, assert_cli
+from bus import Bus
+from harness import MANAGER, NAME, SOURCE, World, now
+from test_cli import Running, add_ssh, assert_cli
+
+from gi.repository import Gio, GLib
 
 WORDS = "katana-hypervisord: /etc/x.conf: accelerator must be auto, kvm or tcg"
 # The bus itself gives up after 25 s.
 SOON = 15
+LEAVING = f"""<node><interface name="{NAME}.Manager"><method name="FindInstance">
+<arg type="s" direction="in"/><arg type="o" direction="out"/></method></interface>
+<interface name="{NAME}.Instance"><method name="OpenLog"><arg type="a{{sv}}" direction="in"/>
+<arg type="h" direction="out"/></method><property name="State" type="s" access="read"/>
+</interface></node>"""
 
 
 class Activated(World):
@@ -119,6 +128,55 @@ def b134_no_activate():
         fails(world, "--no-activate", "list", "--no-activate")
 
 
+class Leaving:
+    """As much of a service as a follower of a log needs; it goes while it is asked for a state."""
+
+    def __init__(self, world):
+        self.bus, self.reads = Bus(world).connection, 0
+        node = Gio.DBusNodeInfo.new_for_xml(LEAVING)
+        for path, interface in zip((MANAGER, "/x"), node.interfaces):
+            self.bus.register_object(path, interface, self.on_call, self.on_get, None)
+        self.own("RequestName", "(su)", NAME, 0)
+
+    def own(self, method, types, *values):
+        self.bus.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", method,
+                           GLib.Variant(types, values), None, Gio.DBusCallFlags.NONE, -1, None)
+
+    def on_call(self, _bus, _sender, _path, _interface, method, _arguments, invocation):
+        if method == "FindInstance":
+            invocation.return_value(GLib.Variant("(o)", ("/x",)))
+            return
+        reader, writer = os.pipe()
+        os.write(writer, b"a line\n")
+        os.close(writer)
+        fds = Gio.UnixFDList.new()
+        fds.append(reader)
+        os.close(reader)
+        invocation.return_value_with_unix_fd_list(GLib.Variant("(h)", (0,)), fds)
+
+    def on_get(self, _bus, _sender, _path, _interface, _name):
+        self.reads += 1
+        if self.reads == 2:
+            self.own("ReleaseName", "(s)", NAME)
+        return GLib.Variant("s", "running")
+
+
+def b143_follower_starts_nothing():
+    """a follower whose service went while it was asked had the bus start it again"""
+    with Activated("silent", session=True) as world:
+        service = Leaving(world)
+        follower = Running(world, "logs", "-f", "x")
+        deadline = now() + 20
+        while "has gone" not in follower.path.read_text() and world.starts() == 0:
+            if not GLib.MainContext.default().iteration(False):
+                time.sleep(0.01)
+            tap.check(now() < deadline and follower.process.poll() is None,
+                      follower.path.read_text())
+        tap.equal((world.starts(), service.reads), (0, 2), "starts, and questions")
+        follower.goes_on()
+        follower.process.kill()
+
+
 def b134_says_what_to_do():
     """each exit code 7 says what to do next"""
     with World() as world:
@@ -167,5 +225,6 @@ def b134_status_of_settings():
 
 if __name__ == "__main__":
     sys.exit(tap.run([b134_broken_settings, b134_closed_journal, b134_other_failures,
-                      b134_old_failure, b134_no_activate, b134_says_what_to_do,
+                      b134_old_failure, b134_no_activate, b143_follower_starts_nothing,
+                      b134_says_what_to_do,
                       b134_status_of_settings]))
