@@ -25,6 +25,7 @@
 /* The unit at one moment; all empty where no systemd is on this bus. */
 typedef struct {
     gboolean known;
+    gboolean masked;
     gboolean has_job;
     char *active; /* "failed", "activating" … */
     char *result; /* "exit-code", "start-limit-hit" … */
@@ -108,6 +109,7 @@ look_at(KhCli *cli, Unit *unit)
     g_autoptr(GVariant) all = NULL;
     g_autoptr(GVariant) service = NULL;
     const char *path;
+    const char *load = "";
     guint32 job = 0;
 
     unit_clear(unit);
@@ -120,6 +122,7 @@ look_at(KhCli *cli, Unit *unit)
     if (all == NULL || service == NULL || !g_variant_lookup(all, "ActiveState", "s", &unit->active))
         return;
     unit->known = TRUE;
+    unit->masked = g_variant_lookup(all, "LoadState", "&s", &load) && g_str_equal(load, "masked");
     unit->invocation = read_invocation(all);
     g_variant_lookup(all, "Job", "(uo)", &job, NULL);
     unit->has_job = job != 0;
@@ -256,24 +259,32 @@ wait_for_start(Start *start, GError **error)
     return TRUE;
 }
 
-/* An error of systemd's own: of a unit that is masked, or cannot be loaded. */
+/* Takes @failure. Some buses say why a unit was not started, others only that it was not. */
 static void
-import_error(GError *failure, gboolean session, GError **error)
+explain(const Start *start, GError *failure, GError **error)
 {
     g_autoptr(GError) owned = failure;
     g_autofree char *name = g_dbus_error_get_remote_error(failure);
-    gboolean masked = g_strcmp0(name, SYSTEMD ".UnitMasked") == 0;
+    const char *systemctl = start->session ? "systemctl --user" : "systemctl";
+    g_auto(Unit) now = {0};
 
-    if (name == NULL || !g_str_has_prefix(name, SYSTEMD ".")) {
-        kh_activation_advise(owned, session);
+    look_at(start->cli, &now);
+    if (now.masked) {
+        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
+                    "The service cannot be started: " UNIT " is masked; %s unmask "
+                    "katana-hypervisord allows it",
+                    systemctl);
+    } else if (now.known && !g_str_equal(now.result, "success")) {
+        set_failure(start, &now, error);
+    } else if (name == NULL || !g_str_has_prefix(name, SYSTEMD ".")) {
+        kh_activation_advise(owned, start->session);
         g_propagate_error(error, g_steal_pointer(&owned));
-        return;
+    } else {
+        g_dbus_error_strip_remote_error(owned);
+        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
+                    "The service cannot be started: %s; %s status katana-hypervisord says more",
+                    owned->message, systemctl);
     }
-    g_dbus_error_strip_remote_error(owned);
-    g_set_error(
-        error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED, "The service cannot be started: %s; %s%s",
-        owned->message, session ? "systemctl --user " : "systemctl ",
-        masked ? "unmask katana-hypervisord allows it" : "status katana-hypervisord says more");
 }
 
 static gboolean
@@ -302,7 +313,7 @@ start_service(KhCli *cli, gboolean session, GError **error)
     g_object_unref(start.result);
     unit_clear(&start.before);
     if (waited && failure != NULL)
-        import_error(g_steal_pointer(&failure), session, error);
+        explain(&start, g_steal_pointer(&failure), error);
     g_clear_error(&failure);
     return waited && reply != NULL;
 }

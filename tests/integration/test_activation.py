@@ -100,7 +100,8 @@ def b134_closed_journal():
 def b134_other_failures():
     """a unit that is masked was exit code 1; one that is refused or ends again and again hung"""
     for story, says in (("masked", "unmask"), ("limit", "start-limit-hit"),
-                        ("restarts", "exit status 1")):
+                        ("restarts", "exit status 1"), ("refused", WORDS),
+                        ("unnamed", "systemctl unmask")):
         with Activated(story) as world:
             fails(world, says, "list")
 

@@ -5,7 +5,9 @@ bus. What becomes of the unit is the story:
     broken   the start fails with exit status 2
     limit    it has failed before, and the start is refused
     late     it has failed before, and starts
-    masked   it is masked
+    masked   it is masked, and the bus says so
+    refused  the start fails, of which the bus knows no more (dbus-broker)
+    unnamed  it is masked, of which the bus has no name (dbus-broker)
     restarts it ends again and again
     silent   it goes on starting
 
@@ -26,6 +28,7 @@ UNIT = f"{ROOT}/unit/katana_2dhypervisord_2eservice"
 XML = f"""<node><interface name="{SYSTEMD}.Manager"><method name="LoadUnit">
 <arg type="s" direction="in"/><arg type="o" direction="out"/></method></interface>
 <interface name="{SYSTEMD}.Unit"><property name="ActiveState" type="s" access="read"/>
+<property name="LoadState" type="s" access="read"/>
 <property name="InvocationID" type="ay" access="read"/>
 <property name="Job" type="(uo)" access="read"/></interface>
 <interface name="{SYSTEMD}.Service"><property name="Result" type="s" access="read"/>
@@ -57,7 +60,9 @@ class Systemd:
         invocation.return_value(GLib.Variant("(o)", (UNIT,)))
 
     def on_get(self, _bus, _sender, _path, _interface, name):
+        masked = self.story in ("masked", "unnamed")
         return {"ActiveState": GLib.Variant("s", self.active),
+                "LoadState": GLib.Variant("s", "masked" if masked else "loaded"),
                 "InvocationID": GLib.Variant("ay", self.invocation),
                 "Job": GLib.Variant("(uo)", (self.job, "/")),
                 "Result": GLib.Variant("s", self.result),
@@ -69,9 +74,12 @@ class Systemd:
         with open(f"{self.folder}/starts", "a", encoding="ascii") as file:
             file.write(f"{unit}\n")
         if self.story == "masked":
-            self.bus.emit_signal(DESTINATION, ROOT, f"{SYSTEMD}.Activator", "ActivationFailure",
-                                 GLib.Variant("(sss)", (unit, f"{SYSTEMD}.UnitMasked",
-                                                        f"Unit {unit} is masked.")))
+            self.fail(unit, f"{SYSTEMD}.UnitMasked", f"Unit {unit} is masked.")
+        elif self.story in ("refused", "unnamed"):
+            if self.story == "refused":
+                self.active, self.result, self.status = "failed", "exit-code", 2
+                self.invocation = b"\2" * 16
+            self.fail(unit, f"{DESTINATION}.Error.NameHasNoOwner", "Could not activate remote peer")
         elif self.story == "limit":
             self.result = "start-limit-hit"
         else:
@@ -81,6 +89,10 @@ class Systemd:
             # It goes when this does, however that ends.
             subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.command],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def fail(self, unit, name, text):
+        self.bus.emit_signal(DESTINATION, ROOT, f"{SYSTEMD}.Activator", "ActivationFailure",
+                             GLib.Variant("(sss)", (unit, name, text)))
 
     def go_on(self):
         self.job = 0
