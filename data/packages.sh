@@ -51,15 +51,18 @@ is_installed() {
     esac
 }
 
-# Runs a command as root: directly, else with sudo; fails where neither is to be had.
+# Runs a command as root: directly, else with sudo, which asks for a password only where
+# somebody is there to give it; fails where neither is to be had.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo -n "$@"
-    else
+    elif ! command -v sudo >/dev/null; then
         printf 'not root and without sudo; as root, run: %s\n' "$*" >&2
         return 1
+    elif [ -t 2 ]; then
+        sudo "$@"
+    else
+        sudo -n "$@"
     fi
 }
 

@@ -6,6 +6,7 @@ it README's installation, into a folder, and its removal."""
 import functools
 import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
@@ -105,6 +106,28 @@ def b137_installed_and_removed():
     tap.equal(run.remaining, set(), "files after the removal")
 
 
+def sudo_asks_a_person():
+    """where somebody can be asked for sudo's password that happens, and nowhere else"""
+    with tempfile.TemporaryDirectory(prefix="kh-sudo-") as folder:
+        folder = pathlib.Path(folder)
+        record = f"printf '%s\\n' \"$*\" >>{folder}/asked"
+        for name, text in (("id", "echo 1000"), ("sudo", record)):
+            (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+            (folder / name).chmod(0o755)
+        main, side = pty.openpty()
+        for stderr in (side, subprocess.PIPE):
+            # As apt is run.
+            script = '. "$0"/data/packages.sh; as_root apt update >&2 </dev/null'
+            done = subprocess.run(["bash", "-c", script, str(SOURCE)], stderr=stderr, timeout=20,
+                                  env=dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}"),
+                                  check=False)
+            tap.equal(done.returncode, 0, str(done))
+        os.close(side)
+        os.close(main)
+        tap.equal((folder / "asked").read_text(encoding="utf-8"), "apt update\n-n apt update\n",
+                  "what sudo was called with")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run([b142_folder_of_any_name, b141_quickstart_builds_no_tests,
-                      b137_installed_and_removed]))
+                      b137_installed_and_removed, sudo_asks_a_person]))
