@@ -28,6 +28,9 @@ typedef struct {
     gboolean said_gone;
     gboolean unread; /* nobody reads what is printed */
     gboolean paused;
+    gboolean placed;  /* whether it is known where in its log is what is printed */
+    guint64 origin;   /* then: where in that log the output would have begun; may wrap around */
+    gboolean unclear; /* what was printed last has been found at several places */
     guint name, reader;
 } Follower;
 
@@ -200,6 +203,14 @@ read_into(KhLogSearch *search, int fd, guint64 length)
     }
 }
 
+/* It goes on at @place of the log, where in the output it is now. */
+static void
+set_place(Follower *self, gint64 place)
+{
+    self->placed = TRUE;
+    self->origin = (guint64)place - self->output->passed;
+}
+
 /* Where in the log that there is now the last bytes end that were printed; -1: nowhere. */
 static gboolean
 find_place(Follower *self, gint64 *place, GError **error)
@@ -210,9 +221,13 @@ find_place(Follower *self, gint64 *place, GError **error)
     if (fd < 0)
         return FALSE;
     kh_log_search_init(&search, self->output);
+    /* Lines that repeat are no mark; after a rotation it can only be before that. */
+    if (self->placed)
+        search.limit = self->origin + self->output->passed;
     read_into(&search, fd, G_MAXUINT64);
     close(fd);
     *place = search.end;
+    self->unclear = !self->placed && search.found > 1;
     return TRUE;
 }
 
@@ -231,11 +246,26 @@ open_at(Follower *self, gint64 place, gboolean *same, GError **error)
     return fd;
 }
 
+static int
+open_from_beginning(Follower *self, GError **error)
+{
+    int fd = open_whole(self, TRUE, error);
+
+    if (fd < 0)
+        return -1;
+    kh_log_output_forget(self->output);
+    set_place(self, 0);
+    kh_cli_note(self->cli,
+                "%s is followed again, with its log from the beginning: where it was is no longer "
+                "there",
+                self->subject->name);
+    return fd;
+}
+
 /* A stream that goes on where the last one has ended, if that can be found. */
 static int
 open_again(Follower *self, GError **error)
 {
-    const char *name = self->subject->name;
     gint64 place = 0;
     int fd;
 
@@ -247,19 +277,18 @@ open_again(Follower *self, GError **error)
         if (place < 0)
             break;
         fd = open_at(self, place, &same, error);
-        if (same)
-            kh_cli_note(self->cli, "%s is followed again", name);
+        if (same) {
+            set_place(self, place);
+            kh_cli_note(self->cli, "%s is followed again%s", self->subject->name,
+                        self->unclear ? "; as its last lines are in its log more than once, some "
+                                        "may be missing here"
+                                      : "");
+        }
         if (fd < 0 || same)
             return fd;
         close(fd);
     }
-    fd = open_whole(self, TRUE, error);
-    if (fd >= 0)
-        kh_cli_note(self->cli,
-                    "%s is followed again, with its log from the beginning: where it was is no "
-                    "longer there",
-                    name);
-    return fd;
+    return open_from_beginning(self, error);
 }
 
 /* Goes on after the end of a stream; -1: there is nothing more, or with @error. */

@@ -100,7 +100,14 @@ kh_log_output_write(KhLogOutput *self, const char *bytes, gsize length)
     g_autoptr(GString) text = take_line_ends(self, bytes, length);
 
     remember(self, bytes, length);
+    self->passed += length;
     return print(self, text);
+}
+
+void
+kh_log_output_forget(KhLogOutput *self)
+{
+    self->tail_length = 0;
 }
 
 int
@@ -157,6 +164,8 @@ kh_log_search_init(KhLogSearch *self, const KhLogOutput *output)
     self->borders = g_new0(gsize, KH_LOG_TAIL + 1);
     self->matched = 0;
     self->seen = 0;
+    self->limit = G_MAXUINT64;
+    self->found = 0;
     /* Nothing has been printed: it goes on at the beginning. */
     self->end = output->tail_length == 0 ? 0 : -1;
     for (gsize i = 1, border = 0; i < output->tail_length; i++) {
@@ -185,7 +194,9 @@ kh_log_search_feed(KhLogSearch *self, const char *bytes, gsize length)
         while (self->matched > 0 && bytes[i] != output->tail[self->matched])
             self->matched = self->borders[self->matched];
         self->matched += bytes[i] == output->tail[self->matched];
-        if (self->matched == output->tail_length)
+        if (self->matched == output->tail_length && self->seen <= self->limit) {
             self->end = (gint64)self->seen;
+            self->found++;
+        }
     }
 }

@@ -22,12 +22,16 @@ typedef struct {
     guint returns; /* CRs that are held back: a line may end with them */
     char tail[KH_LOG_TAIL];
     gsize tail_length;
+    guint64 passed; /* bytes that it has been given */
 } KhLogOutput;
 
 void kh_log_output_init(KhLogOutput *self);
 
 /* Prints @length bytes. Returns 0, or errno: EPIPE where nobody reads. */
 int kh_log_output_write(KhLogOutput *self, const char *bytes, gsize length);
+
+/* What it is given next is of another log. */
+void kh_log_output_forget(KhLogOutput *self);
 
 /* The log ends here: prints what was held back. Returns 0 or errno. */
 int kh_log_output_end(KhLogOutput *self);
@@ -44,7 +48,9 @@ typedef struct {
     gsize *borders; /* of each beginning of the tail (Knuth, Morris, Pratt) */
     gsize matched;
     guint64 seen;
-    gint64 end; /* of the tail's last appearance; -1: it has not appeared */
+    guint64 limit; /* where the tail ends at the latest, if its place is known */
+    guint found;   /* how often it has appeared up to there */
+    gint64 end;    /* of the tail's last appearance; -1: it has not appeared */
 } KhLogSearch;
 
 void kh_log_search_init(KhLogSearch *self, const KhLogOutput *output);

@@ -299,6 +299,24 @@ class Follower(Running):
     def ends(self, code, seconds=20):
         tap.equal(self.process.wait(seconds), code, self.path.read_text())
 
+    def says_times(self, expression, times):
+        tap.eventually(lambda: len(re.findall(expression, self.path.read_text())) == times, 10,
+                       f"{expression} on stderr, {times} times")
+
+
+GONE, AGAIN = "service has gone", "followed again(?! when)"
+
+
+def restart_with(world, follower, data, times=1):
+    """Ends the service, adds to the log of x, and starts it again; after that many times."""
+    file = world.instance_folder("x") / "serial.log"
+    world.end_service()
+    follower.says_times(GONE, times)
+    with open(file, "ab") as log:
+        log.write(data)
+    world.start()
+    follower.says_times(AGAIN, times)
+
 
 def b143_follower_outlives_the_service():
     """kind: one end taken for another. A follower goes on, without a gap and without repeats"""
@@ -316,8 +334,7 @@ def b143_follower_outlives_the_service():
                 log.write(b"meanwhile %d\n" % number + much)
             follower.goes_on()
             world.start()
-            tap.eventually(lambda: follower.path.read_text().count("followed again\n") > number,
-                           10, "it is followed again")
+            follower.says_times(AGAIN, number + 1)
             append(world, "x", b"after %d\n" % number)
         follower.prints(b"same\n" + b"".join(b"meanwhile %d\n" % i + much + b"after %d\n" % i
                                              for i in range(2)))
@@ -342,6 +359,30 @@ def b143_follower_of_another_log():
         world.start()
         follower.says("from the beginning")
         follower.prints(before + b"another\n")
+        restart_with(world, follower, b"and more\n", 2)
+        follower.prints(before + b"another\nand more\n")
+        tap.equal(follower.path.read_text().count("from the beginning"), 1, "how often it is said")
+
+
+def b143_follower_of_lines_that_repeat():
+    """kind: one end taken for another. Where lines repeat none is left out, or that is said"""
+    same = b"the same\n" * 1000
+    with live() as (world, bus):
+        running(bus)
+        append(world, "x", b"a mark\n")
+        follower = Follower(world, "x", "-n", "1")
+        follower.prints(b"a mark\n")
+        restart_with(world, follower, b"")
+        append(world, "x", same)
+        follower.prints(b"a mark\n" + same)
+        restart_with(world, follower, same, 2)
+        follower.prints(b"a mark\n" + 2 * same)
+        follower.process.kill()
+        tap.check("may be missing" not in follower.path.read_text(), follower.path.read_text())
+        other = Follower(world, "x", "-n", "1")
+        other.prints(b"the same\n")
+        restart_with(world, other, b"the same\n")
+        other.says("may be missing")
 
 
 def b143_follower_without_a_bus():
@@ -608,6 +649,7 @@ if __name__ == "__main__":
         b142_one_language, b142_sizes_are_read_back, b142_arguments_that_are_no_utf8,
         b143_full_output, b143_pipe_that_does_not_block, b143_pipe_without_a_reader,
         b143_follower_outlives_the_service, b143_follower_of_another_log,
+        b143_follower_of_lines_that_repeat,
         b143_follower_without_a_bus, b143_reader_that_goes_away,
         b143_reader_of_another_host, b143_logs_as_json, b143_line_ends,
         b143_never_started, b145_relative_variables, b145_byte_order_mark,
