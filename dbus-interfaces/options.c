@@ -64,23 +64,58 @@ find_entry(const GOptionEntry *entries, const char *word)
     return NULL;
 }
 
+/*
+ * The next long option of @args, without its dashes, and its *entry (NULL: unknown); *at goes
+ * behind it and its value. NULL: there are no more.
+ */
+static const char *
+next_option(const GOptionEntry *entries, char **args, guint *at, const GOptionEntry **entry)
+{
+    while (args[*at] != NULL && !g_str_equal(args[*at], "--")) {
+        const char *word = args[(*at)++];
+
+        if (!g_str_has_prefix(word, "--"))
+            continue;
+        *entry = find_entry(entries, word + 2);
+        /* Its value may look like an option. */
+        if (*entry != NULL && (*entry)->arg != G_OPTION_ARG_NONE && strchr(word, '=') == NULL &&
+            args[*at] != NULL)
+            (*at)++;
+        return word + 2;
+    }
+    return NULL;
+}
+
 /* The first long option of @args that is unknown, without its dashes; NULL: none is. */
 static const char *
 find_unknown(const GOptionEntry *entries, char **args)
 {
-    for (guint i = 1; args[0] != NULL && args[i] != NULL; i++) {
-        const GOptionEntry *entry;
+    const GOptionEntry *entry;
+    const char *word;
+    guint at = 0;
 
-        if (!g_str_has_prefix(args[i], "--") || args[i][2] == '\0')
-            continue;
-        entry = find_entry(entries, args[i] + 2);
+    while ((word = next_option(entries, args, &at, &entry)) != NULL)
         if (entry == NULL)
-            return args[i] + 2;
-        /* Its value may look like an option. */
-        if (entry->arg != G_OPTION_ARG_NONE && strchr(args[i], '=') == NULL && args[i + 1] != NULL)
-            i++;
-    }
+            return word;
     return NULL;
+}
+
+/* GOption takes any value of a flag for yes, "--force=no" as well. */
+static gboolean
+check_flags(const GOptionEntry *entries, char **args, GError **error)
+{
+    const GOptionEntry *entry;
+    const char *word;
+    guint at = 0;
+
+    while ((word = next_option(entries, args, &at, &entry)) != NULL) {
+        if (entry == NULL || entry->arg != G_OPTION_ARG_NONE || strchr(word, '=') == NULL)
+            continue;
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "--%s takes no value; give it alone, or leave it out", entry->long_name);
+        return FALSE;
+    }
+    return TRUE;
 }
 
 /* NULL: no option is near enough. Of @entries. */
@@ -124,6 +159,8 @@ kh_options_parse(GOptionContext *context, const GOptionEntry *entries, const cha
     g_auto(GStrv) before = g_strdupv(*args);
     g_autoptr(GError) failure = NULL;
 
+    if (!check_flags(entries, before, error))
+        return FALSE;
     add_raw_entries(context, entries);
     if (!g_option_context_parse_strv(context, args, &failure)) {
         refuse(entries, help, before, failure, error);

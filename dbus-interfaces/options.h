@@ -13,9 +13,9 @@ G_BEGIN_DECLS
 /*
  * Parses *args (a vector that g_strfreev() frees; what is no option is left in it) by @entries,
  * which are added to @context. Entries of G_OPTION_ARG_STRING and _STRING_ARRAY are texts, of
- * G_OPTION_ARG_FILENAME paths. KH_ERROR_INVALID_ARGUMENT with the nearest option, or else with
- * @help, which says where they are described: "--help"; then some of what the entries point to
- * may have been set.
+ * G_OPTION_ARG_FILENAME paths, of G_OPTION_ARG_NONE take no value. KH_ERROR_INVALID_ARGUMENT with
+ * the nearest option, or else with @help, which says where they are described: "--help"; then
+ * some of what the entries point to may have been set.
  */
 gboolean kh_options_parse(GOptionContext *context, const GOptionEntry *entries, const char *help,
                           char ***args, GError **error);

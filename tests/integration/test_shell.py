@@ -556,6 +556,16 @@ def b148_suggestions():
         tap.check(done.returncode == 2 and "did you mean --port-range?" in done.stderr, done.stderr)
 
 
+def b148_flags_take_no_value():
+    """kind: an option passed over. --force=no was --force, and --tee=false made it confidential"""
+    with World() as world:
+        world.start()
+        for words in (("create", "x", "--tee=false"), ("delete", "x", "--force=no"),
+                      ("list", "--json=0")):
+            assert_cli(world, 2, "takes no value", *words)
+        tap.equal(world.list(), [], "instances")
+
+
 def b148_help_and_other_names():
     """kind: words that others use. help VERB, and ls, ps, rm and inspect do what they say"""
     with World() as world:
@@ -653,6 +663,7 @@ if __name__ == "__main__":
         b143_follower_without_a_bus, b143_reader_that_goes_away,
         b143_reader_of_another_host, b143_logs_as_json, b143_line_ends,
         b143_never_started, b145_relative_variables, b145_byte_order_mark,
-        b148_suggestions, b148_help_and_other_names, b149_wait_for_what_has_failed,
-        b149_wait_over_a_restart, b149_progress_has_the_terminals_width
+        b148_suggestions, b148_flags_take_no_value, b148_help_and_other_names,
+        b149_wait_for_what_has_failed, b149_wait_over_a_restart,
+        b149_progress_has_the_terminals_width
     ]))

@@ -61,6 +61,20 @@ good(void)
     g_assert_cmpstr(parsed.left[2], ==, "\xff");
 }
 
+/* What looks like a flag with a value, but is none of ours or a value itself. */
+static void
+no_flags(void)
+{
+    const char *const words[] = {"it", "--label", "--flag=no", "--flag", "--", "--flag=no", NULL};
+    g_auto(Parsed) parsed = {NULL};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(parse(&parsed, words, &error));
+    g_assert_no_error(error);
+    g_assert_true(parsed.flag);
+    g_assert_cmpstr(parsed.texts[0], ==, "--flag=no");
+}
+
 static void
 refused(void)
 {
@@ -77,6 +91,8 @@ refused(void)
         {{"it", "--label", "--flga", "--labe"}, "did you mean --label?"},
         {{"it", "--hiden", NULL}, "Unknown option --hiden; see it --help"},
         {{"it", "--flag", "--\xff", NULL}, "see it --help"},
+        {{"it", "--flag=no", NULL}, "--flag takes no value"},
+        {{"it", "--hidden=", NULL}, "--hidden takes no value"},
         {{"it", "-x", NULL}, "Unknown option -x; see it --help"},
         {{"it", "--x", "--", "--txet"}, "Unknown option --x; see it --help"},
     };
@@ -100,6 +116,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/options/good", good);
+    g_test_add_func("/options/no-flags", no_flags);
     g_test_add_func("/options/refused", refused);
     return g_test_run();
 }
