@@ -159,12 +159,6 @@ journal_command(gboolean session)
     return session ? "journalctl --user -u katana-hypervisord" : "journalctl -u katana-hypervisord";
 }
 
-static void
-on_journal(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(GAsyncResult **)data = g_object_ref(result);
-}
-
 static gboolean
 on_patience_over(gpointer data)
 {
@@ -188,9 +182,8 @@ read_journal(const Unit *unit, gboolean session)
     if (journal == NULL)
         return NULL;
     patience = g_timeout_add_seconds(JOURNAL_SECONDS, on_patience_over, journal);
-    g_subprocess_communicate_utf8_async(journal, NULL, NULL, on_journal, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    g_subprocess_communicate_utf8_async(journal, NULL, NULL, kh_cli_keep_result, &result);
+    kh_cli_wait_for_result(&result);
     if (g_main_context_find_source_by_id(NULL, patience) != NULL)
         g_source_remove(patience);
     if (!g_subprocess_communicate_utf8_finish(journal, result, &text, NULL, NULL) ||
@@ -220,12 +213,6 @@ set_failure(const Start *start, const Unit *unit, GError **error)
 }
 
 /* --- the start ----------------------------------------------------------------------- */
-
-static void
-on_started(GObject *source, GAsyncResult *result, gpointer data)
-{
-    ((Start *)data)->result = g_object_ref(result);
-}
 
 static gboolean
 on_look(gpointer data)
@@ -300,15 +287,15 @@ start_service(KhCli *cli, gboolean session, GError **error)
     look_at(cli, &start.before);
     g_dbus_connection_call(cli->bus, BUS, "/org/freedesktop/DBus", BUS, "StartServiceByName",
                            g_variant_new("(su)", KH_BUS_NAME, 0), G_VARIANT_TYPE("(u)"),
-                           G_DBUS_CALL_FLAGS_NONE, G_MAXINT, end, on_started, &start);
+                           G_DBUS_CALL_FLAGS_NONE, G_MAXINT, end, kh_cli_keep_result,
+                           &start.result);
     timer = g_timeout_add(LOOK_MS, on_look, &start);
     waited = wait_for_start(&start, error);
     g_source_remove(timer);
     /* Not of one that has come: it would be cancelled, too. */
     if (start.result == NULL)
         g_cancellable_cancel(end);
-    while (start.result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    kh_cli_wait_for_result(&start.result);
     reply = g_dbus_connection_call_finish(cli->bus, start.result, &failure);
     g_object_unref(start.result);
     unit_clear(&start.before);

@@ -149,6 +149,19 @@ kh_cli_note(KhCli *cli, const char *format, ...)
     g_printerr("katana-hypervisor: %s\n", harmless);
 }
 
+void
+kh_cli_keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+void
+kh_cli_wait_for_result(GAsyncResult **result)
+{
+    while (*result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+}
+
 gboolean
 kh_cli_may_ask(KhCli *cli)
 {

@@ -68,6 +68,12 @@ int kh_cli_exit_code(const GError *error);
 /* Its name for --json, without the prefix; of a foreign error by its exit code. Static. */
 const char *kh_cli_error_name(const GError *error);
 
+/* Keeps the result in the GAsyncResult * at @data, which is waited for with the next one. */
+void kh_cli_keep_result(GObject *source, GAsyncResult *result, gpointer data);
+
+/* Serves the main context until *result is there; the caller's, to be unreferenced. */
+void kh_cli_wait_for_result(GAsyncResult **result);
+
 /* Whether a person can be asked: stdin is a terminal and nobody has forbidden it. */
 gboolean kh_cli_may_ask(KhCli *cli);
 

@@ -76,12 +76,6 @@ kh_client_flags(KhCli *cli)
            (cli->no_activate ? G_DBUS_CALL_FLAGS_NO_AUTO_START : G_DBUS_CALL_FLAGS_NONE);
 }
 
-static void
-on_reply(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(GAsyncResult **)data = g_object_ref(result);
-}
-
 /* The service's own deadlines bound what takes long; none here cuts a longer one short. */
 static GVariant *
 call_once(KhCli *cli, const char *path, const char *interface, const char *method,
@@ -91,9 +85,8 @@ call_once(KhCli *cli, const char *path, const char *interface, const char *metho
 
     g_dbus_connection_call_with_unix_fd_list(cli->bus, KH_BUS_NAME, path, interface, method,
                                              parameters, NULL, kh_client_flags(cli), G_MAXINT, NULL,
-                                             cli->deadline, on_reply, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+                                             cli->deadline, kh_cli_keep_result, &result);
+    kh_cli_wait_for_result(&result);
     return g_dbus_connection_call_with_unix_fd_list_finish(cli->bus, fds, result, error);
 }
 

@@ -6,20 +6,13 @@
 #include "names.h"
 #include "unit-file.h"
 
-static void
-on_asked(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(GAsyncResult **)data = g_object_ref(result);
-}
-
 static KhUnitFile
 ask(KhCli *cli)
 {
     g_autoptr(GAsyncResult) result = NULL;
 
-    kh_unit_file_ask_async(cli->bus, on_asked, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    kh_unit_file_ask_async(cli->bus, kh_cli_keep_result, &result);
+    kh_cli_wait_for_result(&result);
     return kh_unit_file_ask_finish(result);
 }
 
