@@ -236,27 +236,41 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
 }
 
 /* Why the name cannot be had: it is another's, or the bus lets nobody like us have it. */
-static void
-on_owner_known(GObject *source, GAsyncResult *result, gpointer data)
+static GError *
+explain_lost_name(GVariant *reply, GError *failure)
 {
-    Daemon *self = data;
-    g_autoptr(GVariant) reply =
-        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
     guint32 pid = 0;
 
     if (reply != NULL) {
         g_variant_get(reply, "(u)", &pid);
-        end_with(self, g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                                   "The bus name " KH_BUS_NAME " belongs to process %u; stop that "
-                                   "service first",
-                                   pid));
-    } else {
-        end_with(self, g_error_new(KH_ERROR, KH_ERROR_FAILED,
-                                   "The bus does not let user %u have the name " KH_BUS_NAME
-                                   ", which nobody has; look at the bus's policy, and at "
-                                   "org.katana.Hypervisor.conf in it",
-                                   getuid()));
+        return g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                           "The bus name " KH_BUS_NAME " belongs to process %u; stop that service "
+                           "first",
+                           pid);
     }
+    if (g_error_matches(failure, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER))
+        return g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                           "The bus does not let user %u have the name " KH_BUS_NAME
+                           ", which nobody has; look at the bus's policy, and at "
+                           "org.katana.Hypervisor.conf in it",
+                           getuid());
+    g_dbus_error_strip_remote_error(failure);
+    return g_error_new(KH_ERROR, KH_ERROR_FAILED,
+                       "The bus name " KH_BUS_NAME " was refused, and the bus does not say who "
+                       "has it: %s",
+                       failure->message);
+}
+
+/* A bus that is lost meanwhile has refused nothing: it is tried again, see on_closed(). */
+static void
+on_owner_known(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GDBusConnection *connection = G_DBUS_CONNECTION(source);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_finish(connection, result, &failure);
+
+    if (reply != NULL || !g_dbus_connection_is_closed(connection))
+        end_with(data, explain_lost_name(reply, failure));
 }
 
 static void
