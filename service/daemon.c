@@ -14,6 +14,7 @@
 #include "bus/exporter.h"
 #include "descriptors.h"
 #include "doctor/places.h"
+#include "doctor/processor.h"
 #include "error.h"
 #include "instance/fleet.h"
 #include "launch/choice.h"
@@ -77,23 +78,13 @@ daemon_free(Daemon *self)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Daemon, daemon_free)
 
-/* A processor without these flags cannot run guests, whatever /dev/kvm says. */
-static gboolean
-processor_virtualizes(void)
-{
-    g_autofree char *info = NULL;
-
-    return g_file_get_contents("/proc/cpuinfo", &info, NULL, NULL) &&
-           g_regex_match_simple("^flags\\s*:.*\\b(vmx|svm)\\b", info, G_REGEX_MULTILINE, 0);
-}
-
 static gboolean
 choose_accelerator(Daemon *self, GError **error)
 {
     const char *wanted = self->settings->accelerator;
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
     gboolean opens = kh_launcher_probe(self->host.launcher, "kvm", uid);
-    gboolean virtualizes = processor_virtualizes();
+    gboolean virtualizes = kh_processor_virtualizes("/proc");
     const char *why_not =
         g_file_test("/dev/kvm", G_FILE_TEST_EXISTS)
             ? "the machines' user cannot open /dev/kvm (the verb doctor says more)"

@@ -83,7 +83,7 @@ judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *finding
     }
     if (works)
         kh_findings_add(findings, "kvm", KH_FINDING_WARN, "%s",
-                        kh_processor_virtualizes(places)
+                        kh_processor_virtualizes(places->proc)
                             ? "the machines' user could not open /dev/kvm when the service started"
                             : "the processor has neither vmx nor svm");
     else

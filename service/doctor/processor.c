@@ -115,9 +115,9 @@ kh_processor_check(const KhPlaces *places, KhFindings *findings)
 }
 
 gboolean
-kh_processor_virtualizes(const KhPlaces *places)
+kh_processor_virtualizes(const char *proc)
 {
-    g_autofree char *cpuinfo = kh_places_read(places->proc, "cpuinfo");
+    g_autofree char *cpuinfo = kh_places_read(proc, "cpuinfo");
 
     return cpuinfo != NULL &&
            g_regex_match_simple("^flags\\s*:.*\\b(vmx|svm)\\b", cpuinfo, G_REGEX_MULTILINE, 0);

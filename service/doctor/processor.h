@@ -12,7 +12,10 @@ void kh_processor_check(const KhPlaces *places, KhFindings *findings);
 /* "snp-cbit" alone. */
 void kh_processor_check_snp(const KhPlaces *places, KhFindings *findings);
 
-/* Whether it can run guests, whatever /dev/kvm says. */
-gboolean kh_processor_virtualizes(const KhPlaces *places);
+/*
+ * Whether it can run guests by "cpuinfo" in the folder @proc, whatever /dev/kvm says: the service
+ * asks the same when it starts.
+ */
+gboolean kh_processor_virtualizes(const char *proc);
 
 G_END_DECLS
