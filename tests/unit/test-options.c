@@ -95,6 +95,7 @@ refused(void)
         {{"it", "--hidden=", NULL}, "--hidden takes no value"},
         {{"it", "-x", NULL}, "Unknown option -x; see it --help"},
         {{"it", "--x", "--", "--txet"}, "Unknown option --x; see it --help"},
+        {{"it", "-x", "--", "--txet"}, "Unknown option -x; see it --help"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
