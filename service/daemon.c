@@ -283,8 +283,8 @@ on_closed(GDBusConnection *connection, gboolean remote, GError *error, gpointer 
 {
     Daemon *self = data;
 
-    g_warning("The connection to the bus was lost; machines go on running, and the connection is "
-              "tried again");
+    g_warning("The connection to the bus was lost; machines go on running, and the service will "
+              "connect again");
     disconnect(self);
     connect_later(self, RECONNECT_MS);
 }

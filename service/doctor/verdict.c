@@ -39,7 +39,7 @@ add_plain(KhFindings *self, const KhFinding *failure, const char *names)
     } else if (kvm != NULL && kvm->status != KH_FINDING_OK) {
         kh_findings_add(self, KH_VERDICT_PLAIN, KH_FINDING_WARN, "slow, machines are emulated: %s",
                         kvm->found);
-        kh_findings_mend(self, "mend what is said of kvm above");
+        kh_findings_mend(self, "mend what the check kvm found above");
     } else {
         kh_findings_add(self, KH_VERDICT_PLAIN, KH_FINDING_OK, "yes");
     }

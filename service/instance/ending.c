@@ -175,8 +175,9 @@ kh_ending_describe(int folder, gint64 uid, GError **reason)
     else if (fatal != NULL)
         g_set_error(reason, KH_ERROR, KH_ERROR_GUEST_FAILED, "The guest gave up: %s", fatal);
     else
-        g_set_error(reason, KH_ERROR, KH_ERROR_FAILED,
-                    "The machine ended and its shim left no exit status, as when the shim is "
-                    "killed; the kernel's log may say by what");
+        g_set_error(
+            reason, KH_ERROR, KH_ERROR_FAILED,
+            "The machine ended and its shim left no exit status, as happens when the shim is "
+            "killed; the kernel's log may say why");
     return status.known || fatal != NULL ? KH_ENDING_FAILED : KH_ENDING_UNKNOWN;
 }

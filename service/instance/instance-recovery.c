@@ -77,9 +77,10 @@ static void
 look_later(KhInstance *self, GError *reason)
 {
     if (self->unseen == NULL)
-        kh_log_instance(self->record, G_LOG_LEVEL_WARNING,
-                        "It is not known whether its machine is running, which is tried again: %s",
-                        reason->message);
+        kh_log_instance(
+            self->record, G_LOG_LEVEL_WARNING,
+            "It is not known yet whether its machine is running; it is looked for again: %s",
+            reason->message);
     g_clear_error(&self->unseen);
     self->unseen = reason;
     /* Who waits for its deletion has waited long enough; that goes on. */

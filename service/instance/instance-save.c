@@ -50,7 +50,7 @@ note_unsaved(KhInstance *self, GError *failure)
         kh_log_instance(self->record,
                         kh_store_is_read_only(self->host->store) ? G_LOG_LEVEL_DEBUG
                                                                  : G_LOG_LEVEL_WARNING,
-                        "Its state could not be saved, which is tried again until it works: %s",
+                        "Its state could not be saved, and will be as soon as that works: %s",
                         failure->message);
     g_clear_error(&self->unsaved);
     self->unsaved = failure;

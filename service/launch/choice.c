@@ -55,8 +55,8 @@ static void
 warn_of_direct(gboolean session)
 {
     if (session)
-        g_warning("launcher is direct, and this session has a systemd of its own: machines are "
-                  "cut off, not stopped, when that ends, at a logout or a shutdown");
+        g_warning("launcher is direct, though this session has a systemd of its own: when that "
+                  "ends, at a logout or a shutdown, machines are killed and not stopped");
     else
         g_warning("launcher is direct on a system booted with systemd: machines get the service's "
                   "own rights and control group, which its unit must allow");

@@ -208,8 +208,8 @@ kh_launcher_tool_error(const char *output)
 
     if (line[0] == '\0')
         return g_error_new(KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                           "the shim ended without a word, as when it is killed; the kernel's log "
-                           "may say by what");
+                           "the shim ended without saying why, as happens when it is killed; the "
+                           "kernel's log may say more");
     return g_error_new(KH_ERROR,
                        strstr(line, "No space") != NULL ? KH_ERROR_RESOURCE_UNAVAILABLE
                                                         : KH_ERROR_LAUNCH_FAILED,

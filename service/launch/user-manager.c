@@ -56,6 +56,6 @@ kh_user_manager_find(const char *address, GError **error)
         return g_variant_dup_string(group, NULL);
     g_dbus_error_strip_remote_error(reason);
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "no systemd of this user's answers on the session bus: %s", reason->message);
+                "no systemd of this user answers on the session bus: %s", reason->message);
     return NULL;
 }

@@ -76,9 +76,10 @@ explain(const char *address, guint16 port, int number, GError **error)
                     "\"ip -4 address\" lists, or 0.0.0.0 for all of them",
                     address);
     else
-        g_set_error(
-            error, KH_ERROR, shortage ? KH_ERROR_RESOURCE_UNAVAILABLE : KH_ERROR_PORT_UNAVAILABLE,
-            "Whether port %u on %s is free cannot be tried: %s", port, address, g_strerror(number));
+        g_set_error(error, KH_ERROR,
+                    shortage ? KH_ERROR_RESOURCE_UNAVAILABLE : KH_ERROR_PORT_UNAVAILABLE,
+                    "It cannot be tried whether port %u on %s is free: %s", port, address,
+                    g_strerror(number));
 }
 
 static gboolean

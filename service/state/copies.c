@@ -179,7 +179,7 @@ on_written(GObject *source, GAsyncResult *result, gpointer data)
     self->writing = FALSE;
     g_task_propagate_boolean(G_TASK(result), &error);
     if (error != NULL && !self->complained)
-        g_warning("The daily copy of the database could not be written, which is tried again: %s",
+        g_warning("The daily copy of the database could not be written; it will be tried again: %s",
                   error->message);
     self->complained = error != NULL;
 }

@@ -61,7 +61,7 @@ check_header(const char *path, const guint8 *header, guint known, GError **error
         return set_foreign(path, error);
     if (version > known) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s has the schema version %u, this program knows versions up to %u; "
+                    "%s has the schema version %u, but this program only knows versions up to %u; "
                     "install the newer program, or set another state-dir",
                     path, version, known);
         return FALSE;

@@ -59,8 +59,8 @@ check_schema(Binding *binding)
     const char *name = kh_quote_schema_name(quote);
 
     if (quote->schema == KH_QUOTE_UNKNOWN)
-        kh_checks_fail(binding->checks, "K1", NULL, name, "Katana's answer has an unknown form: %s",
-                       quote->fault == NULL ? "it has an unknown form" : quote->fault);
+        kh_checks_fail(binding->checks, "K1", NULL, name, "Katana's answer has an unknown form%s%s",
+                       quote->fault == NULL ? "" : ": ", quote->fault == NULL ? "" : quote->fault);
     else
         kh_checks_pass(binding->checks, "K1", NULL, name);
     return quote->schema != KH_QUOTE_UNKNOWN;

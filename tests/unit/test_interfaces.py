@@ -13,8 +13,8 @@ ACTIONS = {"free", "create", "operate", "configure", "delete", "read-logs",
            "manage-images", "expose"}
 
 
-ADDITIVE = ("Additions only: members, options, keys of dictionaries, states and other words come to "
-            "it, none goes, or changes its type or meaning.")
+ADDITIVE = ("This interface only grows: members, options, keys of dictionaries, states and other "
+            "words may be added, but none is removed or changes its type or meaning.")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUS_POLICY = (SOURCE / "data/org.katana.Hypervisor.conf").read_text()
 ACTION_FILE = (SOURCE / "polkit/org.katana.Hypervisor.policy").read_text()
