@@ -78,5 +78,8 @@ kh_launcher_choose(const KhSettings *settings, GError **error)
         return kh_systemd_launcher_new(settings->shim, place.address, place.control_group);
     if (found)
         warn_of_direct(settings->session);
+    else if (settings->session && g_str_equal(settings->launcher, "auto"))
+        g_message("Machines are children of the service, not units of systemd: %s",
+                  reason->message);
     return kh_direct_launcher_new(settings->shim);
 }
