@@ -92,7 +92,8 @@ main(int argc, char **argv)
     else if (g_str_equal(document, wanted))
         return 0;
     else if (check)
-        g_printerr("%s has not the keys of config-keys.c; run ninja document-keys\n", argv[2]);
+        g_printerr("%s does not have the keys of config-keys.c; run ninja document-keys\n",
+                   argv[2]);
     else if (g_file_set_contents(argv[1], wanted, -1, &error))
         return 0;
     else

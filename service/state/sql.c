@@ -277,7 +277,7 @@ kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GEr
     if (version < 0 || version > last) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                     "The state database has the schema version %" G_GINT64_FORMAT
-                    ", this program knows versions up to %" G_GINT64_FORMAT,
+                    ", but this program only knows versions up to %" G_GINT64_FORMAT,
                     version, last);
         return FALSE;
     }
