@@ -85,8 +85,9 @@ choose_accelerator(Daemon *self, GError **error)
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
     gboolean opens = kh_launcher_probe(self->host.launcher, "kvm", uid);
     gboolean virtualizes = kh_processor_virtualizes("/proc");
+    /* The service's own unit hides the device itself. */
     const char *why_not =
-        g_file_test("/dev/kvm", G_FILE_TEST_EXISTS)
+        g_file_test("/sys/class/misc/kvm", G_FILE_TEST_EXISTS)
             ? "the machines' user cannot open /dev/kvm (the verb doctor says more)"
             : "there is no /dev/kvm (load the module kvm_amd or kvm_intel)";
 
@@ -103,7 +104,7 @@ choose_accelerator(Daemon *self, GError **error)
     }
     if (g_str_equal(wanted, "auto") && !self->host.kvm_usable)
         g_warning("KVM is not used, machines are emulated and slow (tcg): %s",
-                  opens ? "the processor has neither vmx nor svm" : why_not);
+                  virtualizes ? why_not : "the processor has neither vmx nor svm");
     return TRUE;
 }
 
