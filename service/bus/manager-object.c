@@ -210,7 +210,8 @@ on_check_host(KhManagerObject *self, GDBusMethodInvocation *invocation, GVariant
 
     if (!kh_options_check(options, no_options, &error))
         kh_refuse_call(invocation, error);
-    else
+    /* Anybody may ask, and to describe the host takes a look at all folders. */
+    else if (!kh_doctor_join_async(self->doctor, on_host_checked, invocation))
         kh_doctor_check_async(self->doctor, describe_host(self),
                               g_dbus_method_invocation_get_connection(invocation), on_host_checked,
                               invocation);

@@ -137,19 +137,35 @@ on_unit_file(GObject *source, GAsyncResult *result, gpointer data)
     answer(self);
 }
 
+static void
+await_findings(KhDoctor *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+    GTask *task = g_task_new(self, NULL, callback, user_data);
+
+    g_task_set_source_tag(task, kh_doctor_check_async);
+    g_ptr_array_add(self->waiting, task);
+}
+
+gboolean
+kh_doctor_join_async(KhDoctor *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+    if (self->waiting->len == 0)
+        return FALSE;
+    await_findings(self, callback, user_data);
+    return TRUE;
+}
+
 void
 kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GDBusConnection *bus,
                       GAsyncReadyCallback callback, gpointer user_data)
 {
-    GTask *task = g_task_new(self, NULL, callback, user_data);
     g_autoptr(GTask) work = NULL;
 
-    g_task_set_source_tag(task, kh_doctor_check_async);
-    g_ptr_array_add(self->waiting, task);
-    if (self->waiting->len > 1) {
+    if (kh_doctor_join_async(self, callback, user_data)) {
         kh_places_free(places);
         return;
     }
+    await_findings(self, callback, user_data);
     self->places = places;
     work = g_task_new(self, NULL, on_checked, NULL);
     g_task_set_task_data(work, places, NULL);

@@ -24,6 +24,10 @@ KhDoctor *kh_doctor_new(void);
  */
 void kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GDBusConnection *bus,
                            GAsyncReadyCallback callback, gpointer user_data);
+
+/* Asks for the findings of the round under way, which finishes as above; FALSE: there is none. */
+gboolean kh_doctor_join_async(KhDoctor *self, GAsyncReadyCallback callback, gpointer user_data);
+
 KhFindings *kh_doctor_check_finish(KhDoctor *self, GAsyncResult *result);
 
 G_END_DECLS
