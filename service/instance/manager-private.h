@@ -57,8 +57,9 @@ void kh_manager_measure(KhManager *self, const KhConfig *config, const char *id,
 gboolean kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig *before,
                                  GError **error);
 
-/* Whether the folder of @id was not there at the last look. */
-gboolean kh_manager_is_missing(KhManager *self, const char *id);
+/* The instance @id has been deleted: whatever the last look has found, no folder of it is missed.
+ */
+void kh_manager_forget_missing(KhManager *self, const char *id);
 
 void kh_manager_set_default_image(KhManager *self, const char *image);
 

@@ -37,11 +37,14 @@ kh_manager_find_strangers(KhManager *self)
     return self->strangers;
 }
 
-gboolean
-kh_manager_is_missing(KhManager *self, const char *id)
+void
+kh_manager_forget_missing(KhManager *self, const char *id)
 {
-    return self->strangers != NULL &&
-           g_ptr_array_find_with_equal_func(self->strangers->missing, id, g_str_equal, NULL);
+    guint place;
+
+    if (self->strangers != NULL &&
+        g_ptr_array_find_with_equal_func(self->strangers->missing, id, g_str_equal, &place))
+        g_ptr_array_remove_index(self->strangers->missing, place);
 }
 
 const KhStrangers *

@@ -228,10 +228,11 @@ static void
 on_instance_gone(KhInstance *instance, KhManager *self)
 {
     const KhRecord *record = kh_instance_get_record(instance);
-    gboolean named = record->keep_data || kh_manager_is_missing(self, record->id);
+    gboolean kept = record->keep_data;
 
+    kh_manager_forget_missing(self, record->id);
     forget(self, instance);
-    if (named)
+    if (kept)
         kh_manager_find_strangers(self);
     drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
