@@ -6,6 +6,7 @@
 
 #include "build-config.h"
 #include "doctor/doctor.h"
+#include "doctor/processor.h"
 
 #define STATE_PARENT KH_LOCALSTATEDIR "/lib"
 
@@ -24,7 +25,8 @@ usual_places(gboolean session)
     places->settings_file = g_strdup(KH_SYSCONFDIR "/katana-hypervisor.conf");
     places->launcher = g_strdup("");
     places->session = session;
-    places->kvm_usable = access("/dev/kvm", R_OK | W_OK) == 0;
+    places->kvm_usable =
+        access("/dev/kvm", R_OK | W_OK) == 0 && kh_processor_virtualizes(places->proc);
     places->ports = KH_PORT_RANGE_DEFAULT;
     return places;
 }

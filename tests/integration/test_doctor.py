@@ -4,6 +4,7 @@
 command line takes what a service says."""
 import contextlib
 import json
+import pathlib
 import sys
 import threading
 import time
@@ -179,6 +180,9 @@ def test_without_service():
         tap.equal(set(found), wanted, "checks")
         tap.check("katana-hypervisord --session" in found["service"]["remedy"], str(found["service"]))
         tap.equal(document["checks"][0]["check"], "service", "the first")
+        flags = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+        tap.check({"vmx", "svm"} & set(flags) or found["kvm"]["status"] == "warn",
+                  "as the service would find it: " + str(found["kvm"]))
         table = world.cli("doctor", check=False)
         tap.equal((table.returncode, table.stderr), (1, ""), "the table")
 
