@@ -2,6 +2,8 @@
 /* The service's settings; see settings.h. */
 #include "settings.h"
 
+#include <string.h>
+
 #include "build-config.h"
 #include "error.h"
 #include "folders.h"
@@ -10,6 +12,7 @@
 #include "sizes.h"
 
 #define GROUP "hypervisor"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 #define MIB (G_GUINT64_CONSTANT(1) << 20)
 
 typedef gboolean (*SetFunction)(KhSettings *settings, const char *value, GError **error);
@@ -362,6 +365,11 @@ refuse_file(const char *path, const GError *failure, GError **error)
     if (g_error_matches(failure, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND))
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                     "%s has a setting outside of any group; put the line [" GROUP "] above it",
+                    path);
+    else if (strstr(failure->message, BYTE_ORDER_MARK) != NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                    "%s begins with a byte order mark, which cannot be seen; save it as UTF-8 "
+                    "without one",
                     path);
     else
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s cannot be read: %s", path,

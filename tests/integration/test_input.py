@@ -187,6 +187,8 @@ def b144_settings_without_effect():
         bare = world.folder / "bare.conf"
         bare.write_text("on-service-stop=stop-all\n")
         assert_refused_start(world, 2, "put the line [hypervisor] above it", "--config", str(bare))
+        bare.write_text("\ufeff[hypervisor]\nlog-files=2\n", encoding="utf-8")
+        assert_refused_start(world, 2, "byte order mark", "--config", str(bare))
 
 
 def b146_addresses():
