@@ -221,8 +221,8 @@ check_count(KhCli *cli, guint n, const char *usage, guint min, guint max, GError
     if (n >= min && n <= max)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s has %s arguments; usage: katana-hypervisor %s %s", cli->verb,
-                n < min ? "too few" : "too many", cli->verb, usage);
+                "%s has %s arguments; usage: katana-hypervisor %s%s%s", cli->verb,
+                n < min ? "too few" : "too many", cli->verb, usage[0] == '\0' ? "" : " ", usage);
     return FALSE;
 }
 
@@ -284,11 +284,27 @@ print_help(KhCli *cli, GOptionContext *context)
     exit(kh_cli_finish(cli, 0));
 }
 
+gboolean
+kh_cli_check_options(KhCli *cli, const GOptionEntry *entries, char **argv, GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GArray) all = all_entries(cli, entries);
+    g_auto(GStrv) args = g_strdupv(argv);
+    gboolean json = cli->json;
+    gboolean good;
+
+    g_option_context_set_help_enabled(context, FALSE);
+    good = kh_options_parse(context, (GOptionEntry *)(gpointer)all->data, "--help", &args, error);
+    /* It takes back what it had set. */
+    cli->json = json;
+    return good;
+}
+
 char **
 kh_cli_parse(KhCli *cli, const GOptionEntry *entries, const char *usage, guint min, guint max,
              GError **error)
 {
-    g_autofree char *parameters = g_strdup_printf("%s %s", cli->verb, usage);
+    g_autofree char *parameters = g_strconcat(cli->verb, usage[0] == '\0' ? "" : " ", usage, NULL);
     g_autofree char *where = g_strdup_printf("%s --help", cli->verb);
     g_autoptr(GOptionContext) context = g_option_context_new(parameters);
     g_autoptr(GArray) all = all_entries(cli, entries);

@@ -54,6 +54,12 @@ int kh_cli_fail(KhCli *cli, GError *error);
 int kh_cli_fail_to_write(KhCli *cli, int number);
 
 /*
+ * Whether @argv, in which no verb is, has only the global options and @entries (options.h).
+ * KH_ERROR_INVALID_ARGUMENT.
+ */
+gboolean kh_cli_check_options(KhCli *cli, const GOptionEntry *entries, char **argv, GError **error);
+
+/*
  * The exit code of a process that would end with @code: not 0 where what it has printed could
  * not be written, which is told unless another error has been.
  */

@@ -187,6 +187,13 @@ run(KhCli *cli, char **argv, int place)
 static int
 run_without_verb(KhCli *cli, char **argv)
 {
+    gboolean version = FALSE;
+    const GOptionEntry entries[] = {
+        {"version", 0, 0, G_OPTION_ARG_NONE, &version, NULL, NULL},
+        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
+    };
+    GError *error = NULL;
+
     if (has_option(argv, "--version")) {
         puts("katana-hypervisor " KH_VERSION);
         return 0;
@@ -195,8 +202,9 @@ run_without_verb(KhCli *cli, char **argv)
         print_help();
         return 0;
     }
-    return kh_cli_fail(
-        cli, g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "A verb is missing; see --help"));
+    if (kh_cli_check_options(cli, entries, argv, &error))
+        error = g_error_new(KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "A verb is missing; see --help");
+    return kh_cli_fail(cli, error);
 }
 
 /* One that is closed would become some other file of ours, and take what is printed. */

@@ -81,7 +81,11 @@ find_key(const char *word)
 static gboolean
 add_label(Changes *changes, const KhConfigKey *key, const char *text, GError **error)
 {
-    if (text[0] == '\0' || text[0] == '=' || !g_utf8_validate(text, -1, NULL)) {
+    if (!g_utf8_validate(text, -1, NULL)) {
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not UTF-8", word_of(key));
+        return FALSE;
+    }
+    if (text[0] == '\0' || text[0] == '=') {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
                     "Write label=K=V to set a label, label=K to remove it");
         return FALSE;

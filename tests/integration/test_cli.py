@@ -83,7 +83,7 @@ def test_help():
         for verb in ("restart", "reset", "pause", "resume", "wait", "set"):
             tap.check(verb in verbs, verb)
         for verb in verbs:
-            tap.check(f"{verb} " in world.cli(verb, "--help").stdout, verb)
+            tap.check(f"] {verb}" in world.cli(verb, "--help").stdout, verb)
         tap.check("start-at-boot=true|false" in world.cli("set", "--help").stdout, "keys of set")
 
 
