@@ -203,12 +203,12 @@ set_failure(const Start *start, const Unit *unit, GError **error)
 
     if (line != NULL)
         g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
-                    "The service does not start, " UNIT " has failed (%s). Its last words: %s. "
-                    "Mend that and try again; %s has more",
+                    "The service does not start: " UNIT " has failed (%s). Its last line in the "
+                    "journal is: %s. Fix that and try again; %s has more",
                     how, line, journal_command(start->session));
     else
         g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
-                    "The service does not start, " UNIT " has failed (%s); %s%s says why", how,
+                    "The service does not start: " UNIT " has failed (%s); %s%s says why", how,
                     start->session ? "" : "as an administrator, ", journal_command(start->session));
 }
 
@@ -313,7 +313,7 @@ kh_activation_ensure(KhCli *cli, gboolean session, GError **error)
     if (!cli->no_activate)
         return start_service(cli, session, error);
     g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN,
-                "The service does not run, and --no-activate forbids to start it; leave that out, "
+                "The service does not run, and --no-activate forbids starting it; leave that out, "
                 "or run systemctl %sstart katana-hypervisord",
                 session ? "--user " : "");
     return FALSE;

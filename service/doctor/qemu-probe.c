@@ -87,7 +87,8 @@ describe_failure(Probe *probe, const GError *error)
     g_autofree char *last = NULL;
 
     if (g_cancellable_is_cancelled(probe->reading))
-        return g_strdup_printf("%s %s: no answer in time, or too long a one", probe->qemu, words);
+        return g_strdup_printf("%s %s: no answer in time, or one that is too long", probe->qemu,
+                               words);
     last = last_line(probe);
     return g_strdup_printf("%s %s: %s%s%s", probe->qemu, words, error->message,
                            *last == '\0' ? "" : ": ", last);
@@ -256,7 +257,8 @@ judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *find
     if (facts->failure != NULL)
         kh_findings_add(findings, "qemu", KH_FINDING_FAIL, "%s", facts->failure);
     else if (version == 0)
-        kh_findings_add(findings, "qemu", KH_FINDING_FAIL, "%s says no version", places->qemu);
+        kh_findings_add(findings, "qemu", KH_FINDING_FAIL, "%s does not say which version it is",
+                        places->qemu);
     else
         kh_findings_add(findings, "qemu",
                         version >= VERSION_SNP     ? KH_FINDING_OK

@@ -26,7 +26,7 @@ static void
 add_failure(KhFindings *self, const char *check, const KhFinding *first, const char *names)
 {
     kh_findings_add(self, check, KH_FINDING_FAIL, "no: %s", first->found);
-    kh_findings_mend(self, "mend what fails above: %s", names);
+    kh_findings_mend(self, "fix what fails above: %s", names);
 }
 
 static void
@@ -39,7 +39,7 @@ add_plain(KhFindings *self, const KhFinding *failure, const char *names)
     } else if (kvm != NULL && kvm->status != KH_FINDING_OK) {
         kh_findings_add(self, KH_VERDICT_PLAIN, KH_FINDING_WARN, "slow, machines are emulated: %s",
                         kvm->found);
-        kh_findings_mend(self, "mend what the check kvm found above");
+        kh_findings_mend(self, "fix what the check kvm found above");
     } else {
         kh_findings_add(self, KH_VERDICT_PLAIN, KH_FINDING_OK, "yes");
     }

@@ -115,8 +115,8 @@ kh_instance_remove_row(KhInstance *self)
     }
     note_unsaved(self, failure);
     error = g_error_new(KH_ERROR, failure->code,
-                        "The files of \"%s\" have been removed; its row in the database will be as "
-                        "soon as that works: %s",
+                        "The files of \"%s\" have been removed; its row in the database will be "
+                        "removed as soon as that works: %s",
                         self->record->name, failure->message);
     g_signal_emit_by_name(self, "changed");
     kh_waiters_finish(self->deleters, error);

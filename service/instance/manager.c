@@ -297,7 +297,7 @@ note_deleted(KhManager *self, KhInstance *instance)
 
     if (faccessat(instances, record->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         kh_log_instance(record, G_LOG_LEVEL_WARNING,
-                        "Beside its folder lies one of the same id that is marked as deleted; both "
+                        "There is another folder of the same id, which is marked as deleted; both "
                         "are left alone");
     else
         kh_instance_note_deleted(instance);
@@ -438,7 +438,7 @@ find_by_prefix(KhManager *self, const char *prefix, GError **error)
         g_autofree char *shown = kh_text_sanitize(prefix, 80);
 
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                    "There is no instance \"%s\"; the list of instances has the names", shown);
+                    "There is no instance \"%s\"; list the instances to see their names", shown);
     }
     return found;
 }

@@ -30,7 +30,7 @@ way_out(KhState state, KhOperation operation)
     if (state == KH_STATE_DELETING)
         return "it will soon be gone";
     if (operation == KH_OPERATION_DELETE)
-        return "stop it first, or have the deletion kill it (delete --force)";
+        return "stop it first, or use delete --force, which kills it";
     if (state == KH_STATE_STARTING)
         return "wait until it runs";
     if (state == KH_STATE_PAUSED)

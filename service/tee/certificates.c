@@ -205,7 +205,7 @@ kh_certificates_add(KhCertificates *certificates, const guint8 *data, gsize leng
     gboolean good;
 
     if (length > KH_CERTIFICATE_FILE_MAX)
-        return refuse(origin, "has more than 64 KiB, a certificate has less", error);
+        return refuse(origin, "has more than 64 KiB; a certificate has less", error);
     if (length == 0)
         return refuse(origin, "is empty", error);
     if (g_strstr_len((const char *)data, (gssize)length, pem_mark) != NULL)

@@ -233,7 +233,8 @@ check_presence(KhRole role, Found found, const KhExtensions *self, GError **erro
     if ((found[EXT_FMC] != NULL) != turin)
         return fail(EXT_FMC, turin ? "is missing" : "is not allowed there", error);
     if (self->hardware_id_length != 0 && (self->hardware_id_length == 8) != turin)
-        return fail(EXT_HARDWARE_ID, turin ? "has not 8 bytes" : "has not 64 bytes", error);
+        return fail(EXT_HARDWARE_ID, turin ? "does not have 8 bytes" : "does not have 64 bytes",
+                    error);
     return TRUE;
 }
 

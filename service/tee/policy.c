@@ -294,7 +294,7 @@ check_bits(const KhPolicy *policy, KhPolicyKey require, KhPolicyKey forbid, GErr
     if ((required & forbidden) == 0)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s has a bit that %s has, or that is refused always", keys[require].name,
+                "%s has a bit that %s has, or that is always refused", keys[require].name,
                 keys[forbid].name);
     return FALSE;
 }
@@ -393,7 +393,8 @@ check_groups(GKeyFile *file, GError **error)
             g_autofree char *shown = kh_text_sanitize(groups[i], SHOWN_MAX);
 
             g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "the group \"%s\" is unknown; there is [" KH_POLICY_GROUP "] only", shown);
+                        "the group \"%s\" is unknown; the only one is [" KH_POLICY_GROUP "]",
+                        shown);
             return FALSE;
         }
     if (groups[0] != NULL)
@@ -446,7 +447,8 @@ kh_policy_parse(KhPolicy *policy, const char *text, gsize length, GError **error
     names = g_key_file_get_keys(file, KH_POLICY_GROUP, &n_keys, NULL);
     if (n_keys != n_lines) {
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%u of its lines are keys, %" G_GSIZE_FORMAT " could be read", n_lines, n_keys);
+                    "%u of its lines are keys, but only %" G_GSIZE_FORMAT " could be read", n_lines,
+                    n_keys);
         return FALSE;
     }
     if (n_keys == 0) {

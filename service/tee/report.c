@@ -100,7 +100,7 @@ kh_report_new(const guint8 *data, gsize length, GError **error)
 
     if (length != KH_REPORT_SIZE) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The report has %s%" G_GSIZE_FORMAT " bytes, a report of SEV-SNP has %d%s",
+                    "The report has %s%" G_GSIZE_FORMAT " bytes; a report of SEV-SNP has %d%s",
                     length > KH_REPORT_SIZE ? "at least " : "", length, KH_REPORT_SIZE,
                     length == KH_REPORT_MOCK_SIZE && memcmp(data, "MOCK", 4) == 0
                         ? "; this is a mock quote, which proves nothing"

@@ -72,7 +72,7 @@ kh_signature_is_pss384(const X509_ALGOR *algorithm, GError **error)
     if (!is_mgf1_sha384(params->maskGenAlgorithm))
         return fail(error, "the signature's mask is not MGF1 of SHA-384");
     if (params->saltLength == NULL || ASN1_INTEGER_get(params->saltLength) != SALT_LENGTH)
-        return fail(error, "the signature's salt has not 48 bytes");
+        return fail(error, "the signature's salt does not have 48 bytes");
     if (params->trailerField != NULL && ASN1_INTEGER_get(params->trailerField) != 1)
         return fail(error, "the signature's trailer field is not 1");
     return TRUE;

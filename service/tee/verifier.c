@@ -139,7 +139,7 @@ kh_verifier_run(const guint8 *data, gsize length, const KhVerifierInput *input)
     kh_checks_add(self->checks, rows, G_N_ELEMENTS(rows));
     check_size(self, data, length);
     if (self->report == NULL)
-        kh_checks_skip_rest(self->checks, "the report has not the right size, see S1");
+        kh_checks_skip_rest(self->checks, "the size of the report is wrong, see S1");
     else if (kh_report_check_structure(self->report, self->checks))
         check_report(self, input);
     else

@@ -35,6 +35,11 @@ BANNED = (
     (r"\bauthenticate first\b", "This needs the polkit action x: authenticate first"),
     (r"does not know you", "the bus does not know you any more"),
     (r"\bis already so\b|\ball the same\b", "It would not start, force creates it all the same"),
+    (r"\bhas not (the|an?|\d+) ", "the signature's salt has not 48 bytes"),
+    (r", which is tried again", "Its state could not be saved, which is tried again: x"),
+    (r"\bforbids to\b", "--no-activate forbids to start it"),
+    (r"\bhas the names\b|\bits last words\b", "the list of instances has the names"),
+    (r"does not start, ", "The service does not start, x has failed"),
     (r"\btells? (of|no)\b", "the kernel does not tell of available memory"),
 )
 

@@ -408,8 +408,8 @@ assert_verdicts(Host *host, KhFindingStatus plain, const char *plain_found, KhFi
 {
     kh_verdict_add(host->findings);
     assert_finding(host, KH_VERDICT_PLAIN, plain, plain_found,
-                   plain == KH_FINDING_OK ? "" : "mend");
-    assert_finding(host, KH_VERDICT_SNP, snp, snp_found, snp == KH_FINDING_OK ? "" : "mend");
+                   plain == KH_FINDING_OK ? "" : "above");
+    assert_finding(host, KH_VERDICT_SNP, snp, snp_found, snp == KH_FINDING_OK ? "" : "above");
     g_assert_cmpstr(((KhFinding *)host->findings->pdata[host->findings->len - 1])->check, ==,
                     KH_VERDICT_SNP);
     g_ptr_array_set_size(host->findings, 0);
