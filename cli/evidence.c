@@ -123,21 +123,25 @@ drop_impossible(KhEvidence *self)
 
 /* What the machine is made of; what the host does not say has the usual default. */
 static gboolean
-read_shape(KhEvidence *self, KhCli *cli, const char *path, GError **error)
+read_shape(KhEvidence *self, KhCli *cli, const char *name, const char *path, GError **error)
 {
     g_autoptr(GVariant) instance = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
-    g_autoptr(GVariant) configuration = NULL;
     const char *text;
+    gboolean tee;
 
     if (instance == NULL)
         return FALSE;
+    if (g_variant_lookup(instance, "Tee", "b", &tee) && !tee) {
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
+                    "\"%s\" is not confidential and gives no evidence; that takes an instance "
+                    "created with --tee",
+                    name);
+        return FALSE;
+    }
     g_variant_lookup(instance, "Vcpus", "u", &self->vcpus);
     if (g_variant_lookup(instance, "Id", "&s", &text) && g_uuid_string_is_valid(text))
         self->id = g_strdup(text);
-    configuration =
-        kh_client_ask(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
-                      g_variant_new("(@a{sv})", g_variant_new("a{sv}", NULL)), "(a{sv})", NULL);
-    if (configuration != NULL && g_variant_lookup(configuration, "vcpu-type", "&s", &text))
+    if (g_variant_lookup(instance, "VcpuType", "&s", &text))
         self->vcpu_type = kh_text_sanitize(text, NAME_MAX_SHOWN);
     drop_impossible(self);
     return TRUE;
@@ -153,7 +157,7 @@ kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **erro
     g_autoptr(GVariant) evidence = NULL;
 
     self->certificates = kh_certificates_new();
-    if (path == NULL || !read_shape(self, cli, path, error))
+    if (path == NULL || !read_shape(self, cli, name, path, error))
         return NULL;
     properties = kh_client_get_all(cli, path, KH_INTERFACE_TEE, error);
     if (properties == NULL)

@@ -53,6 +53,7 @@ class Liar(dbus.service.Object):
         self.instance = {"Name": "one", "Vcpus": dbus.UInt32(4)}
         self.add_to_connection(bus, "/org/katana/Hypervisor")
         self.images, self.type, self.refusal = {}, "EPYC-v4", None
+        self.confidential = True
 
     SUPPORTS_MULTIPLE_OBJECT_PATHS = True
 
@@ -66,11 +67,9 @@ class Liar(dbus.service.Object):
 
     @dbus.service.method(PROPERTIES, in_signature="s", out_signature="a{sv}")
     def GetAll(self, interface):
-        return self.tee if interface.endswith("Tee") else self.instance
-
-    @dbus.service.method(f"{NAME}.Instance", in_signature="a{sv}", out_signature="a{sv}")
-    def GetConfiguration(self, _options):
-        return {"vcpu-type": self.type}
+        if interface.endswith("Tee"):
+            return self.tee
+        return self.instance | {"VcpuType": self.type, "Tee": dbus.Boolean(self.confidential)}
 
     @dbus.service.method(f"{NAME}.Tee", in_signature="a{sv}", out_signature="a{sv}")
     def GetEvidence(self, options):
@@ -475,6 +474,17 @@ def test_error_text(world):
     tap.equal(done.returncode, 1, text)
     tap.check("VERIFIED" in text and "VERIFIED" not in text.splitlines(), repr(text))
     tap.check(not any(line.startswith("one") for line in text.splitlines()), repr(text))
+
+
+def test_plain_instance(world):
+    """one that is not confidential is called that, before anybody is asked for evidence"""
+    world.liar.confidential, world.liar.options = False, None
+    done = subprocess.run([PROGRAM, "attest", "one"], env=world.env, capture_output=True,
+                          text=True, timeout=60, check=False)
+    world.liar.confidential = True
+    tap.equal(done.returncode, 1, done.stderr)
+    tap.check('"one" is not confidential' in done.stderr, done.stderr)
+    tap.equal(world.liar.options, None, "what was asked for")
 
 
 def test_older_list(world):
