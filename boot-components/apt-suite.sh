@@ -120,7 +120,7 @@ main() {
     [ $# -ge 3 ] || { sed -n '8,11s/^#   //p' "$0" >&2; exit 2; }
     local suite=$1 verb=$2 root mirror lock
     shift 2
-    root=${APT_SUITE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/katana-apt}/$suite
+    root=${APT_SUITE_CACHE:-$(user_cache)/katana-apt}/$suite
     mirror=$(debian_mirror) || exit 1
     mkdir -p "$root"
     # Two builds at once share the folder, and apt does not wait for its own locks.

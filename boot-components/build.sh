@@ -466,7 +466,7 @@ main() {
     parse_options "$@"
     check_tools
     if [ -n "$katana" ]; then (check_katana); fi
-    cache=${KATANA_BOOT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/katana-boot-components}
+    cache=${KATANA_BOOT_CACHE:-$(user_cache)/katana-boot-components}
     mkdir -p "$cache"
     cache=$(cd "$cache" && pwd)
     export APT_SUITE_CACHE=${APT_SUITE_CACHE:-$cache/apt}

@@ -42,6 +42,14 @@ host_keyring_package() {
     esac
 }
 
+# The folder of the user's caches. A relative XDG_CACHE_HOME counts for nothing, as everywhere.
+user_cache() {
+    case ${XDG_CACHE_HOME:-} in
+    /*) printf '%s\n' "$XDG_CACHE_HOME" ;;
+    *) printf '%s\n' "${HOME:-/root}/.cache" ;;
+    esac
+}
+
 # The mirror that the machine has Debian's packages from: what apt knows to be Debian's, else,
 # before its first update, the first source in either format.
 own_mirror() {
@@ -63,7 +71,7 @@ debian_mirror() {
     local mirror=${KATANA_DEBIAN_MIRROR:-}
     if [ -n "$mirror" ]; then
         if ! [[ $mirror =~ ^(https?://|file:/)[^[:space:]]+$ ]]; then
-            printf 'KATANA_DEBIAN_MIRROR is "%s", it must be a URL of http, https or file\n' \
+            printf 'KATANA_DEBIAN_MIRROR is "%s"; it must be a URL of http, https or file\n' \
                 "$mirror" >&2
             return 1
         fi

@@ -16,7 +16,7 @@ import termios
 import threading
 
 import tap
-from harness import World
+from harness import SOURCE, World
 from live import live, running
 from test_cli import Running, add_ssh, assert_cli, assert_says
 
@@ -510,6 +510,24 @@ def b145_relative_variables():
                    if one.name != "XDG_CONFIG_HOME"], [[], [], []], "files below relative ones")
 
 
+def b145_relative_cache_of_boot_components():
+    """kind: a file by where one stands. What makes boot components ignores them as well"""
+    with tempfile.TemporaryDirectory(prefix="kh-cache-") as folder:
+        for given, wanted in (("here", "/home/.cache"), ("", "/home/.cache"), ("/a b", "/a b")):
+            done = subprocess.run(
+                ["bash", "-euc", f". '{SOURCE}/boot-components/host.sh'; user_cache"],
+                env=dict(os.environ, XDG_CACHE_HOME=given, HOME="/home"), capture_output=True,
+                text=True, timeout=30, check=True)
+            tap.equal(done.stdout, wanted + "\n", repr(given))
+        # It finds no mirror, and has then made its folder.
+        subprocess.run(
+            ["bash", str(SOURCE / "boot-components/apt-suite.sh"), "none", "show", "x"], cwd=folder,
+            env=dict(os.environ, XDG_CACHE_HOME="here", HOME=f"{folder}/home",
+                     KATANA_DEBIAN_MIRROR="file:/nowhere"), capture_output=True, timeout=60,
+            check=False)
+        tap.equal(os.listdir(folder), ["home"], "what was made")
+
+
 def b145_byte_order_mark():
     """kind: what an editor adds. A mark before the first of Katana's arguments is none of it"""
     with World() as world:
@@ -664,7 +682,8 @@ if __name__ == "__main__":
         b143_follower_of_lines_that_repeat,
         b143_follower_without_a_bus, b143_reader_that_goes_away,
         b143_reader_of_another_host, b143_logs_as_json, b143_line_ends,
-        b143_never_started, b145_relative_variables, b145_byte_order_mark,
+        b143_never_started, b145_relative_variables,
+        b145_relative_cache_of_boot_components, b145_byte_order_mark,
         b148_suggestions, b148_flags_take_no_value, b148_help_and_other_names,
         b149_wait_for_what_has_failed, b149_wait_over_a_restart,
         b149_progress_has_the_terminals_width
