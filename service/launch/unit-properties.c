@@ -11,6 +11,8 @@
 #define CAPABILITY(number) (G_GUINT64_CONSTANT(1) << (number))
 /* What the shim still does when QEMU does not answer, before systemd kills all. */
 #define STOP_MARGIN_S 15
+/* In the journal it has its whole name, as every program here. */
+#define IDENTIFIER "katana-hypervisor-shim"
 
 static void
 add(GVariantBuilder *b, const char *name, GVariant *value)
@@ -203,7 +205,7 @@ add_identity(GVariantBuilder *b, KhUnitManager manager, const KhLaunchSpec *laun
     add_string(b, "Slice",
                manager == KH_UNIT_MANAGER_SYSTEM ? "machine-katana.slice" : "app-katana.slice");
     add(b, "LogExtraFields", g_variant_builder_end(&fields));
-    add_string(b, "SyslogIdentifier", "katana-vm");
+    add_string(b, "SyslogIdentifier", IDENTIFIER);
 }
 
 /*
@@ -275,7 +277,7 @@ kh_unit_properties_of_tool(KhUnitManager manager, const char *shim, const char *
 
     g_variant_builder_init(&b, G_VARIANT_TYPE("a(sv)"));
     add_string(&b, "Description", "Tool of katana-hypervisord");
-    add_string(&b, "SyslogIdentifier", "katana-tool");
+    add_string(&b, "SyslogIdentifier", IDENTIFIER);
     add_life(&b, "oneshot", KH_UNIT_TOOL_TIMEOUT, 5);
     add_command(&b, shim, args);
     add_filters(&b);

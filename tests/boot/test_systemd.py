@@ -329,7 +329,7 @@ def test_stopped_paused():
 
 def journal_of(name):
     lines = HOST.run("journalctl", "--output=json", f"KATANA_INSTANCE={name}",
-                     "SYSLOG_IDENTIFIER=katana-vm").splitlines()
+                     "SYSLOG_IDENTIFIER=katana-hypervisor-shim").splitlines()
     return [json.loads(line) for line in lines]
 
 

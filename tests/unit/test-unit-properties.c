@@ -100,6 +100,7 @@ machine(void)
     assert_property(p, "PrivateDevices", "true");
     assert_property(p, "DeviceAllow", NULL);
     assert_property(p, "CapabilityBoundingSet", "uint64 448");
+    assert_property(p, "SyslogIdentifier", "'katana-hypervisor-shim'");
     assert_log_fields(p, "KATANA_INSTANCE=one KATANA_INSTANCE_ID=0123abcd ");
     g_assert_true(g_str_has_prefix(command, "[('/shim', ['/shim', '--run', "));
     g_assert_true(g_str_has_suffix(command, "'-machine', 'q35'], false)]"));
@@ -206,6 +207,7 @@ tools(void)
         g_variant_ref_sink(kh_unit_properties_of_tool(KH_UNIT_MANAGER_SYSTEM, "/shim", sev));
 
     assert_property(f, "Type", "'oneshot'");
+    assert_property(f, "SyslogIdentifier", "'katana-hypervisor-shim'");
     assert_property(f, "ReadWritePaths", "['/var/lib/k/i']");
     assert_property(f, "PrivateDevices", "true");
     assert_property(p, "ReadWritePaths", "@as []");
