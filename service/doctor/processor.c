@@ -98,7 +98,7 @@ kh_processor_check_snp(const KhPlaces *places, KhFindings *findings)
     kh_findings_add(findings, "snp-cbit", KH_FINDING_FAIL,
                     leaf->known ? "CPUID 0x8000001F does not have SEV-SNP"
                                 : "there is no CPUID leaf 0x8000001F");
-    kh_findings_mend(findings, "on an EPYC of those series switch SMEE and SEV-SNP on in the BIOS; "
+    kh_findings_mend(findings, "on an EPYC that has it switch SMEE and SEV-SNP on in the BIOS; "
                                "a virtual machine cannot have it");
 }
 
