@@ -327,7 +327,7 @@ advice_for(const GError *error, gboolean session)
     if (error->domain == G_DBUS_ERROR && (error->code == G_DBUS_ERROR_SERVICE_UNKNOWN ||
                                           error->code == G_DBUS_ERROR_NAME_HAS_NO_OWNER ||
                                           error->code == G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND))
-        return g_strdup_printf("is it installed? Without its files, run katana-hypervisord%s",
+        return g_strdup_printf("is it installed? Without an installation, run katana-hypervisord%s",
                                session ? " --session" : " as root");
     if (error->domain == G_DBUS_ERROR && error->code != G_DBUS_ERROR_NO_SERVER)
         return g_strdup_printf("%s says why; then try again", journal_command(session));
