@@ -3,6 +3,7 @@
 #include "values.h"
 
 #include <errno.h>
+#include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,6 +124,21 @@ kh_value_katana_args(const char *file, char **rest, GError **error)
             return NULL;
         }
     return g_variant_ref_sink(g_variant_new_strv((const char *const *)all, -1));
+}
+
+void
+kh_value_name_option(const char *dashes, GError **error)
+{
+    g_autofree char *word = NULL;
+    const KhConfigKey *key;
+
+    if (error == NULL || *error == NULL)
+        return;
+    g_dbus_error_strip_remote_error(*error);
+    word = g_strndup((*error)->message, strcspn((*error)->message, " "));
+    key = kh_config_key_find(word);
+    if (key != NULL && key->option != NULL && !g_str_equal(key->option, word))
+        g_prefix_error(error, "%s%s: ", dashes, key->option);
 }
 
 gboolean

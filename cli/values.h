@@ -29,6 +29,12 @@ GVariant *kh_value_parse_change(const KhConfigKey *key, const char *text, GError
 GVariant *kh_value_katana_args(const char *file, char **rest, GError **error);
 
 /*
+ * Puts what a person has written before the service's sentence in *@error (NULL: nothing) about a
+ * key of another name: "--memory: memory-bytes is 4 bytes", with @dashes "--".
+ */
+void kh_value_name_option(const char *dashes, GError **error);
+
+/*
  * The time that --at says, seconds since 1970; NULL: now. A day begins at midnight, UTC; a time
  * without a zone is UTC's. KH_ERROR_INVALID_ARGUMENT.
  */

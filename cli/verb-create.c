@@ -155,6 +155,8 @@ create(KhCli *cli, const char *name, GVariant *config, GVariant *overrides, GErr
                                g_variant_new("(s@a{sv}@a{sv})", name, config, held), NULL, error);
     if (reply != NULL)
         g_variant_get(reply, "(o)", &path);
+    else
+        kh_value_name_option("--", error);
     return path;
 }
 

@@ -221,6 +221,8 @@ configure(KhCli *cli, const char *path, const Changes *changes, GError **error)
                                g_variant_new("(@a{sv}a{sv})", values, NULL), NULL, error);
     if (reply != NULL)
         g_variant_get(reply, "(^as)", &pending);
+    else
+        kh_value_name_option("", error);
     return pending;
 }
 

@@ -146,6 +146,23 @@ def b142_one_language():
                           (before.returncode, before.stdout, before.stderr), str(variables))
 
 
+def b142_options_of_keys():
+    """kind: an error without its option. What the service says of a key names what was written"""
+    with World() as world:
+        world.start()
+        world.create("x")
+        for said, *words in (("--memory: memory-bytes", "create", "y", "--memory", "4"),
+                             ("--bind: rpc-address", "create", "y", "--bind", "::1"),
+                             ("--restart: restart-policy", "create", "y", "--restart", "never"),
+                             ("restart: restart-policy", "set", "x", "restart=never"),
+                             ("memory: memory-bytes", "set", "x", "memory=4"),
+                             ("chain-id ", "create", "y", "--chain-id", "ü ü")):
+            for more in ((), ("--json",)):
+                code, output, error = plain(world, *words, *more)
+                tap.equal((code, output), (2, b""), f"{words}: {error}")
+                tap.check(said.encode() in error, f"{words}: {error}")
+
+
 def b142_sizes_are_read_back():
     """kind: numbers by the locale. Sizes with a decimal comma and thin blanks"""
     with World() as world:
@@ -676,7 +693,8 @@ def b149_progress_has_the_terminals_width():
 if __name__ == "__main__":
     sys.exit(tap.run([
         b142_paths_of_any_bytes, b142_paths_that_are_told, b142_texts_are_utf8,
-        b142_one_language, b142_sizes_are_read_back, b142_arguments_that_are_no_utf8,
+        b142_one_language, b142_options_of_keys, b142_sizes_are_read_back,
+        b142_arguments_that_are_no_utf8,
         b143_full_output, b143_pipe_that_does_not_block, b143_pipe_without_a_reader,
         b143_follower_outlives_the_service, b143_follower_of_another_log,
         b143_follower_of_lines_that_repeat,
