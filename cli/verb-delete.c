@@ -12,18 +12,37 @@ typedef struct {
     gboolean force, keep, yes;
 } Options;
 
-/* Those that there are; of the others is said what is wrong, and *@code is the first's. */
+/* FALSE with the reason: the service would refuse it. */
+static gboolean
+may_be_deleted(KhCli *cli, const KhOperation *operation, const Options *options, const char *name,
+               GError **error)
+{
+    static const char *const down[] = {"created", "stopped", "failed", "deleting", NULL};
+    g_autoptr(GVariant) properties = kh_verb_look_up(cli, operation, name, NULL, error);
+    const char *state = "deleting";
+
+    if (properties == NULL)
+        return FALSE;
+    g_variant_lookup(properties, "State", "&s", &state);
+    if (options->force || g_strv_contains(down, state))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                "\"%s\" is %s; stop it first, or delete it with --force", name, state);
+    return FALSE;
+}
+
+/* Those that can go; of the others is said what is wrong, and *@code is the first's. */
 static char **
-look_up(KhCli *cli, const KhOperation *operation, char **names, int *code)
+look_up(KhCli *cli, const KhOperation *operation, const Options *options, char **names, int *code)
 {
     g_autoptr(GStrvBuilder) found = g_strv_builder_new();
 
     for (; *names != NULL; names++) {
         GError *error = NULL;
-        g_autoptr(GVariant) properties = kh_verb_look_up(cli, operation, *names, NULL, &error);
-        int failed = properties == NULL ? kh_cli_fail(cli, error) : 0;
+        gboolean goes = may_be_deleted(cli, operation, options, *names, &error);
+        int failed = goes ? 0 : kh_cli_fail(cli, error);
 
-        if (properties != NULL)
+        if (goes)
             g_strv_builder_add(found, *names);
         *code = *code != 0 ? *code : failed;
     }
@@ -47,7 +66,7 @@ confirm(const Options *options, char **names, GError **error)
     return FALSE;
 }
 
-/* Nobody is asked about what is not there, nor a script: it has said what it wants. */
+/* Nobody is asked about what will be refused, nor a script: it has said what it wants. */
 static int
 delete_asked(KhCli *cli, const KhOperation *operation, const Options *options, char **names,
              GVariant *arguments)
@@ -55,7 +74,7 @@ delete_asked(KhCli *cli, const KhOperation *operation, const Options *options, c
     g_autoptr(GVariant) held = g_variant_ref_sink(arguments);
     GError *error = NULL;
     int missing = 0, failed;
-    g_auto(GStrv) found = look_up(cli, operation, names, &missing);
+    g_auto(GStrv) found = look_up(cli, operation, options, names, &missing);
 
     if (found[0] == NULL)
         return missing;

@@ -143,10 +143,22 @@ has_failed(const Wait *self)
            g_strv_contains(after_running, self->wanted);
 }
 
+/* It is that once, before its first start. */
+static gboolean
+was_created(const Wait *self)
+{
+    return self->state != NULL && g_str_equal(self->wanted, "created") &&
+           !g_str_equal(self->state, "created");
+}
+
 static gboolean
 fail_ended(const Wait *self, GError **error)
 {
-    if (self->deleted)
+    if (!self->deleted && was_created(self))
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                    "%s is %s, and will not be created again: it has been started before",
+                    self->name, self->state);
+    else if (self->deleted)
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
                     "%s has been deleted, and will not be %s", self->name, self->wanted);
     else
@@ -189,7 +201,7 @@ wait_for_it(Wait *self, GError **error)
     while (!self->reached) {
         if (self->timed_out)
             return fail_timed_out(self, error);
-        if (self->deleted || has_failed(self))
+        if (self->deleted || has_failed(self) || was_created(self))
             return fail_ended(self, error);
         if (g_dbus_connection_is_closed(self->cli->bus)) {
             g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED,

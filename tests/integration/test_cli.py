@@ -601,6 +601,8 @@ def b146_delete_asks_about_what_it_does():
         code, said = asked(world, b"y\n", "a", "nope")
         tap.equal((code, len(world.list())), (3, 3), said)
         tap.check("Delete a with all its data? [y/N]" in said, said)
+        code, said = asked(world, b"y\n", "b")
+        tap.equal((code, "y/N" in said, "--force" in said), (4, False, True), said)
         code, said = asked(world, b"y\n", "--keep-data", "--force", "b")
         tap.equal(code, 0, said)
         tap.check("Delete b but keep its data disk? [y/N]" in said, said)
