@@ -73,9 +73,13 @@ keep_answer(Probe *probe)
 static char *
 last_line(Probe *probe)
 {
-    g_autofree char *text = g_strndup((const char *)probe->output->data, probe->output->len);
-    char *feed = strrchr(g_strchomp(text), '\n');
+    g_autofree char *text = NULL;
+    char *feed;
 
+    /* It has none where nothing was read. */
+    g_byte_array_append(probe->output, (const guint8 *)"", 1);
+    text = g_strchomp(g_strdup((const char *)probe->output->data));
+    feed = strrchr(text, '\n');
     return g_strndup(feed == NULL ? text : feed + 1, LAST_LINE_MAX);
 }
 

@@ -516,6 +516,7 @@ test_qemu_answers(Host *host, gconstpointer data)
                                           "case $* in *-netdev*) echo falling back; echo qemu: "
                                           "cannot allocate JIT; exit 1;; esac",
                                           20000);
+    g_autoptr(KhQemuFacts) silent = probe(host, "exit 3", 20000);
     g_autoptr(KhQemuFacts) slow = probe(host, "exec sleep 600", 300);
     g_autoptr(KhQemuFacts) quiet = probe(host, "exec >/dev/null 2>&1; exec sleep 600", 300);
     g_autoptr(KhQemuFacts) loud = probe(host, "exec yes", 60000);
@@ -527,6 +528,7 @@ test_qemu_answers(Host *host, gconstpointer data)
     g_assert_nonnull(strstr(bad->failure, "code 3: no"));
     g_assert_nonnull(strstr(no_jit->failure, "-netdev help: Child process exited with code 1: "
                                              "qemu: cannot allocate JIT"));
+    g_assert_true(g_str_has_suffix(silent->failure, "code 3"));
     g_assert_nonnull(strstr(slow->failure, "no answer in time"));
     g_assert_nonnull(strstr(quiet->failure, "no answer in time"));
     g_assert_nonnull(strstr(loud->failure, "too long"));
