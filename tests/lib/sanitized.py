@@ -34,8 +34,8 @@ def check_compiler():
         raise tap.Skip("the compiler has no sanitizers")
 
 
-def build():
-    """The folder with the programs, each at its place in a build folder."""
+def build(everything=False):
+    """The folder with the programs, each at its place in a build folder; or with all there is."""
     if is_sanitized(BUILD):
         return BUILD
     check_compiler()
@@ -44,7 +44,7 @@ def build():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (output / "build.ninja").exists():
             run(meson, "setup", output, SOURCE, *OPTIONS)
-        run("ninja", "-C", output, *PROGRAMS)
+        run("ninja", "-C", output, *(() if everything else PROGRAMS))
     return output
 
 
@@ -52,6 +52,19 @@ def run(*command):
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=1200, check=False)
     tap.check(done.returncode == 0, f"{command}: {done.stdout[-4000:]}")
+
+
+def environment(folder, leaks):
+    """Of programs whose sanitizers' words are files of the folder. What they say ends them; leaks
+    are looked for at their end."""
+    common = f"log_path={folder}/report:exitcode=99"
+    return {"ASAN_OPTIONS": f"{common}:handle_abort=1:detect_stack_use_after_return=1:"
+                            f"strict_string_checks=1:detect_leaks={int(leaks)}:"
+                            # Slow, but GLib has no frame pointers to find who asked it;
+                            # so many frames lead from its allocator to one of ours.
+                            f"fast_unwind_on_malloc={int(not leaks)}:malloc_context_size=12",
+            "UBSAN_OPTIONS": f"{common}:halt_on_error=1:print_stacktrace=1",
+            "LSAN_OPTIONS": f"{common}:suppressions={SUPPRESSIONS}:print_suppressions=0"}
 
 
 class Reports:
@@ -64,15 +77,7 @@ class Reports:
         self.folder.chmod(0o1777)
 
     def environment(self, leaks=False):
-        """Of the programs. What they say ends them; leaks are looked for at their end."""
-        common = f"log_path={self.folder}/report:exitcode=99"
-        return {"ASAN_OPTIONS": f"{common}:handle_abort=1:detect_stack_use_after_return=1:"
-                                f"strict_string_checks=1:detect_leaks={int(leaks)}:"
-                                # Slow, but GLib has no frame pointers to find who asked it;
-                                # so many frames lead from its allocator to one of ours.
-                                f"fast_unwind_on_malloc={int(not leaks)}:malloc_context_size=12",
-                "UBSAN_OPTIONS": f"{common}:halt_on_error=1:print_stacktrace=1",
-                "LSAN_OPTIONS": f"{common}:suppressions={SUPPRESSIONS}:print_suppressions=0"}
+        return environment(self.folder, leaks)
 
     def texts(self):
         return [path.read_text(errors="replace") for path in sorted(self.folder.iterdir())]

@@ -116,7 +116,8 @@ folders(Fixture *f, gconstpointer data)
     assert_shim(f, ID, f->own, KH_IDENTITY_OURS, NULL);
     assert_shim(f, ID, through, KH_IDENTITY_OURS, NULL);
     assert_shim(f, ID, roundabout, KH_IDENTITY_OURS, NULL);
-    assert_shim(f, ID, f->copy, KH_IDENTITY_FOREIGN, "copy/instances/" ID ", which is another folder");
+    assert_shim(f, ID, f->copy, KH_IDENTITY_FOREIGN,
+                "copy/instances/" ID ", which is another folder");
     /* Whatever our own has become. */
     g_assert_cmpint(g_rmdir(f->own), ==, 0);
     assert_shim(f, ID, f->copy, KH_IDENTITY_FOREIGN, "it is left alone");
