@@ -41,7 +41,8 @@ runtime_packages() {
 # To run the tests, besides the two lists above: Debian's, on which they run.
 test_packages() {
     printf '%s\n' python3-gi python3-dbus python3-dbusmock mmdebstrap busybox-static \
-        sqlite3 strace libxml2-utils systemd systemd-container procps openssl gpg gpg-agent
+        sqlite3 strace libxml2-utils systemd systemd-container procps openssl gpg gpg-agent \
+        clang clang-format
 }
 
 is_installed() {
