@@ -51,6 +51,7 @@ typedef struct {
     Unit before;
     guint looks;
     gboolean look_now;
+    gboolean asked; /* systemd itself */
     GAsyncResult *result;
 } Start;
 
@@ -132,6 +133,16 @@ look_at(KhCli *cli, Unit *unit)
     g_variant_lookup(service, "NRestarts", "u", &unit->restarts);
 }
 
+/* Whether it is as an earlier start has left it. */
+static gboolean
+is_old_failure(const Start *start, const Unit *now)
+{
+    const Unit *before = &start->before;
+
+    return now->known && before->known && g_str_equal(before->active, "failed") &&
+           g_str_equal(before->invocation, now->invocation);
+}
+
 /* One that was there before counts once nothing has come of this start. */
 static gboolean
 has_failed(const Start *start, const Unit *now)
@@ -139,16 +150,29 @@ has_failed(const Start *start, const Unit *now)
     const Unit *before = &start->before;
     /* A start by hand begins to count anew. */
     guint32 restarts = now->restarts < before->restarts ? 0 : before->restarts;
-    gboolean old;
 
     if (!now->known)
         return FALSE;
     if (now->restarts >= restarts + RESTARTS_MAX)
         return TRUE;
-    old = before->known && g_str_equal(before->active, "failed") &&
-          g_str_equal(before->invocation, now->invocation);
     return g_str_equal(now->active, "failed") && !now->has_job &&
-           (!old || start->looks >= OLD_FAILURE_LOOKS);
+           (!is_old_failure(start, now) || start->looks >= OLD_FAILURE_LOOKS);
+}
+
+/* The bus waits 25 s for a start that has failed long since, and asks for no other meanwhile: what
+   has been mended would not be tried. FALSE: systemd was asked before, or refuses. */
+static gboolean
+is_started_directly(Start *start)
+{
+    g_autoptr(GVariant) job = NULL;
+
+    if (start->asked)
+        return FALSE;
+    start->asked = TRUE;
+    job = ask(start->cli, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "StartUnit",
+              g_variant_new("(ss)", UNIT, "replace"), "(o)", NULL);
+    start->looks = 0;
+    return job != NULL;
 }
 
 /* --- the journal --------------------------------------------------------------------- */
@@ -238,7 +262,7 @@ wait_for_start(Start *start, GError **error)
         start->look_now = FALSE;
         start->looks++;
         look_at(start->cli, &now);
-        if (!has_failed(start, &now))
+        if (!has_failed(start, &now) || (is_old_failure(start, &now) && is_started_directly(start)))
             continue;
         set_failure(start, &now, error);
         return FALSE;
@@ -268,6 +292,9 @@ explain(const Start *start, GError *failure, GError **error)
         g_propagate_error(error, g_steal_pointer(&owned));
     } else {
         g_dbus_error_strip_remote_error(owned);
+        /* A whole sentence of systemd's, and not the end of this one. */
+        if (g_str_has_suffix(owned->message, "."))
+            owned->message[strlen(owned->message) - 1] = '\0';
         g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
                     "The service cannot be started: %s; %s status katana-hypervisord says more",
                     owned->message, systemctl);

@@ -99,7 +99,7 @@ def b134_closed_journal():
 
 def b134_other_failures():
     """a unit that is masked was exit code 1; one that is refused or ends again and again hung"""
-    for story, says in (("masked", "unmask"), ("limit", "start-limit-hit"),
+    for story, says in (("masked", "is masked; systemctl unmask"), ("limit", "start-limit-hit"),
                         ("restarts", "exit status 1"), ("refused", WORDS),
                         ("unnamed", "systemctl unmask")):
         with Activated(story) as world:
@@ -113,6 +113,14 @@ def b134_old_failure():
         subprocess.run(["gdbus", "call", "--session", "--dest", NAME, "--object-path", "/",
                         "--method", "org.freedesktop.DBus.Peer.Ping"], env=world.env, timeout=20,
                        check=True, stdout=subprocess.DEVNULL)
+
+
+def b134_mended_at_once():
+    """for 25 s after a start that failed each other was said to have failed for its reason"""
+    with Activated("mended", session=True, start=True) as world:
+        fails(world, WORDS, "list")
+        tap.equal(world.cli("--json", "list").stdout.strip(), "[]", "list")
+        tap.equal(world.starts(), 2, "starts")
 
 
 def b134_no_activate():
@@ -226,6 +234,7 @@ def b134_status_of_settings():
 
 if __name__ == "__main__":
     sys.exit(tap.run([b134_broken_settings, b134_closed_journal, b134_other_failures,
-                      b134_old_failure, b134_no_activate, b143_follower_starts_nothing,
+                      b134_old_failure, b134_mended_at_once, b134_no_activate,
+                      b143_follower_starts_nothing,
                       b134_says_what_to_do,
                       b134_status_of_settings]))
