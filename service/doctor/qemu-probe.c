@@ -6,6 +6,8 @@
 
 #define OUTPUT_MAX (64 * 1024)
 #define VERSION_PLAIN 702 /* major * 100 + minor */
+/* Under the emulation of the older ones the guest's kernel panics, if not each time. */
+#define VERSION_EMULATION 800
 #define VERSION_SNP 901
 
 typedef struct {
@@ -252,6 +254,16 @@ mend_by_package(const KhPlaces *places, KhFindings *findings, const char *reason
     kh_findings_mend(findings, "%s%s", install, reason);
 }
 
+/* Of a version that is enough with KVM, where there is none. */
+static gboolean
+is_emulation_broken(guint version, KhFindings *findings)
+{
+    const KhFinding *kvm = kh_findings_get(findings, "kvm");
+
+    return version >= VERSION_PLAIN && version < VERSION_EMULATION && kvm != NULL &&
+           kvm->status != KH_FINDING_OK;
+}
+
 static void
 judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *findings)
 {
@@ -263,6 +275,10 @@ judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *find
     else if (version == 0)
         kh_findings_add(findings, "qemu", KH_FINDING_FAIL, "%s does not say which version it is",
                         places->qemu);
+    else if (is_emulation_broken(version, findings))
+        kh_findings_add(findings, "qemu", KH_FINDING_FAIL,
+                        "%s: %s, under which the guest's kernel panics where there is no KVM",
+                        places->qemu, lines[0]);
     else
         kh_findings_add(findings, "qemu",
                         version >= VERSION_SNP     ? KH_FINDING_OK
@@ -275,8 +291,11 @@ judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *find
                         "service's settings");
     else if (version < VERSION_SNP)
         mend_by_package(places, findings,
-                        " of a newer release: confidential instances need "
-                        "QEMU 9.1 (Debian 12: from bookworm-backports)");
+                        is_emulation_broken(version, findings)
+                            ? " of a newer release: QEMU 10.0 is known to do without KVM "
+                              "(Debian 12: from bookworm-backports)"
+                            : " of a newer release: confidential instances need "
+                              "QEMU 9.1 (Debian 12: from bookworm-backports)");
 }
 
 static void

@@ -467,6 +467,32 @@ test_boot_start(Host *host, gconstpointer data)
                    "systemctl --user enable");
 }
 
+/* QEMU 7.2 of Debian 12 is enough with KVM; without it guests panic, and doctor was content. */
+static void
+test_qemu_emulation(Host *host, gconstpointer data)
+{
+    static const struct {
+        KhFindingStatus kvm;
+        const char *version;
+        KhFindingStatus status;
+        const char *remedy;
+    } rows[] = {
+        {KH_FINDING_OK, "QEMU emulator version 7.2.22", KH_FINDING_WARN, "9.1"},
+        {KH_FINDING_WARN, "QEMU emulator version 7.2.22", KH_FINDING_FAIL, "without KVM"},
+        {KH_FINDING_WARN, "QEMU emulator version 8.2.0", KH_FINDING_WARN, "9.1"},
+        {KH_FINDING_WARN, "QEMU emulator version 7.1.0", KH_FINDING_FAIL, "7.2"},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        KhQemuFacts facts = {(char *)rows[i].version, NULL, NULL, NULL};
+
+        g_ptr_array_set_size(host->findings, 0);
+        kh_findings_add(host->findings, "kvm", rows[i].kvm, "x");
+        kh_qemu_judge(host->places, &facts, host->findings);
+        assert_finding(host, "qemu", rows[i].status, "", rows[i].remedy);
+    }
+}
+
 /* Enabled for a user whose systemd comes with a login only. */
 static void
 test_no_linger(void)
@@ -695,6 +721,7 @@ main(int argc, char **argv)
     ADD("memory-limits", test_memory_limits);
     g_test_add_func("/doctor/distributions", test_distributions);
     ADD("qemu-words", test_qemu_words);
+    ADD("qemu-emulation", test_qemu_emulation);
     ADD("qemu-answers", test_qemu_answers);
     ADD("verdicts", test_verdicts);
     ADD("boot-start", test_boot_start);
