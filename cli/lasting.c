@@ -23,8 +23,8 @@ kh_lasting_warn_of_boot(KhCli *cli)
 
     if (!kh_unit_file_judge(ask(cli), kh_client_is_session(cli), kh_unit_file_lingers(), &found,
                             &remedy))
-        g_printerr("katana-hypervisor: warning: it will not start at boot: %s; %s\n", found,
-                   remedy);
+        g_printerr("katana-hypervisor: warning: it will not start at boot: %s; to mend that: %s\n",
+                   found, remedy);
 }
 
 void

@@ -104,9 +104,7 @@ kh_unit_file_judge(KhUnitFile state, gboolean session, gboolean lingers, char **
 
     *found = *remedy = NULL;
     if (fault != NULL) {
-        *found = g_strdup_printf(KH_UNIT_NAME " %s: the service, and what is to start at boot, "
-                                              "does not start with the host",
-                                 fault);
+        *found = g_strdup_printf(KH_UNIT_NAME " %s", fault);
         *remedy = state == KH_UNIT_FILE_ABSENT
                       ? g_strdup("install the service (meson install -C build)")
                       : g_strdup_printf("systemctl%s %s " KH_UNIT_NAME, user,
