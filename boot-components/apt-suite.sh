@@ -66,7 +66,7 @@ refresh() {
     [ -z "$(find "$stamp" -mmin -60 2>/dev/null)" ] || return 0
     rm -f "$stamp"
     apt-get -qq update >&2 ||
-        die "suite $suite cannot be read from $mirror: check the network, and that this is a mirror of Debian's"
+        die "suite $suite cannot be read from $mirror: check the network, the clock, and that this is a mirror of Debian's"
     touch "$stamp"
 }
 

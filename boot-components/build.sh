@@ -210,6 +210,8 @@ take_ovmf() {
         with_ovmf=no
     elif ! (take_package "$OVMF_SUITE" ovmf-amdsev ovmf-amdsev "$tmp/ovmf.try"); then
         if [ -n "$lock" ]; then exit 1; fi
+        [ ! -f "$output/ovmf.fd" ] ||
+            die "ovmf-amdsev of $OVMF_SUITE cannot be had, and $output has a firmware, which parts without one would take away: try again later, or remove $output/ovmf.fd first"
         note "ovmf-amdsev of $OVMF_SUITE cannot be had: continuing as with --no-ovmf, confidential instances will not work with these parts"
         with_ovmf=no
     else

@@ -201,6 +201,23 @@ def b137_boot_components_elsewhere():
                                          if not key.startswith("LAUNCH_")}, "build-info.txt")
 
 
+def b136_firmware_is_not_lost():
+    """a passing fault that took something away: a rebuild that cannot have the firmware fails, and
+    leaves the parts that there are"""
+    with workplace() as (folder, mirror):
+        mirror_of_the_cache(mirror, {key: value for key, value in info(components()).items()
+                                     if "forky" not in value})
+        host = Host(folder / "host", DEBIAN, mirror.keyring)
+        (folder / "out").mkdir()
+        (folder / "out/ovmf.fd").write_bytes(b"firmware")
+        with served(mirror.folder) as port:
+            done = host.run(BUILD_SH, "--output", folder / "out",
+                            KATANA_DEBIAN_MIRROR=f"http://127.0.0.1:{port}/")
+        tap.equal(done.returncode, 1, done.stderr)
+        tap.check(f"remove {folder}/out/ovmf.fd first" in done.stderr, done.stderr)
+        tap.equal((folder / "out/ovmf.fd").read_bytes(), b"firmware", "the firmware")
+
+
 def b137_packages_elsewhere():
     """Debian's names were given to every machine: Fedora's come from dnf, others are asked"""
     with tempfile.TemporaryDirectory(prefix="kh-mirror-") as folder:
@@ -253,7 +270,7 @@ def no_mirror_is_written_down():
 
 if __name__ == "__main__":
     sys.exit(tap.run([
-        b136_network_back, b136_another_mirror, b136_packages_too,
+        b136_network_back, b136_another_mirror, b136_packages_too, b136_firmware_is_not_lost,
         b137_mirror_is_asked_for, b137_keyring_by_its_name, b137_installed_is_newer,
         b137_boot_components_elsewhere, b137_tools_by_their_names,
         b137_packages_elsewhere, no_mirror_is_written_down]))
