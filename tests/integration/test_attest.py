@@ -27,6 +27,7 @@ from gi.repository import GLib
 
 import tap
 from amdsev import firmware
+from sockets import is_listened_to
 
 BUILD = pathlib.Path(os.environ["KH_BUILD"])
 PROGRAM = BUILD / "cli/katana-hypervisor"
@@ -137,7 +138,7 @@ class World:
         self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork",
                                      "--nopidfile"], stderr=subprocess.DEVNULL)
         atexit.register(self.bus.kill)
-        tap.eventually(path.exists, 10, "the bus socket")
+        tap.eventually(lambda: is_listened_to(path), 10, "the bus")
         self.env = dict(os.environ, DBUS_SESSION_BUS_ADDRESS=f"unix:path={path}",
                         KATANA_HYPERVISOR_BUS="session", LC_ALL="C.UTF-8",
                         G_DEBUG="fatal-criticals", KH_TEST_ROOT=str(self.folder / "root.der"))

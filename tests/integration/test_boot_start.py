@@ -7,17 +7,13 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import time
 
-import gi
+import tap
+from harness import World
+from played import played
 
-gi.require_version("Gio", "2.0")
-from gi.repository import Gio, GLib  # pylint: disable=wrong-import-position
-
-import tap  # pylint: disable=wrong-import-position
-from bus import Bus  # pylint: disable=wrong-import-position
-from harness import World  # pylint: disable=wrong-import-position
+from gi.repository import GLib
 
 SYSTEMD = "org.freedesktop.systemd1"
 XML = f"""<node><interface name="{SYSTEMD}.Manager"><method name="GetUnitFileState">
@@ -32,7 +28,7 @@ LINGERS = os.path.exists("/var/lib/systemd/linger/root")
 def systemd(world, state, group=None):
     """A systemd on the world's bus that gives this state; None: no answer; with a dot: an error.
     Without a control group it is none that could start machines."""
-    context, connection, asked = GLib.MainContext.new(), Bus(world).connection, []
+    asked = []
 
     def answer(_connection, _sender, _path, _interface, _method, arguments, invocation):
         asked.append(arguments.unpack()[0])
@@ -46,28 +42,8 @@ def systemd(world, state, group=None):
     def control_group(_connection, _sender, _path, _interface, _name):
         return None if group is None else GLib.Variant("s", group)
 
-    loop = GLib.MainLoop.new(context, False)
-    started = threading.Event()
-
-    def serve():
-        context.push_thread_default()
-        connection.register_object("/org/freedesktop/systemd1",
-                                   Gio.DBusNodeInfo.new_for_xml(XML).interfaces[0], answer,
-                                   control_group, None)
-        connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName",
-                             GLib.Variant("(su)", (SYSTEMD, 0)), None, Gio.DBusCallFlags.NONE, -1,
-                             None)
-        started.set()
-        loop.run()
-        context.pop_thread_default()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    tap.check(started.wait(20), "systemd answers")
-    yield asked
-    loop.quit()
-    thread.join(20)
-    connection.close_sync(None)
+    with played(world, SYSTEMD, "/org/freedesktop/systemd1", XML, answer, control_group):
+        yield asked
 
 
 def finding(world):

@@ -6,17 +6,14 @@ import contextlib
 import json
 import pathlib
 import sys
-import threading
 import time
 
-import gi
+import tap
+from bus import Bus
+from harness import MANAGER, NAME, Failed, World
+from played import played
 
-gi.require_version("Gio", "2.0")
-from gi.repository import Gio, GLib  # pylint: disable=wrong-import-position
-
-import tap  # pylint: disable=wrong-import-position
-from bus import Bus  # pylint: disable=wrong-import-position
-from harness import MANAGER, NAME, Failed, World  # pylint: disable=wrong-import-position
+from gi.repository import GLib
 
 CHECKS = {"architecture", "processor", "microcode", "kvm", "qemu", "qemu-user-network",
           "boot-components", "e2fsprogs", "build-tools", "launcher", "limits", "disk", "ports",
@@ -43,33 +40,13 @@ def by_name(rows):
 def playing(world, rows):
     """The bus name is somebody's who answers these rows; None: a text instead."""
     xml = XML if rows is not None else XML.replace("a(ssss)", "s")
-    context, connection = GLib.MainContext.new(), Bus(world).connection
 
     def answer(_connection, _sender, _path, _interface, _method, _arguments, invocation):
         reply = ("(a(ssss))", (rows,)) if rows is not None else ("(s)", ("none",))
         invocation.return_value(GLib.Variant(*reply))
 
-    loop = GLib.MainLoop.new(context, False)
-    started = threading.Event()
-
-    def serve():
-        context.push_thread_default()
-        connection.register_object(MANAGER, Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0],
-                                   answer, None, None)
-        connection.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName",
-                             GLib.Variant("(su)", (NAME, 0)), None, Gio.DBusCallFlags.NONE, -1,
-                             None)
-        started.set()
-        loop.run()
-        context.pop_thread_default()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    tap.check(started.wait(20), "somebody answers")
-    yield
-    loop.quit()
-    thread.join(20)
-    connection.close_sync(None)
+    with played(world, NAME, MANAGER, xml, answer):
+        yield
 
 
 def test_checks():

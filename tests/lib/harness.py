@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import tap
+from sockets import is_listened_to
 
 BUILD = pathlib.Path(os.environ.get("KH_BUILD", "build")).resolve()
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -163,7 +164,7 @@ class World:
         self.bus = self.spawn(["dbus-daemon", f"--config-file={config}", "--nofork",
                                "--nopidfile", "--nosyslog", *self.bus_words], user=None,
                               stderr=subprocess.DEVNULL)
-        tap.eventually(path.exists, 10, "the bus socket")
+        tap.eventually(lambda: is_listened_to(path), 10, "the bus")
         path.chmod(0o777)
         variable = "DBUS_SESSION_BUS_ADDRESS" if self.session else "DBUS_SYSTEM_BUS_ADDRESS"
         self.env[variable] = f"unix:path={path}"
