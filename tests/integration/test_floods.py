@@ -34,9 +34,12 @@ def check_flood(world, kind, connections):
     tap.check(answers > 0, "the attacker was heard")
     tap.equal(waits["errors"], [], "errors of another user")
     tap.check(len(waits["service"]) > 0, "another user was answered")
-    # The bus itself is slow under a flood; the service was deaf for 15 s.
-    tap.check(flooded.percentile(waits["service"], 0.99) <
-              flooded.percentile(waits["bus"], 0.99) + 3, f"{flooded.describe(waits)}")
+    # The bus itself is slow under a flood; the service was deaf for 15 s. One long answer, of which
+    # it reads 2 KiB at a time, is under way when the flood begins: one call may wait for its end.
+    *others, longest = sorted(waits["service"])
+    tap.check(longest < SECONDS + 3 and (not others or flooded.percentile(others, 0.99) <
+                                         flooded.percentile(waits["bus"], 0.99) + 3),
+              f"{flooded.describe(waits)}")
     tap.check(flood.peak - before < 96 << 10, f"{before} KiB have become {flood.peak}")
     tap.check(flood.descriptors < held + 64, f"{flood.descriptors} descriptors")
     tap.eventually(lambda: flooded.memory(world) - before < 16 << 10, 30, "memory given back")
