@@ -6,6 +6,7 @@
 
 #include "auth/clients.h"
 #include "auth/doorway.h"
+#include "peer.h"
 
 #define BUS "org.freedesktop.DBus"
 #define CALLER ":1.5"
@@ -18,16 +19,6 @@ typedef struct {
     GAsyncQueue *questions; /* about users, and */
     GAsyncQueue *answers;   /* to CALLER; of GDBusMessage */
 } Fixture;
-
-static GDBusConnection *
-connect_to(int fd)
-{
-    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);
-    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
-
-    return g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_NONE, NULL,
-                                      NULL, NULL);
-}
 
 static void
 answer(GDBusConnection *bus, GDBusMessage *question, GVariant *body)
@@ -73,9 +64,9 @@ set_up(Fixture *f, gconstpointer data)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
     doorway = kh_doorway_open(fds[0], FALSE, kh_intake_judge, &end, NULL);
     g_assert_nonnull(doorway);
-    f->connection = connect_to(end);
+    f->connection = peer_connect(end);
     kh_doorway_set_connection(doorway, f->connection);
-    f->bus = connect_to(fds[1]);
+    f->bus = peer_connect(fds[1]);
     g_dbus_connection_set_exit_on_close(f->connection, FALSE);
     g_dbus_connection_set_exit_on_close(f->bus, FALSE);
     kh_intake_watch(f->connection, f->turns);
@@ -191,20 +182,28 @@ note_signal(GDBusConnection *connection, const char *sender, const char *path,
     g_string_append(data, sender);
 }
 
+/* The one call of CALLER that is under way has LimitExceeded for its answer. */
+static void
+assert_refused(Fixture *f)
+{
+    g_autoptr(GDBusMessage) question = wait_for(f->questions);
+    g_autoptr(GDBusMessage) said = NULL;
+
+    answer(f->bus, question, g_variant_new("(u)", 1000));
+    said = wait_for(f->answers);
+    g_assert_cmpstr(g_dbus_message_get_error_name(said), ==,
+                    "org.katana.Hypervisor.Error.LimitExceeded");
+}
+
 /* A path counts, which may be as long as a message, and is in what GDBus says of it. */
 static void
 long_paths(Fixture *f, gconstpointer data)
 {
     g_autofree char *rest = g_strnfill(KH_CALL_BYTES_MAX, 'x');
     g_autofree char *path = g_strconcat("/", rest, NULL);
-    g_autoptr(GDBusMessage) question = NULL, said = NULL;
 
     send_call(f, path, G_DBUS_MESSAGE_FLAGS_NONE);
-    question = wait_for(f->questions);
-    answer(f->bus, question, g_variant_new("(u)", 1000));
-    said = wait_for(f->answers);
-    g_assert_cmpstr(g_dbus_message_get_error_name(said), ==,
-                    "org.katana.Hypervisor.Error.LimitExceeded");
+    assert_refused(f);
 }
 
 /*
@@ -216,7 +215,7 @@ many_short_texts(Fixture *f, gconstpointer data)
 {
     guint count = GPOINTER_TO_UINT(data);
     g_autofree char **texts = g_new0(char *, count + 1);
-    g_autoptr(GDBusMessage) call = NULL, question = NULL, said = NULL;
+    g_autoptr(GDBusMessage) call = NULL;
 
     for (guint i = 0; i < count; i++)
         texts[i] = (char *)"";
@@ -224,11 +223,7 @@ many_short_texts(Fixture *f, gconstpointer data)
     g_dbus_message_set_sender(call, CALLER);
     g_dbus_message_set_body(call, g_variant_new("(^as^as)", texts, texts));
     g_dbus_connection_send_message(f->bus, call, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
-    question = wait_for(f->questions);
-    answer(f->bus, question, g_variant_new("(u)", 1000));
-    said = wait_for(f->answers);
-    g_assert_cmpstr(g_dbus_message_get_error_name(said), ==,
-                    "org.katana.Hypervisor.Error.LimitExceeded");
+    assert_refused(f);
 }
 
 /* Of another's signal nothing is wanted, and the bus's own come. */

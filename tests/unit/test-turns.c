@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
+#include "peer.h"
 
 typedef struct {
     KhTurns *turns;
@@ -13,16 +14,6 @@ typedef struct {
     GString *served;
     int slow; /* atomic: the bus needs a while for what it reads */
 } Fixture;
-
-static GDBusConnection *
-connect_to(int fd)
-{
-    g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);
-    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
-
-    return g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_NONE, NULL,
-                                      NULL, NULL);
-}
 
 /* What the bus says to GetId. */
 static GDBusMessage *
@@ -47,8 +38,8 @@ set_up(Fixture *f, gconstpointer data)
 
     f->turns = kh_turns_new();
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-    f->connection = connect_to(fds[0]);
-    f->bus = connect_to(fds[1]);
+    f->connection = peer_connect(fds[0]);
+    f->bus = peer_connect(fds[1]);
     g_dbus_connection_add_filter(f->bus, answer, f, NULL);
     f->served = g_string_new(NULL);
 }
