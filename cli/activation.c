@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "names.h"
+#include "unit-file.h"
 
-#define UNIT "katana-hypervisord.service"
 #define BUS "org.freedesktop.DBus"
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -106,7 +106,7 @@ static void
 look_at(KhCli *cli, Unit *unit)
 {
     g_autoptr(GVariant) loaded = ask(cli, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "LoadUnit",
-                                     g_variant_new("(s)", UNIT), "(o)", NULL);
+                                     g_variant_new("(s)", KH_UNIT_NAME), "(o)", NULL);
     g_autoptr(GVariant) all = NULL;
     g_autoptr(GVariant) service = NULL;
     const char *path;
@@ -170,7 +170,7 @@ is_started_directly(Start *start)
         return FALSE;
     start->asked = TRUE;
     job = ask(start->cli, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "StartUnit",
-              g_variant_new("(ss)", UNIT, "replace"), "(o)", NULL);
+              g_variant_new("(ss)", KH_UNIT_NAME, "replace"), "(o)", NULL);
     start->looks = 0;
     return job != NULL;
 }
@@ -227,13 +227,15 @@ set_failure(const Start *start, const Unit *unit, GError **error)
 
     if (line != NULL)
         g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
-                    "The service does not start: " UNIT " has failed (%s). Its last line in the "
+                    "The service does not start: " KH_UNIT_NAME
+                    " has failed (%s). Its last line in the "
                     "journal is: %s. Fix that and try again; %s has more",
                     how, line, journal_command(start->session));
     else
         g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
-                    "The service does not start: " UNIT " has failed (%s); %s%s says why", how,
-                    start->session ? "" : "as an administrator, ", journal_command(start->session));
+                    "The service does not start: " KH_UNIT_NAME " has failed (%s); %s%s says why",
+                    how, start->session ? "" : "as an administrator, ",
+                    journal_command(start->session));
 }
 
 /* --- the start ----------------------------------------------------------------------- */
@@ -282,7 +284,7 @@ explain(const Start *start, GError *failure, GError **error)
     look_at(start->cli, &now);
     if (now.masked) {
         g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_SPAWN_FAILED,
-                    "The service cannot be started: " UNIT " is masked; %s unmask "
+                    "The service cannot be started: " KH_UNIT_NAME " is masked; %s unmask "
                     "katana-hypervisord allows it",
                     systemctl);
     } else if (now.known && !g_str_equal(now.result, "success")) {

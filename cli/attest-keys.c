@@ -40,12 +40,6 @@ kh_attest_keys_free(KhAttestKeys *self)
     g_free(self);
 }
 
-static void
-on_fetched(GObject *source, GAsyncResult *result, gpointer data)
-{
-    ((Wait *)data)->result = g_object_ref(result);
-}
-
 /* It allows one certificate in some ten seconds, and says so to whoever asks too soon. */
 static gboolean
 on_slow(gpointer data)
@@ -77,9 +71,9 @@ fetch(const KhAttestKeysInput *input, KhKeyService *service, KhKeyTrust *trust,
 
     wait.slow = g_timeout_add_seconds(SLOW_S, on_slow, &wait);
     wait.late = g_timeout_add_seconds(DEADLINE_S, on_late, &wait);
-    kh_key_fetch_async(service, trust, report, product, wait.deadline, on_fetched, &wait);
-    while (wait.result == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    kh_key_fetch_async(service, trust, report, product, wait.deadline, kh_cli_keep_result,
+                       &wait.result);
+    kh_cli_wait_for_result(&wait.result);
     fetched = kh_key_fetch_finish(wait.result, error);
     if (fetched == NULL && wait.late == 0) {
         g_clear_error(error);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "build-config.h"
+#include "cli.h"
 #include "doctor/doctor.h"
 #include "doctor/processor.h"
 
@@ -31,17 +32,12 @@ usual_places(gboolean session)
     return places;
 }
 
-static void
-on_checked(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(KhFindings **)data = kh_doctor_check_finish(KH_DOCTOR(source), result);
-}
-
 GVariant *
 kh_local_doctor_check(const char *unreachable, GDBusConnection *bus, gboolean session)
 {
     g_autoptr(KhDoctor) doctor = kh_doctor_new();
     KhPlaces *places = usual_places(session);
+    g_autoptr(GAsyncResult) result = NULL;
     g_autoptr(GPtrArray) found = NULL;
 
     places->unreachable = g_strdup(unreachable);
@@ -50,8 +46,8 @@ kh_local_doctor_check(const char *unreachable, GDBusConnection *bus, gboolean se
         session ? "katana-hypervisord --session says why it does not start"
                 : "systemctl start katana-hypervisord; journalctl -u katana-hypervisord says why "
                   "it does not");
-    kh_doctor_check_async(doctor, places, bus, on_checked, &found);
-    while (found == NULL)
-        g_main_context_iteration(NULL, TRUE);
+    kh_doctor_check_async(doctor, places, bus, kh_cli_keep_result, &result);
+    kh_cli_wait_for_result(&result);
+    found = kh_doctor_check_finish(doctor, result);
     return g_variant_ref_sink(kh_findings_to_variant(found));
 }

@@ -88,15 +88,8 @@ spawn(const char *host, const char *command, GError **error)
 /* One ssh at work. */
 typedef struct {
     GSubprocess *ssh;
-    GAsyncResult *result;
     gboolean unread;
 } Session;
-
-static void
-on_ended(GObject *source, GAsyncResult *result, gpointer data)
-{
-    ((Session *)data)->result = g_object_ref(result);
-}
 
 static gboolean
 on_unread(int fd, GIOCondition condition, gpointer data)
@@ -121,10 +114,8 @@ wait_for_end(KhCli *cli, GSubprocess *ssh, gboolean *unread, GError **error)
 
     if (g_str_equal(cli->verb, "logs"))
         reader = g_unix_fd_add(STDOUT_FILENO, G_IO_ERR | G_IO_HUP | G_IO_NVAL, on_unread, &session);
-    g_subprocess_wait_async(ssh, NULL, on_ended, &session);
-    while (session.result == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    result = session.result;
+    g_subprocess_wait_async(ssh, NULL, kh_cli_keep_result, &result);
+    kh_cli_wait_for_result(&result);
     *unread = session.unread;
     if (reader != 0 && !session.unread)
         g_source_remove(reader);
