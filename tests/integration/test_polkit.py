@@ -7,12 +7,10 @@ and two users. QEMU is the fake one.
 """
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 
 import polkit
 import tap
@@ -493,35 +491,13 @@ def command_line_says_it():
         tap.check("katana" in error["message"], f"says what to do: {error['message']}")
 
 
-def inside():
-    """The tests, in the mount namespace."""
-    with tempfile.TemporaryDirectory(prefix="kh-polkit-") as work:
-        work = pathlib.Path(work)
-        work.chmod(0o755)
-        policy = polkit.copy_policy(SOURCE, work)
-        (policy / "rules.d" / "10-operator.rules").write_text(OPERATOR_RULE)
-        polkit.mount_files(policy, work)
-        return tap.run([stranger_is_refused, reading_is_free, properties_are_read_only,
-                        member_is_served, root_is_served, without_polkitd, b146_who_has_the_right,
-                        b146_names_before_rights, b146_polkit_is_not_there, polkitd_dies,
-                        bus_restarts, errors_without_the_log, state_checked_again,
-                        b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
-                        b127_opened_while_polkit_is_asked, b125_guessed_arguments,
-                        b130_refusals_in_the_journal, prompts_are_limited, prompts_of_a_user_are_limited,
-                        streams_are_limited, command_line_says_it])
-
-
-def main():
-    if os.environ.get("KH_POLKIT_INSIDE"):
-        return inside()
-    try:
-        command = polkit.enter("/usr/bin/python3", *sys.argv)
-    except tap.Skip as missing:
-        print(f"1..0 # SKIP {missing}")
-        return 0
-    return subprocess.run(command, env=dict(os.environ, KH_POLKIT_INSIDE="1"), timeout=600,
-                          check=False).returncode
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(polkit.main(SOURCE, [
+        stranger_is_refused, reading_is_free, properties_are_read_only, member_is_served,
+        root_is_served, without_polkitd, b146_who_has_the_right, b146_names_before_rights,
+        b146_polkit_is_not_there, polkitd_dies, bus_restarts, errors_without_the_log,
+        state_checked_again, b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
+        b127_opened_while_polkit_is_asked, b125_guessed_arguments, b130_refusals_in_the_journal,
+        prompts_are_limited, prompts_of_a_user_are_limited, streams_are_limited,
+        command_line_says_it],
+        600, {"10-operator.rules": OPERATOR_RULE}))

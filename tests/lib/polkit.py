@@ -2,13 +2,16 @@
 """A real polkitd with this project's actions and rules, and users to ask about.
 
 The files are bound over the machine's own in a mount namespace of the caller, who makes it
-with enter(). Used by test_install.py and test_polkit.py.
+with enter(), or whose tests main() runs in one. Used by test_install.py, test_polkit.py and
+test_bus_fuzz.py.
 """
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 
 import namespace
 import tap
@@ -62,3 +65,29 @@ def copy_policy(source, work):
         for file in (source / "polkit").glob(pattern):
             shutil.copy(file, policy / name)
     return policy
+
+
+def run_inside(source, tests, rules):
+    """The tests, in the mount namespace."""
+    with tempfile.TemporaryDirectory(prefix="kh-polkit-") as work:
+        work = pathlib.Path(work)
+        work.chmod(0o755)
+        policy = copy_policy(source, work)
+        for name, text in rules.items():
+            (policy / "rules.d" / name).write_text(text)
+        mount_files(policy, work)
+        return tap.run(tests)
+
+
+def main(source, tests, seconds, rules=None):
+    """Runs the tests of the calling program in a mount namespace, where polkitd has the source
+    tree's actions and rules, and these ({file name: text}); returns the exit code."""
+    if os.environ.get("KH_POLKIT_INSIDE"):
+        return run_inside(source, tests, rules or {})
+    try:
+        command = enter("/usr/bin/python3", *sys.argv)
+    except tap.Skip as missing:
+        print(f"1..0 # SKIP {missing}")
+        return 0
+    return subprocess.run(command, env=dict(os.environ, KH_POLKIT_INSIDE="1"), timeout=seconds,
+                          check=False).returncode
