@@ -16,8 +16,8 @@
 #include "doctor/places.h"
 #include "doctor/processor.h"
 #include "error.h"
-#include "instance/fleet.h"
-#include "launch/choice.h"
+#include "manager/autostart.h"
+#include "launch/launcher-choice.h"
 #include "names.h"
 #include "state/copies.h"
 

@@ -7,7 +7,7 @@
 
 #include <glib.h>
 
-#include "launch/uid-pool.h"
+#include "uid/uid-pool.h"
 #include "port/registry.h"
 
 G_BEGIN_DECLS

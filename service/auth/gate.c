@@ -8,7 +8,7 @@
 
 #include "denials.h"
 #include "error.h"
-#include "instance/config.h"
+#include "model/config.h"
 #include "intake.h"
 #include "methods.h"
 #include "names.h"

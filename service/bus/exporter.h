@@ -6,8 +6,8 @@
 #pragma once
 
 #include "auth/gate.h"
-#include "instance/job.h"
-#include "instance/manager.h"
+#include "job/job.h"
+#include "manager/manager.h"
 
 G_BEGIN_DECLS
 

@@ -8,7 +8,7 @@
 
 #include "auth/gate.h"
 #include "dbus-generated.h"
-#include "instance/manager.h"
+#include "manager/manager.h"
 
 G_BEGIN_DECLS
 

@@ -7,12 +7,12 @@
 
 #include "descriptors.h"
 #include "error.h"
-#include "instance/preparation.h"
+#include "machine/preparation.h"
 #include "launch/shim-protocol.h"
 #include "operations.h"
 #include "options.h"
 #include "refusal.h"
-#include "state/log-stream.h"
+#include "log/log-stream.h"
 
 #define LINES_MAX 1000000u
 #define STREAM_DESCRIPTORS 6 /* of one that is open */

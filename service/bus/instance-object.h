@@ -8,8 +8,8 @@
 
 #include "auth/gate.h"
 #include "dbus-generated.h"
-#include "instance/job.h"
-#include "instance/manager.h"
+#include "job/job.h"
+#include "manager/manager.h"
 
 G_BEGIN_DECLS
 

@@ -8,7 +8,7 @@
 
 #include "error.h"
 #include "launch/shim-protocol.h"
-#include "state/log-stream.h"
+#include "log/log-stream.h"
 
 #define ACTION_READ_LOGS "read-logs"
 #define LINES 20

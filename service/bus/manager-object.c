@@ -5,7 +5,7 @@
 #include "build-config.h"
 #include "doctor/doctor.h"
 #include "error.h"
-#include "instance/host-places.h"
+#include "confidential/host-places.h"
 #include "listing.h"
 #include "options.h"
 #include "refusal.h"

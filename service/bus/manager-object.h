@@ -6,7 +6,7 @@
 
 #include "auth/gate.h"
 #include "dbus-generated.h"
-#include "instance/manager.h"
+#include "manager/manager.h"
 #include "tree.h"
 
 G_BEGIN_DECLS

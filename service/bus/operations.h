@@ -8,7 +8,7 @@
 
 #include "auth/gate.h"
 #include "dbus-generated.h"
-#include "instance/job.h"
+#include "job/job.h"
 
 G_BEGIN_DECLS
 

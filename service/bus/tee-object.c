@@ -6,8 +6,8 @@
 
 #include "descriptors.h"
 #include "error.h"
-#include "instance/evidence.h"
-#include "instance/expected-measurement.h"
+#include "guest/guest-evidence.h"
+#include "confidential/expected-measurement.h"
 #include "operations.h"
 #include "options.h"
 #include "qemu/command-line.h"

@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #include "distribution.h"
-#include "port/port-range.h"
+#include "model/port-range.h"
 
 G_BEGIN_DECLS
 

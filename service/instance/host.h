@@ -6,12 +6,12 @@
 #pragma once
 
 #include "image/image-store.h"
-#include "instance/config.h"
+#include "model/config.h"
 #include "launch/launcher.h"
-#include "launch/uid-pool.h"
+#include "uid/uid-pool.h"
 #include "port/registry.h"
 #include "start-progress.h"
-#include "state/folder-watcher.h"
+#include "log/folder-watcher.h"
 #include "state/state-dir.h"
 #include "state/store.h"
 

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "crash-point.h"
-#include "ending.h"
+#include "machine/exit-cause.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
-#include "log.h"
+#include "log/instance-log.h"
 
 void
 kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)

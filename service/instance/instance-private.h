@@ -6,9 +6,9 @@
  */
 #pragma once
 
-#include "backoff.h"
+#include "model/backoff.h"
 #include "instance.h"
-#include "run.h"
+#include "machine/run.h"
 #include "waiters.h"
 
 G_BEGIN_DECLS

@@ -10,7 +10,7 @@
 #include "descriptors.h"
 #include "error.h"
 #include "launch/shim-finder.h"
-#include "log.h"
+#include "log/instance-log.h"
 
 #define LOOK_DELAY_MAX_S 8 /* a look costs little, and who waits for a stop waits for it */
 

@@ -9,7 +9,7 @@
 
 #include "crash-point.h"
 #include "error.h"
-#include "log.h"
+#include "log/instance-log.h"
 
 #define SAVE_DELAY_MAX_S 60
 

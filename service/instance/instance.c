@@ -15,12 +15,12 @@
 #include "descriptors.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
-#include "log.h"
-#include "preparation.h"
+#include "log/instance-log.h"
+#include "machine/preparation.h"
 #include "qemu/command-line.h"
-#include "removal.h"
-#include "snp-host.h"
-#include "start-up.h"
+#include "machine/removal.h"
+#include "confidential/snp-host.h"
+#include "machine/start-up.h"
 #include "state/instance-dir.h"
 
 /* Of an error that is kept, in bytes: 10,000 of them fit in one message of the bus. */

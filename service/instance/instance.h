@@ -6,8 +6,8 @@
 #pragma once
 
 #include "host.h"
-#include "state-table.h"
-#include "state/record.h"
+#include "model/state-table.h"
+#include "model/record.h"
 
 G_BEGIN_DECLS
 

@@ -7,7 +7,7 @@
 
 #include <glib-object.h>
 
-#include "state/record.h"
+#include "model/record.h"
 
 G_BEGIN_DECLS
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "port-range.h"
+#include "model/port-range.h"
 #include "state/store.h"
 
 G_BEGIN_DECLS

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "instance/config.h"
+#include "model/config.h"
 
 G_BEGIN_DECLS
 

@@ -8,7 +8,7 @@
 
 #include <glib-object.h>
 
-#include "record.h"
+#include "model/record.h"
 
 G_BEGIN_DECLS
 

@@ -156,7 +156,7 @@ def b141_sample_has_every_key():
 
 def what_is_left():
     """the lock files that quickstart and README name as left over are the service's own"""
-    header = (SOURCE / "service/launch/uid-pool.h").read_text(encoding="utf-8")
+    header = (SOURCE / "service/uid/uid-pool.h").read_text(encoding="utf-8")
     folder = re.search(r'KH_UID_LOCK_FOLDER "(.*)"', header)[1]
     for name in ("data/quickstart", "README.md"):
         tap.check(folder in (SOURCE / name).read_text(encoding="utf-8"), f"{name}: {folder}")

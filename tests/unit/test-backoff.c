@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The delays of automatic restarts, and their limit. */
-#include "instance/backoff.h"
+#include "model/backoff.h"
 
 #define S G_USEC_PER_SEC
 

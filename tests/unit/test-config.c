@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of the checked configuration. */
-#include "instance/config.h"
+#include "model/config.h"
 
 #include <string.h>
 

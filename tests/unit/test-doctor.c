@@ -18,7 +18,7 @@
 #include "doctor/verdict.h"
 #include "error.h"
 #include "firmware-tail.h"
-#include "instance/snp-host.h"
+#include "confidential/snp-host.h"
 
 #define GENOA                                                                                      \
     "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n"                 \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of how QEMU is asked for its processors, with programs that answer as none does. */
-#include "instance/expected-measurement.h"
+#include "confidential/expected-measurement.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

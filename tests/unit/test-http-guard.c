@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "error.h"
-#include "health/rpc-call.h"
-#include "health/rpc-probe.h"
+#include "guest/rpc-call.h"
+#include "guest/rpc-probe.h"
 #include "tee/http-get.h"
 
 #define ENDLESS G_MAXUINT

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of who is noted as a user of which image. */
-#include "instance/image-users.h"
+#include "image/image-users.h"
 
 /* @user is pinned to both; the images that are told of are @changed, in their order. */
 static void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of what is asked of an instance at an awkward moment. */
 #include "instance/instance.h"
-#include "instance/removal.h"
+#include "machine/removal.h"
 
 #include <errno.h>
 #include <fcntl.h>

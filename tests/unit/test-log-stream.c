@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "instance/ending.h"
+#include "machine/exit-cause.h"
 #include "state/instance-dir.h"
-#include "state/log-stream.h"
+#include "log/log-stream.h"
 
 #define FILE_SIZE (1024 * 1024)
 #define FILES 4

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of which images are kept while instances come and go, and of their export. */
-#include "instance/manager.h"
+#include "manager/manager.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

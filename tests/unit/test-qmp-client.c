@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "qemu/guest-control.h"
+#include "guest/guest-control.h"
 #include "qemu/qmp-client.h"
 
 typedef struct {

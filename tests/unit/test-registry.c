@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "launch/uid-pool.h"
+#include "uid/uid-pool.h"
 #include "port/registry.h"
 #include "state/instance-dir.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of how a run takes a machine that is dead before anybody has followed it. */
-#include "instance/run.h"
+#include "machine/run.h"
 
 #include "sleeper.h"
 #include "state/instance-dir.h"

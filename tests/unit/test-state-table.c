@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Walks the table of states and operations whole. */
-#include "instance/state-table.h"
+#include "model/state-table.h"
 
 #include <string.h>
 

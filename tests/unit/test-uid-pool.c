@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of how uids are given out: two services with one folder of locks. */
-#include "launch/uid-pool.h"
+#include "uid/uid-pool.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>

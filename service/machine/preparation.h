@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What comes before a launch: the image is checked, uid and port are made sure of, the
+ * folders, the data disk with its file system, and the file with Katana's arguments are
+ * made. Called by the instance for every start.
+ */
+#pragma once
+
+#include "instance/host.h"
+#include "model/record.h"
+
+G_BEGIN_DECLS
+
+/*
+ * Prepares @record's machine. @record must stay until the end; its "formatted" is set
+ * once the data disk has its file system. Errors: KH_ERROR_INTEGRITY_MISMATCH,
+ * PORT_UNAVAILABLE, RESOURCE_UNAVAILABLE, LAUNCH_FAILED, FAILED.
+ */
+void kh_preparation_run_async(const KhHost *host, KhRecord *record, GAsyncReadyCallback callback,
+                              gpointer user_data);
+gboolean kh_preparation_run_finish(GAsyncResult *result, GError **error);
+
+/* The folder of @record below the state folder; transfer full. */
+char *kh_preparation_state_folder(const KhHost *host, const KhRecord *record);
+
+G_END_DECLS

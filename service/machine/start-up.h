@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One start of a machine up to its processes: preparation, then the launch with the
+ * command line that its configuration asks for. Called by the instance.
+ */
+#pragma once
+
+#include "instance/host.h"
+#include "launch/vm.h"
+#include "model/record.h"
+
+G_BEGIN_DECLS
+
+/* Says how far it is: a text for people, and a part of 1. */
+typedef void (*KhStepFunction)(const char *step, double progress, gpointer user_data);
+
+typedef struct {
+    const char *accelerator;   /* "kvm" or "tcg" */
+    GCancellable *cancellable; /* a cancelled start does not go on to its next step */
+    KhStepFunction on_step;
+    gpointer step_data;
+} KhStartUp;
+
+/*
+ * Brings @record's machine up; @record and @how's step_data must stay until the end, of @how's
+ * rest it has its own. What @record holds may be replaced meanwhile: its configuration is read
+ * anew for the launch. Finishes with its processes, transfer full. Errors: those of preparation.h
+ * and of kh_launcher_launch_async(); KH_ERROR_CANCELLED.
+ */
+void kh_start_up_async(const KhHost *host, KhRecord *record, const KhStartUp *how,
+                       GAsyncReadyCallback callback, gpointer user_data);
+KhVm *kh_start_up_finish(GAsyncResult *result, GError **error);
+
+/* What shim and QEMU of @config may use together, in bytes. */
+guint64 kh_start_up_memory_max(const KhConfig *config, const char *accelerator);
+
+G_END_DECLS

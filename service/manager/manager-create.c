@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How an instance comes to be: checked, its boot components imported, measured where it is
+ * confidential, checked once more, then claimed with all that is its own; or nothing of it.
+ * Called by the manager's bus object.
+ */
+#include "manager-private.h"
+
+#include "crash-point.h"
+#include "descriptors.h"
+#include "error.h"
+#include "confidential/expected-measurement.h"
+#include "log/instance-log.h"
+#include "state/instance-dir.h"
+
+/* For a while: the parts of an image, a port, what asks QEMU for its processors. */
+#define CREATE_DESCRIPTORS 8
+
+static gboolean
+check_name_is_free(KhManager *self, const char *name, GError **error)
+{
+    if (kh_manager_find_name(self, name) == NULL)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
+                "There is already an instance \"%s\"; choose another name", name);
+    return FALSE;
+}
+
+static gboolean
+check_count(KhManager *self, GError **error)
+{
+    if (self->instances->len < self->host->max_instances)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                "There are %u instances, as many as max-instances allows; delete one, or set more "
+                "in %s and restart the service (10000 at most)",
+                self->instances->len, self->host->settings_file);
+    return FALSE;
+}
+
+/* The configuration with its port; what create and validate have in common. */
+static KhConfig *
+check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrides *overrides,
+              GError **error)
+{
+    g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
+    guint16 port;
+
+    if (config == NULL || !kh_descriptors_check(CREATE_DESCRIPTORS, error) ||
+        !kh_manager_check_database(self, error) ||
+        (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
+        !kh_manager_check_image(self, config, error) || !check_count(self, error) ||
+        !kh_manager_check_labels(self, config, NULL, error) ||
+        !kh_confidential_check_host(self->host, config, overrides, error))
+        return NULL;
+    port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,
+                          config->rpc_port, self->host->settings_file, error);
+    return port == 0 ? NULL : kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
+}
+
+GVariant *
+kh_manager_validate(KhManager *self, const char *name, GVariant *dict, GError **error)
+{
+    const KhOverrides none = {FALSE, FALSE};
+    g_autoptr(KhConfig) config = NULL;
+
+    if (name[0] != '\0' && !kh_name_check(name, error))
+        return NULL;
+    config = check_request(self, name, dict, &none, error);
+    return config == NULL ? NULL : g_variant_ref(config->dict);
+}
+
+typedef struct {
+    char *id; /* never used again */
+    char *name;
+    GVariant *config;
+    KhOverrides overrides;
+    guint32 owner_uid;
+    char *image;            /* once it is known */
+    gboolean wants_default; /* today's boot components */
+} Request;
+
+static void
+request_free(gpointer data)
+{
+    Request *request = data;
+
+    g_free(request->id);
+    g_free(request->name);
+    g_free(request->image);
+    g_variant_unref(request->config);
+    g_free(request);
+}
+
+static KhRecord *
+new_record(KhManager *self, const Request *request, const char *measurement, GError **error)
+{
+    g_autoptr(KhConfig) config =
+        check_request(self, request->name, request->config, &request->overrides, error);
+    KhRecord *record;
+
+    if (config == NULL)
+        return NULL;
+    record = kh_record_new();
+    record->id = g_strdup(request->id);
+    record->name = g_strdup(request->name);
+    record->config = kh_config_with(config, "image", g_variant_new_string(request->image));
+    g_free(record->measurement);
+    record->measurement = g_strdup(measurement);
+    record->owner_uid = request->owner_uid;
+    record->caller_uid = request->owner_uid;
+    record->created_usec = record->state_changed_usec = g_get_real_time();
+    return record;
+}
+
+/* Where the row cannot be removed either, it is taken back by the next service. */
+static void
+take_back(KhManager *self, const KhRecord *record)
+{
+    kh_instance_dir_remove(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL,
+                           NULL);
+    kh_store_remove(self->host->store, record->id, NULL);
+}
+
+/* The marked row with its claims, then the folder, then the mark goes; all or nothing. */
+static gboolean
+claim(KhManager *self, KhRecord *record, GError **error)
+{
+    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+
+    if (!kh_store_insert(self->host->store, record, error))
+        return FALSE;
+    kh_crash_point("create:row-inserted");
+    if (kh_instance_dir_create(instances, record->id, record->vm_uid, error)) {
+        kh_crash_point("create:folder-made");
+        if (kh_store_finish_making(self->host->store, record->id, error)) {
+            kh_crash_point("create:finished");
+            return TRUE;
+        }
+    }
+    take_back(self, record);
+    return FALSE;
+}
+
+/* Port and uid are looked for, then claimed with the row: nothing runs in between. */
+static KhInstance *
+create_now(KhManager *self, const Request *request, const char *measurement, GError **error)
+{
+    g_autoptr(KhRecord) record = new_record(self, request, measurement, error);
+    KhUidPool *uids = self->host->uids;
+
+    if (record == NULL)
+        return NULL;
+    if (uids != NULL && (record->vm_uid = kh_uid_pool_claim(uids, error)) < 0)
+        return NULL;
+    kh_crash_point("create:uid-claimed");
+    if (!claim(self, record, error)) {
+        if (uids != NULL)
+            kh_uid_pool_release(uids, (guint32)record->vm_uid);
+        return NULL;
+    }
+    kh_log_instance(record, G_LOG_LEVEL_MESSAGE, "created for uid %u, port %u", record->owner_uid,
+                    record->config->rpc_port);
+    record->caller_uid = -1;
+    return kh_manager_add(self, g_steal_pointer(&record));
+}
+
+/* Creates the instance of @task's request, pinned to its image. */
+static void
+finish_creation(KhManager *self, GTask *task, const char *measurement)
+{
+    const Request *request = g_task_get_task_data(task);
+    const char *image = request->image;
+    GError *error = NULL;
+    KhInstance *instance = create_now(self, request, measurement, &error);
+
+    if (instance == NULL) {
+        kh_manager_drop_unused_image(self, image);
+        g_task_return_error(task, error);
+        return;
+    }
+    if (request->wants_default)
+        kh_manager_set_default_image(self, image);
+    kh_crash_point("create:default-noted");
+    g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
+}
+
+static void
+on_measured(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
+    const Request *request = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autofree char *measurement = kh_expected_measurement_finish(result, &error);
+
+    if (measurement != NULL) {
+        finish_creation(self, task, measurement);
+    } else {
+        kh_manager_drop_unused_image(self, request->image);
+        g_task_return_error(task, error);
+    }
+    kh_manager_import_is_over(self);
+}
+
+/* Goes on with @image: at once, or once a confidential one's measurement is known. */
+static void
+pin(KhManager *self, GTask *task, const char *image)
+{
+    Request *request = g_task_get_task_data(task);
+    g_autoptr(KhConfig) config = NULL;
+    g_autoptr(KhConfig) pinned = NULL;
+    GError *error = NULL;
+
+    request->image = g_strdup(image);
+    config = check_request(self, request->name, request->config, &request->overrides, &error);
+    if (config != NULL)
+        pinned = kh_config_with(config, "image", g_variant_new_string(image));
+    if (pinned == NULL || !kh_confidential_check_image(self->host, pinned, &error)) {
+        kh_manager_drop_unused_image(self, image);
+        g_task_return_error(task, error);
+    } else if (pinned->tee) {
+        kh_manager_measure(self, pinned, request->id, on_measured, task);
+    } else {
+        finish_creation(self, task, "");
+    }
+}
+
+static void
+on_imported(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autoptr(GTask) task = data;
+    KhManager *self = g_task_get_source_object(task);
+    g_autofree char *image = NULL;
+    GError *error = NULL;
+
+    image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
+    kh_crash_point("create:image-imported");
+    if (image != NULL)
+        pin(self, task, image);
+    else
+        g_task_return_error(task, error);
+    kh_manager_import_is_over(self);
+}
+
+void
+kh_manager_create_async(KhManager *self, const char *name, GVariant *config,
+                        const KhOverrides *overrides, guint32 owner_uid,
+                        GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    Request *request = g_new0(Request, 1);
+    g_autoptr(KhConfig) checked = NULL;
+    GError *error = NULL;
+
+    request->id = g_uuid_string_random();
+    request->name = g_strdup(name);
+    request->overrides = *overrides;
+    request->config = g_variant_ref(config);
+    request->owner_uid = owner_uid;
+    g_task_set_source_tag(task, kh_manager_create_async);
+    g_task_set_task_data(task, request, request_free);
+    /* Before the image is read; once more after it, when things may have changed. */
+    if (!kh_name_check(name, &error) ||
+        !kh_state_dir_check_writable(self->host->state_dir, &error) ||
+        (checked = check_request(self, name, config, overrides, &error)) == NULL) {
+        g_task_return_error(task, error);
+        return;
+    }
+    request->wants_default = kh_manager_wants_default_image(checked);
+    if (request->wants_default)
+        kh_manager_import(self, on_imported, task);
+    else
+        pin(self, task, checked->image);
+}
+
+KhInstance *
+kh_manager_create_finish(KhManager *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
