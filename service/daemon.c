@@ -17,6 +17,7 @@
 #include "doctor/processor.h"
 #include "error.h"
 #include "manager/autostart.h"
+#include "manager/shutdown.h"
 #include "launch/launcher-choice.h"
 #include "names.h"
 #include "state/copies.h"
@@ -224,7 +225,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
     kh_copies_start(self->copies);
     g_clear_pointer(&self->host.progress, kh_start_progress_free);
     sd_notify(0, "READY=1\nSTATUS=");
-    kh_fleet_start(self->manager, &self->host);
+    kh_autostart_begin(self->manager, &self->host);
 }
 
 /* Why the name cannot be had: it is another's, or the bus lets nobody like us have it. */
@@ -353,7 +354,7 @@ on_all_stopped(GObject *source, GAsyncResult *result, gpointer data)
 {
     Daemon *self = data;
 
-    kh_fleet_stop_finish(KH_MANAGER(source), result);
+    kh_shutdown_stop_finish(KH_MANAGER(source), result);
     g_main_loop_quit(self->loop);
 }
 
@@ -380,7 +381,7 @@ on_signal(gpointer data)
     self->host.ending = self->settings->stop_all;
     say_stopping(self);
     if (self->settings->stop_all && self->ready && !again)
-        kh_fleet_stop_async(self->manager, on_all_stopped, self);
+        kh_shutdown_stop_async(self->manager, on_all_stopped, self);
     else
         g_main_loop_quit(self->loop);
     return G_SOURCE_CONTINUE;
@@ -440,7 +441,7 @@ kh_daemon_run(const KhSettings *settings, GError **error)
     connect_later(self, 0);
     if (!self->ending)
         g_main_loop_run(self->loop);
-    kh_fleet_save(self->manager);
+    kh_shutdown_save(self->manager);
     if (self->error == NULL)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&self->error));

@@ -119,7 +119,7 @@ void kh_instance_note_resumed(KhRun *run, KhInstance *self);
 void kh_instance_follow(KhInstance *self, KhVm *vm);
 
 /* Where its machine is to be looked for; valid as long as the instance and its record. */
-KhTraces kh_instance_get_traces(KhInstance *self);
+KhMachineRef kh_instance_get_machine_ref(KhInstance *self);
 
 /* Has the launcher let go of a machine that is dead, or never was; then concludes. */
 void kh_instance_release(KhInstance *self);

@@ -172,17 +172,17 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
     take_result(self, vm, error);
 }
 
-KhTraces
-kh_instance_get_traces(KhInstance *self)
+KhMachineRef
+kh_instance_get_machine_ref(KhInstance *self)
 {
     const KhRecord *record = self->record;
 
-    return (KhTraces){.id = record->id,
-                      .instances_fd = kh_state_dir_instances_fd(self->host->state_dir),
-                      .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
-                      .uid = record->vm_uid,
-                      .shim = record->shim,
-                      .qemu = record->qemu};
+    return (KhMachineRef){.id = record->id,
+                          .instances_fd = kh_state_dir_instances_fd(self->host->state_dir),
+                          .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
+                          .uid = record->vm_uid,
+                          .shim = record->shim,
+                          .qemu = record->qemu};
 }
 
 /* A machine that is to end may have of what is kept for that. */
@@ -198,16 +198,16 @@ check_descriptors(KhInstance *self, GError **error)
 
 /* By the pids of the row, else by what else it has left: at once, before anybody asks. */
 static KhVm *
-find_machine(const KhTraces *traces, GError **error)
+find_machine(const KhMachineRef *ref, GError **error)
 {
     GError *failure = NULL;
-    KhVm *vm = traces->shim.pid > 0 ? kh_shim_finder_follow(traces, &failure) : NULL;
+    KhVm *vm = ref->shim.pid > 0 ? kh_shim_finder_follow(ref, &failure) : NULL;
 
     if (vm != NULL)
         return vm;
     if (failure == NULL || g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND)) {
         g_clear_error(&failure);
-        return kh_shim_finder_find(traces, error);
+        return kh_shim_finder_find(ref, error);
     }
     g_propagate_error(error, failure);
     return NULL;
@@ -216,7 +216,7 @@ find_machine(const KhTraces *traces, GError **error)
 static void
 look(KhInstance *self)
 {
-    const KhTraces traces = kh_instance_get_traces(self);
+    const KhMachineRef ref = kh_instance_get_machine_ref(self);
     g_autoptr(KhVm) vm = NULL;
     GError *error = NULL;
 
@@ -225,10 +225,10 @@ look(KhInstance *self)
         return;
     }
     if (kh_launcher_knows_machines(self->host->launcher)) {
-        kh_launcher_recover_async(self->host->launcher, &traces, on_recovered, g_object_ref(self));
+        kh_launcher_recover_async(self->host->launcher, &ref, on_recovered, g_object_ref(self));
         return;
     }
-    vm = find_machine(&traces, &error);
+    vm = find_machine(&ref, &error);
     take_result(self, vm, error);
 }
 

@@ -198,9 +198,9 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
 void
 kh_instance_release(KhInstance *self)
 {
-    const KhTraces traces = kh_instance_get_traces(self);
+    const KhMachineRef ref = kh_instance_get_machine_ref(self);
 
-    kh_launcher_release_async(self->host->launcher, &traces, on_released, g_object_ref(self));
+    kh_launcher_release_async(self->host->launcher, &ref, on_released, g_object_ref(self));
 }
 
 static void

@@ -134,7 +134,7 @@ on_removal_timer(gpointer data)
 }
 
 static void
-release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     KhDirectLauncher *self = KH_DIRECT_LAUNCHER(launcher);
@@ -143,7 +143,7 @@ release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
 
     g_task_set_source_tag(task, release_async);
     g_task_set_task_data(task, removal, removal_free);
-    removal->id = g_strdup(traces->id);
+    removal->id = g_strdup(ref->id);
     if (self->cgroups == NULL) {
         g_task_return_boolean(task, FALSE);
         return;
@@ -329,12 +329,12 @@ vm_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
 }
 
 static void
-recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+recover_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
     GError *error = NULL;
-    KhVm *vm = kh_shim_finder_find(traces, &error);
+    KhVm *vm = kh_shim_finder_find(ref, &error);
 
     g_task_set_source_tag(task, recover_async);
     if (vm != NULL)

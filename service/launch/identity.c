@@ -88,11 +88,11 @@ foreign_folder(gint64 pid, const char *folder, const char *what, GError **error)
 
 /* Whether the peer of the socket @name in @folder is @pid. */
 static KhIdentity
-compare_peer(const KhTraces *traces, gint64 pid, int folder, const char *name, GError **error)
+compare_peer(const KhMachineRef *ref, gint64 pid, int folder, const char *name, GError **error)
 {
     g_autoptr(GError) reason = NULL;
     pid_t peer = 0;
-    int fd = kh_instance_dir_connect(folder, name, traces->uid, &peer, &reason);
+    int fd = kh_instance_dir_connect(folder, name, ref->uid, &peer, &reason);
 
     if (fd >= 0)
         close(fd);
@@ -106,11 +106,11 @@ compare_peer(const KhTraces *traces, gint64 pid, int folder, const char *name, G
 
 /* Whether it serves a socket in the instance's runtime folder, which only our shim has made. */
 static KhIdentity
-compare_sockets(const KhTraces *traces, gint64 pid, GError **error)
+compare_sockets(const KhMachineRef *ref, gint64 pid, GError **error)
 {
     static const char *const names[] = {KH_SOCKET_CONTROL, KH_SOCKET_QMP};
     g_autoptr(GError) reason = NULL;
-    int folder = kh_instance_dir_open(traces->runtime_fd, traces->id, &reason);
+    int folder = kh_instance_dir_open(ref->runtime_fd, ref->id, &reason);
     KhIdentity found = KH_IDENTITY_OTHER;
 
     if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
@@ -118,7 +118,7 @@ compare_sockets(const KhTraces *traces, gint64 pid, GError **error)
     if (folder < 0)
         return unknown(pid, reason->message, error);
     for (guint i = 0; i < G_N_ELEMENTS(names) && found == KH_IDENTITY_OTHER; i++)
-        found = compare_peer(traces, pid, folder, names[i], error);
+        found = compare_peer(ref, pid, folder, names[i], error);
     close(folder);
     return found;
 }
@@ -152,10 +152,10 @@ is_young(gint64 pid)
  * the place of the shim's: a copy, a snapshot that was rolled back.
  */
 static KhIdentity
-compare_hold(const KhTraces *traces, gint64 pid, const char *path, GError **error)
+compare_hold(const KhMachineRef *ref, gint64 pid, const char *path, GError **error)
 {
     int folder =
-        openat(traces->instances_fd, traces->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        openat(ref->instances_fd, ref->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     gboolean held;
 
     if (folder < 0)
@@ -176,22 +176,22 @@ is_absence(int reason)
 
 /* The folder of the shim's arguments: links count for nothing, nor does what it is called. */
 static KhIdentity
-compare_folder(const KhTraces *traces, gint64 pid, const char *path, GError **error)
+compare_folder(const KhMachineRef *ref, gint64 pid, const char *path, GError **error)
 {
     struct stat own = {0}, found = {0};
     g_autofree char *reason = NULL;
     KhIdentity by_socket;
 
-    if (!examine(traces->instances_fd, traces->id, O_NOFOLLOW, &own) && !is_absence(errno))
+    if (!examine(ref->instances_fd, ref->id, O_NOFOLLOW, &own) && !is_absence(errno))
         return unknown(pid, g_strerror(errno), error);
     if (examine(AT_FDCWD, path, 0, &found))
         return own.st_ino == found.st_ino && own.st_dev == found.st_dev
-                   ? compare_hold(traces, pid, path, error)
+                   ? compare_hold(ref, pid, path, error)
                    : foreign_folder(pid, path, "which is another folder", error);
     if (!is_absence(errno))
         reason = g_strdup(g_strerror(errno));
     /* Our own may have been moved since the machine began. */
-    by_socket = compare_sockets(traces, pid, error);
+    by_socket = compare_sockets(ref, pid, error);
     if (by_socket != KH_IDENTITY_OTHER)
         return by_socket;
     if (reason != NULL)
@@ -215,9 +215,9 @@ depth_of(const char *status)
 
 /* In a container the same path is another folder, and the same number another user. */
 static KhIdentity
-compare_status(const KhTraces *traces, gint64 pid, const char *status, GError **error)
+compare_status(const KhMachineRef *ref, gint64 pid, const char *status, GError **error)
 {
-    const guint32 wanted = traces->uid < 0 ? geteuid() : (guint32)traces->uid;
+    const guint32 wanted = ref->uid < 0 ? geteuid() : (guint32)ref->uid;
     const char *line = strstr(status, "\nUid:");
     g_autofree char *own = kh_process_read(getpid(), "status", NULL, error);
     guint32 uid = 0;
@@ -235,27 +235,26 @@ compare_status(const KhTraces *traces, gint64 pid, const char *status, GError **
 }
 
 static KhIdentity
-set_other(const KhTraces *traces, gint64 pid, GError **error)
+set_other(const KhMachineRef *ref, gint64 pid, GError **error)
 {
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                "Process %" G_GINT64_FORMAT " does not run a machine with the id %s", pid,
-                traces->id);
+                "Process %" G_GINT64_FORMAT " does not run a machine with the id %s", pid, ref->id);
     return KH_IDENTITY_OTHER;
 }
 
 static KhIdentity
-compare(const KhTraces *traces, gint64 pid, const Words *words, const char *status, GError **error)
+compare(const KhMachineRef *ref, gint64 pid, const Words *words, const char *status, GError **error)
 {
     KhIdentity found;
 
-    if (words->folder == NULL || g_strcmp0(words->id, traces->id) != 0)
-        return set_other(traces, pid, error);
-    found = compare_status(traces, pid, status, error);
-    return found == KH_IDENTITY_OURS ? compare_folder(traces, pid, words->folder, error) : found;
+    if (words->folder == NULL || g_strcmp0(words->id, ref->id) != 0)
+        return set_other(ref, pid, error);
+    found = compare_status(ref, pid, status, error);
+    return found == KH_IDENTITY_OURS ? compare_folder(ref, pid, words->folder, error) : found;
 }
 
 KhIdentity
-kh_identity_of(const KhTraces *traces, gint64 pid, GError **error)
+kh_identity_of(const KhMachineRef *ref, gint64 pid, GError **error)
 {
     g_autoptr(GError) reason = NULL;
     Words words = {0};
@@ -270,9 +269,9 @@ kh_identity_of(const KhTraces *traces, gint64 pid, GError **error)
     }
     /* One that has ended and has not been waited for has no words any more. */
     if (words.length == 0) {
-        set_other(traces, pid, error);
+        set_other(ref, pid, error);
         return KH_IDENTITY_GONE;
     }
     parse_words(&words);
-    return compare(traces, pid, &words, status, error);
+    return compare(ref, pid, &words, status, error);
 }

@@ -22,12 +22,12 @@ typedef enum {
 } KhIdentity;
 
 /*
- * What the process @pid is to the machine of @traces. With anything but OURS comes an error
+ * What the process @pid is to the machine of @ref. With anything but OURS comes an error
  * that says why: KH_ERROR_NOT_FOUND for GONE and OTHER, KH_ERROR_NOT_AUTHORIZED for FOREIGN,
  * KH_ERROR_RESOURCE_UNAVAILABLE for UNKNOWN.
  *
  * A shim that has not become the machine's user yet, and is the service's own, is ours, too.
  */
-KhIdentity kh_identity_of(const KhTraces *traces, gint64 pid, GError **error);
+KhIdentity kh_identity_of(const KhMachineRef *ref, gint64 pid, GError **error);
 
 G_END_DECLS

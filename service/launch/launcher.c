@@ -74,10 +74,10 @@ kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError **error
 }
 
 void
-kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
+kh_launcher_recover_async(KhLauncher *self, const KhMachineRef *ref, GAsyncReadyCallback callback,
                           gpointer user_data)
 {
-    KH_LAUNCHER_GET_IFACE(self)->recover_async(self, traces, callback, user_data);
+    KH_LAUNCHER_GET_IFACE(self)->recover_async(self, ref, callback, user_data);
 }
 
 KhVm *
@@ -87,10 +87,10 @@ kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **erro
 }
 
 void
-kh_launcher_release_async(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
+kh_launcher_release_async(KhLauncher *self, const KhMachineRef *ref, GAsyncReadyCallback callback,
                           gpointer user_data)
 {
-    KH_LAUNCHER_GET_IFACE(self)->release_async(self, traces, callback, user_data);
+    KH_LAUNCHER_GET_IFACE(self)->release_async(self, ref, callback, user_data);
 }
 
 gboolean

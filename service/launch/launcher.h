@@ -19,7 +19,7 @@ typedef struct {
     const char *name;
     const char *state_folder;   /* the instance's own */
     const char *runtime_folder; /* the instance's own */
-    int instances_fd;           /* the folders that these are in; see KhTraces */
+    int instances_fd;           /* the folders that these are in; see KhMachineRef */
     int runtime_fd;
     gint64 uid;   /* -1: the service's own */
     gboolean kvm; /* the group kvm is needed */
@@ -35,7 +35,10 @@ typedef struct {
     guint cpu_quota;    /* percent of one processor, 0 = no limit */
 } KhLaunchSpec;
 
-/* Where traces of a machine are to be found, and what tells it from another service's. */
+/*
+ * A machine by what is known of it: where to look for it, and what tells it from another
+ * service's.
+ */
 typedef struct {
     const char *id;
     int instances_fd; /* the folder that holds the instance's state folder */
@@ -43,7 +46,7 @@ typedef struct {
     gint64 uid;       /* -1: the service's own */
     KhProcess shim;   /* as they were noted; zeros where they were not */
     KhProcess qemu;
-} KhTraces;
+} KhMachineRef;
 
 /* The limits that the kernel can hold machines to. */
 typedef enum {
@@ -65,10 +68,10 @@ struct _KhLauncherInterface {
     void (*launch_async)(KhLauncher *self, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
                          gpointer user_data);
     KhVm *(*launch_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
-    void (*recover_async)(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
+    void (*recover_async)(KhLauncher *self, const KhMachineRef *ref, GAsyncReadyCallback callback,
                           gpointer user_data);
     KhVm *(*recover_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
-    void (*release_async)(KhLauncher *self, const KhTraces *traces, GAsyncReadyCallback callback,
+    void (*release_async)(KhLauncher *self, const KhMachineRef *ref, GAsyncReadyCallback callback,
                           gpointer user_data);
     gboolean (*release_finish)(KhLauncher *self, GAsyncResult *result);
     void (*set_cpu_quota)(KhLauncher *self, const char *id, guint percent);
@@ -110,21 +113,21 @@ KhVm *kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError *
 /*
  * Looks for a machine that an earlier service was starting when it was killed; for any one
  * of an earlier service where the launcher knows its machines. Finishes with its processes,
- * transfer full, or with the errors of shim-finder.h. The descriptors in @traces must stay
+ * transfer full, or with the errors of shim-finder.h. The descriptors in @ref must stay
  * open until then.
  */
-void kh_launcher_recover_async(KhLauncher *self, const KhTraces *traces,
+void kh_launcher_recover_async(KhLauncher *self, const KhMachineRef *ref,
                                GAsyncReadyCallback callback, gpointer user_data);
 KhVm *kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Lets go of what the system keeps for the machine of @traces, whose processes are not there
+ * Lets go of what the system keeps for the machine of @ref, whose processes are not there
  * or not found. Finishes when the system, too, calls it dead, for which it is told to end if
  * need be; however long that takes. What the system keeps for another service's machine of
  * that id is left alone and not waited for. TRUE when the kernel killed it for want of
  * memory. An unknown id is no error.
  */
-void kh_launcher_release_async(KhLauncher *self, const KhTraces *traces,
+void kh_launcher_release_async(KhLauncher *self, const KhMachineRef *ref,
                                GAsyncReadyCallback callback, gpointer user_data);
 gboolean kh_launcher_release_finish(KhLauncher *self, GAsyncResult *result);
 

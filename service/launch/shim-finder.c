@@ -14,16 +14,16 @@
 
 /* One look for a machine, and what stands in the way of saying that there is none. */
 typedef struct {
-    const KhTraces *traces;
+    const KhMachineRef *ref;
     guint32 uid;
     GError *foreign; /* one of this id lives that is another service's */
     GError *unknown; /* something could not be looked at */
 } Search;
 
 static Search
-search_begin(const KhTraces *traces)
+search_begin(const KhMachineRef *ref)
 {
-    return (Search){.traces = traces, .uid = traces->uid < 0 ? geteuid() : (guint32)traces->uid};
+    return (Search){.ref = ref, .uid = ref->uid < 0 ? geteuid() : (guint32)ref->uid};
 }
 
 /* Takes @reason, why one of several ways has shown nothing; the first of a kind is kept. */
@@ -48,8 +48,7 @@ search_end(Search *search, GError **error)
     else if (search->foreign != NULL)
         g_propagate_error(error, g_steal_pointer(&search->foreign));
     else
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "No machine runs for %s",
-                    search->traces->id);
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "No machine runs for %s", search->ref->id);
     g_clear_error(&search->unknown);
     g_clear_error(&search->foreign);
     return NULL;
@@ -111,7 +110,7 @@ follow_child(Search *search, gint64 pid)
                              pid);
     else if (kh_process_read_start_time(&shim, &reason) &&
              kh_process_read_start_time(&qemu, &reason))
-        vm = kh_vm_follow(&shim, &qemu, search->traces->uid, &reason);
+        vm = kh_vm_follow(&shim, &qemu, search->ref->uid, &reason);
     if (vm == NULL)
         note(search, reason);
     return vm;
@@ -123,7 +122,7 @@ follow_shim(Search *search, gint64 pid)
 {
     GError *reason = NULL;
 
-    if (kh_identity_of(search->traces, pid, &reason) == KH_IDENTITY_OURS)
+    if (kh_identity_of(search->ref, pid, &reason) == KH_IDENTITY_OURS)
         return follow_child(search, pid);
     note(search, reason);
     return NULL;
@@ -133,13 +132,13 @@ follow_shim(Search *search, gint64 pid)
 static KhVm *
 find_by_socket(Search *search)
 {
-    const KhTraces *traces = search->traces;
+    const KhMachineRef *ref = search->ref;
     GError *reason = NULL;
-    int folder = kh_instance_dir_open(traces->runtime_fd, traces->id, &reason), fd = -1;
+    int folder = kh_instance_dir_open(ref->runtime_fd, ref->id, &reason), fd = -1;
     pid_t pid = 0;
 
     if (folder >= 0)
-        fd = kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, traces->uid, &pid, &reason);
+        fd = kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, ref->uid, &pid, &reason);
     if (folder >= 0)
         close(folder);
     if (fd >= 0) {
@@ -189,9 +188,9 @@ find_by_user(Search *search)
 }
 
 KhVm *
-kh_shim_finder_find(const KhTraces *traces, GError **error)
+kh_shim_finder_find(const KhMachineRef *ref, GError **error)
 {
-    Search search = search_begin(traces);
+    Search search = search_begin(ref);
     KhVm *vm = find_by_socket(&search);
 
     if (vm == NULL)
@@ -204,9 +203,9 @@ kh_shim_finder_find(const KhTraces *traces, GError **error)
 }
 
 KhVm *
-kh_shim_finder_follow_shim(const KhTraces *traces, gint64 pid, GError **error)
+kh_shim_finder_follow_shim(const KhMachineRef *ref, gint64 pid, GError **error)
 {
-    Search search = search_begin(traces);
+    Search search = search_begin(ref);
     KhVm *vm = follow_shim(&search, pid);
 
     if (vm == NULL)
@@ -218,28 +217,28 @@ kh_shim_finder_follow_shim(const KhTraces *traces, gint64 pid, GError **error)
 
 /* GONE for another process with the same number. */
 static KhIdentity
-identity_of_noted(const KhTraces *traces, GError **error)
+identity_of_noted(const KhMachineRef *ref, GError **error)
 {
-    KhProcess found = traces->shim;
+    KhProcess found = ref->shim;
 
     if (!kh_process_read_start_time(&found, error))
         return KH_IDENTITY_UNKNOWN;
-    if (found.start_time == 0 || found.start_time != traces->shim.start_time)
+    if (found.start_time == 0 || found.start_time != ref->shim.start_time)
         return KH_IDENTITY_GONE;
-    return kh_identity_of(traces, found.pid, error);
+    return kh_identity_of(ref, found.pid, error);
 }
 
 KhVm *
-kh_shim_finder_follow(const KhTraces *traces, GError **error)
+kh_shim_finder_follow(const KhMachineRef *ref, GError **error)
 {
     g_autoptr(GError) reason = NULL;
-    KhIdentity shim = identity_of_noted(traces, &reason);
+    KhIdentity shim = identity_of_noted(ref, &reason);
     KhVm *vm = NULL;
 
     /* A QEMU whose shim has ended ends with it, ours or not. */
     if (shim == KH_IDENTITY_OURS || shim == KH_IDENTITY_GONE) {
         g_clear_error(&reason);
-        vm = kh_vm_follow(&traces->shim, &traces->qemu, traces->uid, &reason);
+        vm = kh_vm_follow(&ref->shim, &ref->qemu, ref->uid, &reason);
     }
     if (vm != NULL)
         return vm;

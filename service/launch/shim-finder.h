@@ -17,12 +17,12 @@
 G_BEGIN_DECLS
 
 /* The noted pids; KH_ERROR_NOT_FOUND also when they are no machine of this id any more. */
-KhVm *kh_shim_finder_follow(const KhTraces *traces, GError **error);
+KhVm *kh_shim_finder_follow(const KhMachineRef *ref, GError **error);
 
 /* The machine of the shim @pid. */
-KhVm *kh_shim_finder_follow_shim(const KhTraces *traces, gint64 pid, GError **error);
+KhVm *kh_shim_finder_follow_shim(const KhMachineRef *ref, gint64 pid, GError **error);
 
 /* Without regard to the noted pids. */
-KhVm *kh_shim_finder_find(const KhTraces *traces, GError **error);
+KhVm *kh_shim_finder_find(const KhMachineRef *ref, GError **error);
 
 G_END_DECLS

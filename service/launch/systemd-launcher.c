@@ -97,8 +97,8 @@ unit_of(const char *id)
 typedef struct {
     char *unit;
     char *id;
-    KhTraces traces; /* of the machine; zeros for a tool */
-    GError *error;   /* while a unit that came to nothing is being ended */
+    KhMachineRef ref; /* of the machine; zeros for a tool */
+    GError *error;    /* while a unit that came to nothing is being ended */
 } Call;
 
 static void
@@ -112,18 +112,18 @@ call_free(gpointer data)
     g_free(call);
 }
 
-/* @traces: NULL for a tool. */
+/* @ref: NULL for a tool. */
 static Call *
-call_new(char *unit, const KhTraces *traces)
+call_new(char *unit, const KhMachineRef *ref)
 {
     Call *call = g_new0(Call, 1);
 
     call->unit = unit;
-    if (traces == NULL)
+    if (ref == NULL)
         return call;
-    call->id = g_strdup(traces->id);
-    call->traces = *traces;
-    call->traces.id = call->id;
+    call->id = g_strdup(ref->id);
+    call->ref = *ref;
+    call->ref.id = call->id;
     return call;
 }
 
@@ -138,7 +138,7 @@ identity_of_unit(const KhUnitState *state, const Call *call, GError **error)
         g_set_error(&reason, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
                     "The unit %s is %s and has no main process", call->unit, state->active_state);
     else
-        found = kh_identity_of(&call->traces, state->main_pid, &reason);
+        found = kh_identity_of(&call->ref, state->main_pid, &reason);
     /* Until the program is executed, it is systemd's own. */
     if (found == KH_IDENTITY_OTHER && !g_str_equal(state->active_state, "activating")) {
         reason->code = KH_ERROR_NOT_AUTHORIZED;
@@ -181,8 +181,7 @@ read_status(const KhUnitState *state, const Call *call, GError **error)
         identity_of_unit(state, call, error) == KH_IDENTITY_FOREIGN)
         return NULL;
     g_clear_error(error);
-    return kh_launcher_read_ready_line(state->status_text, call->traces.uid, state->main_pid,
-                                       error);
+    return kh_launcher_read_ready_line(state->status_text, call->ref.uid, state->main_pid, error);
 }
 
 /* Nothing is concluded before: a machine whose end is not known may have its disk open. */
@@ -268,11 +267,11 @@ launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallba
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    const KhTraces traces = {.id = launch->id,
-                             .instances_fd = launch->instances_fd,
-                             .runtime_fd = launch->runtime_fd,
-                             .uid = launch->uid};
-    Call *call = call_new(unit_of(launch->id), &traces);
+    const KhMachineRef ref = {.id = launch->id,
+                              .instances_fd = launch->instances_fd,
+                              .runtime_fd = launch->runtime_fd,
+                              .uid = launch->uid};
+    Call *call = call_new(unit_of(launch->id), &ref);
 
     g_task_set_source_tag(task, launch_async);
     g_task_set_task_data(task, call, call_free);
@@ -298,11 +297,10 @@ follow_unit(const KhUnitState *state, const Call *call, GError **error)
     KhVm *vm;
 
     if (!g_str_has_prefix(state->status_text, KH_READY_PREFIX))
-        return kh_shim_finder_follow_shim(&call->traces, state->main_pid, error);
-    vm =
-        kh_launcher_read_ready_line(state->status_text, call->traces.uid, state->main_pid, &reason);
+        return kh_shim_finder_follow_shim(&call->ref, state->main_pid, error);
+    vm = kh_launcher_read_ready_line(state->status_text, call->ref.uid, state->main_pid, &reason);
     if (g_error_matches(reason, KH_ERROR, KH_ERROR_LAUNCH_FAILED))
-        return kh_shim_finder_follow_shim(&call->traces, state->main_pid, error);
+        return kh_shim_finder_follow_shim(&call->ref, state->main_pid, error);
     if (reason != NULL)
         g_propagate_error(error, g_steal_pointer(&reason));
     return vm;
@@ -314,7 +312,7 @@ recover_vm(KhSystemdLauncher *self, const KhUnitState *state, Call *call, GError
 {
     /* Started by the other launcher, or not at all. */
     if (kh_unit_state_is_dead(state))
-        return kh_shim_finder_find(&call->traces, error);
+        return kh_shim_finder_find(&call->ref, error);
     if (!is_owned(state, call, error))
         return NULL;
     kh_systemd_bus_hold(self->bus, call->unit);
@@ -360,12 +358,12 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
-recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+recover_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    Call *call = call_new(unit_of(traces->id), traces);
+    Call *call = call_new(unit_of(ref->id), ref);
 
     g_task_set_source_tag(task, recover_async);
     g_task_set_task_data(task, call, call_free);
@@ -375,12 +373,12 @@ recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback 
 /* --- release and limits -------------------------------------------------------------- */
 
 static void
-release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(launcher);
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    Call *call = call_new(unit_of(traces->id), traces);
+    Call *call = call_new(unit_of(ref->id), ref);
 
     g_task_set_source_tag(task, release_async);
     g_task_set_task_data(task, call, call_free);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Drops what belongs to no row; see leaks.h. */
+/* Drops what belongs to no row; see leftovers.h. */
 #include "leftovers.h"
 
 #include "journal.h"
@@ -29,7 +29,7 @@ drop_runtime_folders(const KhHost *host, const KhStrangers *strangers)
 }
 
 void
-kh_leaks_drop(const KhHost *host, const KhStrangers *strangers)
+kh_leftovers_drop(const KhHost *host, const KhStrangers *strangers)
 {
     if (host->uids != NULL)
         kh_uid_pool_drop_leaked(host->uids, strangers->uids);

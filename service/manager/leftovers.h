@@ -10,6 +10,6 @@
 G_BEGIN_DECLS
 
 /* What has to do with @strangers is spared. */
-void kh_leaks_drop(const KhHost *host, const KhStrangers *strangers);
+void kh_leftovers_drop(const KhHost *host, const KhStrangers *strangers);
 
 G_END_DECLS

@@ -384,7 +384,7 @@ kh_manager_take_over(KhManager *self)
     kh_strangers_log(self->strangers, self->host);
     take_back_half_made(self);
     finish_deletions(self);
-    kh_leaks_drop(self->host, self->strangers);
+    kh_leftovers_drop(self->host, self->strangers);
     take_over_all(self);
     drop_unused_images(self);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);

@@ -23,7 +23,7 @@ typedef struct {
     char *top;
     char *own, *copy; /* its state folders */
     char *runtime;
-    KhTraces traces;
+    KhMachineRef ref;
 } Fixture;
 
 static char *
@@ -52,17 +52,17 @@ set_up(Fixture *f, gconstpointer data)
     f->own = make_folder(f, "own/instances/" ID);
     f->copy = make_folder(f, "copy/instances/" ID);
     f->runtime = make_folder(f, "run/" ID);
-    f->traces = (KhTraces){.id = ID,
-                           .instances_fd = open_parent(f->own),
-                           .runtime_fd = open_parent(f->runtime),
-                           .uid = -1};
+    f->ref = (KhMachineRef){.id = ID,
+                            .instances_fd = open_parent(f->own),
+                            .runtime_fd = open_parent(f->runtime),
+                            .uid = -1};
 }
 
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
-    close(f->traces.instances_fd);
-    close(f->traces.runtime_fd);
+    close(f->ref.instances_fd);
+    close(f->ref.runtime_fd);
     g_assert_true(kh_instance_dir_remove(AT_FDCWD, f->top, NULL, NULL));
     g_free(f->own);
     g_free(f->copy);
@@ -82,7 +82,7 @@ static void
 assert_identity(const Fixture *f, GPid pid, KhIdentity wanted, const char *says)
 {
     g_autoptr(GError) error = NULL;
-    KhIdentity found = kh_identity_of(&f->traces, pid, &error);
+    KhIdentity found = kh_identity_of(&f->ref, pid, &error);
 
     g_assert_cmpint(found, ==, wanted);
     if (wanted == KH_IDENTITY_OURS)
@@ -152,7 +152,7 @@ unheld(Fixture *f, gconstpointer data)
     g_assert_cmpint(flock(lock, LOCK_SH), ==, 0);
     pid = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own});
     assert_identity(f, pid, KH_IDENTITY_UNKNOWN, "does not hold its folder yet");
-    while (kh_identity_of(&f->traces, pid, NULL) == KH_IDENTITY_UNKNOWN) {
+    while (kh_identity_of(&f->ref, pid, NULL) == KH_IDENTITY_UNKNOWN) {
         g_assert_cmpint(g_get_monotonic_time(), <, deadline);
         g_usleep(100000);
     }
@@ -198,10 +198,10 @@ users(Fixture *f, gconstpointer data)
     own = fake_shim_start(&(FakeShim){.id = ID, .folder = f->own});
     assert_identity(f, own, KH_IDENTITY_OURS, NULL);
     assert_identity(f, other, KH_IDENTITY_FOREIGN, "as user 1999995556, not as user 0");
-    f->traces.uid = OTHER_UID;
+    f->ref.uid = OTHER_UID;
     assert_identity(f, other, KH_IDENTITY_OURS, NULL);
     assert_identity(f, own, KH_IDENTITY_OURS, NULL);
-    f->traces.uid = OTHER_UID + 1;
+    f->ref.uid = OTHER_UID + 1;
     assert_identity(f, other, KH_IDENTITY_FOREIGN, NULL);
     fake_shim_end(other);
     fake_shim_end(own);

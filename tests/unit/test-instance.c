@@ -46,7 +46,7 @@ slow_launcher_init(SlowLauncher *self)
 }
 
 static void
-recover_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+recover_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     SLOW_LAUNCHER(launcher)->search = g_task_new(launcher, NULL, callback, user_data);
@@ -59,7 +59,7 @@ recover_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
 }
 
 static void
-release_async(KhLauncher *launcher, const KhTraces *traces, GAsyncReadyCallback callback,
+release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);

@@ -22,7 +22,7 @@ typedef struct {
     char *id; /* nobody else's on this host, whose processes are all looked at */
     char *own, *copy, *runtime;
     char *socket;
-    KhTraces traces;
+    KhMachineRef ref;
 } Fixture;
 
 static char *
@@ -53,17 +53,17 @@ set_up(Fixture *f, gconstpointer data)
     f->copy = make_folder(f, "copy/instances");
     f->runtime = make_folder(f, "run");
     f->socket = g_build_filename(f->runtime, KH_SOCKET_CONTROL, NULL);
-    f->traces = (KhTraces){.id = f->id,
-                           .instances_fd = open_parent(f->own),
-                           .runtime_fd = open_parent(f->runtime),
-                           .uid = -1};
+    f->ref = (KhMachineRef){.id = f->id,
+                            .instances_fd = open_parent(f->own),
+                            .runtime_fd = open_parent(f->runtime),
+                            .uid = -1};
 }
 
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
-    close(f->traces.instances_fd);
-    close(f->traces.runtime_fd);
+    close(f->ref.instances_fd);
+    close(f->ref.runtime_fd);
     g_assert_true(kh_instance_dir_remove(AT_FDCWD, f->top, NULL, NULL));
     g_free(f->socket);
     g_free(f->own);
@@ -79,29 +79,29 @@ noted(GPid pid)
     return (KhProcess){.pid = pid, .start_time = kh_process_start_time(pid)};
 }
 
-/* A machine of @folder, noted in the traces. */
+/* A machine of @folder, noted in the reference. */
 static GPid
 start_machine(Fixture *f, const char *folder, const char *socket)
 {
     GPid shim =
         fake_shim_start(&(FakeShim){.id = f->id, .folder = folder, .socket = socket, .qemu = TRUE});
 
-    f->traces.shim = noted(shim);
-    f->traces.qemu = noted(fake_shim_find_qemu(shim));
+    f->ref.shim = noted(shim);
+    f->ref.qemu = noted(fake_shim_find_qemu(shim));
     return shim;
 }
 
-typedef KhVm *(*Way)(const KhTraces *traces, GError **error);
+typedef KhVm *(*Way)(const KhMachineRef *ref, GError **error);
 
 static void
 assert_found(const Fixture *f, Way way)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(KhVm) vm = way(&f->traces, &error);
+    g_autoptr(KhVm) vm = way(&f->ref, &error);
 
     g_assert_no_error(error);
-    g_assert_cmpint(kh_vm_get_shim(vm)->pid, ==, f->traces.shim.pid);
-    g_assert_cmpint(kh_vm_get_qemu(vm)->pid, ==, f->traces.qemu.pid);
+    g_assert_cmpint(kh_vm_get_shim(vm)->pid, ==, f->ref.shim.pid);
+    g_assert_cmpint(kh_vm_get_qemu(vm)->pid, ==, f->ref.qemu.pid);
 }
 
 static void
@@ -109,7 +109,7 @@ assert_not_found(const Fixture *f, Way way, KhError code)
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(way(&f->traces, &error));
+    g_assert_null(way(&f->ref, &error));
     g_assert_error(error, KH_ERROR, (int)code);
 }
 
@@ -130,7 +130,7 @@ ours(Fixture *f, gconstpointer data)
     assert_found(f, kh_shim_finder_follow);
     fake_shim_end(shim);
     assert_not_found(f, kh_shim_finder_find, KH_ERROR_NOT_FOUND);
-    waitpid((pid_t)f->traces.qemu.pid, NULL, 0);
+    waitpid((pid_t)f->ref.qemu.pid, NULL, 0);
     assert_not_found(f, kh_shim_finder_follow, KH_ERROR_NOT_FOUND);
 }
 
@@ -171,7 +171,7 @@ foreign(Fixture *f, gconstpointer data)
     assert_not_found(f, kh_shim_finder_find, KH_ERROR_NOT_AUTHORIZED);
     assert_not_found(f, kh_shim_finder_follow, KH_ERROR_NOT_AUTHORIZED);
     g_assert_true(is_alive(shim));
-    g_assert_cmpint(kill((pid_t)f->traces.qemu.pid, 0), ==, 0);
+    g_assert_cmpint(kill((pid_t)f->ref.qemu.pid, 0), ==, 0);
     fake_shim_end(shim);
 }
 
@@ -196,11 +196,11 @@ recycled(Fixture *f, gconstpointer data)
     GPid shim = start_machine(f, f->own, NULL);
     GPid other = fake_shim_start(&(FakeShim){.id = "another", .folder = f->own, .qemu = TRUE});
 
-    f->traces.shim.start_time--;
-    f->traces.qemu.start_time--;
+    f->ref.shim.start_time--;
+    f->ref.qemu.start_time--;
     assert_not_found(f, kh_shim_finder_follow, KH_ERROR_NOT_FOUND);
-    f->traces.shim = noted(other);
-    f->traces.qemu = noted(fake_shim_find_qemu(other));
+    f->ref.shim = noted(other);
+    f->ref.qemu = noted(fake_shim_find_qemu(other));
     assert_not_found(f, kh_shim_finder_follow, KH_ERROR_NOT_FOUND);
     g_assert_true(is_alive(shim));
     g_assert_true(is_alive(other));
@@ -229,18 +229,18 @@ users(Fixture *f, gconstpointer data)
         g_test_skip("not root");
         return;
     }
-    f->traces.uid = OTHER_UID;
+    f->ref.uid = OTHER_UID;
     shim = fake_shim_start(&(FakeShim){.id = f->id, .folder = f->own});
     assert_not_found(f, kh_shim_finder_find, KH_ERROR_RESOURCE_UNAVAILABLE);
     fake_shim_end(shim);
     shim =
         fake_shim_start(&(FakeShim){.id = f->id, .folder = f->own, .qemu = TRUE, .uid = OTHER_UID});
-    f->traces.shim = noted(shim);
-    f->traces.qemu = noted(fake_shim_find_qemu(shim));
+    f->ref.shim = noted(shim);
+    f->ref.qemu = noted(fake_shim_find_qemu(shim));
     assert_found(f, kh_shim_finder_find);
     assert_found(f, kh_shim_finder_follow);
     /* Whoever else calls himself so: anybody can. */
-    f->traces.uid = OTHER_UID + 1;
+    f->ref.uid = OTHER_UID + 1;
     assert_not_found(f, kh_shim_finder_find, KH_ERROR_NOT_FOUND);
     fake_shim_end(shim);
 }
@@ -254,7 +254,7 @@ look_with_few(Fixture *f)
     for (guint n = 0; !found; n++) {
         rlim_t before = fake_shim_leave_descriptors(n);
         g_autoptr(GError) error = NULL;
-        g_autoptr(KhVm) vm = kh_shim_finder_find(&f->traces, &error);
+        g_autoptr(KhVm) vm = kh_shim_finder_find(&f->ref, &error);
 
         fake_shim_limit_descriptors(before);
         found = vm != NULL;

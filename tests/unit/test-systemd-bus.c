@@ -60,7 +60,7 @@ typedef struct {
     GPid main_pid;     /* 0: none */
     char *status_text; /* NULL: none */
     char *folder;      /* of the machine's folders */
-    KhTraces traces;
+    KhMachineRef ref;
     KhVm *vm;
     KhUnitState *found;
     GError *error;
@@ -236,8 +236,8 @@ tear_down(Fixture *f, gconstpointer data)
         fake_shim_end(f->main_pid);
     if (f->folder == NULL)
         return;
-    close(f->traces.instances_fd);
-    close(f->traces.runtime_fd);
+    close(f->ref.instances_fd);
+    close(f->ref.runtime_fd);
     g_assert_true(kh_instance_dir_remove(AT_FDCWD, f->folder, NULL, NULL));
     g_free(f->folder);
 }
@@ -271,10 +271,10 @@ start_machine(Fixture *f, const char *whose)
     own = make_folder(f, "own");
     copy = make_folder(f, "copy");
     runtime = make_folder(f, "run");
-    f->traces = (KhTraces){.id = ID,
-                           .instances_fd = open_folder(f, "own"),
-                           .runtime_fd = open_folder(f, "run"),
-                           .uid = -1};
+    f->ref = (KhMachineRef){.id = ID,
+                            .instances_fd = open_folder(f, "own"),
+                            .runtime_fd = open_folder(f, "run"),
+                            .uid = -1};
     f->main_pid = fake_shim_start(
         &(FakeShim){.id = ID, .folder = g_str_equal(whose, "own") ? own : copy, .qemu = TRUE});
     f->status_text = g_strdup_printf("ready %d %d", f->main_pid, fake_shim_find_qemu(f->main_pid));
@@ -417,7 +417,7 @@ release(Fixture *f, gconstpointer data)
     start_machine(f, "own");
     f->stop_ms = 3000;
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*was given up*");
-    kh_launcher_release_async(launcher, &f->traces, on_released, f);
+    kh_launcher_release_async(launcher, &f->ref, on_released, f);
     wait_for(&f->answers, 1);
     g_test_assert_expected_messages();
     g_assert_cmpuint(f->stops, >, 0);
@@ -432,7 +432,7 @@ release_foreign(Fixture *f, gconstpointer data)
 
     start_machine(f, "copy");
     g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, UNIT " is not touched.*it is left alone");
-    kh_launcher_release_async(launcher, &f->traces, on_released, f);
+    kh_launcher_release_async(launcher, &f->ref, on_released, f);
     wait_for(&f->answers, 1);
     g_test_assert_expected_messages();
     g_assert_cmpuint(f->stops + f->others, ==, 0);
@@ -457,7 +457,7 @@ recover(Fixture *f, gconstpointer data)
 
     start_machine(f, "own");
     qemu = fake_shim_find_qemu(f->main_pid);
-    kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+    kh_launcher_recover_async(launcher, &f->ref, on_recovered, f);
     wait_for(&f->answers, 1);
     g_assert_no_error(f->error);
     g_assert_cmpint(kh_vm_get_qemu(f->vm)->pid, ==, qemu);
@@ -466,7 +466,7 @@ recover(Fixture *f, gconstpointer data)
     for (guint i = 0; i < 2; i++) {
         g_free(f->status_text);
         f->status_text = i == 0 ? g_strdup("") : g_strdup_printf("ready %d 1", getpid());
-        kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+        kh_launcher_recover_async(launcher, &f->ref, on_recovered, f);
         wait_for(&f->answers, i + 2);
         g_assert_no_error(f->error);
         g_assert_cmpint(kh_vm_get_qemu(f->vm)->pid, ==, qemu);
@@ -479,7 +479,7 @@ recover_foreign(Fixture *f, gconstpointer data)
     g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
 
     start_machine(f, "copy");
-    kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+    kh_launcher_recover_async(launcher, &f->ref, on_recovered, f);
     wait_for(&f->answers, 1);
     g_assert_error(f->error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED);
     g_assert_cmpuint(f->stops + f->others, ==, 0);
@@ -487,7 +487,7 @@ recover_foreign(Fixture *f, gconstpointer data)
     fake_shim_end(f->main_pid);
     f->main_pid = 0;
     f->state = "deactivating";
-    kh_launcher_recover_async(launcher, &f->traces, on_recovered, f);
+    kh_launcher_recover_async(launcher, &f->ref, on_recovered, f);
     wait_for(&f->answers, 2);
     g_assert_error(f->error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
     g_assert_cmpuint(f->stops + f->others, ==, 0);
@@ -510,8 +510,8 @@ launch(Fixture *f)
                                  .name = "one",
                                  .state_folder = "/var/lib/k/0a",
                                  .runtime_folder = "/run/k/0a",
-                                 .instances_fd = f->traces.instances_fd,
-                                 .runtime_fd = f->traces.runtime_fd,
+                                 .instances_fd = f->ref.instances_fd,
+                                 .runtime_fd = f->ref.runtime_fd,
                                  .uid = -1,
                                  .kernel = "/var/lib/k/vmlinuz",
                                  .initrd = "/var/lib/k/initrd.img",
