@@ -13,7 +13,7 @@
 #include "auth/intake.h"
 #include "bus/exporter.h"
 #include "descriptors.h"
-#include "doctor/places.h"
+#include "doctor/check-context.h"
 #include "doctor/processor.h"
 #include "error.h"
 #include "manager/autostart.h"
@@ -93,7 +93,7 @@ choose_accelerator(Daemon *self, GError **error)
             : "there is no /dev/kvm (load the module kvm_amd or kvm_intel)";
 
     self->host.vm_uid = uid;
-    self->host.vm_gid = uid >= 0 ? kh_places_find_kvm_group() : -1;
+    self->host.vm_gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
     self->host.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
                            kh_launcher_probe(self->host.launcher, "sev", uid);
     self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));

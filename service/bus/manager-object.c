@@ -5,7 +5,7 @@
 #include "build-config.h"
 #include "doctor/doctor.h"
 #include "error.h"
-#include "confidential/host-places.h"
+#include "confidential/host-context.h"
 #include "listing.h"
 #include "options.h"
 #include "refusal.h"
@@ -159,38 +159,38 @@ on_list(KhManagerObject *self, GDBusMethodInvocation *invocation, const char *co
 }
 
 static void
-add_ports(KhPlaces *places, const KhConfig *config)
+add_ports(KhCheckContext *context, const KhConfig *config)
 {
     if (config != NULL)
-        g_hash_table_add(places->used_ports, GUINT_TO_POINTER(config->rpc_port));
+        g_hash_table_add(context->used_ports, GUINT_TO_POINTER(config->rpc_port));
 }
 
 static void
-add_strangers(KhManagerObject *self, KhPlaces *places)
+add_strangers(KhManagerObject *self, KhCheckContext *context)
 {
     const KhStrangers *strangers = kh_manager_find_strangers(self->manager);
 
-    places->unknown_folders = kh_strangers_state_paths(self->host, strangers->folders);
-    places->unknown_machines = kh_strangers_runtime_paths(self->host, strangers->machines);
-    places->missing_folders = kh_strangers_state_paths(self->host, strangers->missing);
-    places->kept_folders = kh_strangers_state_paths(self->host, strangers->kept);
+    context->unknown_folders = kh_strangers_state_paths(self->host, strangers->folders);
+    context->unknown_machines = kh_strangers_runtime_paths(self->host, strangers->machines);
+    context->missing_folders = kh_strangers_state_paths(self->host, strangers->missing);
+    context->kept_folders = kh_strangers_state_paths(self->host, strangers->kept);
 }
 
 /* This host and the ports of its instances, for the doctor's thread. */
-static KhPlaces *
+static KhCheckContext *
 describe_host(KhManagerObject *self)
 {
     GPtrArray *instances = kh_manager_list(self->manager);
-    KhPlaces *places = kh_host_places_new(self->host);
+    KhCheckContext *context = kh_host_context_new(self->host);
 
     for (guint i = 0; i < instances->len; i++) {
         const KhRecord *record = kh_instance_get_record(instances->pdata[i]);
 
-        add_ports(places, record->config);
-        add_ports(places, record->pending);
+        add_ports(context, record->config);
+        add_ports(context, record->pending);
     }
-    add_strangers(self, places);
-    return places;
+    add_strangers(self, context);
+    return context;
 }
 
 static void

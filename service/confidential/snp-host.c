@@ -5,7 +5,7 @@
 #include "doctor/processor.h"
 #include "doctor/snp.h"
 #include "error.h"
-#include "host-places.h"
+#include "host-context.h"
 
 /* What AMD's servers have. */
 #define USUAL_C_BIT 51
@@ -31,12 +31,12 @@ kh_snp_host_judge(KhFindings *findings, GError **error)
 gboolean
 kh_snp_host_check(const KhHost *host, GError **error)
 {
-    g_autoptr(KhPlaces) places = kh_host_places_new(host);
+    g_autoptr(KhCheckContext) context = kh_host_context_new(host);
     g_autoptr(GPtrArray) findings = kh_findings_new();
 
-    kh_places_load(places);
-    kh_processor_check_snp(places, findings);
-    kh_snp_check_kernel(places, findings);
+    kh_check_context_load(context);
+    kh_processor_check_snp(context, findings);
+    kh_snp_check_kernel(context, findings);
     return kh_snp_host_judge(findings, error);
 }
 

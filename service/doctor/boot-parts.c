@@ -74,10 +74,10 @@ find_faults(const char *folder, const char *build_info)
 }
 
 static void
-check_parts(const KhPlaces *places, KhFindings *findings)
+check_parts(const KhCheckContext *context, KhFindings *findings)
 {
-    const char *folder = places->boot_components;
-    g_autofree char *build_info = kh_places_read(folder, KH_IMAGE_BUILD_INFO);
+    const char *folder = context->boot_components;
+    g_autofree char *build_info = kh_check_context_read(folder, KH_IMAGE_BUILD_INFO);
     g_autofree char *fault = find_faults(folder, build_info == NULL ? "" : build_info);
 
     if (fault != NULL)
@@ -95,9 +95,9 @@ check_parts(const KhPlaces *places, KhFindings *findings)
 }
 
 static void
-check_firmware(const KhPlaces *places, KhFindings *findings)
+check_firmware(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *path = g_build_filename(places->boot_components, KH_IMAGE_FIRMWARE, NULL);
+    g_autofree char *path = g_build_filename(context->boot_components, KH_IMAGE_FIRMWARE, NULL);
     g_autoptr(GError) error = NULL;
     g_autoptr(KhFirmware) firmware = kh_firmware_load(path, &error);
 
@@ -110,12 +110,12 @@ check_firmware(const KhPlaces *places, KhFindings *findings)
     kh_findings_mend(findings,
                      "boot-components/build.sh --katana FILE --output %s, without --no-ovmf: it "
                      "takes AmdSevX64's OVMF",
-                     places->boot_components);
+                     context->boot_components);
 }
 
 void
-kh_boot_parts_check(const KhPlaces *places, KhFindings *findings)
+kh_boot_parts_check(const KhCheckContext *context, KhFindings *findings)
 {
-    check_parts(places, findings);
-    check_firmware(places, findings);
+    check_parts(context, findings);
+    check_firmware(context, findings);
 }

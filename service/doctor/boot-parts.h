@@ -6,11 +6,11 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
 /* Blocks: it hashes files. */
-void kh_boot_parts_check(const KhPlaces *places, KhFindings *findings);
+void kh_boot_parts_check(const KhCheckContext *context, KhFindings *findings);
 
 G_END_DECLS

@@ -5,14 +5,14 @@
 #define CHECK "start-at-boot"
 
 void
-kh_boot_start_judge(const KhPlaces *places, KhUnitFile state, KhFindings *findings)
+kh_boot_start_judge(const KhCheckContext *context, KhUnitFile state, KhFindings *findings)
 {
-    gboolean lingers = places->session && kh_unit_file_lingers();
+    gboolean lingers = context->session && kh_unit_file_lingers();
     g_autofree char *found = NULL, *remedy = NULL;
 
     if (state == KH_UNIT_FILE_UNKNOWN)
         return;
-    if (kh_unit_file_judge(state, places->session, lingers, &found, &remedy)) {
+    if (kh_unit_file_judge(state, context->session, lingers, &found, &remedy)) {
         kh_findings_add(findings, CHECK, KH_FINDING_OK, KH_UNIT_NAME " is enabled");
         return;
     }

@@ -6,12 +6,12 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 #include "unit-file.h"
 
 G_BEGIN_DECLS
 
 /* What @state of the service's unit means. Looks at one file where the service is a session's. */
-void kh_boot_start_judge(const KhPlaces *places, KhUnitFile state, KhFindings *findings);
+void kh_boot_start_judge(const KhCheckContext *context, KhUnitFile state, KhFindings *findings);
 
 G_END_DECLS

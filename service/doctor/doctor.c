@@ -19,7 +19,7 @@
 struct _KhDoctor {
     GObject parent_instance;
     GPtrArray *waiting; /* of GTask; not empty while a round is under way */
-    KhPlaces *places;
+    KhCheckContext *context;
     KhFindings *findings; /* of the thread; NULL: it is at work */
     KhQemuFacts *qemu;    /* NULL: it is asked */
     KhUnitFile unit_file; /* of the service */
@@ -31,7 +31,7 @@ G_DEFINE_FINAL_TYPE(KhDoctor, kh_doctor, G_TYPE_OBJECT)
 static void
 clear_round(KhDoctor *self)
 {
-    g_clear_pointer(&self->places, kh_places_free);
+    g_clear_pointer(&self->context, kh_check_context_free);
     g_clear_pointer(&self->findings, g_ptr_array_unref);
     g_clear_pointer(&self->qemu, kh_qemu_facts_free);
     self->unit_known = FALSE;
@@ -68,23 +68,23 @@ kh_doctor_new(void)
 static void
 check_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-    KhPlaces *places = data;
+    KhCheckContext *context = data;
     KhFindings *findings = kh_findings_new();
     KhKvmFacts kvm;
 
-    kh_places_load(places);
-    if (places->unreachable != NULL) {
-        kh_findings_add(findings, "service", KH_FINDING_FAIL, "%s", places->unreachable);
-        kh_findings_mend(findings, "%s", places->unreachable_remedy);
+    kh_check_context_load(context);
+    if (context->unreachable != NULL) {
+        kh_findings_add(findings, "service", KH_FINDING_FAIL, "%s", context->unreachable);
+        kh_findings_mend(findings, "%s", context->unreachable_remedy);
     }
-    kh_processor_check(places, findings);
-    kh_kvm_probe(places, &kvm);
-    kh_kvm_judge(places, &kvm, findings);
-    kh_snp_check(places, findings);
-    kh_boot_parts_check(places, findings);
-    kh_service_place_check(places, findings);
-    kh_own_state_check(places, findings);
-    kh_memory_check(places, findings);
+    kh_processor_check(context, findings);
+    kh_kvm_probe(context, &kvm);
+    kh_kvm_judge(context, &kvm, findings);
+    kh_snp_check(context, findings);
+    kh_boot_parts_check(context, findings);
+    kh_service_place_check(context, findings);
+    kh_own_state_check(context, findings);
+    kh_memory_check(context, findings);
     g_task_return_pointer(task, findings, (GDestroyNotify)g_ptr_array_unref);
 }
 
@@ -97,8 +97,8 @@ answer(KhDoctor *self)
 
     if (self->findings == NULL || self->qemu == NULL || !self->unit_known)
         return;
-    kh_qemu_judge(self->places, self->qemu, self->findings);
-    kh_boot_start_judge(self->places, self->unit_file, self->findings);
+    kh_qemu_judge(self->context, self->qemu, self->findings);
+    kh_boot_start_judge(self->context, self->unit_file, self->findings);
     kh_verdict_add(self->findings);
     waiting = g_steal_pointer(&self->waiting);
     findings = g_steal_pointer(&self->findings);
@@ -156,21 +156,21 @@ kh_doctor_join_async(KhDoctor *self, GAsyncReadyCallback callback, gpointer user
 }
 
 void
-kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GDBusConnection *bus,
+kh_doctor_check_async(KhDoctor *self, KhCheckContext *context, GDBusConnection *bus,
                       GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) work = NULL;
 
     if (kh_doctor_join_async(self, callback, user_data)) {
-        kh_places_free(places);
+        kh_check_context_free(context);
         return;
     }
     await_findings(self, callback, user_data);
-    self->places = places;
+    self->context = context;
     work = g_task_new(self, NULL, on_checked, NULL);
-    g_task_set_task_data(work, places, NULL);
+    g_task_set_task_data(work, context, NULL);
     g_task_run_in_thread(work, check_in_thread);
-    kh_qemu_probe_async(places->qemu, QEMU_TIMEOUT_MS, on_probed, g_object_ref(self));
+    kh_qemu_probe_async(context->qemu, QEMU_TIMEOUT_MS, on_probed, g_object_ref(self));
     kh_unit_file_ask_async(bus, on_unit_file, g_object_ref(self));
 }
 

@@ -9,7 +9,7 @@
 #include <gio/gio.h>
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
@@ -19,10 +19,10 @@ G_DECLARE_FINAL_TYPE(KhDoctor, kh_doctor, KH, DOCTOR, GObject)
 KhDoctor *kh_doctor_new(void);
 
 /*
- * Checks the host at @places (taken), whose systemd is on @bus (NULL: is not asked). Finishes
+ * Checks the host of @context (taken), whose systemd is on @bus (NULL: is not asked). Finishes
  * with the findings, transfer full; never fails.
  */
-void kh_doctor_check_async(KhDoctor *self, KhPlaces *places, GDBusConnection *bus,
+void kh_doctor_check_async(KhDoctor *self, KhCheckContext *context, GDBusConnection *bus,
                            GAsyncReadyCallback callback, gpointer user_data);
 
 /* Asks for the findings of the round under way, which finishes as above; FALSE: there is none. */

@@ -41,9 +41,9 @@ make_machine(int fd, KhKvmFacts *facts)
 }
 
 void
-kh_kvm_probe(const KhPlaces *places, KhKvmFacts *facts)
+kh_kvm_probe(const KhCheckContext *context, KhKvmFacts *facts)
 {
-    g_autofree char *path = g_build_filename(places->dev, "kvm", NULL);
+    g_autofree char *path = g_build_filename(context->dev, "kvm", NULL);
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
     *facts = (KhKvmFacts){0, "", 0};
@@ -57,25 +57,25 @@ kh_kvm_probe(const KhPlaces *places, KhKvmFacts *facts)
 
 /* The service's unit hides devices; what it asked of a machine's uid at its start counts. */
 static gboolean
-is_hidden(const KhPlaces *places, const KhKvmFacts *facts)
+is_hidden(const KhCheckContext *context, const KhKvmFacts *facts)
 {
-    return facts->error == ENOENT && kh_places_has_system_units(places);
+    return facts->error == ENOENT && kh_check_context_has_system_units(context);
 }
 
 /* Without KVM plain machines are emulated: no failure. */
 static void
-judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findings)
+judge_plain(const KhCheckContext *context, const KhKvmFacts *facts, KhFindings *findings)
 {
-    gboolean works = facts->error == 0 || is_hidden(places, facts);
+    gboolean works = facts->error == 0 || is_hidden(context, facts);
 
-    if (works && places->kvm_unused) {
+    if (works && context->kvm_unused) {
         kh_findings_add(findings, "kvm", KH_FINDING_WARN,
                         "/dev/kvm can be opened, but is not used: accelerator is tcg in %s",
-                        places->settings_file);
+                        context->settings_file);
         kh_findings_mend(findings, "set accelerator to auto there, and restart the service");
         return;
     }
-    if (works && places->kvm_usable) {
+    if (works && context->kvm_usable) {
         kh_findings_add(findings, "kvm", KH_FINDING_OK,
                         facts->error == 0 ? "/dev/kvm works, and the machines' user can open it"
                                           : "the machines' user can open /dev/kvm");
@@ -83,7 +83,7 @@ judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *finding
     }
     if (works)
         kh_findings_add(findings, "kvm", KH_FINDING_WARN, "%s",
-                        kh_processor_virtualizes(places->proc)
+                        kh_processor_virtualizes(context->proc)
                             ? "the machines' user could not open /dev/kvm when the service started"
                             : "the processor has neither vmx nor svm");
     else
@@ -93,16 +93,16 @@ judge_plain(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *finding
                      "switch virtualization on in the BIOS, modprobe kvm_amd or kvm_intel, give "
                      "/dev/kvm the group kvm and mode 0660%s, restart the service; machines are "
                      "emulated and slow until then",
-                     places->vm_uid < 0 ? " and yourself that group" : "");
+                     context->vm_uid < 0 ? " and yourself that group" : "");
 }
 
 void
-kh_kvm_judge(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findings)
+kh_kvm_judge(const KhCheckContext *context, const KhKvmFacts *facts, KhFindings *findings)
 {
-    judge_plain(places, facts, findings);
+    judge_plain(context, facts, findings);
     if ((facts->types & (1u << TYPE_SNP)) != 0) {
         kh_findings_add(findings, "snp-kvm", KH_FINDING_OK, "KVM can make SNP machines");
-    } else if (is_hidden(places, facts)) {
+    } else if (is_hidden(context, facts)) {
         kh_findings_add(findings, "snp-kvm", KH_FINDING_WARN,
                         "/dev/kvm cannot be asked from the service's sandbox");
         kh_findings_mend(findings, "go by snp-kernel and snp-device");

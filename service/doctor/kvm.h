@@ -6,7 +6,7 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
@@ -17,9 +17,9 @@ typedef struct {
 } KhKvmFacts;
 
 /* Makes a machine without anything in it, and lets it go. Blocks. */
-void kh_kvm_probe(const KhPlaces *places, KhKvmFacts *facts);
+void kh_kvm_probe(const KhCheckContext *context, KhKvmFacts *facts);
 
 /* What @facts mean. */
-void kh_kvm_judge(const KhPlaces *places, const KhKvmFacts *facts, KhFindings *findings);
+void kh_kvm_judge(const KhCheckContext *context, const KhKvmFacts *facts, KhFindings *findings);
 
 G_END_DECLS

@@ -11,9 +11,9 @@
 #define LOCK_MIN (G_GUINT64_CONSTANT(8) << 20)
 
 static void
-check_available(const KhPlaces *places, KhFindings *findings)
+check_available(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *text = kh_places_read(places->proc, "meminfo");
+    g_autofree char *text = kh_check_context_read(context->proc, "meminfo");
     const char *line = text == NULL ? NULL : strstr(text, "MemAvailable:");
     guint64 bytes =
         line == NULL ? 0 : g_ascii_strtoull(line + strlen("MemAvailable:"), NULL, 10) * 1024;
@@ -50,10 +50,10 @@ read_limit(const char *text, char **soft, char **hard)
  * session the service has that itself.
  */
 static void
-check_lock(const KhPlaces *places, KhFindings *findings)
+check_lock(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *text = kh_places_read(
-        places->proc, kh_places_has_system_units(places) ? "1/limits" : "self/limits");
+    g_autofree char *text = kh_check_context_read(
+        context->proc, kh_check_context_has_system_units(context) ? "1/limits" : "self/limits");
     g_autofree char *soft = NULL, *hard = NULL;
     gboolean known = text != NULL && read_limit(text, &soft, &hard);
     gboolean enough =
@@ -68,7 +68,7 @@ check_lock(const KhPlaces *places, KhFindings *findings)
         kh_findings_add(findings, "memory-lock", KH_FINDING_WARN,
                         "the limit of locked memory cannot be read");
     if (!enough)
-        kh_findings_mend(findings, g_str_equal(places->launcher, "systemd")
+        kh_findings_mend(findings, g_str_equal(context->launcher, "systemd")
                                        ? "DefaultLimitMEMLOCK=64M in /etc/systemd/system.conf"
                                        : "ulimit -l 65536 before the service, or LimitMEMLOCK=64M "
                                          "in its unit");
@@ -85,9 +85,10 @@ chosen_word(const char *text)
 }
 
 static void
-check_huge_pages(const KhPlaces *places, KhFindings *findings)
+check_huge_pages(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *text = kh_places_read(places->sys, "kernel/mm/transparent_hugepage/enabled");
+    g_autofree char *text =
+        kh_check_context_read(context->sys, "kernel/mm/transparent_hugepage/enabled");
     g_autofree char *chosen = chosen_word(text);
 
     if (g_str_equal(chosen, "always") || g_str_equal(chosen, "madvise")) {
@@ -102,10 +103,10 @@ check_huge_pages(const KhPlaces *places, KhFindings *findings)
 }
 
 static void
-check_clock(const KhPlaces *places, KhFindings *findings)
+check_clock(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *source =
-        kh_places_read(places->sys, "devices/system/clocksource/clocksource0/current_clocksource");
+    g_autofree char *source = kh_check_context_read(
+        context->sys, "devices/system/clocksource/clocksource0/current_clocksource");
 
     if (source != NULL && (g_str_equal(source, "tsc") || g_str_equal(source, "kvm-clock"))) {
         kh_findings_add(findings, "clock", KH_FINDING_OK, "the host's clock is %s", source);
@@ -118,10 +119,10 @@ check_clock(const KhPlaces *places, KhFindings *findings)
 }
 
 void
-kh_memory_check(const KhPlaces *places, KhFindings *findings)
+kh_memory_check(const KhCheckContext *context, KhFindings *findings)
 {
-    check_available(places, findings);
-    check_lock(places, findings);
-    check_huge_pages(places, findings);
-    check_clock(places, findings);
+    check_available(context, findings);
+    check_lock(context, findings);
+    check_huge_pages(context, findings);
+    check_clock(context, findings);
 }

@@ -6,10 +6,10 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
-void kh_own_state_check(const KhPlaces *places, KhFindings *findings);
+void kh_own_state_check(const KhCheckContext *context, KhFindings *findings);
 
 G_END_DECLS

@@ -85,9 +85,9 @@ check_microcode(const char *cpuinfo, KhFindings *findings)
 }
 
 void
-kh_processor_check_snp(const KhPlaces *places, KhFindings *findings)
+kh_processor_check_snp(const KhCheckContext *context, KhFindings *findings)
 {
-    const KhCpuidMemory *leaf = &places->cpuid;
+    const KhCpuidMemory *leaf = &context->cpuid;
     guint position = KH_CPUID_CBIT(leaf);
 
     if (leaf->known && (leaf->eax & CPUID_EAX_SNP) != 0 && position > 0) {
@@ -103,21 +103,21 @@ kh_processor_check_snp(const KhPlaces *places, KhFindings *findings)
 }
 
 void
-kh_processor_check(const KhPlaces *places, KhFindings *findings)
+kh_processor_check(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *read = kh_places_read(places->proc, "cpuinfo");
+    g_autofree char *read = kh_check_context_read(context->proc, "cpuinfo");
     const char *cpuinfo = read == NULL ? "" : read;
 
     check_architecture(findings);
     check_processor(cpuinfo, findings);
     check_microcode(cpuinfo, findings);
-    kh_processor_check_snp(places, findings);
+    kh_processor_check_snp(context, findings);
 }
 
 gboolean
 kh_processor_virtualizes(const char *proc)
 {
-    g_autofree char *cpuinfo = kh_places_read(proc, "cpuinfo");
+    g_autofree char *cpuinfo = kh_check_context_read(proc, "cpuinfo");
 
     return cpuinfo != NULL &&
            g_regex_match_simple("^flags\\s*:.*\\b(vmx|svm)\\b", cpuinfo, G_REGEX_MULTILINE, 0);

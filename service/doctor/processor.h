@@ -3,14 +3,14 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
-void kh_processor_check(const KhPlaces *places, KhFindings *findings);
+void kh_processor_check(const KhCheckContext *context, KhFindings *findings);
 
 /* "snp-cbit" alone. */
-void kh_processor_check_snp(const KhPlaces *places, KhFindings *findings);
+void kh_processor_check_snp(const KhCheckContext *context, KhFindings *findings);
 
 /*
  * Whether it can run guests by "cpuinfo" in the folder @proc, whatever /dev/kvm says: the service

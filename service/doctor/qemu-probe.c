@@ -65,10 +65,10 @@ probe_free(gpointer data)
 static void
 keep_answer(Probe *probe)
 {
-    char **places[] = {&probe->facts->version, &probe->facts->objects, &probe->facts->netdevs};
+    char **context[] = {&probe->facts->version, &probe->facts->objects, &probe->facts->netdevs};
 
     g_byte_array_append(probe->output, (const guint8 *)"", 1);
-    *places[probe->question] = g_strdup((const char *)probe->output->data);
+    *context[probe->question] = g_strdup((const char *)probe->output->data);
 }
 
 /* What QEMU has said last is why it has ended; "" where it has said nothing. */
@@ -247,9 +247,9 @@ has_word(const char *text, const char *word)
 }
 
 static void
-mend_by_package(const KhPlaces *places, KhFindings *findings, const char *reason)
+mend_by_package(const KhCheckContext *context, KhFindings *findings, const char *reason)
 {
-    g_autofree char *install = kh_distribution_install(places->distribution, KH_PACKAGE_QEMU);
+    g_autofree char *install = kh_distribution_install(context->distribution, KH_PACKAGE_QEMU);
 
     kh_findings_mend(findings, "%s%s", install, reason);
 }
@@ -265,7 +265,7 @@ is_emulation_broken(guint version, KhFindings *findings)
 }
 
 static void
-judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *findings)
+judge_version(const KhCheckContext *context, const KhQemuFacts *facts, KhFindings *findings)
 {
     guint version = read_version(facts->version);
     g_auto(GStrv) lines = g_strsplit(facts->version == NULL ? "" : facts->version, "\n", 2);
@@ -274,23 +274,23 @@ judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *find
         kh_findings_add(findings, "qemu", KH_FINDING_FAIL, "%s", facts->failure);
     else if (version == 0)
         kh_findings_add(findings, "qemu", KH_FINDING_FAIL, "%s does not say which version it is",
-                        places->qemu);
+                        context->qemu);
     else if (is_emulation_broken(version, findings))
         kh_findings_add(findings, "qemu", KH_FINDING_FAIL,
                         "%s: %s, under which the guest's kernel panics where there is no KVM",
-                        places->qemu, lines[0]);
+                        context->qemu, lines[0]);
     else
         kh_findings_add(findings, "qemu",
                         version >= VERSION_SNP     ? KH_FINDING_OK
                         : version >= VERSION_PLAIN ? KH_FINDING_WARN
                                                    : KH_FINDING_FAIL,
-                        "%s: %s", places->qemu, lines[0]);
+                        "%s: %s", context->qemu, lines[0]);
     if (facts->failure != NULL || version < VERSION_PLAIN)
-        mend_by_package(places, findings,
+        mend_by_package(context, findings,
                         "; QEMU 7.2 or newer is needed, or set qemu= in the "
                         "service's settings");
     else if (version < VERSION_SNP)
-        mend_by_package(places, findings,
+        mend_by_package(context, findings,
                         is_emulation_broken(version, findings)
                             ? " of a newer release: QEMU 10.0 is known to do without KVM "
                               "(Debian 12: from bookworm-backports)"
@@ -299,7 +299,7 @@ judge_version(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *find
 }
 
 static void
-judge_word(const KhPlaces *places, const char *check, const char *answer, const char *word,
+judge_word(const KhCheckContext *context, const char *check, const char *answer, const char *word,
            const char *missing, KhFindings *findings)
 {
     if (has_word(answer, word)) {
@@ -308,15 +308,15 @@ judge_word(const KhPlaces *places, const char *check, const char *answer, const 
     }
     kh_findings_add(findings, check, KH_FINDING_FAIL,
                     answer == NULL ? "QEMU did not say whether it has %s" : "QEMU lacks %s", word);
-    mend_by_package(places, findings, missing);
+    mend_by_package(context, findings, missing);
 }
 
 void
-kh_qemu_judge(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *findings)
+kh_qemu_judge(const KhCheckContext *context, const KhQemuFacts *facts, KhFindings *findings)
 {
-    judge_version(places, facts, findings);
-    judge_word(places, "qemu-user-network", facts->netdevs, "user",
+    judge_version(context, facts, findings);
+    judge_word(context, "qemu-user-network", facts->netdevs, "user",
                " as the distribution builds it: with libslirp", findings);
-    judge_word(places, "snp-qemu", facts->objects, "sev-snp-guest",
+    judge_word(context, "snp-qemu", facts->objects, "sev-snp-guest",
                ", 9.1 or newer and built with KVM", findings);
 }

@@ -9,7 +9,7 @@
 #include <gio/gio.h>
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
@@ -29,6 +29,6 @@ void kh_qemu_probe_async(const char *qemu, guint timeout_ms, GAsyncReadyCallback
 KhQemuFacts *kh_qemu_probe_finish(GAsyncResult *result);
 
 /* What @facts mean. */
-void kh_qemu_judge(const KhPlaces *places, const KhQemuFacts *facts, KhFindings *findings);
+void kh_qemu_judge(const KhCheckContext *context, const KhQemuFacts *facts, KhFindings *findings);
 
 G_END_DECLS

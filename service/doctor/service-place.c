@@ -16,29 +16,29 @@
 #define PORTS_WARN 10
 
 static void
-check_mkfs(const KhPlaces *places, KhFindings *findings)
+check_mkfs(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *program = kh_places_find_program(places, "mkfs.ext4");
-    g_autofree char *install = kh_distribution_install(places->distribution, KH_PACKAGE_E2FSPROGS);
+    g_autofree char *program = kh_check_context_find_program(context, "mkfs.ext4");
+    g_autofree char *install = kh_distribution_install(context->distribution, KH_PACKAGE_E2FSPROGS);
 
     if (program != NULL) {
         kh_findings_add(findings, "e2fsprogs", KH_FINDING_OK, "%s", program);
         return;
     }
     kh_findings_add(findings, "e2fsprogs", KH_FINDING_FAIL, "there is no mkfs.ext4 in %s",
-                    places->path);
+                    context->path);
     kh_findings_mend(findings, "%s", install);
 }
 
 static void
-check_build_tools(const KhPlaces *places, KhFindings *findings)
+check_build_tools(const KhCheckContext *context, KhFindings *findings)
 {
     static const char *const tools[] = {"cpio", "xz", "zstd", "ar", "tar", "sha256sum", NULL};
     g_autofree char *install =
-        kh_distribution_install(places->distribution, KH_PACKAGE_BUILD_TOOLS);
+        kh_distribution_install(context->distribution, KH_PACKAGE_BUILD_TOOLS);
 
     for (guint i = 0; tools[i] != NULL; i++) {
-        g_autofree char *program = kh_places_find_program(places, tools[i]);
+        g_autofree char *program = kh_check_context_find_program(context, tools[i]);
 
         if (program != NULL)
             continue;
@@ -51,18 +51,18 @@ check_build_tools(const KhPlaces *places, KhFindings *findings)
 }
 
 static void
-check_limits(const KhPlaces *places, KhFindings *findings)
+check_limits(const KhCheckContext *context, KhFindings *findings)
 {
-    gboolean units = g_str_equal(places->launcher, "systemd");
+    gboolean units = g_str_equal(context->launcher, "systemd");
 
-    if (places->holds_memory && places->holds_processor) {
+    if (context->holds_memory && context->holds_processor) {
         kh_findings_add(findings, "limits", KH_FINDING_OK,
                         "the kernel holds machines to their memory and processor limits");
         return;
     }
     kh_findings_add(findings, "limits", KH_FINDING_WARN, "machines are not held to their %s",
-                    places->holds_memory ? "processor limits" : "memory and processor limits");
-    if (units && places->session)
+                    context->holds_memory ? "processor limits" : "memory and processor limits");
+    if (units && context->session)
         kh_findings_mend(findings, "boot with cgroup v2, and let users have the controllers: "
                                    "systemctl edit user@.service, [Service], "
                                    "Delegate=cpu memory pids");
@@ -72,27 +72,27 @@ check_limits(const KhPlaces *places, KhFindings *findings)
 }
 
 static void
-check_launcher(const KhPlaces *places, KhFindings *findings)
+check_launcher(const KhCheckContext *context, KhFindings *findings)
 {
-    if (places->launcher[0] == '\0')
+    if (context->launcher[0] == '\0')
         return;
     kh_findings_add(findings, "launcher", KH_FINDING_OK,
-                    !g_str_equal(places->launcher, "systemd")
+                    !g_str_equal(context->launcher, "systemd")
                         ? "direct: machines are children of the service"
-                    : places->session ? "systemd: machines are units of this user's"
-                                      : "systemd: machines are units");
-    check_limits(places, findings);
+                    : context->session ? "systemd: machines are units of this user's"
+                                       : "systemd: machines are units");
+    check_limits(context, findings);
 }
 
 static void
-check_disk(const KhPlaces *places, KhFindings *findings)
+check_disk(const KhCheckContext *context, KhFindings *findings)
 {
     struct statvfs info;
     guint64 left;
     g_autofree char *shown = NULL;
 
-    if (statvfs(places->state_folder, &info) != 0) {
-        kh_findings_add(findings, "disk", KH_FINDING_FAIL, "%s: %s", places->state_folder,
+    if (statvfs(context->state_folder, &info) != 0) {
+        kh_findings_add(findings, "disk", KH_FINDING_FAIL, "%s: %s", context->state_folder,
                         g_strerror(errno));
         kh_findings_mend(findings, "mount the file system of the state folder");
         return;
@@ -103,7 +103,7 @@ check_disk(const KhPlaces *places, KhFindings *findings)
                     left >= DISK_WARN   ? KH_FINDING_OK
                     : left >= DISK_FAIL ? KH_FINDING_WARN
                                         : KH_FINDING_FAIL,
-                    "%s left in %s%s", shown, places->state_folder,
+                    "%s left in %s%s", shown, context->state_folder,
                     (info.f_flag & ST_RDONLY) != 0 ? ", which is mounted read-only" : "");
     if (left < DISK_WARN)
         kh_findings_mend(findings, "delete instances, or put state-dir on a larger file system");
@@ -129,39 +129,39 @@ is_left(guint16 port)
 }
 
 static guint
-count_ports(const KhPlaces *places)
+count_ports(const KhCheckContext *context)
 {
     guint left = 0;
 
-    for (guint port = places->ports.first; port <= places->ports.last; port++)
-        if (!g_hash_table_contains(places->used_ports, GUINT_TO_POINTER(port)) &&
+    for (guint port = context->ports.first; port <= context->ports.last; port++)
+        if (!g_hash_table_contains(context->used_ports, GUINT_TO_POINTER(port)) &&
             is_left((guint16)port))
             left++;
     return left;
 }
 
 static void
-check_ports(const KhPlaces *places, KhFindings *findings)
+check_ports(const KhCheckContext *context, KhFindings *findings)
 {
-    guint left = count_ports(places);
+    guint left = count_ports(context);
 
     kh_findings_add(findings, "ports",
                     left == 0           ? KH_FINDING_FAIL
                     : left < PORTS_WARN ? KH_FINDING_WARN
                                         : KH_FINDING_OK,
-                    "%u of the ports %u to %u are left on 127.0.0.1", left, places->ports.first,
-                    places->ports.last);
+                    "%u of the ports %u to %u are left on 127.0.0.1", left, context->ports.first,
+                    context->ports.last);
     if (left < PORTS_WARN)
         kh_findings_mend(findings, "delete instances, or set a wider port-range in %s",
-                         places->settings_file);
+                         context->settings_file);
 }
 
 void
-kh_service_place_check(const KhPlaces *places, KhFindings *findings)
+kh_service_place_check(const KhCheckContext *context, KhFindings *findings)
 {
-    check_mkfs(places, findings);
-    check_build_tools(places, findings);
-    check_launcher(places, findings);
-    check_disk(places, findings);
-    check_ports(places, findings);
+    check_mkfs(context, findings);
+    check_build_tools(context, findings);
+    check_launcher(context, findings);
+    check_disk(context, findings);
+    check_ports(context, findings);
 }

@@ -6,11 +6,11 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
 /* Blocks: it tries every port of the range. */
-void kh_service_place_check(const KhPlaces *places, KhFindings *findings);
+void kh_service_place_check(const KhCheckContext *context, KhFindings *findings);
 
 G_END_DECLS

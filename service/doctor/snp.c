@@ -39,10 +39,11 @@ is_yes(const char *value)
 }
 
 static void
-check_parameter(const KhPlaces *places, const char *check, const char *name, KhFindings *findings)
+check_parameter(const KhCheckContext *context, const char *check, const char *name,
+                KhFindings *findings)
 {
     g_autofree char *path = g_strconcat("module/kvm_amd/parameters/", name, NULL);
-    g_autofree char *value = kh_places_read(places->sys, path);
+    g_autofree char *value = kh_check_context_read(context->sys, path);
 
     if (is_yes(value)) {
         kh_findings_add(findings, check, KH_FINDING_OK, "kvm_amd has %s=%s", name, value);
@@ -57,18 +58,18 @@ check_parameter(const KhPlaces *places, const char *check, const char *name, KhF
                      "with Linux 6.11 or newer on a host with SEV-SNP: switch SNP on in the BIOS, "
                      "put \"options kvm_amd sev=1 sev_es=1 sev_snp=1\" into " MODPROBE
                      ", %s, and reboot",
-                     kh_distribution_update_initramfs(places->distribution));
+                     kh_distribution_update_initramfs(context->distribution));
 }
 
 /* Whether machines may open it, by owner, group and mode. */
 static gboolean
-may_open(const KhPlaces *places, const char *path, const struct stat *info)
+may_open(const KhCheckContext *context, const char *path, const struct stat *info)
 {
-    if (places->vm_uid < 0)
+    if (context->vm_uid < 0)
         return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
-    if (info->st_uid == (uid_t)places->vm_uid)
+    if (info->st_uid == (uid_t)context->vm_uid)
         return (info->st_mode & 0600) == 0600;
-    if (places->vm_gid >= 0 && info->st_gid == (gid_t)places->vm_gid)
+    if (context->vm_gid >= 0 && info->st_gid == (gid_t)context->vm_gid)
         return (info->st_mode & 0060) == 0060;
     return (info->st_mode & 0006) == 0006;
 }
@@ -84,19 +85,19 @@ mend_device(KhFindings *findings, const char *then)
 
 /* The service's unit hides devices from it: the kernel's list of them shows what there is. */
 static void
-check_hidden(const KhPlaces *places, KhFindings *findings)
+check_hidden(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *listed = g_build_filename(places->sys, "class/misc/sev", NULL);
+    g_autofree char *listed = g_build_filename(context->sys, "class/misc/sev", NULL);
 
     if (!g_file_test(listed, G_FILE_TEST_EXISTS)) {
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL, "there is no /dev/sev");
         kh_findings_mend(findings, "load ccp and kvm_amd on a host with SEV-SNP: modprobe kvm_amd; "
                                    "dmesg says what the firmware lacks");
-    } else if (places->launcher[0] == '\0') {
+    } else if (context->launcher[0] == '\0') {
         kh_findings_add(findings, "snp-device", KH_FINDING_FAIL,
                         "the kernel has /dev/sev, and there is no such file here");
         kh_findings_mend(findings, "outside of a container: udevadm trigger /dev/sev");
-    } else if (places->sev_opens) {
+    } else if (context->sev_opens) {
         kh_findings_add(findings, "snp-device", KH_FINDING_OK,
                         "the machines' user can open /dev/sev");
     } else {
@@ -107,14 +108,14 @@ check_hidden(const KhPlaces *places, KhFindings *findings)
 }
 
 static void
-check_device(const KhPlaces *places, KhFindings *findings)
+check_device(const KhCheckContext *context, KhFindings *findings)
 {
-    g_autofree char *path = g_build_filename(places->dev, "sev", NULL);
+    g_autofree char *path = g_build_filename(context->dev, "sev", NULL);
     struct stat info;
 
     if (stat(path, &info) != 0) {
-        check_hidden(places, findings);
-    } else if (may_open(places, path, &info)) {
+        check_hidden(context, findings);
+    } else if (may_open(context, path, &info)) {
         kh_findings_add(findings, "snp-device", KH_FINDING_OK,
                         "/dev/sev can be opened for machines (mode %04o, group %u)",
                         info.st_mode & 07777, info.st_gid);
@@ -128,9 +129,9 @@ check_device(const KhPlaces *places, KhFindings *findings)
 
 /* 0, or errno. */
 static int
-ask_firmware(const KhPlaces *places, SnpStatus *status)
+ask_firmware(const KhCheckContext *context, SnpStatus *status)
 {
-    g_autofree char *path = g_build_filename(places->dev, "sev", NULL);
+    g_autofree char *path = g_build_filename(context->dev, "sev", NULL);
     SevCommand command = {.command = SNP_PLATFORM_STATUS, .data = (guint64)(guintptr)status};
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     int code = fd >= 0 && ioctl(fd, SEV_ISSUE_COMMAND, &command) == 0 ? 0 : errno;
@@ -141,10 +142,10 @@ ask_firmware(const KhPlaces *places, SnpStatus *status)
 }
 
 static void
-check_firmware(const KhPlaces *places, KhFindings *findings)
+check_firmware(const KhCheckContext *context, KhFindings *findings)
 {
     SnpStatus status = {0};
-    int code = ask_firmware(places, &status);
+    int code = ask_firmware(context, &status);
 
     if (code != 0) {
         kh_findings_add(findings, "snp-firmware-state", KH_FINDING_WARN,
@@ -165,10 +166,10 @@ check_firmware(const KhPlaces *places, KhFindings *findings)
 
 /* N of the line "sev_es N"; -1: none. */
 static gint64
-read_ids(const KhPlaces *places, const char *file)
+read_ids(const KhCheckContext *context, const char *file)
 {
     g_autofree char *path = g_strconcat("fs/cgroup/", file, NULL);
-    g_autofree char *text = kh_places_read(places->sys, path);
+    g_autofree char *text = kh_check_context_read(context->sys, path);
     g_auto(GStrv) lines = g_strsplit(text == NULL ? "" : text, "\n", 64);
 
     for (guint i = 0; lines[i] != NULL; i++)
@@ -179,19 +180,19 @@ read_ids(const KhPlaces *places, const char *file)
 
 /* Of the processor, where the kernel says nothing: those below the first for SEV alone. */
 static gint64
-count_ids(const KhPlaces *places)
+count_ids(const KhCheckContext *context)
 {
-    gint64 ids = read_ids(places, "misc.capacity");
+    gint64 ids = read_ids(context, "misc.capacity");
 
-    if (ids < 0 && places->cpuid.known)
-        ids = places->cpuid.edx == 0 ? 0 : (gint64)places->cpuid.edx - 1;
+    if (ids < 0 && context->cpuid.known)
+        ids = context->cpuid.edx == 0 ? 0 : (gint64)context->cpuid.edx - 1;
     return ids;
 }
 
 static void
-check_ids(const KhPlaces *places, KhFindings *findings)
+check_ids(const KhCheckContext *context, KhFindings *findings)
 {
-    gint64 ids = count_ids(places), used = read_ids(places, "misc.current");
+    gint64 ids = count_ids(context), used = read_ids(context, "misc.current");
 
     used = MAX(used, 0);
     if (ids > used) {
@@ -215,17 +216,17 @@ check_ids(const KhPlaces *places, KhFindings *findings)
 }
 
 void
-kh_snp_check_kernel(const KhPlaces *places, KhFindings *findings)
+kh_snp_check_kernel(const KhCheckContext *context, KhFindings *findings)
 {
-    check_parameter(places, "snp-kernel", "sev_snp", findings);
-    check_parameter(places, "snp-sev-es", "sev_es", findings);
-    check_device(places, findings);
-    check_ids(places, findings);
+    check_parameter(context, "snp-kernel", "sev_snp", findings);
+    check_parameter(context, "snp-sev-es", "sev_es", findings);
+    check_device(context, findings);
+    check_ids(context, findings);
 }
 
 void
-kh_snp_check(const KhPlaces *places, KhFindings *findings)
+kh_snp_check(const KhCheckContext *context, KhFindings *findings)
 {
-    kh_snp_check_kernel(places, findings);
-    check_firmware(places, findings);
+    kh_snp_check_kernel(context, findings);
+    check_firmware(context, findings);
 }

@@ -6,14 +6,14 @@
 #pragma once
 
 #include "findings.h"
-#include "places.h"
+#include "check-context.h"
 
 G_BEGIN_DECLS
 
 /* Blocks. */
-void kh_snp_check(const KhPlaces *places, KhFindings *findings);
+void kh_snp_check(const KhCheckContext *context, KhFindings *findings);
 
 /* All but "snp-firmware-state", which asks the firmware: these read sysfs and look at /dev/sev. */
-void kh_snp_check_kernel(const KhPlaces *places, KhFindings *findings);
+void kh_snp_check_kernel(const KhCheckContext *context, KhFindings *findings);
 
 G_END_DECLS

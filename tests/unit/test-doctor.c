@@ -33,7 +33,7 @@
 
 typedef struct {
     char *folder;
-    KhPlaces *places;
+    KhCheckContext *context;
     KhFindings *findings;
 } Host;
 
@@ -65,21 +65,21 @@ set_up(Host *host, gconstpointer data)
 {
     host->folder = g_dir_make_tmp("kh-doctor-XXXXXX", NULL);
     host->findings = kh_findings_new();
-    host->places = kh_places_new();
-    replace(&host->places->sys, at(host, "sys"));
-    replace(&host->places->proc, at(host, "proc"));
-    replace(&host->places->dev, at(host, "dev"));
-    replace(&host->places->os_release, at(host, "os-release"));
-    replace(&host->places->path, at(host, "bin"));
-    host->places->cpuid = (KhCpuidMemory){FALSE, 0, 0, 0, 0};
-    host->places->qemu = at(host, "bin/qemu");
-    host->places->boot_components = at(host, "boot");
-    host->places->state_folder = g_strdup(host->folder);
-    host->places->settings_file = g_strdup("/etc/a.conf");
-    host->places->launcher = g_strdup("direct");
-    host->places->vm_uid = 1879113728;
-    host->places->vm_gid = 12345;
-    host->places->ports = (KhPortRange){39990, 39999};
+    host->context = kh_check_context_new();
+    replace(&host->context->sys, at(host, "sys"));
+    replace(&host->context->proc, at(host, "proc"));
+    replace(&host->context->dev, at(host, "dev"));
+    replace(&host->context->os_release, at(host, "os-release"));
+    replace(&host->context->path, at(host, "bin"));
+    host->context->cpuid = (KhCpuidMemory){FALSE, 0, 0, 0, 0};
+    host->context->qemu = at(host, "bin/qemu");
+    host->context->boot_components = at(host, "boot");
+    host->context->state_folder = g_strdup(host->folder);
+    host->context->settings_file = g_strdup("/etc/a.conf");
+    host->context->launcher = g_strdup("direct");
+    host->context->vm_uid = 1879113728;
+    host->context->vm_gid = 12345;
+    host->context->ports = (KhPortRange){39990, 39999};
 }
 
 static void
@@ -100,7 +100,7 @@ remove_tree(const char *path)
 static void
 tear_down(Host *host, gconstpointer data)
 {
-    kh_places_free(host->places);
+    kh_check_context_free(host->context);
     g_ptr_array_unref(host->findings);
     remove_tree(host->folder);
     g_free(host->folder);
@@ -126,12 +126,12 @@ check_all_but_qemu(Host *host)
 {
     KhKvmFacts kvm;
 
-    kh_places_load(host->places);
-    kh_processor_check(host->places, host->findings);
-    kh_kvm_probe(host->places, &kvm);
-    kh_kvm_judge(host->places, &kvm, host->findings);
-    kh_snp_check(host->places, host->findings);
-    kh_memory_check(host->places, host->findings);
+    kh_check_context_load(host->context);
+    kh_processor_check(host->context, host->findings);
+    kh_kvm_probe(host->context, &kvm);
+    kh_kvm_judge(host->context, &kvm, host->findings);
+    kh_snp_check(host->context, host->findings);
+    kh_memory_check(host->context, host->findings);
 }
 
 static void
@@ -150,7 +150,7 @@ make_snp(Host *host)
     put(host, "sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
     put(host, "proc/meminfo", "MemTotal: 8 kB\nMemAvailable:   67108864 kB\n");
     put(host, "proc/self/limits", "Max locked memory     8388608    unlimited  bytes\n");
-    host->places->cpuid = (KhCpuidMemory){TRUE, 0x1f, 51 | 1 << 6, 509, 100};
+    host->context->cpuid = (KhCpuidMemory){TRUE, 0x1f, 51 | 1 << 6, 509, 100};
 }
 
 static void
@@ -172,8 +172,8 @@ test_snp_host(Host *host, gconstpointer data)
     assert_finding(host, "huge-pages", KH_FINDING_OK, "madvise", "");
     assert_finding(host, "clock", KH_FINDING_OK, "tsc", "");
     g_ptr_array_set_size(host->findings, 0);
-    host->places->kvm_usable = TRUE;
-    kh_kvm_judge(host->places, &kvm, host->findings);
+    host->context->kvm_usable = TRUE;
+    kh_kvm_judge(host->context, &kvm, host->findings);
     assert_finding(host, "kvm", KH_FINDING_OK, "/dev/kvm works", "");
     assert_finding(host, "snp-kvm", KH_FINDING_OK, "SNP", "");
 }
@@ -199,9 +199,9 @@ test_snp_device(Host *host, gconstpointer data)
         gboolean fails = rows[i].status == KH_FINDING_FAIL;
 
         g_assert_cmpint(chmod(device, rows[i].mode), ==, 0);
-        host->places->vm_gid = rows[i].group ? info.st_gid : (gint64)info.st_gid + 1;
+        host->context->vm_gid = rows[i].group ? info.st_gid : (gint64)info.st_gid + 1;
         g_ptr_array_set_size(host->findings, 0);
-        kh_snp_check(host->places, host->findings);
+        kh_snp_check(host->context, host->findings);
         assert_finding(host, "snp-device", rows[i].status, fails ? "owner" : "can be opened",
                        fails ? "udevadm" : "");
         assert_finding(host, "snp-firmware-state", KH_FINDING_WARN, "cannot be asked", "snphost");
@@ -214,17 +214,17 @@ test_snp_hidden(Host *host, gconstpointer data)
     KhKvmFacts kvm = {ENOENT, "opened", 0};
 
     put(host, "sys/class/misc/sev/dev", "10:124\n");
-    replace(&host->places->launcher, g_strdup("systemd"));
-    host->places->kvm_usable = TRUE;
-    kh_snp_check(host->places, host->findings);
-    kh_kvm_judge(host->places, &kvm, host->findings);
+    replace(&host->context->launcher, g_strdup("systemd"));
+    host->context->kvm_usable = TRUE;
+    kh_snp_check(host->context, host->findings);
+    kh_kvm_judge(host->context, &kvm, host->findings);
     assert_finding(host, "snp-device", KH_FINDING_FAIL, "could not open /dev/sev",
                    "restart the service");
     assert_finding(host, "kvm", KH_FINDING_OK, "can open", "");
     assert_finding(host, "snp-kvm", KH_FINDING_WARN, "sandbox", "snp-kernel");
     g_ptr_array_set_size(host->findings, 0);
-    host->places->sev_opens = TRUE;
-    kh_snp_check(host->places, host->findings);
+    host->context->sev_opens = TRUE;
+    kh_snp_check(host->context, host->findings);
     assert_finding(host, "snp-device", KH_FINDING_OK, "the machines' user can open", "");
 }
 
@@ -242,11 +242,11 @@ test_snp_off(Host *host, gconstpointer data)
     g_ptr_array_set_size(host->findings, 0);
     put(host, "sys/fs/cgroup/misc.capacity", "");
     put(host, "sys/fs/cgroup/misc.current", "");
-    kh_snp_check(host->places, host->findings);
+    kh_snp_check(host->context, host->findings);
     assert_finding(host, "snp-asids", KH_FINDING_OK, "99 ASIDs", "");
-    host->places->cpuid.edx = 1;
+    host->context->cpuid.edx = 1;
     g_ptr_array_set_size(host->findings, 0);
-    kh_snp_check(host->places, host->findings);
+    kh_snp_check(host->context, host->findings);
     assert_finding(host, "snp-asids", KH_FINDING_FAIL, "no ASIDs", "BIOS");
 }
 
@@ -255,7 +255,7 @@ test_plain_amd(Host *host, gconstpointer data)
 {
     put(host, "proc/cpuinfo", RYZEN);
     put(host, "dev/kvm", "");
-    host->places->cpuid = (KhCpuidMemory){TRUE, 0x3, 47, 16, 0};
+    host->context->cpuid = (KhCpuidMemory){TRUE, 0x3, 47, 16, 0};
     check_all_but_qemu(host);
     assert_finding(host, "processor", KH_FINDING_WARN, "family 23", "EPYC");
     assert_finding(host, "snp-cbit", KH_FINDING_FAIL, "does not have", "BIOS");
@@ -272,12 +272,12 @@ test_judged(Host *host, gconstpointer data)
     g_autoptr(GError) error = NULL;
 
     make_snp(host);
-    kh_snp_check_kernel(host->places, host->findings);
+    kh_snp_check_kernel(host->context, host->findings);
     g_assert_true(kh_snp_host_judge(host->findings, &error));
     g_assert_no_error(error);
     put(host, "sys/module/kvm_amd/parameters/sev_snp", "N\n");
     g_ptr_array_set_size(host->findings, 0);
-    kh_snp_check_kernel(host->places, host->findings);
+    kh_snp_check_kernel(host->context, host->findings);
     g_assert_false(kh_snp_host_judge(host->findings, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED);
     g_assert_nonnull(strstr(error->message, "kvm_amd has sev_snp=N; with Linux 6.11"));
@@ -293,8 +293,8 @@ test_intel(Host *host, gconstpointer data)
     assert_finding(host, "processor", KH_FINDING_WARN, "GenuineIntel", "EPYC");
     assert_finding(host, "snp-cbit", KH_FINDING_FAIL, "no CPUID leaf", "BIOS");
     g_ptr_array_set_size(host->findings, 0);
-    host->places->kvm_usable = TRUE;
-    kh_kvm_judge(host->places, &kvm, host->findings);
+    host->context->kvm_usable = TRUE;
+    kh_kvm_judge(host->context, &kvm, host->findings);
     assert_finding(host, "kvm", KH_FINDING_OK, "/dev/kvm works", "");
     assert_finding(host, "snp-kvm", KH_FINDING_FAIL, "cannot make SNP machines", "6.11");
 }
@@ -306,11 +306,11 @@ test_kvm_unusable(Host *host, gconstpointer data)
     KhKvmFacts kvm = {0, "", 1};
 
     put(host, "proc/cpuinfo", "flags\t\t: fpu sse2\n");
-    kh_kvm_judge(host->places, &kvm, host->findings);
+    kh_kvm_judge(host->context, &kvm, host->findings);
     assert_finding(host, "kvm", KH_FINDING_WARN, "neither vmx nor svm", "BIOS");
     g_ptr_array_set_size(host->findings, 0);
     put(host, "proc/cpuinfo", "flags\t\t: fpu svm sse2\n");
-    kh_kvm_judge(host->places, &kvm, host->findings);
+    kh_kvm_judge(host->context, &kvm, host->findings);
     assert_finding(host, "kvm", KH_FINDING_WARN, "user could not open /dev/kvm", "group kvm");
 }
 
@@ -337,12 +337,12 @@ test_memory_limits(Host *host, gconstpointer data)
     put(host, "proc/self/limits", "Max locked memory     65536    65536  bytes\n");
     put(host, "proc/1/limits", "Max locked memory     unlimited    unlimited  bytes\n");
     put(host, "sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
-    kh_memory_check(host->places, host->findings);
+    kh_memory_check(host->context, host->findings);
     assert_finding(host, "memory-lock", KH_FINDING_WARN, "65536", "LimitMEMLOCK");
     assert_finding(host, "huge-pages", KH_FINDING_WARN, "never", "madvise");
     g_ptr_array_set_size(host->findings, 0);
-    replace(&host->places->launcher, g_strdup("systemd"));
-    kh_memory_check(host->places, host->findings);
+    replace(&host->context->launcher, g_strdup("systemd"));
+    kh_memory_check(host->context, host->findings);
     assert_finding(host, "memory-lock", KH_FINDING_OK, "unlimited", "");
 }
 
@@ -389,13 +389,13 @@ test_qemu_words(Host *host, gconstpointer data)
         {"version 99999999999999999999.1", KH_FINDING_FAIL, "apt install"},
     };
 
-    host->places->distribution = KH_DISTRIBUTION_DEBIAN;
+    host->context->distribution = KH_DISTRIBUTION_DEBIAN;
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         KhQemuFacts facts = {(char *)rows[i].version, (char *)"sev-guest sev-snp-guests",
                              (char *)"types:\nsocket\nuser\n", NULL};
 
         g_ptr_array_set_size(host->findings, 0);
-        kh_qemu_judge(host->places, &facts, host->findings);
+        kh_qemu_judge(host->context, &facts, host->findings);
         assert_finding(host, "qemu", rows[i].status, "", rows[i].remedy);
         assert_finding(host, "qemu-user-network", KH_FINDING_OK, "user", "");
         assert_finding(host, "snp-qemu", KH_FINDING_FAIL, "lacks", "apt install");
@@ -453,16 +453,16 @@ test_boot_start(Host *host, gconstpointer data)
 
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
         g_assert_cmpint(kh_unit_file_parse(rows[i].state), ==, rows[i].parsed);
-    kh_boot_start_judge(host->places, KH_UNIT_FILE_UNKNOWN, host->findings);
+    kh_boot_start_judge(host->context, KH_UNIT_FILE_UNKNOWN, host->findings);
     g_assert_cmpuint(host->findings->len, ==, 0);
-    kh_boot_start_judge(host->places, KH_UNIT_FILE_ENABLED, host->findings);
+    kh_boot_start_judge(host->context, KH_UNIT_FILE_ENABLED, host->findings);
     assert_finding(host, "start-at-boot", KH_FINDING_OK, "is enabled", "");
     g_ptr_array_set_size(host->findings, 0);
-    kh_boot_start_judge(host->places, KH_UNIT_FILE_MASKED, host->findings);
+    kh_boot_start_judge(host->context, KH_UNIT_FILE_MASKED, host->findings);
     assert_finding(host, "start-at-boot", KH_FINDING_WARN, "is masked", "systemctl unmask");
     g_ptr_array_set_size(host->findings, 0);
-    host->places->session = TRUE;
-    kh_boot_start_judge(host->places, KH_UNIT_FILE_DISABLED, host->findings);
+    host->context->session = TRUE;
+    kh_boot_start_judge(host->context, KH_UNIT_FILE_DISABLED, host->findings);
     assert_finding(host, "start-at-boot", KH_FINDING_WARN, "is not enabled",
                    "systemctl --user enable");
 }
@@ -488,7 +488,7 @@ test_qemu_emulation(Host *host, gconstpointer data)
 
         g_ptr_array_set_size(host->findings, 0);
         kh_findings_add(host->findings, "kvm", rows[i].kvm, "x");
-        kh_qemu_judge(host->places, &facts, host->findings);
+        kh_qemu_judge(host->context, &facts, host->findings);
         assert_finding(host, "qemu", rows[i].status, "", rows[i].remedy);
     }
 }
@@ -522,8 +522,8 @@ probe(Host *host, const char *script, guint timeout_ms)
     g_autofree char *text = g_strdup_printf("#!/bin/sh\n%s\n", script);
 
     put(host, "bin/qemu", text);
-    g_assert_cmpint(chmod(host->places->qemu, 0755), ==, 0);
-    kh_qemu_probe_async(host->places->qemu, timeout_ms, on_done, &result);
+    g_assert_cmpint(chmod(host->context->qemu, 0755), ==, 0);
+    kh_qemu_probe_async(host->context->qemu, timeout_ms, on_done, &result);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
     return kh_qemu_probe_finish(result);
@@ -548,7 +548,7 @@ test_qemu_answers(Host *host, gconstpointer data)
     g_autoptr(KhQemuFacts) loud = probe(host, "exec yes", 60000);
 
     g_assert_null(good->failure);
-    kh_qemu_judge(host->places, good, host->findings);
+    kh_qemu_judge(host->context, good, host->findings);
     assert_finding(host, "qemu", KH_FINDING_OK, "9.2.0", "");
     assert_finding(host, "snp-qemu", KH_FINDING_OK, "sev-snp-guest", "");
     g_assert_nonnull(strstr(bad->failure, "code 3: no"));
@@ -559,7 +559,7 @@ test_qemu_answers(Host *host, gconstpointer data)
     g_assert_nonnull(strstr(quiet->failure, "no answer in time"));
     g_assert_nonnull(strstr(loud->failure, "too long"));
     g_ptr_array_set_size(host->findings, 0);
-    kh_qemu_judge(host->places, loud, host->findings);
+    kh_qemu_judge(host->context, loud, host->findings);
     assert_finding(host, "qemu", KH_FINDING_FAIL, "too long", "7.2");
     assert_finding(host, "snp-qemu", KH_FINDING_FAIL, "did not say", "9.1");
 }
@@ -568,7 +568,7 @@ static void
 look_at_parts(Host *host)
 {
     g_ptr_array_set_size(host->findings, 0);
-    kh_boot_parts_check(host->places, host->findings);
+    kh_boot_parts_check(host->context, host->findings);
 }
 
 static void
@@ -621,11 +621,11 @@ test_place(Host *host, gconstpointer data)
     g_autofree char *mkfs = at(host, "bin/mkfs.ext4");
 
     put(host, "os-release", "ID=arch\n");
-    kh_places_load(host->places);
+    kh_check_context_load(host->context);
     for (guint port = 39990; port <= 39999; port++)
-        g_hash_table_add(host->places->used_ports, GUINT_TO_POINTER(port));
+        g_hash_table_add(host->context->used_ports, GUINT_TO_POINTER(port));
     put(host, "bin/mkfs.ext4", "");
-    kh_service_place_check(host->places, host->findings);
+    kh_service_place_check(host->context, host->findings);
     assert_finding(host, "e2fsprogs", KH_FINDING_FAIL, "no mkfs.ext4", "pacman -S e2fsprogs");
     assert_finding(host, "build-tools", KH_FINDING_WARN, "because there is no cpio",
                    "pacman -S cpio");
@@ -640,11 +640,11 @@ test_place(Host *host, gconstpointer data)
         put(host, path, "");
         g_assert_cmpint(chmod(file, 0755), ==, 0);
     }
-    host->places->holds_memory = host->places->holds_processor = TRUE;
-    replace(&host->places->state_folder, at(host, "absent"));
-    g_hash_table_remove(host->places->used_ports, GUINT_TO_POINTER(39995));
+    host->context->holds_memory = host->context->holds_processor = TRUE;
+    replace(&host->context->state_folder, at(host, "absent"));
+    g_hash_table_remove(host->context->used_ports, GUINT_TO_POINTER(39995));
     g_ptr_array_set_size(host->findings, 0);
-    kh_service_place_check(host->places, host->findings);
+    kh_service_place_check(host->context, host->findings);
     assert_finding(host, "e2fsprogs", KH_FINDING_OK, "mkfs.ext4", "");
     assert_finding(host, "build-tools", KH_FINDING_OK, "can be built", "");
     assert_finding(host, "limits", KH_FINDING_OK, "holds", "");
@@ -660,12 +660,12 @@ test_ports(Host *host, gconstpointer data)
     guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
 
     g_assert_cmpuint(port, >, 0);
-    host->places->ports = (KhPortRange){port, port};
-    kh_service_place_check(host->places, host->findings);
+    host->context->ports = (KhPortRange){port, port};
+    kh_service_place_check(host->context, host->findings);
     assert_finding(host, "ports", KH_FINDING_FAIL, "0 of the ports", "port-range in /etc/a.conf");
     g_socket_listener_close(listener);
     g_ptr_array_set_size(host->findings, 0);
-    kh_service_place_check(host->places, host->findings);
+    kh_service_place_check(host->context, host->findings);
     assert_finding(host, "ports", KH_FINDING_WARN, "1 of the ports", "port-range");
 }
 
@@ -677,7 +677,7 @@ test_one_round(Host *host, gconstpointer data)
     GAsyncResult *results[3] = {NULL, NULL, NULL};
     g_autofree char *script =
         g_strdup_printf("#!/bin/sh\necho x >>%s/asked\necho version 9.2.0\n", host->folder);
-    KhPlaces *own = g_steal_pointer(&host->places);
+    KhCheckContext *own = g_steal_pointer(&host->context);
     g_autoptr(GPtrArray) first = NULL;
     g_autoptr(GPtrArray) second = NULL;
     g_autoptr(GPtrArray) third = NULL;
@@ -687,7 +687,7 @@ test_one_round(Host *host, gconstpointer data)
     g_assert_cmpint(chmod(own->qemu, 0755), ==, 0);
     g_assert_false(kh_doctor_join_async(doctor, on_done, &results[2]));
     kh_doctor_check_async(doctor, own, NULL, on_done, &results[0]);
-    kh_doctor_check_async(doctor, kh_places_new(), NULL, on_done, &results[1]);
+    kh_doctor_check_async(doctor, kh_check_context_new(), NULL, on_done, &results[1]);
     g_assert_true(kh_doctor_join_async(doctor, on_done, &results[2]));
     while (results[0] == NULL || results[1] == NULL || results[2] == NULL)
         g_main_context_iteration(NULL, TRUE);
@@ -696,11 +696,11 @@ test_one_round(Host *host, gconstpointer data)
     third = kh_doctor_check_finish(doctor, results[2]);
     for (guint i = 0; i < G_N_ELEMENTS(results); i++)
         g_object_unref(results[i]);
-    asked = kh_places_read(host->folder, "asked");
+    asked = kh_check_context_read(host->folder, "asked");
     g_assert_cmpuint(first->len, >, 20);
     g_assert_true(first == second && second == third);
     g_assert_cmpstr(asked, ==, "x\nx\nx");
-    host->places = kh_places_new();
+    host->context = kh_check_context_new();
 }
 
 #define ADD(name, function) g_test_add("/doctor/" name, Host, NULL, set_up, function, tear_down)

@@ -5,15 +5,15 @@
  */
 #pragma once
 
-#include "doctor/places.h"
+#include "doctor/check-context.h"
 #include "instance/host.h"
 
 G_BEGIN_DECLS
 
 /*
- * This host's places with the service's settings and what its launcher found; the ports of
- * instances are the caller's to add. Reads nothing. Free with kh_places_free().
+ * This host with the service's settings and what its launcher found; the ports of
+ * instances are the caller's to add. Reads nothing. Free with kh_check_context_free().
  */
-KhPlaces *kh_host_places_new(const KhHost *host);
+KhCheckContext *kh_host_context_new(const KhHost *host);
 
 G_END_DECLS

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the checks look; see places.h. */
-#include "places.h"
+/* Where the checks look; see context.h. */
+#include "check-context.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,10 +29,10 @@ kh_cpuid_memory(void)
     return leaf;
 }
 
-KhPlaces *
-kh_places_new(void)
+KhCheckContext *
+kh_check_context_new(void)
 {
-    KhPlaces *self = g_new0(KhPlaces, 1);
+    KhCheckContext *self = g_new0(KhCheckContext, 1);
     const char *path = g_getenv("PATH");
 
     self->sys = g_strdup("/sys");
@@ -49,7 +49,7 @@ kh_places_new(void)
 }
 
 void
-kh_places_free(KhPlaces *self)
+kh_check_context_free(KhCheckContext *self)
 {
     g_free(self->sys);
     g_free(self->proc);
@@ -73,13 +73,13 @@ kh_places_free(KhPlaces *self)
 }
 
 gboolean
-kh_places_has_system_units(const KhPlaces *self)
+kh_check_context_has_system_units(const KhCheckContext *self)
 {
     return g_str_equal(self->launcher, "systemd") && !self->session;
 }
 
 gint64
-kh_places_find_kvm_group(void)
+kh_check_context_find_kvm_group(void)
 {
     g_autofree char *buffer = g_malloc(GROUP_MAX);
     struct group entry, *found = NULL;
@@ -90,9 +90,9 @@ kh_places_find_kvm_group(void)
 }
 
 void
-kh_places_load(KhPlaces *self)
+kh_check_context_load(KhCheckContext *self)
 {
-    g_autofree char *text = kh_places_read(self->os_release, "");
+    g_autofree char *text = kh_check_context_read(self->os_release, "");
 
     self->distribution = text == NULL ? KH_DISTRIBUTION_OTHER : kh_distribution_parse(text);
 }
@@ -115,7 +115,7 @@ read_all(int fd, GByteArray *bytes)
 }
 
 char *
-kh_places_read(const char *root, const char *path)
+kh_check_context_read(const char *root, const char *path)
 {
     g_autofree char *name = *path == '\0' ? g_strdup(root) : g_build_filename(root, path, NULL);
     g_autoptr(GByteArray) bytes = g_byte_array_new();
@@ -133,7 +133,7 @@ kh_places_read(const char *root, const char *path)
 }
 
 char *
-kh_places_find_program(const KhPlaces *self, const char *name)
+kh_check_context_find_program(const KhCheckContext *self, const char *name)
 {
     g_auto(GStrv) folders = g_strsplit(self->path, ":", 64);
 

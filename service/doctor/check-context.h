@@ -31,7 +31,7 @@ typedef struct {
     char *os_release;
     char *path; /* of programs, with ':' */
     KhCpuidMemory cpuid;
-    KhDistribution distribution; /* by kh_places_load() */
+    KhDistribution distribution; /* by kh_check_context_load() */
 
     char *unreachable;        /* why no service answers; NULL: one does */
     char *unreachable_remedy; /* then */
@@ -58,30 +58,30 @@ typedef struct {
     char **kept_folders;
     guint descriptors;         /* that the service may have open; 0: no service runs */
     guint descriptor_machines; /* that they suffice for */
-} KhPlaces;
+} KhCheckContext;
 
-/* Those of this host. Free with kh_places_free(). */
-KhPlaces *kh_places_new(void);
-void kh_places_free(KhPlaces *self);
+/* Those of this host. Free with kh_check_context_free(). */
+KhCheckContext *kh_check_context_new(void);
+void kh_check_context_free(KhCheckContext *self);
 
 /* Whether machines are units of the system's systemd: the service's own unit hides devices then. */
-gboolean kh_places_has_system_units(const KhPlaces *self);
+gboolean kh_check_context_has_system_units(const KhCheckContext *self);
 
 /* The group kvm; -1: there is none. May wait for a name service: for start-up only. */
-gint64 kh_places_find_kvm_group(void);
+gint64 kh_check_context_find_kvm_group(void);
 
 /* What takes reading before any check: the distribution, from a local file. */
-void kh_places_load(KhPlaces *self);
+void kh_check_context_load(KhCheckContext *self);
 
 /*
  * The text of the file @path below @root, without spaces around it and at most 1 MiB; NULL
  * where it cannot be read. Transfer full.
  */
-char *kh_places_read(const char *root, const char *path);
+char *kh_check_context_read(const char *root, const char *path);
 
 /* The program called @name in @self->path, or absolute; NULL: none. Transfer full. */
-char *kh_places_find_program(const KhPlaces *self, const char *name);
+char *kh_check_context_find_program(const KhCheckContext *self, const char *name);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhPlaces, kh_places_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhCheckContext, kh_check_context_free)
 
 G_END_DECLS
