@@ -18,6 +18,7 @@
 #define DATA_GATE "kh-gate"
 #define DATA_DESCRIBE "kh-gate-describe"
 #define DATA_REACHES "kh-gate-reaches"
+#define DATA_ACTION "kh-gate-action"
 #define DATA_LONG "kh-gate-long"
 #define DATA_UID "kh-gate-uid"
 #define DATA_EXPOSES "kh-gate-exposes"
@@ -287,21 +288,37 @@ begin_reading(Call *call)
         g_dbus_method_invocation_take_error(g_steal_pointer(&invocation), error);
 }
 
+/* NULL: nobody says what the method needs. */
+static const char *
+find_action(Call *call)
+{
+    KhGateAction function =
+        (KhGateAction)(void (*)(void))g_object_get_data(G_OBJECT(call->skeleton), DATA_ACTION);
+
+    if (!g_str_equal(call->method->action, KH_ACTION_OF_OBJECT))
+        return call->method->action;
+    return function == NULL ? NULL : function(call->skeleton, call->uid);
+}
+
 /* Asks for what the method needs; takes @call. */
 static void
 admit(Call *call)
 {
     const KhMethod *method = call->method;
+    const char *action = find_action(call);
 
-    if (g_str_equal(method->action, KH_ACTION_FREE)) {
-        pass_on(call);
+    if (action == NULL || g_str_equal(action, KH_ACTION_FREE)) {
+        if (action == NULL)
+            deny(g_steal_pointer(&call->invocation), "");
+        else
+            pass_on(call);
         call_free(call);
         return;
     }
     call->exposes = reaches_out(call);
     call->details = describe(call->skeleton, method->method,
                              g_dbus_method_invocation_get_parameters(call->invocation));
-    ask(call, method->action);
+    ask(call, action);
 }
 
 /* The call's turn has come; takes it. */
@@ -396,6 +413,12 @@ void
 kh_gate_set_reaches(GDBusInterfaceSkeleton *skeleton, KhGateReaches function)
 {
     g_object_set_data(G_OBJECT(skeleton), DATA_REACHES, (gpointer)(void (*)(void))function);
+}
+
+void
+kh_gate_set_action(GDBusInterfaceSkeleton *skeleton, KhGateAction function)
+{
+    g_object_set_data(G_OBJECT(skeleton), DATA_ACTION, (gpointer)(void (*)(void))function);
 }
 
 static void

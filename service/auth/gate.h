@@ -53,6 +53,15 @@ typedef gboolean (*KhGateReaches)(GDBusInterfaceSkeleton *skeleton, GVariant *co
 void kh_gate_set_reaches(GDBusInterfaceSkeleton *skeleton, KhGateReaches function);
 
 /*
+ * The action, or KH_ACTION_FREE, that a method needs whose action is the object's affair, when
+ * @uid calls it; static.
+ */
+typedef const char *(*KhGateAction)(GDBusInterfaceSkeleton *skeleton, guint32 uid);
+
+/* For a skeleton that has its gate; without it such a method is denied. */
+void kh_gate_set_action(GDBusInterfaceSkeleton *skeleton, KhGateAction function);
+
+/*
  * Asks, without a prompt, whether the caller of @invocation, a call on @skeleton, may do
  * @action as well.
  */

@@ -12,9 +12,12 @@ G_BEGIN_DECLS
 /* No authorization is needed. */
 #define KH_ACTION_FREE "free"
 
+/* What is needed the object says; see kh_gate_set_action(). */
+#define KH_ACTION_OF_OBJECT "of-object"
+
 /**
  * KhMethod:
- * @action: the polkit action without its prefix, or KH_ACTION_FREE
+ * @action: the polkit action without its prefix, KH_ACTION_FREE or KH_ACTION_OF_OBJECT
  * @expose_argument: the argument that needs the action "expose" if it reaches out; -1: none
  * @takes_descriptors: an argument of it is a descriptor
  */
