@@ -42,18 +42,51 @@ way_out(KhState state, KhOperation operation)
                : "start it again once it has stopped";
 }
 
+/* What each is called, the polkit action it needs, and what is to be known of it. */
+static const struct {
+    const char *name, *action;
+    gboolean starts, commands;
+} operations[KH_N_OPERATIONS] = {
+    [KH_OPERATION_START] = {"start", "operate", .starts = TRUE},
+    [KH_OPERATION_STOP] = {"stop", "operate"},
+    [KH_OPERATION_KILL] = {"stop", "operate"},
+    [KH_OPERATION_RESTART] = {"restart", "operate", .starts = TRUE},
+    [KH_OPERATION_RESET] = {"reset", "operate", .starts = TRUE, .commands = TRUE},
+    [KH_OPERATION_PAUSE] = {"pause", "operate", .commands = TRUE},
+    [KH_OPERATION_RESUME] = {"resume", "operate", .commands = TRUE},
+    [KH_OPERATION_CONFIGURE] = {"configure", "configure"},
+    [KH_OPERATION_DELETE] = {"delete", "delete"},
+    [KH_OPERATION_FORCE_DELETE] = {"delete", "delete"},
+};
+
 const char *
 kh_operation_name(KhOperation operation)
 {
-    static const char *const names[KH_N_OPERATIONS] = {
-        [KH_OPERATION_START] = "start",   [KH_OPERATION_STOP] = "stop",
-        [KH_OPERATION_KILL] = "stop",     [KH_OPERATION_RESTART] = "restart",
-        [KH_OPERATION_RESET] = "reset",   [KH_OPERATION_PAUSE] = "pause",
-        [KH_OPERATION_RESUME] = "resume", [KH_OPERATION_CONFIGURE] = "configure",
-        [KH_OPERATION_DELETE] = "delete", [KH_OPERATION_FORCE_DELETE] = "delete",
-    };
+    return operations[operation].name;
+}
 
-    return names[operation];
+const char *
+kh_operation_action(KhOperation operation)
+{
+    return operations[operation].action;
+}
+
+gboolean
+kh_operation_starts(KhOperation operation)
+{
+    return operations[operation].starts;
+}
+
+gboolean
+kh_operation_commands(KhOperation operation)
+{
+    return operations[operation].commands;
+}
+
+gboolean
+kh_state_is_down(KhState state)
+{
+    return state == KH_STATE_CREATED || state == KH_STATE_STOPPED || state == KH_STATE_FAILED;
 }
 
 KhAdmission

@@ -43,6 +43,18 @@ typedef enum {
 /* "start", "stop", "delete" …; static. */
 const char *kh_operation_name(KhOperation operation);
 
+/* The polkit action that it needs, without its prefix; static. */
+const char *kh_operation_action(KhOperation operation);
+
+/* It ends with an answering RPC, and may be taken back until then. */
+gboolean kh_operation_starts(KhOperation operation);
+
+/* It is a command for QEMU's monitor. */
+gboolean kh_operation_commands(KhOperation operation);
+
+/* By its state, no machine of it lives, nor will before somebody starts one. */
+gboolean kh_state_is_down(KhState state);
+
 KhAdmission kh_state_table_look_up(KhState state, KhOperation operation);
 
 /*
