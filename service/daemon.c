@@ -196,7 +196,7 @@ set_up(Daemon *self, GError **error)
     self->host.launcher = kh_launcher_choose(self->settings, error);
     if (self->host.launcher == NULL || !choose_accelerator(self, error))
         return FALSE;
-    self->jobs = kh_jobs_new();
+    self->jobs = self->host.jobs = kh_jobs_new();
     self->manager = kh_manager_new(&self->host);
     return kh_manager_load(self->manager, error);
 }

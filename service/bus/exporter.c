@@ -120,7 +120,7 @@ static void
 on_job_added(KhJobs *jobs, KhJob *job, KhExporter *self)
 {
     g_autofree char *path = kh_path_of_job(kh_job_get_number(job));
-    g_autoptr(KhJobObject) object = kh_job_object_new(job, self->gate);
+    g_autoptr(KhJobObject) object = kh_job_object_new(job, self->manager, self->gate);
 
     export(self, path, G_DBUS_INTERFACE_SKELETON(object));
 }

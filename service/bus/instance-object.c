@@ -126,11 +126,15 @@ mirror_state(KhInstanceObject *self)
     g_auto(GStrv) pending = kh_record_list_pending(record);
     guint32 pid = kh_instance_get_main_pid(self->instance);
     g_autofree char *reason = kh_instance_build_reason(self->instance);
+    KhJob *job = kh_instance_get_job(self->instance);
+    g_autofree char *job_path =
+        job == NULL ? g_strdup("/") : kh_path_of_job(kh_job_get_number(job));
     g_autofree char *error_name = record->error_name[0] == '\0'
                                       ? g_strdup("")
                                       : g_strconcat(KH_ERROR_PREFIX_DBUS, record->error_name, NULL);
 
     kh_dbus_instance_set_state(bus, kh_state_name(record->state));
+    kh_dbus_instance_set_job(bus, job_path);
     kh_dbus_instance_set_state_reason(bus, reason);
     kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
     kh_dbus_instance_set_main_pid(bus, pid);
@@ -154,10 +158,12 @@ mirror_state(KhInstanceObject *self)
  * would merge and delay them otherwise.
  */
 static void
-on_changed(KhInstance *instance, KhInstanceObject *self)
+on_changed(KhInstance *instance, KhAspects aspects, KhInstanceObject *self)
 {
-    mirror_config(self);
-    mirror_image(self);
+    if (aspects & KH_ASPECT_CONFIG)
+        mirror_config(self);
+    if (aspects & KH_ASPECT_IMAGE)
+        mirror_image(self);
     mirror_state(self);
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
 }
@@ -181,7 +187,6 @@ on_configured(GObject *source, GAsyncResult *result, gpointer data)
                                             (const char *const *)pending);
     else
         kh_refuse_call(change->invocation, error);
-    kh_instance_leave_call(self->instance);
 }
 
 static gboolean
@@ -199,9 +204,9 @@ on_configure(KhInstanceObject *self, GDBusMethodInvocation *invocation, GVariant
     change = g_new0(Change, 1);
     change->object = g_object_ref(self);
     change->invocation = invocation;
-    kh_instance_enter_call(self->instance, kh_gate_get_caller_uid(invocation));
     kh_manager_configure_async(self->manager, self->instance, changes,
-                               kh_gate_may_expose(invocation), on_configured, change);
+                               kh_gate_may_expose(invocation), kh_gate_get_caller_uid(invocation),
+                               on_configured, change);
     return TRUE;
 }
 

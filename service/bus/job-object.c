@@ -2,6 +2,7 @@
 /* A job on the bus; see job-object.h. */
 #include "job-object.h"
 
+#include "auth/methods.h"
 #include "error.h"
 #include "operations.h"
 #include "options.h"
@@ -10,6 +11,7 @@
 struct _KhJobObject {
     KhDbusJobSkeleton parent_instance;
     KhJob *job;
+    KhManager *manager;
 };
 
 G_DEFINE_FINAL_TYPE(KhJobObject, kh_job_object, KH_DBUS_TYPE_JOB_SKELETON)
@@ -22,6 +24,7 @@ kh_job_object_dispose(GObject *object)
     if (self->job != NULL)
         g_signal_handlers_disconnect_by_data(self->job, self);
     g_clear_object(&self->job);
+    g_clear_object(&self->manager);
     G_OBJECT_CLASS(kh_job_object_parent_class)->dispose(object);
 }
 
@@ -49,21 +52,6 @@ error_of(KhJob *job)
     return g_variant_new("(ss)", name, error->message);
 }
 
-static GVariant *
-result_of(KhJob *job)
-{
-    const KhRecord *record = kh_instance_get_record(kh_job_get_instance(job));
-    g_auto(GVariantDict) result = G_VARIANT_DICT_INIT(NULL);
-
-    if (kh_job_get_state(job) != KH_JOB_DONE)
-        return g_variant_dict_end(&result);
-    g_variant_dict_insert(&result, "state", "s", kh_state_name(record->state));
-    if (kh_job_get_operation(job) == KH_OPERATION_STOP ||
-        kh_job_get_operation(job) == KH_OPERATION_KILL)
-        g_variant_dict_insert(&result, "stop-result", "s", record->stop_result);
-    return g_variant_dict_end(&result);
-}
-
 static void
 on_changed(KhJob *job, KhJobObject *self)
 {
@@ -73,20 +61,39 @@ on_changed(KhJob *job, KhJobObject *self)
     kh_dbus_job_set_progress(bus, kh_job_get_progress(job));
     kh_dbus_job_set_step(bus, kh_job_get_step(job));
     kh_dbus_job_set_error(bus, error_of(job));
-    kh_dbus_job_set_result(bus, result_of(job));
+    kh_dbus_job_set_result(bus, kh_job_get_result(job));
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
 }
 
+/* The instance that it belongs to; NULL: none, or it has gone. */
+static KhInstance *
+find_instance(KhJobObject *self)
+{
+    const char *id = kh_job_get_plan(self->job)->instance;
+
+    return id == NULL ? NULL : kh_manager_find_id(self->manager, id);
+}
+
 static void
-on_cancelled(GObject *source, GAsyncResult *result, gpointer data)
+on_ended(GObject *source, GAsyncResult *result, gpointer data)
 {
     GDBusMethodInvocation *invocation = data;
-    GError *error = NULL;
 
-    if (kh_job_cancel_finish(KH_JOB(source), result, &error))
-        g_dbus_method_invocation_return_value(invocation, NULL);
-    else
-        kh_refuse_call(invocation, error);
+    kh_job_wait_finish(KH_JOB(source), result, NULL);
+    g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+/* What it does to the instance that it is cancelled is over, too, when the call is answered. */
+static void
+wait_for_end(KhJobObject *self, GDBusMethodInvocation *invocation)
+{
+    KhInstance *instance = find_instance(self);
+    KhJob *job = self->job;
+
+    if (kh_job_get_state(job) != KH_JOB_RUNNING && instance != NULL &&
+        kh_instance_get_job(instance) != NULL)
+        job = kh_instance_get_job(instance);
+    kh_job_wait_async(job, 0, NULL, on_ended, invocation);
 }
 
 static gboolean
@@ -95,10 +102,11 @@ on_cancel(KhJobObject *self, GDBusMethodInvocation *invocation, GVariant *option
     static const KhOption known[] = {{NULL, NULL}};
     GError *error = NULL;
 
-    if (!kh_options_check(options, known, &error))
-        kh_refuse_call(invocation, error);
+    if (kh_options_check(options, known, &error) &&
+        kh_job_cancel(self->job, kh_gate_get_caller_uid(invocation), &error))
+        wait_for_end(self, invocation);
     else
-        kh_job_cancel_async(self->job, on_cancelled, invocation);
+        kh_refuse_call(invocation, error);
     return TRUE;
 }
 
@@ -106,21 +114,37 @@ static void
 describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *parameters,
          GHashTable *details)
 {
-    kh_operations_describe(kh_job_get_instance(KH_JOB_OBJECT(skeleton)->job), details);
+    KhInstance *instance = find_instance(KH_JOB_OBJECT(skeleton));
+
+    if (instance != NULL)
+        kh_operations_describe(instance, details);
+}
+
+/* Who has asked for it may take that back, whatever he may do else. */
+static const char *
+find_action(GDBusInterfaceSkeleton *skeleton, guint32 uid)
+{
+    const KhJobPlan *plan = kh_job_get_plan(KH_JOB_OBJECT(skeleton)->job);
+
+    return plan->owner == (gint64)uid ? KH_ACTION_FREE : plan->action;
 }
 
 KhJobObject *
-kh_job_object_new(KhJob *job, KhGate *gate)
+kh_job_object_new(KhJob *job, KhManager *manager, KhGate *gate)
 {
     KhJobObject *self = g_object_new(KH_TYPE_JOB_OBJECT, NULL);
     KhDbusJob *bus = KH_DBUS_JOB(self);
-    const KhRecord *record = kh_instance_get_record(kh_job_get_instance(job));
-    g_autofree char *path = kh_path_of_instance(record->id);
+    const KhJobPlan *plan = kh_job_get_plan(job);
+    g_autofree char *instance =
+        plan->instance == NULL ? g_strdup("/") : kh_path_of_instance(plan->instance);
 
     self->job = g_object_ref(job);
+    self->manager = g_object_ref(manager);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
-    kh_dbus_job_set_operation(bus, kh_operation_name(kh_job_get_operation(job)));
-    kh_dbus_job_set_instance(bus, path);
+    kh_gate_set_action(G_DBUS_INTERFACE_SKELETON(self), find_action);
+    kh_dbus_job_set_operation(bus, plan->operation);
+    kh_dbus_job_set_subject(bus, plan->subject);
+    kh_dbus_job_set_instance(bus, instance);
     on_changed(job, self);
     g_signal_connect(job, "changed", G_CALLBACK(on_changed), self);
     g_signal_connect(self, "handle-cancel", G_CALLBACK(on_cancel), NULL);

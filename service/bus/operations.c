@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations on an instance; see operations.h. Each handler reads its options, then
- * job_call_new() asks the state table and makes the job; on_done() answers the end.
+ * Operations on an instance; see operations.h. The table says what each method takes and asks
+ * for; one handler serves them all, and on_done() answers whoever waits for the end.
  */
 #include "operations.h"
 
@@ -12,7 +12,42 @@
 
 #define DATA "kh-operations"
 
-/* What every handler needs; belongs to the skeleton. */
+static const KhOption no_options[] = {{NULL, NULL}};
+static const KhOption start_options[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
+static const KhOption stop_options[] = {
+    {"timeout-usec", "t"}, {"mode", "s"}, {"no-wait", "b"}, {NULL, NULL}};
+static const KhOption delete_options[] = {
+    {"force", "b"}, {"keep-data", "b"}, {"no-wait", "b"}, {NULL, NULL}};
+
+/* One method: with what it is asked to use force, it is another operation. */
+typedef struct {
+    const char *name, *signal;
+    const KhOption *options;
+    KhOperation operation, forced;
+    gboolean answers_job;
+} Method;
+
+static const Method methods[] = {
+    {"Start", "handle-start", start_options, KH_OPERATION_START, KH_OPERATION_START, TRUE},
+    {"Stop", "handle-stop", stop_options, KH_OPERATION_STOP, KH_OPERATION_KILL, TRUE},
+    {"Restart", "handle-restart", stop_options, KH_OPERATION_RESTART, KH_OPERATION_RESTART, TRUE},
+    {"Reset", "handle-reset", start_options, KH_OPERATION_RESET, KH_OPERATION_RESET, TRUE},
+    {"Delete", "handle-delete", delete_options, KH_OPERATION_DELETE, KH_OPERATION_FORCE_DELETE,
+     TRUE},
+    {"Pause", "handle-pause", no_options, KH_OPERATION_PAUSE, KH_OPERATION_PAUSE, FALSE},
+    {"Resume", "handle-resume", no_options, KH_OPERATION_RESUME, KH_OPERATION_RESUME, FALSE},
+};
+
+static const Method *
+find_method(const char *name)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(methods); i++)
+        if (g_str_equal(methods[i].name, name))
+            return &methods[i];
+    g_return_val_if_reached(NULL);
+}
+
+/* What every call needs; belongs to the skeleton. */
 typedef struct {
     KhInstance *instance;
     KhJobs *jobs;
@@ -31,76 +66,39 @@ context_free(gpointer data)
     g_free(context);
 }
 
-/* One call on its way; the skeleton is held for what the log's excerpt needs. */
+/* A call that waits; the skeleton, which has the context, is held for what its answer needs. */
 typedef struct {
     KhDbusInstance *skeleton;
-    GDBusMethodInvocation *invocation; /* NULL once it is answered */
-    KhJob *job;                        /* NULL for what is quick */
+    GDBusMethodInvocation *invocation;
+    const Method *method;
     const Context *context;
 } Call;
 
 static void
-call_free(Call *call)
-{
-    kh_instance_leave_call(call->context->instance);
-    g_object_unref(call->skeleton);
-    g_clear_object(&call->job);
-    g_free(call);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Call, call_free)
-
-static void
-answer_with_job(GDBusMethodInvocation *invocation, KhJob *job)
+answer(GDBusMethodInvocation *invocation, const Method *method, KhJob *job)
 {
     g_autofree char *path = job == NULL ? g_strdup("/") : kh_path_of_job(kh_job_get_number(job));
 
-    g_dbus_method_invocation_return_value(invocation, g_variant_new("(o)", path));
+    g_dbus_method_invocation_return_value(invocation,
+                                          method->answers_job ? g_variant_new("(o)", path) : NULL);
 }
 
-/* The call's own answer: its job, or the error, with lines of the log where that helps. */
-static void
-answer(Call *call, GError *error)
-{
-    GDBusMethodInvocation *invocation = g_steal_pointer(&call->invocation);
-
-    if (error != NULL)
-        kh_log_excerpt_answer(call->context->instance, call->context->host, call->context->gate,
-                              G_DBUS_INTERFACE_SKELETON(call->skeleton), invocation, error);
-    else if (call->job != NULL)
-        answer_with_job(invocation, call->job);
-    else
-        g_dbus_method_invocation_return_value(invocation, NULL);
-}
-
+/* The answer to an error has lines of the log, where that helps. */
 static void
 on_done(GObject *source, GAsyncResult *result, gpointer data)
 {
-    g_autoptr(Call) call = data;
-    g_autoptr(GError) error = NULL;
+    g_autofree Call *call = data;
+    g_autoptr(KhDbusInstance) skeleton = call->skeleton;
+    const Context *context = call->context;
+    GError *error = NULL;
 
-    if (!kh_instance_operation_finish(KH_INSTANCE(source), result, &error))
-        error = kh_error_import(g_steal_pointer(&error), KH_ERROR_FAILED, "The service");
-    if (call->job != NULL)
-        kh_job_finish(call->job, error);
-    if (call->invocation != NULL)
-        answer(call, g_steal_pointer(&error));
+    if (kh_job_wait_finish(KH_JOB(source), result, &error))
+        answer(call->invocation, call->method, KH_JOB(source));
+    else
+        kh_log_excerpt_answer(context->instance, context->host, context->gate,
+                              G_DBUS_INTERFACE_SKELETON(skeleton), call->invocation,
+                              kh_error_import(error, KH_ERROR_FAILED, "The service"));
 }
-
-/* --- options -------------------------------------------------------------------------- */
-
-static const KhOption no_options[] = {{NULL, NULL}};
-static const KhOption start_options[] = {{"timeout-usec", "t"}, {"no-wait", "b"}, {NULL, NULL}};
-static const KhOption stop_options[] = {
-    {"timeout-usec", "t"}, {"mode", "s"}, {"no-wait", "b"}, {NULL, NULL}};
-static const KhOption delete_options[] = {
-    {"force", "b"}, {"keep-data", "b"}, {"no-wait", "b"}, {NULL, NULL}};
-
-/* All that the options of an operation may say; what one does not have is unset. */
-typedef struct {
-    gint64 timeout; /* microseconds; 0: not given */
-    gboolean kill, force, keep_data, no_wait;
-} Wanted;
 
 static gboolean
 read_mode(GVariant *options, gboolean *kill, GError **error)
@@ -116,181 +114,55 @@ read_mode(GVariant *options, gboolean *kill, GError **error)
     return FALSE;
 }
 
-/* FALSE: the call has been refused. */
 static gboolean
-read_options(GDBusMethodInvocation *invocation, GVariant *options, const KhOption *known,
-             Wanted *wanted)
+read_options(const Method *method, GVariant *options, KhRequest *request, GError **error)
 {
-    GError *error = NULL;
+    gboolean kill = FALSE;
 
-    wanted->force = kh_options_get_boolean(options, "force");
-    wanted->keep_data = kh_options_get_boolean(options, "keep-data");
-    wanted->no_wait = kh_options_get_boolean(options, "no-wait");
-    if (kh_options_check(options, known, &error) &&
-        kh_options_get_timeout(options, &wanted->timeout, &error) &&
-        read_mode(options, &wanted->kill, &error))
-        return TRUE;
-    kh_refuse_call(invocation, error);
-    return FALSE;
+    if (!kh_options_check(options, method->options, error) ||
+        !kh_options_get_timeout(options, &request->timeout_usec, error) ||
+        !read_mode(options, &kill, error))
+        return FALSE;
+    request->kill = kill;
+    request->keep_data = kh_options_get_boolean(options, "keep-data");
+    request->operation =
+        kill || kh_options_get_boolean(options, "force") ? method->forced : method->operation;
+    return TRUE;
 }
 
-/* A start has the service's own deadline, where none is given. */
-static gint64
-start_timeout(const Context *context, const Wanted *wanted)
-{
-    return wanted->timeout != 0 ? wanted->timeout
-                                : (gint64)context->host->start_timeout * G_USEC_PER_SEC;
-}
-
-/* --- calls ---------------------------------------------------------------------------- */
-
-static Call *
-call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation)
+/* @job has the caller for as long as that waits: it is not forgotten before he is answered. */
+static void
+wait_for(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, KhJob *job,
+         const KhRequest *request, const Method *method)
 {
     Call *call = g_new0(Call, 1);
 
     call->skeleton = g_object_ref(skeleton);
     call->invocation = invocation;
+    call->method = method;
     call->context = context;
-    kh_instance_enter_call(context->instance, kh_gate_get_caller_uid(invocation));
-    return call;
-}
-
-/*
- * A call that goes on, with its job; NULL when it has been answered: refused by the state
- * table, or nothing is to be done.
- */
-static Call *
-job_call_new(Context *context, KhDbusInstance *skeleton, GDBusMethodInvocation *invocation,
-             KhOperation operation, const Wanted *wanted)
-{
-    GError *error = NULL;
-    KhAdmission admission = kh_instance_check(context->instance, operation, &error);
-    KhJob *running;
-    Call *call;
-
-    if (admission == KH_ADMISSION_REFUSE) {
-        kh_refuse_call(invocation, error);
-        return NULL;
-    }
-    if (admission == KH_ADMISSION_NOTHING) {
-        answer_with_job(invocation, NULL);
-        return NULL;
-    }
-    if (wanted->no_wait &&
-        (running = kh_jobs_find(context->jobs, context->instance, operation)) != NULL) {
-        answer_with_job(invocation, running);
-        return NULL;
-    }
-    call = call_new(context, skeleton, invocation);
-    call->job = g_object_ref(kh_jobs_begin(context->jobs, context->instance, operation));
-    if (wanted->no_wait)
-        answer_with_job(g_steal_pointer(&call->invocation), call->job);
-    return call;
+    g_object_set_data_full(G_OBJECT(invocation), DATA, kh_jobs_hold(context->jobs, job),
+                           kh_jobs_release);
+    kh_instance_wait_async(context->instance, job, request, on_done, call);
 }
 
 static gboolean
-on_start(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
-         Context *context)
-{
-    Wanted wanted;
-    Call *call;
-
-    if (!read_options(invocation, options, start_options, &wanted))
-        return TRUE;
-    call = job_call_new(context, skeleton, invocation, KH_OPERATION_START, &wanted);
-    if (call != NULL)
-        kh_instance_start_async(context->instance, start_timeout(context, &wanted), on_done, call);
-    return TRUE;
-}
-
-static gboolean
-on_stop(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
+on_call(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
         Context *context)
 {
-    Wanted wanted;
-    Call *call;
+    const Method *method = find_method(g_dbus_method_invocation_get_method_name(invocation));
+    KhRequest request = {.caller = kh_gate_get_caller_uid(invocation)};
+    g_autoptr(KhJob) job = NULL;
+    GError *error = NULL;
 
-    if (!read_options(invocation, options, stop_options, &wanted))
-        return TRUE;
-    call = job_call_new(context, skeleton, invocation,
-                        wanted.kill ? KH_OPERATION_KILL : KH_OPERATION_STOP, &wanted);
-    if (call != NULL)
-        kh_instance_stop_async(context->instance,
-                               &(KhStop){.kill = wanted.kill, .timeout_usec = wanted.timeout},
-                               on_done, call);
-    return TRUE;
-}
-
-static gboolean
-on_restart(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
-           Context *context)
-{
-    Wanted wanted;
-    Call *call;
-
-    if (!read_options(invocation, options, stop_options, &wanted))
-        return TRUE;
-    call = job_call_new(context, skeleton, invocation, KH_OPERATION_RESTART, &wanted);
-    if (call != NULL)
-        kh_instance_restart_async(context->instance, &(KhStop){.kill = wanted.kill},
-                                  start_timeout(context, &wanted), on_done, call);
-    return TRUE;
-}
-
-static gboolean
-on_reset(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
-         Context *context)
-{
-    Wanted wanted;
-    Call *call;
-
-    if (!read_options(invocation, options, start_options, &wanted))
-        return TRUE;
-    call = job_call_new(context, skeleton, invocation, KH_OPERATION_RESET, &wanted);
-    if (call != NULL)
-        kh_instance_reset_async(context->instance, start_timeout(context, &wanted), on_done, call);
-    return TRUE;
-}
-
-/* Pause and resume are quick: a call without a job. */
-static gboolean
-on_pause(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
-         Context *context)
-{
-    Wanted wanted;
-
-    if (read_options(invocation, options, no_options, &wanted))
-        kh_instance_pause_async(context->instance, on_done,
-                                call_new(context, skeleton, invocation));
-    return TRUE;
-}
-
-static gboolean
-on_resume(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
-          Context *context)
-{
-    Wanted wanted;
-
-    if (read_options(invocation, options, no_options, &wanted))
-        kh_instance_resume_async(context->instance, on_done,
-                                 call_new(context, skeleton, invocation));
-    return TRUE;
-}
-
-static gboolean
-on_delete(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *options,
-          Context *context)
-{
-    Wanted wanted;
-    Call *call;
-
-    if (!read_options(invocation, options, delete_options, &wanted))
-        return TRUE;
-    call = job_call_new(context, skeleton, invocation,
-                        wanted.force ? KH_OPERATION_FORCE_DELETE : KH_OPERATION_DELETE, &wanted);
-    if (call != NULL)
-        kh_instance_delete_async(context->instance, wanted.force, wanted.keep_data, on_done, call);
+    if (read_options(method, options, &request, &error))
+        job = kh_instance_request(context->instance, &request, &error);
+    if (error != NULL)
+        kh_refuse_call(invocation, error);
+    else if (job == NULL || kh_options_get_boolean(options, "no-wait"))
+        answer(invocation, method, job);
+    else
+        wait_for(context, skeleton, invocation, job, &request, method);
     return TRUE;
 }
 
@@ -305,13 +177,8 @@ kh_operations_serve(KhDbusInstance *skeleton, KhInstance *instance, KhJobs *jobs
     context->host = host;
     context->gate = g_object_ref(gate);
     g_object_set_data_full(G_OBJECT(skeleton), DATA, context, context_free);
-    g_signal_connect(skeleton, "handle-start", G_CALLBACK(on_start), context);
-    g_signal_connect(skeleton, "handle-stop", G_CALLBACK(on_stop), context);
-    g_signal_connect(skeleton, "handle-restart", G_CALLBACK(on_restart), context);
-    g_signal_connect(skeleton, "handle-reset", G_CALLBACK(on_reset), context);
-    g_signal_connect(skeleton, "handle-pause", G_CALLBACK(on_pause), context);
-    g_signal_connect(skeleton, "handle-resume", G_CALLBACK(on_resume), context);
-    g_signal_connect(skeleton, "handle-delete", G_CALLBACK(on_delete), context);
+    for (guint i = 0; i < G_N_ELEMENTS(methods); i++)
+        g_signal_connect(skeleton, methods[i].signal, G_CALLBACK(on_call), context);
 }
 
 void

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The methods of org.katana.Hypervisor.Instance that change its state: turns calls, which
- * the gate has let in, into operations and, where they take long, into jobs. Used by the
- * instance's bus object.
+ * the gate has let in, into jobs. Used by the instance's bus object.
  */
 #pragma once
 
 #include "auth/gate.h"
 #include "dbus-generated.h"
-#include "job/job.h"
+#include "instance/instance.h"
 
 G_BEGIN_DECLS
 

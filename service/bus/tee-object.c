@@ -62,7 +62,7 @@ bytes_of_hex(const char *hex)
 }
 
 static void
-on_changed(KhInstance *instance, KhTeeObject *self)
+on_changed(KhInstance *instance, KhAspects aspects, KhTeeObject *self)
 {
     const KhRecord *record = kh_instance_get_record(instance);
     KhDbusTee *bus = KH_DBUS_TEE(self);
@@ -172,7 +172,7 @@ kh_tee_object_new(KhInstance *instance, const KhHost *host, KhGate *gate)
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_tee_set_guest_policy(KH_DBUS_TEE(self), KH_GUEST_POLICY);
     kh_dbus_tee_set_guest_features(KH_DBUS_TEE(self), KH_GUEST_FEATURES);
-    on_changed(instance, self);
+    on_changed(instance, 0, self);
     g_signal_connect(instance, "changed", G_CALLBACK(on_changed), self);
     g_signal_connect(self, "handle-get-evidence", G_CALLBACK(on_get_evidence), NULL);
     return self;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "image/image-store.h"
+#include "job/jobs.h"
 #include "model/config.h"
 #include "launch/launcher.h"
 #include "uid/uid-pool.h"
@@ -20,6 +21,7 @@ G_BEGIN_DECLS
 typedef struct {
     KhStateDir *state_dir;
     KhStore *store;
+    KhJobs *jobs;
     KhImageStore *images;
     KhLauncher *launcher;
     KhFolderWatcher *watcher;  /* of those who follow logs */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the end of a machine means: for the state and its reason, for who waits, and for the
- * restart policy. Called by instance.c when the launcher has let go of a dead machine.
+ * What the end of a machine means: for the state and its reason, for the job under way, and for
+ * the restart policy. Called by instance-start.c when the launcher has let go of a dead machine.
  */
 #include "instance-private.h"
 
@@ -14,27 +14,58 @@
 #include "launch/shim-protocol.h"
 #include "log/instance-log.h"
 
+/* Why a start that is over has come to nothing, though nothing has failed. */
+#define STOPPED_BEFORE "was stopped before it ran"
+
+void
+kh_instance_go_on(KhInstance *self)
+{
+    KhLifecycle job;
+
+    if (!kh_lifecycle_starts(&self->current))
+        return;
+    if (!self->host->ending) {
+        kh_instance_begin(self);
+        return;
+    }
+    job = kh_instance_take_job(self);
+    kh_instance_cancel_job(self, &job, STOPPED_BEFORE);
+}
+
 void
 kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
 {
-    g_autoptr(GError) error = g_error_new(KH_ERROR, KH_ERROR_CANCELLED,
-                                          "\"%s\" was stopped before it ran", self->record->name);
+    const gboolean restarts =
+        self->current.job != NULL && self->current.operation == KH_OPERATION_RESTART;
+    KhLifecycle job = {0};
     g_autoptr(GError) unsaved = NULL;
-    gboolean again = self->again;
 
-    self->again = FALSE;
-    if (!again)
+    if (!restarts)
+        job = kh_instance_take_job(self);
+    if (!kh_lifecycle_starts(&self->current))
         kh_instance_forget_restart(self);
     kh_instance_replace(&self->record->stop_result, forced ? "forced" : "graceful");
     kh_crash_point("stop:ended");
     kh_instance_set_state(self, KH_STATE_STOPPED, reason);
     kh_crash_point("stop:noted");
     unsaved = kh_instance_unsaved_error(self);
-    kh_waiters_finish(self->stoppers, unsaved);
-    if (again && !self->host->ending)
-        kh_instance_begin(self, FALSE);
+    if (kh_lifecycle_stops(&job))
+        kh_instance_end_job(self, &job, unsaved);
     else
-        kh_waiters_finish(self->starters, error);
+        kh_instance_cancel_job(self, &job, STOPPED_BEFORE);
+    kh_instance_go_on(self);
+}
+
+void
+kh_instance_set_failed(KhInstance *self, const GError *error, const char *reason)
+{
+    KhLifecycle job = kh_instance_take_job(self);
+    g_autoptr(GError) unsaved = NULL;
+
+    kh_instance_set_last_error(self, error);
+    kh_instance_set_state(self, KH_STATE_FAILED, reason);
+    unsaved = kh_instance_unsaved_error(self);
+    kh_instance_end_job(self, &job, kh_lifecycle_stops(&job) ? unsaved : error);
 }
 
 static gboolean
@@ -46,7 +77,9 @@ on_restart_timer(gpointer data)
     if (self->host->ending)
         return G_SOURCE_REMOVE;
     self->record->restart_count++;
-    kh_instance_begin(self, TRUE);
+    kh_instance_begin_job(self, KH_OPERATION_START, KH_JOB_SERVICE);
+    self->current.unattended = TRUE;
+    kh_instance_begin(self);
     return G_SOURCE_REMOVE;
 }
 
@@ -63,8 +96,8 @@ policy_restarts(KhInstance *self, KhEnding ending)
     const char *policy = self->record->config->restart_policy;
 
     /* Who asked for this start has been told that nothing came up; who stopped it meant it. */
-    if ((!self->launched && !self->automatic) || self->host->ending ||
-        g_str_equal(self->record->stopped_in, self->host->boot_id))
+    if ((!self->launched && self->current.job != NULL && !self->current.unattended) ||
+        self->host->ending || g_str_equal(self->record->stopped_in, self->host->boot_id))
         return FALSE;
     return g_str_equal(policy, "always") ||
            (g_str_equal(policy, "on-failure") && ending != KH_ENDING_POWERED_OFF);
@@ -172,15 +205,6 @@ look_at_port(KhInstance *self, GError **error)
     *error = g_steal_pointer(&taken);
 }
 
-void
-kh_instance_redact(KhInstance *self, GError *error)
-{
-    char *text = kh_config_redact(self->record->config, error->message);
-
-    g_free(error->message);
-    error->message = text;
-}
-
 static GError *
 out_of_memory_error(KhInstance *self)
 {
@@ -214,6 +238,7 @@ kh_instance_take_pending(KhInstance *self)
     kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
     kh_instance_replace(&self->record->pending_measurement, "");
     kh_instance_replace(&self->record->pending_secrets, "");
+    kh_instance_touch(self, KH_ASPECT_CONFIG | KH_ASPECT_IMAGE);
     kh_instance_save_ports(self);
     kh_crash_point("set:taken");
 }
@@ -222,10 +247,9 @@ kh_instance_take_pending(KhInstance *self)
 static void
 conclude_unasked(KhInstance *self, gboolean out_of_memory)
 {
-    g_autoptr(GError) error = g_steal_pointer(&self->failure);
+    g_autoptr(GError) error = g_steal_pointer(&self->current.failure);
     KhEnding ending = KH_ENDING_FAILED;
     g_autofree char *reason = NULL;
-    gboolean again;
 
     if (error == NULL)
         ending = describe_end(self, &error);
@@ -242,11 +266,8 @@ conclude_unasked(KhInstance *self, gboolean out_of_memory)
         return;
     }
     reason = plan_restart(self, error, ending);
-    again = self->again;
-    self->again = FALSE;
     kh_instance_set_failed(self, error, reason);
-    if (again && !self->host->ending)
-        kh_instance_begin(self, TRUE);
+    kh_instance_go_on(self);
 }
 
 /*
@@ -280,7 +301,7 @@ void
 kh_instance_conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory)
 {
     KhRecord *record = self->record;
-    gboolean asked = record->state == KH_STATE_STOPPING && self->failure == NULL;
+    gboolean asked = record->state == KH_STATE_STOPPING && self->current.failure == NULL;
 
     if (record->state == KH_STATE_DELETING) {
         kh_instance_begin_removal(self);

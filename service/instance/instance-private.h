@@ -1,36 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of an instance share: instance.c, its life; instance-save.c, its row;
- * instance-recovery.c, what an earlier service has left; instance-end.c, what the end of its
- * machine means; instance-operations.c, what is asked of it. Nobody else includes it.
+ * What the parts of an instance share: instance.c, its record and state; instance-save.c, its
+ * row; instance-jobs.c, what is under way; instance-requests.c, what is asked of it, with
+ * instance-stop.c, instance-commands.c, instance-deletion.c and instance-configure.c;
+ * instance-start.c, a machine's beginning; instance-end.c, what its end means;
+ * instance-recovery.c, what an earlier service has left. Nobody else includes it.
  */
 #pragma once
 
-#include "model/backoff.h"
 #include "instance.h"
 #include "machine/run.h"
-#include "waiters.h"
+#include "model/backoff.h"
 
 G_BEGIN_DECLS
+
+/* A lifecycle job, and what only the instance has to know of it. */
+typedef struct {
+    KhJob *job; /* NULL: none; ours */
+    KhOperation operation;
+    gboolean kill;       /* its stop is by force */
+    gboolean unattended; /* a start that nobody waits for: its failure is the restart policy's */
+    GError *failure;     /* what its end will mean, where that is known before; ours */
+} KhLifecycle;
+
+/* What is known of a machine. */
+typedef enum {
+    KH_PRESENCE_NONE,
+    KH_PRESENCE_BEGINNING, /* one is being started */
+    KH_PRESENCE_SOUGHT,    /* it is not known yet whether one lives */
+    KH_PRESENCE_FOLLOWED,  /* one lives, or has just died: there is a run */
+} KhPresence;
 
 struct _KhInstance {
     GObject parent_instance;
     const KhHost *host;
     KhRecord *record;
-    KhRun *run;              /* while a machine lives */
-    GCancellable *beginning; /* while one is being started, or looked for: no run yet */
-    gint64 started_at;       /* monotonic */
-    gint64 ready_at;         /* monotonic; 0 while it is not */
-    GError *failure;         /* why it is being stopped by the service itself */
-    gboolean launched;       /* the start has come as far as QEMU */
-    gboolean automatic;      /* the start is one of the restart policy's */
-    gboolean seeking;        /* it is not known yet whether a machine lives */
-    gboolean doubted;        /* the same, though by its row none does */
-    gboolean kill;           /* the stop under way is by force */
-    gboolean again;          /* it is to start once it has stopped */
-    gboolean commanding;     /* a monitor command is under way */
-    gboolean resetting;      /* and it is a reset */
-    gboolean cleared;        /* it is deleted but for its row */
+    KhAspects changes;         /* that nobody has been told of yet */
+    KhLifecycle current, next; /* the job under way, and the one that waits for its end */
+    KhPresence presence;
+    KhRun *run;        /* while a machine is followed */
+    gboolean launched; /* the last start has come as far as QEMU */
+    gint64 started_at; /* monotonic */
+    gint64 ready_at;   /* monotonic; 0 while it is not */
+    gboolean cleared;  /* it is deleted but for its row */
     gboolean gone;
     KhBackoff backoff;
     guint restart_timer;
@@ -40,15 +52,42 @@ struct _KhInstance {
     GError *unsaved;  /* why the database does not have the record as it is */
     guint save_timer; /* until that is tried again */
     guint save_delay; /* seconds that it waits */
-    guint calls;      /* that are served: of the last one the record has the caller */
-    KhWaiters *starters, *stoppers, *deleters;
 };
+
+/* --- instance.c: record and state --- */
 
 /* Gives @field a copy of @text. */
 void kh_instance_replace(char **field, const char *text);
 
-/* Says how far an operation is: a text for people, and a part of 1. */
-void kh_instance_report(KhInstance *self, const char *step, double progress);
+/* @aspects of it have changed; told with the next announcement. */
+void kh_instance_touch(KhInstance *self, KhAspects aspects);
+
+/* Tells of what has been touched, if anything has. */
+void kh_instance_tell(KhInstance *self);
+
+/* Says which state it has come to, to the journal and to the bus. */
+void kh_instance_announce(KhInstance *self);
+
+/* The one place where the state changes; @error when the database does not know of it. */
+gboolean kh_instance_enter_state(KhInstance *self, KhState state, const char *reason,
+                                 GError **error);
+
+/* For what has happened, which is so whether it can be written down or not. */
+void kh_instance_set_state(KhInstance *self, KhState state, const char *reason);
+
+/* Why it could not be what it was to be; NULL: that is over. */
+void kh_instance_set_last_error(KhInstance *self, const GError *error);
+
+/* A guest may repeat its arguments, which may be keys, in what it gives up with. */
+void kh_instance_redact(KhInstance *self, GError *error);
+
+/* What the control channel's stop gets by default, in milliseconds. */
+guint kh_instance_default_stop_ms(KhInstance *self);
+
+/* Emits "gone". */
+void kh_instance_emit_gone(KhInstance *self);
+
+/* --- instance-save.c: the row --- */
 
 /*
  * Writes its record, of what has happened: on a failure (@error) it is written again later,
@@ -63,38 +102,78 @@ gboolean kh_instance_save_intent(KhInstance *self, GError **error);
 void kh_instance_save_ports(KhInstance *self);
 
 /* Removes the row, the last that is left of it, now or as soon as that works. */
-gboolean kh_instance_remove_row(KhInstance *self);
+gboolean kh_instance_remove_row(KhInstance *self, GError **error);
 
 /* Why a call that has done its work is told that this may be forgotten; NULL: it is saved. */
 GError *kh_instance_unsaved_error(KhInstance *self);
 
-/* Looks for a machine of it, which by its row it does not have. */
-void kh_instance_doubt(KhInstance *self);
-
-/* Looks for its machine at once, if that is to be tried again. */
-void kh_instance_look_now(KhInstance *self);
-
-/* It is known whether a machine lives. */
-void kh_instance_forget_unseen(KhInstance *self);
-
 /* Gives up what is not saved, of an instance that goes. */
 void kh_instance_forget_unsaved(KhInstance *self);
 
-/* Says which state it has come to, to the journal and to the bus. */
-void kh_instance_announce(KhInstance *self);
+/* --- instance-jobs.c: what is under way --- */
 
-/* The one place where the state changes; @error when the database does not know of it. */
-gboolean kh_instance_enter_state(KhInstance *self, KhState state, const char *reason,
-                                 GError **error);
+/*
+ * Begins the job of @operation for @owner, in the place of the current one, which is returned:
+ * the caller cancels it, with kh_instance_cancel_job(), once the state says what has come in
+ * its place.
+ */
+KhLifecycle kh_instance_begin_job(KhInstance *self, KhOperation operation, gint64 owner);
 
-/* For what has happened, which is so whether it can be written down or not. */
-void kh_instance_set_state(KhInstance *self, KhState state, const char *reason);
+/* The same of one that waits: for the end of the current one, or to know of a machine. */
+void kh_instance_begin_next_job(KhInstance *self, KhOperation operation, gint64 owner);
+
+/* The one that waits, if there is one, is not wanted any more, because of @why. */
+void kh_instance_drop_next_job(KhInstance *self, const char *why);
+
+/*
+ * Takes the current job, which has come to its end; the next one is current from now on. The
+ * caller ends it, with one of the two below, once the state says so.
+ */
+KhLifecycle kh_instance_take_job(KhInstance *self);
+
+/* @job (taken; may be none) is done, or has failed with @error. */
+void kh_instance_end_job(KhInstance *self, KhLifecycle *job, const GError *error);
+
+/* @job (taken; may be none) ends, unless it has failed already, because of @why. */
+void kh_instance_cancel_job(KhInstance *self, KhLifecycle *job, const char *why);
+
+gboolean kh_lifecycle_stops(const KhLifecycle *job);
+gboolean kh_lifecycle_starts(const KhLifecycle *job);
+
+/* The job under way is at @step now, a text for people, and a part of 1. */
+void kh_instance_report(KhInstance *self, const char *step, double progress);
+
+/* The job of its deletion, which is under way. */
+KhJob *kh_instance_get_deletion(KhInstance *self);
+
+/* --- instance-start.c: a machine's beginning --- */
+
+/* Starts it, for the current job. */
+void kh_instance_begin(KhInstance *self);
+
+/* Follows the processes of its machine. */
+void kh_instance_follow(KhInstance *self, KhVm *vm);
+
+/* QEMU says so, or has been told so. */
+void kh_instance_note_paused(KhRun *run, KhInstance *self);
+void kh_instance_note_resumed(KhRun *run, KhInstance *self);
+
+/* What is known of its machine; valid as long as the instance and its record. */
+KhMachineRef kh_instance_get_machine_ref(KhInstance *self);
+
+/* Has the launcher let go of a machine that is dead, or never was; then concludes. */
+void kh_instance_release(KhInstance *self);
 
 /* Whether a machine lives, is being started, or is looked for. */
 gboolean kh_instance_has_machine(KhInstance *self);
 
+/* --- instance-end.c: what the end of a machine means --- */
+
 /* No process of it lives: the way into "failed" for starts, runs and deletions alike. */
 void kh_instance_set_failed(KhInstance *self, const GError *error, const char *reason);
+
+/* No process of it lives, as was wished; what is to follow that goes on. */
+void kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced);
 
 /*
  * Its machine is dead, after @step of a stop: what that means depends on what was wanted of
@@ -102,36 +181,11 @@ void kh_instance_set_failed(KhInstance *self, const GError *error, const char *r
  */
 void kh_instance_conclude(KhInstance *self, KhStopStep step, gboolean out_of_memory);
 
-/* A guest may repeat its arguments, which may be keys, in what it gives up with. */
-void kh_instance_redact(KhInstance *self, GError *error);
+/* Nothing lives: a restart's second half, or a start that waited to know that, begins. */
+void kh_instance_go_on(KhInstance *self);
 
 /* What was configured for the next start holds from now on, and the old port is free. */
 void kh_instance_take_pending(KhInstance *self);
-
-/* No process of it lives, as was wished; a restart goes on with a start. */
-void kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced);
-
-/* QEMU says so, or has been told so. */
-void kh_instance_note_paused(KhRun *run, KhInstance *self);
-void kh_instance_note_resumed(KhRun *run, KhInstance *self);
-
-/* Follows the processes of its machine. */
-void kh_instance_follow(KhInstance *self, KhVm *vm);
-
-/* Where its machine is to be looked for; valid as long as the instance and its record. */
-KhMachineRef kh_instance_get_machine_ref(KhInstance *self);
-
-/* Has the launcher let go of a machine that is dead, or never was; then concludes. */
-void kh_instance_release(KhInstance *self);
-
-/* Starts it; @automatic for the restart policy's own starts. */
-void kh_instance_begin(KhInstance *self, gboolean automatic);
-
-/* Removes what there is of it; its machine is dead. */
-void kh_instance_begin_removal(KhInstance *self);
-
-/* Its row has gone as the last: so has it. */
-void kh_instance_conclude_removal(KhInstance *self);
 
 /* A restart that was due when the service before this one ended; its time may have passed. */
 void kh_instance_resume_restart(KhInstance *self);
@@ -139,7 +193,41 @@ void kh_instance_resume_restart(KhInstance *self);
 /* Calls off an automatic restart, if one is due. */
 void kh_instance_forget_restart(KhInstance *self);
 
-/* What the control channel's stop gets by default, in milliseconds. */
-guint kh_instance_default_stop_ms(KhInstance *self);
+/* --- instance-recovery.c: what an earlier service has left --- */
+
+/* Looks for a machine of it, which by its row it does not have. */
+void kh_instance_doubt(KhInstance *self);
+
+/* Whether that is being done. */
+gboolean kh_instance_is_doubted(KhInstance *self);
+
+/* Looks for its machine at once, if that is to be tried again. */
+void kh_instance_look_now(KhInstance *self);
+
+/* It is known whether a machine lives. */
+void kh_instance_forget_unseen(KhInstance *self);
+
+/* --- instance-requests.c and its parts: what is asked of it; see KhRequest --- */
+
+/* What each of these begins or joins, transfer full; NULL and @error: nothing has changed. */
+KhJob *kh_instance_ask_stop(KhInstance *self, const KhRequest *request, GError **error);
+KhJob *kh_instance_ask_restart(KhInstance *self, const KhRequest *request, GError **error);
+KhJob *kh_instance_ask_command(KhInstance *self, const KhRequest *request, GError **error);
+KhJob *kh_instance_ask_deletion(KhInstance *self, const KhRequest *request, GError **error);
+
+/* An operator wants it to run. */
+void kh_instance_forgive(KhInstance *self);
+
+/* How long the stop of @request may take, its last resort included, in microseconds. */
+gint64 kh_instance_stop_budget(KhInstance *self, const KhRequest *request);
+
+/* Why that has not been long enough; transfer full. */
+char *kh_instance_explain_late_stop(KhInstance *self);
+
+/* Removes what there is of it; its machine is dead. */
+void kh_instance_begin_removal(KhInstance *self);
+
+/* Its row has gone as the last: so has it. */
+void kh_instance_conclude_removal(KhInstance *self);
 
 G_END_DECLS

@@ -16,42 +16,68 @@
 
 static void look(KhInstance *self);
 
-static gboolean
-is_at_rest(KhInstance *self)
+gboolean
+kh_instance_is_doubted(KhInstance *self)
 {
-    KhState state = self->record->state;
+    return self->presence == KH_PRESENCE_SOUGHT && kh_state_is_down(self->record->state);
+}
 
-    return state == KH_STATE_CREATED || state == KH_STATE_STOPPED || state == KH_STATE_FAILED;
+/* A start that waited to know whether one is needed is not. */
+static void
+end_waiting_start(KhInstance *self)
+{
+    KhLifecycle waiting = self->next;
+
+    self->next = (KhLifecycle){0};
+    kh_instance_touch(self, KH_ASPECT_STATE);
+    kh_instance_end_job(self, &waiting, NULL);
+}
+
+/* One that the database did not know of is waited for, as if it had just been started. */
+static void
+note_found(KhInstance *self)
+{
+    kh_instance_forget_restart(self);
+    if (self->next.job != NULL)
+        kh_instance_take_job(self);
+    else
+        kh_instance_begin_job(self, KH_OPERATION_START, KH_JOB_SERVICE);
+    self->current.unattended = TRUE;
+    kh_instance_set_state(self, KH_STATE_STARTING,
+                          "Its machine is running, though the database said that it had ended");
+}
+
+/* What was under way with it goes on. */
+static void
+stop_found(KhInstance *self)
+{
+    if (self->current.kill || self->record->state == KH_STATE_DELETING)
+        kh_run_kill(self->run);
+    else
+        kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
 }
 
 /* A machine is there. */
 static void
 adopt(KhInstance *self, KhVm *vm)
 {
-    self->seeking = self->doubted = FALSE;
+    KhState state = self->record->state;
+
     /* Whatever boot its row was of: it lives in this one. */
     kh_instance_replace(&self->record->boot_id, self->host->boot_id);
-    if (is_at_rest(self)) {
-        kh_instance_forget_restart(self);
-        kh_instance_set_state(self, KH_STATE_STARTING,
-                              "Its machine is running, though the database said that it had ended");
-    }
+    if (kh_state_is_down(state))
+        note_found(self);
     kh_instance_forget_unseen(self);
     kh_instance_follow(self, vm);
     kh_instance_save(self, NULL);
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "is followed again; QEMU's pid is %u",
                     kh_instance_get_main_pid(self));
-    g_signal_emit_by_name(self, "changed");
-    if (self->record->state == KH_STATE_DELETING)
-        kh_run_kill(self->run);
-    if (self->record->state != KH_STATE_STOPPING) {
-        self->again = FALSE;
-        return;
-    }
-    if (self->kill)
-        kh_run_kill(self->run);
+    kh_instance_touch(self, KH_ASPECT_STATE);
+    kh_instance_tell(self);
+    if (state == KH_STATE_STOPPING || state == KH_STATE_DELETING)
+        stop_found(self);
     else
-        kh_run_stop(self->run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
+        end_waiting_start(self);
 }
 
 void
@@ -85,10 +111,11 @@ look_later(KhInstance *self, GError *reason)
     self->unseen = reason;
     /* Who waits for its deletion has waited long enough; that goes on. */
     if (self->record->state == KH_STATE_DELETING)
-        kh_waiters_finish(self->deleters, reason);
+        kh_job_answer(kh_instance_get_deletion(self), reason);
     self->look_delay = CLAMP(self->look_delay * 2, 1, LOOK_DELAY_MAX_S);
     self->look_timer = g_timeout_add_seconds(self->look_delay, on_look_timer, self);
-    g_signal_emit_by_name(self, "changed");
+    kh_instance_touch(self, KH_ASPECT_STATE);
+    kh_instance_tell(self);
 }
 
 /* Nothing is looked for any more. */
@@ -96,8 +123,19 @@ static void
 settle(KhInstance *self)
 {
     kh_instance_forget_unseen(self);
-    self->seeking = self->doubted = FALSE;
-    g_clear_object(&self->beginning);
+    self->presence = KH_PRESENCE_NONE;
+}
+
+/* Nothing is under way any more but that. */
+static void
+fail_waiting_start(KhInstance *self, const GError *reason)
+{
+    KhLifecycle waiting;
+
+    if (self->next.job != NULL)
+        kh_instance_take_job(self);
+    waiting = kh_instance_take_job(self);
+    kh_instance_end_job(self, &waiting, reason);
 }
 
 /* One lives that is not this service's: nothing of it is touched, its unit neither. */
@@ -107,13 +145,14 @@ leave_alone(KhInstance *self, const GError *reason)
     g_autofree char *text =
         g_strdup_printf("Its machine is not run by this service. %s", reason->message);
 
-    self->again = FALSE;
     settle(self);
     self->record->shim = self->record->qemu = (KhProcess){0};
     if (self->record->state == KH_STATE_DELETING)
         kh_instance_begin_removal(self);
-    else if (!is_at_rest(self))
+    else if (!kh_state_is_down(self->record->state))
         kh_instance_set_failed(self, reason, text);
+    if (self->next.job != NULL || kh_lifecycle_starts(&self->current))
+        fail_waiting_start(self, reason);
 }
 
 /* What was configured for a next start, of a machine whose end no service has noted. */
@@ -123,22 +162,21 @@ take_left_pending(KhInstance *self)
     if (self->record->pending == NULL)
         return;
     kh_instance_take_pending(self);
-    g_signal_emit_by_name(self, "changed");
+    kh_instance_tell(self);
 }
 
 /* By its row it has ended, and so it has: what waited for that goes on. */
 static void
 rest(KhInstance *self)
 {
-    gboolean again = self->again;
-
     settle(self);
-    self->again = FALSE;
     take_left_pending(self);
-    if (again && !self->host->ending)
-        kh_instance_begin(self, TRUE);
-    else if (self->record->restart_usec > 0)
+    if (self->next.job != NULL) {
+        kh_instance_take_job(self);
+        kh_instance_go_on(self);
+    } else if (self->record->restart_usec > 0) {
         kh_instance_resume_restart(self);
+    }
 }
 
 /* What the look has come to: @vm, or @error, which is taken. */
@@ -151,7 +189,7 @@ take_result(KhInstance *self, KhVm *vm, GError *error)
         adopt(self, vm);
     } else if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND)) {
         kh_instance_forget_unseen(self);
-        if (self->doubted && is_at_rest(self))
+        if (kh_instance_is_doubted(self))
             rest(self);
         else
             kh_instance_release(self);
@@ -241,6 +279,30 @@ kh_instance_look_now(KhInstance *self)
     look(self);
 }
 
+/* The job of what was under way, as far as the row tells; nobody waits for it any more. */
+static void
+resume_job(KhInstance *self)
+{
+    const KhRecord *record = self->record;
+
+    if (record->state == KH_STATE_STARTING)
+        kh_instance_begin_job(self, KH_OPERATION_START, KH_JOB_SERVICE);
+    else if (record->state == KH_STATE_DELETING)
+        kh_instance_begin_job(self, KH_OPERATION_FORCE_DELETE, KH_JOB_SERVICE);
+    else if (record->state == KH_STATE_STOPPING)
+        kh_instance_begin_job(self,
+                              record->restart_usec > 0 ? KH_OPERATION_RESTART : KH_OPERATION_STOP,
+                              KH_JOB_SERVICE);
+    if (self->current.job == NULL)
+        return;
+    self->current.unattended = TRUE;
+    kh_instance_report(self, "looking for its machine", 0);
+    /* Only a stop of the service's own has a reason: Katana's end, alive or dead as it is now. */
+    if (record->state == KH_STATE_STOPPING && record->reason[0] != '\0')
+        self->current.failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
+    kh_instance_tell(self);
+}
+
 /*
  * Where a service before this one left it. A row of another boot tells nothing of processes, but
  * may be one of a copy of the database that was put back: @lives is believed rather.
@@ -252,13 +314,8 @@ resume(KhInstance *self, gboolean lives)
     gboolean same_boot = g_str_equal(record->boot_id, self->host->boot_id);
 
     self->launched = record->shim.pid > 0;
-    self->automatic = TRUE; /* nobody waits for its start any more */
-    self->again = record->state == KH_STATE_STOPPING && record->restart_usec > 0;
-    /* Only a stop of the service's own has a reason: Katana's end, alive or dead as it is now. */
-    if (record->state == KH_STATE_STOPPING && record->reason[0] != '\0')
-        self->failure = g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "%s", record->reason);
-    self->seeking = TRUE;
-    self->beginning = g_cancellable_new();
+    self->presence = KH_PRESENCE_SOUGHT;
+    resume_job(self);
     if (!same_boot)
         record->shim = record->qemu = (KhProcess){0};
     if (same_boot || lives)
@@ -277,19 +334,31 @@ kh_instance_note_deleted(KhInstance *self)
 void
 kh_instance_doubt(KhInstance *self)
 {
-    self->seeking = self->doubted = TRUE;
+    self->presence = KH_PRESENCE_SOUGHT;
     self->launched = TRUE; /* what is found has been */
-    self->beginning = g_cancellable_new();
     look(self);
 }
 
 void
 kh_instance_take_over(KhInstance *self, gboolean lives)
 {
-    if (!is_at_rest(self))
+    if (!kh_state_is_down(self->record->state))
         resume(self, lives);
     else if (lives)
         kh_instance_doubt(self);
     else
         rest(self);
+}
+
+gboolean
+kh_instance_start_if_gone(KhInstance *self)
+{
+    if (self->presence != KH_PRESENCE_SOUGHT || self->record->state == KH_STATE_DELETING)
+        return FALSE;
+    if (!kh_lifecycle_starts(&self->current)) {
+        kh_instance_begin_next_job(self, KH_OPERATION_START, KH_JOB_SERVICE);
+        self->next.unattended = TRUE;
+        kh_instance_tell(self);
+    }
+    return TRUE;
 }

@@ -102,9 +102,8 @@ kh_instance_save_ports(KhInstance *self)
 }
 
 gboolean
-kh_instance_remove_row(KhInstance *self)
+kh_instance_remove_row(KhInstance *self, GError **error)
 {
-    g_autoptr(GError) error = NULL;
     GError *failure = NULL;
 
     if (kh_store_remove(self->host->store, self->record->id, &failure)) {
@@ -113,20 +112,20 @@ kh_instance_remove_row(KhInstance *self)
         kh_instance_conclude_removal(self);
         return TRUE;
     }
+    g_set_error(error, KH_ERROR, failure->code,
+                "The files of \"%s\" have been removed; its row in the database will be "
+                "removed as soon as that works: %s",
+                self->record->name, failure->message);
     note_unsaved(self, failure);
-    error = g_error_new(KH_ERROR, failure->code,
-                        "The files of \"%s\" have been removed; its row in the database will be "
-                        "removed as soon as that works: %s",
-                        self->record->name, failure->message);
-    g_signal_emit_by_name(self, "changed");
-    kh_waiters_finish(self->deleters, error);
+    kh_instance_touch(self, KH_ASPECT_STATE);
+    kh_instance_tell(self);
     return FALSE;
 }
 
 static gboolean
 save_again(KhInstance *self)
 {
-    return self->cleared ? kh_instance_remove_row(self) : save(self, TRUE, NULL);
+    return self->cleared ? kh_instance_remove_row(self, NULL) : save(self, TRUE, NULL);
 }
 
 static gboolean
@@ -138,8 +137,9 @@ on_save_timer(gpointer data)
     kh_store_set_patient(self->host->store, FALSE);
     save_again(self);
     kh_store_set_patient(self->host->store, TRUE);
+    kh_instance_touch(self, KH_ASPECT_STATE);
     if (!self->gone)
-        g_signal_emit_by_name(self, "changed");
+        kh_instance_tell(self);
     return G_SOURCE_REMOVE;
 }
 

@@ -6,19 +6,32 @@
 #pragma once
 
 #include "host.h"
-#include "model/state-table.h"
 #include "model/record.h"
+#include "model/state-table.h"
 
 G_BEGIN_DECLS
 
 #define KH_TYPE_INSTANCE (kh_instance_get_type())
 G_DECLARE_FINAL_TYPE(KhInstance, kh_instance, KH, INSTANCE, GObject)
 
+/**
+ * KhAspects:
+ * @KH_ASPECT_CONFIG: what it is configured to, now
+ * @KH_ASPECT_IMAGE: which boot components it is pinned to, now or from its next start on
+ * @KH_ASPECT_STATE: its state, machine, job, and what waits for its next start
+ *
+ * Of what a change was.
+ */
+typedef enum {
+    KH_ASPECT_CONFIG = 1 << 0,
+    KH_ASPECT_IMAGE = 1 << 1,
+    KH_ASPECT_STATE = 1 << 2,
+} KhAspects;
+
 /*
  * Takes @record, of a row that is there; kh_instance_take_over() is for one that a service
  * before this one has left.
- * Signals: "changed" (record or pid differ), "step" (text, part of 1: how far an operation
- * is), "gone" (deleted; the last one).
+ * Signals: "changed" (KhAspects, as guint), "gone" (deleted; the last one).
  */
 KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
 
@@ -41,13 +54,6 @@ void kh_instance_note_deleted(KhInstance *self);
  * every change: nothing of that may be kept until a later turn of the main loop.
  */
 const KhRecord *kh_instance_get_record(KhInstance *self);
-
-/*
- * While a call is served, the journal says with each line who has called: the last of several.
- * Each enter has its leave.
- */
-void kh_instance_enter_call(KhInstance *self, guint32 uid);
-void kh_instance_leave_call(KhInstance *self);
 
 /*
  * Why it is in its state, and what else is to be known of that: that nobody has seen whether
@@ -82,13 +88,42 @@ int kh_instance_open_folder(KhInstance *self, GError **error);
 /* What the state table says of @operation now; @error when it is refused. */
 KhAdmission kh_instance_check(KhInstance *self, KhOperation operation, GError **error);
 
-/*
- * Starts it; finishes when RPC has answered. After @timeout_usec it fails with
- * KH_ERROR_TIMED_OUT and the instance goes on starting. Other errors: INVALID_STATE, BUSY,
- * CANCELLED (stopped meanwhile), and whatever made it fail.
+/**
+ * KhRequest:
+ * @operation: what is asked for
+ * @caller: the uid of who asks; KH_JOB_SERVICE: it is the service's own doing, and a stop no
+ *   operator's wish: the instance starts with the service again
+ * @timeout_usec: how long a start may take to answer, or a stop with all its steps; 0: by default
+ * @kill: the stop of a restart is by force
+ * @keep_data: what is in data.raw stays, given to the service's user
  */
-void kh_instance_start_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
-                             gpointer user_data);
+typedef struct {
+    KhOperation operation;
+    gint64 caller;
+    gint64 timeout_usec;
+    gboolean kill, keep_data;
+} KhRequest;
+
+/*
+ * The job that does what is asked for: a new one, or the one under way that it joins; transfer
+ * full. NULL without an error where nothing is to be done. With one nothing has changed:
+ * INVALID_STATE, BUSY, NOT_FOUND, and what stands against it.
+ *
+ * A start, restart or reset is done when RPC has answered, a stop when QEMU has ended (it goes
+ * on while QEMU outlives its kill), a deletion when its files, row, port and uid are free.
+ */
+KhJob *kh_instance_request(KhInstance *self, const KhRequest *request, GError **error);
+
+/*
+ * Waits for the @job that @request has come to, as long as that says; the wait is finished by
+ * kh_job_wait_finish(). KH_ERROR_TIMED_OUT, and the job goes on; CANCELLED when another
+ * operation has come in its place; and whatever made it fail.
+ */
+void kh_instance_wait_async(KhInstance *self, KhJob *job, const KhRequest *request,
+                            GAsyncReadyCallback callback, gpointer user_data);
+
+/* The lifecycle job under way; NULL. Owned by @self. */
+KhJob *kh_instance_get_job(KhInstance *self);
 
 /*
  * Where it is not known yet whether a machine of it lives, it is started when there is none:
@@ -96,48 +131,13 @@ void kh_instance_start_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyC
  */
 gboolean kh_instance_start_if_gone(KhInstance *self);
 
-typedef struct {
-    gboolean kill;       /* QEMU is killed at once */
-    gint64 timeout_usec; /* of all steps together; 0 for the default */
-    gboolean by_service; /* not an operator's wish: it starts with the service again */
-} KhStop;
-
 /*
- * Stops it; finishes when QEMU has ended. KH_ERROR_TIMED_OUT when QEMU outlives its kill;
- * then it stays "stopping".
- */
-void kh_instance_stop_async(KhInstance *self, const KhStop *how, GAsyncReadyCallback callback,
-                            gpointer user_data);
-
-/* Stops it as @how says, if it runs, and starts it; @timeout_usec is for the start. */
-void kh_instance_restart_async(KhInstance *self, const KhStop *how, gint64 timeout_usec,
-                               GAsyncReadyCallback callback, gpointer user_data);
-
-/* Resets the virtual machine; finishes when RPC has answered again. */
-void kh_instance_reset_async(KhInstance *self, gint64 timeout_usec, GAsyncReadyCallback callback,
-                             gpointer user_data);
-
-/* Halts the virtual processors, or lets them go on. BUSY while another command is under way. */
-void kh_instance_pause_async(KhInstance *self, GAsyncReadyCallback callback, gpointer user_data);
-void kh_instance_resume_async(KhInstance *self, GAsyncReadyCallback callback, gpointer user_data);
-
-/*
- * Removes its files, row, port and uid; then "gone". With @force a living machine is
- * killed first; with @keep_data data.raw stays, given to the service's user.
- */
-void kh_instance_delete_async(KhInstance *self, gboolean force, gboolean keep_data,
-                              GAsyncReadyCallback callback, gpointer user_data);
-
-/* Of each of these. */
-gboolean kh_instance_operation_finish(KhInstance *self, GAsyncResult *result, GError **error);
-
-/*
- * Gives it the checked @config (taken), which @changes (a{sv}) led to, whose machine is expected to
- * have @measurement ("": it is not confidential), and of which a living machine takes what it can;
- * the rest waits in the record's "pending". On an error (PORT_UNAVAILABLE, FAILED) nothing has
- * changed.
+ * Gives it, for @caller, the checked @config (taken), which @changes (a{sv}) led to, whose machine
+ * is expected to have @measurement ("": it is not confidential), and of which a living machine
+ * takes what it can; the rest waits in the record's "pending". On an error (PORT_UNAVAILABLE,
+ * FAILED) nothing has changed.
  */
 gboolean kh_instance_configure(KhInstance *self, KhConfig *config, GVariant *changes,
-                               const char *measurement, GError **error);
+                               const char *measurement, guint32 caller, GError **error);
 
 G_END_DECLS

@@ -5,39 +5,71 @@
 #include "log/instance-log.h"
 
 typedef struct {
-    GPtrArray *waiting; /* of KhInstance, the next one first */
+    GPtrArray *waiting;   /* of KhInstance, the next one first */
+    KhInstance *starting; /* that is under way */
     const KhHost *host;
 } Queue;
+
+static void
+queue_free(Queue *queue)
+{
+    g_ptr_array_unref(queue->waiting);
+    g_clear_object(&queue->starting);
+    g_free(queue);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Queue, queue_free)
 
 static void start_next(Queue *queue);
 
 static void
+warn(Queue *queue, const GError *error)
+{
+    kh_log_instance(kh_instance_get_record(queue->starting), G_LOG_LEVEL_WARNING,
+                    "did not start with the service: %s", error->message);
+}
+
+static void
 on_started(GObject *source, GAsyncResult *result, gpointer data)
 {
-    KhInstance *instance = KH_INSTANCE(source);
     g_autoptr(GError) error = NULL;
 
-    if (!kh_instance_operation_finish(instance, result, &error))
-        kh_log_instance(kh_instance_get_record(instance), G_LOG_LEVEL_WARNING,
-                        "did not start with the service: %s", error->message);
+    if (!kh_job_wait_finish(KH_JOB(source), result, &error))
+        warn(data, error);
     start_next(data);
+}
+
+/* FALSE: there is nothing to wait for. */
+static gboolean
+start(Queue *queue)
+{
+    const KhRequest request = {.operation = KH_OPERATION_START, .caller = KH_JOB_SERVICE};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhJob) job = kh_instance_request(queue->starting, &request, &error);
+
+    if (error != NULL)
+        warn(queue, error);
+    if (job == NULL)
+        return FALSE;
+    kh_instance_wait_async(queue->starting, job, &request, on_started, queue);
+    return TRUE;
 }
 
 /* Takes @queue. */
 static void
 start_next(Queue *queue)
 {
-    g_autoptr(KhInstance) next = NULL;
+    g_autoptr(Queue) owned = queue;
 
-    if (queue->waiting->len == 0 || queue->host->ending) {
-        g_ptr_array_unref(queue->waiting);
-        g_free(queue);
-        return;
+    while (queue->waiting->len > 0 && !queue->host->ending) {
+        g_clear_object(&queue->starting);
+        queue->starting = g_object_ref(queue->waiting->pdata[0]);
+        g_ptr_array_remove_index(queue->waiting, 0);
+        if (start(queue)) {
+            g_steal_pointer(&owned);
+            return;
+        }
     }
-    next = g_object_ref(queue->waiting->pdata[0]);
-    g_ptr_array_remove_index(queue->waiting, 0);
-    kh_instance_start_async(next, (gint64)queue->host->start_timeout * G_USEC_PER_SEC, on_started,
-                            queue);
 }
 
 static gboolean
@@ -46,14 +78,6 @@ is_wanted(KhInstance *instance, const KhHost *host)
     const KhRecord *record = kh_instance_get_record(instance);
 
     return record->config->start_at_boot && !g_str_equal(record->stopped_in, host->boot_id);
-}
-
-static gboolean
-is_down(KhInstance *instance)
-{
-    KhState state = kh_instance_get_record(instance)->state;
-
-    return state == KH_STATE_CREATED || state == KH_STATE_STOPPED || state == KH_STATE_FAILED;
 }
 
 void
@@ -67,7 +91,8 @@ kh_autostart_begin(KhManager *manager, const KhHost *host)
     for (guint i = 0; i < instances->len; i++) {
         KhInstance *instance = instances->pdata[i];
 
-        if (is_wanted(instance, host) && !kh_instance_start_if_gone(instance) && is_down(instance))
+        if (is_wanted(instance, host) && !kh_instance_start_if_gone(instance) &&
+            kh_state_is_down(kh_instance_get_record(instance)->state))
             g_ptr_array_add(queue->waiting, g_object_ref(instance));
     }
     start_next(queue);

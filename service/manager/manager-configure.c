@@ -14,6 +14,7 @@ typedef struct {
     KhInstance *instance;
     GVariant *changes;
     gboolean may_expose;
+    guint32 caller;
     KhConfig *measured; /* what is being measured; else NULL */
 } Change;
 
@@ -57,11 +58,8 @@ choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GErr
 static gboolean
 check_storage(const KhRecord *record, const KhConfig *config, GError **error)
 {
-    gboolean down = record->state == KH_STATE_CREATED || record->state == KH_STATE_STOPPED ||
-                    record->state == KH_STATE_FAILED;
-
     if (config->storage_bytes == kh_record_get_wanted(record)->storage_bytes ||
-        (!record->formatted && down))
+        (!record->formatted && kh_state_is_down(record->state)))
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                 "The data disk of \"%s\" was made at its first start, and its size (storage-bytes) "
@@ -134,7 +132,8 @@ configure(KhManager *self, GTask *task, KhConfig *pinned, const char *measuremen
     g_autofree char *before = g_strdup(record->config->image);
     GError *error = NULL;
 
-    if (kh_instance_configure(change->instance, pinned, change->changes, measurement, &error))
+    if (kh_instance_configure(change->instance, pinned, change->changes, measurement,
+                              change->caller, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
@@ -207,7 +206,8 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
 
 void
 kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *changes,
-                           gboolean may_expose, GAsyncReadyCallback callback, gpointer user_data)
+                           gboolean may_expose, guint32 caller, GAsyncReadyCallback callback,
+                           gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
     Change *change = g_new0(Change, 1);
@@ -217,6 +217,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
     change->instance = g_object_ref(instance);
     change->changes = g_variant_ref(changes);
     change->may_expose = may_expose;
+    change->caller = caller;
     g_task_set_source_tag(task, kh_manager_configure_async);
     g_task_set_task_data(task, change, change_free);
     if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_ADMISSION_REFUSE ||

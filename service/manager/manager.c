@@ -175,7 +175,7 @@ tell_of_image_users(KhManager *self, char **images)
 
 /* A machine that has ended may have been the last to use an image that was configured away. */
 static void
-on_instance_changed(KhInstance *instance, KhManager *self)
+on_instance_changed(KhInstance *instance, KhAspects aspects, KhManager *self)
 {
     KhState state = kh_instance_get_record(instance)->state;
     g_auto(GStrv) images = count(self, instance);
@@ -281,9 +281,8 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
     g_task_return_boolean(task, TRUE);
 }
 
-/* By nothing but its id: any name may be another's id. */
-static KhInstance *
-find_by_id(KhManager *self, const char *id)
+KhInstance *
+kh_manager_find_id(KhManager *self, const char *id)
 {
     return g_hash_table_lookup(self->by_id, id);
 }
@@ -309,7 +308,7 @@ finish_deletions(KhManager *self)
 {
     for (guint i = 0; i < self->strangers->deleted->len; i++) {
         const char *id = self->strangers->deleted->pdata[i];
-        KhInstance *instance = find_by_id(self, id);
+        KhInstance *instance = kh_manager_find_id(self, id);
         g_autoptr(GTask) task = NULL;
 
         if (instance != NULL) {
@@ -413,7 +412,7 @@ find_exactly(KhManager *self, const char *name_or_id)
 {
     KhInstance *found = kh_manager_find_name(self, name_or_id);
 
-    return found != NULL ? found : find_by_id(self, name_or_id);
+    return found != NULL ? found : kh_manager_find_id(self, name_or_id);
 }
 
 static KhInstance *

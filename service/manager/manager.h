@@ -55,12 +55,12 @@ gboolean kh_manager_change_is_exposed(KhInstance *instance, GVariant *changes);
 
 /*
  * Changes the configuration of @instance by @changes (a{sv}): all of them or nothing.
- * @may_expose: the caller has the action "expose"; what comes to need it on the way is refused
+ * @may_expose: @caller, a uid, has the action "expose"; what comes to need it on the way is refused
  * without. Errors: those of create, KH_ERROR_NOT_FOUND (image), NOT_SUPPORTED (storage-bytes of
  * a disk that has its file system), BUSY (another change came in between).
  */
 void kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *changes,
-                                gboolean may_expose, GAsyncReadyCallback callback,
+                                gboolean may_expose, guint32 caller, GAsyncReadyCallback callback,
                                 gpointer user_data);
 gboolean kh_manager_configure_finish(KhManager *self, GAsyncResult *result, GError **error);
 
@@ -69,6 +69,9 @@ gboolean kh_manager_configure_finish(KhManager *self, GAsyncResult *result, GErr
  * ALREADY_EXISTS where a prefix fits several. Owned by the manager.
  */
 KhInstance *kh_manager_find(KhManager *self, const char *name_or_id, GError **error);
+
+/* By nothing but its id: any name may be another's id. NULL for none. Owned by the manager. */
+KhInstance *kh_manager_find_id(KhManager *self, const char *id);
 
 /* All, oldest first: GPtrArray of KhInstance, owned by the manager. */
 GPtrArray *kh_manager_list(KhManager *self);

@@ -8,26 +8,59 @@
 #define SAVE_S 5
 #define SAVE_INTERVAL_USEC (200 * 1000)
 
+/* One instance that is to stop, of all of them. */
+typedef struct {
+    GTask *all; /* whose data is the number of those that have not */
+    KhInstance *instance;
+} Stop;
+
 static void
-leave(GTask *task)
+leave(GTask *all)
 {
-    guint *left = g_task_get_task_data(task);
+    guint *left = g_task_get_task_data(all);
 
     if (--*left == 0)
-        g_task_return_boolean(task, TRUE);
+        g_task_return_boolean(all, TRUE);
+}
+
+/* Takes @stop and @failure. */
+static void
+conclude(Stop *stop, GError *failure)
+{
+    g_autoptr(GError) error = failure;
+
+    if (error != NULL)
+        kh_log_instance(kh_instance_get_record(stop->instance), G_LOG_LEVEL_WARNING,
+                        "was not stopped with the service: %s", error->message);
+    leave(stop->all);
+    g_object_unref(stop->instance);
+    g_object_unref(stop->all);
+    g_free(stop);
 }
 
 static void
 on_stopped(GObject *source, GAsyncResult *result, gpointer data)
 {
-    g_autoptr(GTask) task = data;
-    KhInstance *instance = KH_INSTANCE(source);
-    g_autoptr(GError) error = NULL;
+    GError *error = NULL;
 
-    if (!kh_instance_operation_finish(instance, result, &error))
-        kh_log_instance(kh_instance_get_record(instance), G_LOG_LEVEL_WARNING,
-                        "was not stopped with the service: %s", error->message);
-    leave(task);
+    kh_job_wait_finish(KH_JOB(source), result, &error);
+    conclude(data, error);
+}
+
+static void
+stop_one(GTask *all, KhInstance *instance)
+{
+    const KhRequest request = {.operation = KH_OPERATION_STOP, .caller = KH_JOB_SERVICE};
+    GError *error = NULL;
+    g_autoptr(KhJob) job = kh_instance_request(instance, &request, &error);
+    Stop *stop = g_new0(Stop, 1);
+
+    stop->all = g_object_ref(all);
+    stop->instance = g_object_ref(instance);
+    if (job == NULL)
+        conclude(stop, error);
+    else
+        kh_instance_wait_async(instance, job, &request, on_stopped, stop);
 }
 
 void
@@ -35,14 +68,13 @@ kh_shutdown_stop_async(KhManager *manager, GAsyncReadyCallback callback, gpointe
 {
     g_autoptr(GTask) task = g_task_new(manager, NULL, callback, user_data);
     GPtrArray *instances = kh_manager_list(manager);
-    const KhStop how = {.by_service = TRUE};
     guint *left = g_new0(guint, 1);
 
     g_task_set_source_tag(task, kh_shutdown_stop_async);
     g_task_set_task_data(task, left, g_free);
     *left = instances->len + 1;
     for (guint i = 0; i < instances->len; i++)
-        kh_instance_stop_async(instances->pdata[i], &how, on_stopped, g_object_ref(task));
+        stop_one(task, instances->pdata[i]);
     leave(task);
 }
 

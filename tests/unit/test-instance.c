@@ -161,6 +161,7 @@ set_up(Fixture *f, gconstpointer data)
     f->host.state_dir = kh_state_dir_open(state, runtime, NULL);
     database = kh_state_dir_build(f->host.state_dir, "state.db");
     f->host.store = kh_store_open(database, NULL);
+    f->host.jobs = kh_jobs_new();
     f->launcher = g_object_new(SLOW_TYPE_LAUNCHER, NULL);
     f->host.launcher = KH_LAUNCHER(f->launcher);
     record = make_record(&f->host, (KhState)GPOINTER_TO_INT(data));
@@ -176,6 +177,7 @@ tear_down(Fixture *f, gconstpointer data)
 {
     g_clear_object(&f->instance);
     g_clear_object(&f->launcher);
+    g_clear_object(&f->host.jobs);
     g_clear_object(&f->host.store);
     g_clear_object(&f->host.state_dir);
     g_free(f->host.boot_id);
@@ -222,11 +224,37 @@ wait_for_qemu(Fixture *f)
 }
 
 static void
+keep_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GAsyncResult **)data = g_object_ref(result);
+}
+
+static gboolean
+finish(GAsyncResult *result, GError **error)
+{
+    g_autoptr(KhJob) job = KH_JOB(g_async_result_get_source_object(result));
+
+    return kh_job_wait_finish(job, result, error);
+}
+
+/* What is asked for is begun, and waited for. NULL: it is refused, or there is nothing to do. */
+static KhJob *
+ask(Fixture *f, const KhRequest *request, GAsyncReadyCallback callback, gpointer data,
+    GError **error)
+{
+    KhJob *job = kh_instance_request(f->instance, request, error);
+
+    if (job != NULL)
+        kh_instance_wait_async(f->instance, job, request, callback, data);
+    return job;
+}
+
+static void
 on_stopped(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GError) error = NULL;
 
-    kh_instance_operation_finish(KH_INSTANCE(source), result, &error);
+    finish(result, &error);
     g_assert_no_error(error);
     (*(guint *)data)++;
 }
@@ -236,9 +264,12 @@ static void
 force_stays_force(Fixture *f, gconstpointer data)
 {
     guint stopped = 0;
+    g_autoptr(KhJob) kill =
+        ask(f, &(KhRequest){.operation = KH_OPERATION_KILL}, on_stopped, &stopped, NULL);
+    g_autoptr(KhJob) stop =
+        ask(f, &(KhRequest){.operation = KH_OPERATION_STOP}, on_stopped, &stopped, NULL);
 
-    kh_instance_stop_async(f->instance, &(KhStop){.kill = TRUE}, on_stopped, &stopped);
-    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, on_stopped, &stopped);
+    g_assert_true(kill == stop);
     find_machine(f);
     wait_for_qemu(f);
     while (stopped < 2)
@@ -256,29 +287,26 @@ find_nothing(Fixture *f)
     g_task_return_new_error(search, KH_ERROR, KH_ERROR_NOT_FOUND, "nothing runs");
 }
 
-static void
-keep_result(GObject *source, GAsyncResult *result, gpointer data)
-{
-    *(GAsyncResult **)data = g_object_ref(result);
-}
-
 /* Nobody is told that the data stays who comes after a deletion that takes it. */
 static void
 data_is_not_promised(Fixture *f, gconstpointer data)
 {
-    g_autoptr(GAsyncResult) taking = NULL, keeping = NULL, joining = NULL;
+    const KhRequest taking = {.operation = KH_OPERATION_FORCE_DELETE};
+    const KhRequest keeping = {.operation = KH_OPERATION_FORCE_DELETE, .keep_data = TRUE};
+    g_autoptr(GAsyncResult) taken = NULL, joined = NULL;
     g_autoptr(GError) error = NULL;
+    g_autoptr(KhJob) first = ask(f, &taking, keep_result, &taken, NULL);
+    g_autoptr(KhJob) second = NULL;
 
-    kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &taking);
-    kh_instance_delete_async(f->instance, TRUE, TRUE, keep_result, &keeping);
-    kh_instance_delete_async(f->instance, TRUE, FALSE, keep_result, &joining);
-    find_nothing(f);
-    while (taking == NULL || keeping == NULL || joining == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_false(kh_instance_operation_finish(f->instance, keeping, &error));
+    g_assert_null(kh_instance_request(f->instance, &keeping, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_BUSY);
-    g_assert_true(kh_instance_operation_finish(f->instance, taking, NULL));
-    g_assert_true(kh_instance_operation_finish(f->instance, joining, NULL));
+    second = ask(f, &taking, keep_result, &joined, NULL);
+    g_assert_true(first == second);
+    find_nothing(f);
+    while (taken == NULL || joined == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_true(finish(taken, NULL));
+    g_assert_true(finish(joined, NULL));
 }
 
 /* Another program's words to the database. */
@@ -310,13 +338,13 @@ refused_deletion(Fixture *f, gconstpointer data)
 {
     const KhRecord *record = kh_instance_get_record(f->instance);
     gint64 due = record->restart_usec;
-    g_autoptr(GAsyncResult) result = NULL;
+    const KhRequest request = {.operation = KH_OPERATION_DELETE, .keep_data = TRUE};
+    g_autoptr(GError) error = NULL;
 
     refuse(f, "UPDATE ON instances WHEN NEW.state = 'deleting'");
-    kh_instance_delete_async(f->instance, FALSE, TRUE, keep_result, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+    g_assert_null(kh_instance_request(f->instance, &request, &error));
+    g_assert_nonnull(error);
+    g_assert_null(kh_instance_get_job(f->instance));
     g_assert_cmpint(record->state, ==, KH_STATE_FAILED);
     g_assert_cmpstr(record->reason, ==, "it starts again");
     g_assert_cmpint(record->restart_usec, ==, due);
@@ -350,16 +378,21 @@ wait_until_saved(Fixture *f, KhState state)
 static void
 unsaved_stop(Fixture *f, gconstpointer data)
 {
-    g_autoptr(GAsyncResult) first = NULL, second = NULL, third = NULL;
+    const KhRequest stop = {.operation = KH_OPERATION_STOP};
+    g_autoptr(GAsyncResult) first = NULL;
     g_autofree char *unsaved = NULL, *saved = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhJob) job = NULL;
 
     refuse(f, "UPDATE ON instances");
-    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &first);
-    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &second);
-    while (first == NULL || second == NULL)
+    job = ask(f, &stop, keep_result, &first, NULL);
+    while (first == NULL)
         g_main_context_iteration(NULL, TRUE);
-    g_assert_false(kh_instance_operation_finish(f->instance, first, NULL));
-    g_assert_false(kh_instance_operation_finish(f->instance, second, NULL));
+    g_assert_false(finish(first, NULL));
+    g_assert_cmpint(kh_job_get_state(job), ==, KH_JOB_FAILED);
+    g_assert_null(kh_instance_request(f->instance, &stop, &error));
+    g_assert_nonnull(error);
+    g_clear_error(&error);
     g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_STOPPED);
     unsaved = kh_instance_build_reason(f->instance);
     g_assert_nonnull(strstr(unsaved, "The database could not be told yet"));
@@ -368,10 +401,8 @@ unsaved_stop(Fixture *f, gconstpointer data)
     wait_until_saved(f, KH_STATE_STOPPED);
     saved = kh_instance_build_reason(f->instance);
     g_assert_null(strstr(saved, "database"));
-    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &third);
-    while (third == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_true(kh_instance_operation_finish(f->instance, third, NULL));
+    g_assert_null(kh_instance_request(f->instance, &stop, &error));
+    g_assert_no_error(error);
 }
 
 /* At the service's end everything is written that can be. */
@@ -379,29 +410,29 @@ static void
 saved_at_the_end(Fixture *f, gconstpointer data)
 {
     g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(KhJob) job = NULL;
 
     refuse(f, "UPDATE ON instances");
-    kh_instance_stop_async(f->instance, &(KhStop){.kill = FALSE}, keep_result, &result);
+    job = ask(f, &(KhRequest){.operation = KH_OPERATION_STOP}, keep_result, &result, NULL);
     g_assert_false(kh_instance_is_saved(f->instance));
     tell_database(f, "DROP TRIGGER refuse");
     g_assert_true(kh_instance_is_saved(f->instance));
     g_assert_cmpint(saved_state(f), ==, KH_STATE_STOPPED);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
-    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+    g_assert_false(finish(result, NULL));
 }
 
 /* A restart whose second half could be forgotten does not begin with the first. */
 static void
 refused_restart(Fixture *f, gconstpointer data)
 {
-    g_autoptr(GAsyncResult) result = NULL;
+    const KhRequest request = {.operation = KH_OPERATION_RESTART};
+    g_autoptr(GError) error = NULL;
 
     refuse(f, "UPDATE ON instances");
-    kh_instance_restart_async(f->instance, &(KhStop){.kill = FALSE}, 0, keep_result, &result);
-    while (result == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_false(kh_instance_operation_finish(f->instance, result, NULL));
+    g_assert_null(kh_instance_request(f->instance, &request, &error));
+    g_assert_nonnull(error);
     g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_RUNNING);
     g_assert_cmpint(kh_instance_get_record(f->instance)->restart_usec, ==, 0);
     tell_database(f, "DROP TRIGGER refuse");
@@ -411,20 +442,25 @@ refused_restart(Fixture *f, gconstpointer data)
 static void
 row_stays(Fixture *f, gconstpointer data)
 {
-    g_autoptr(GAsyncResult) first = NULL, second = NULL;
+    const KhRequest request = {.operation = KH_OPERATION_DELETE};
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhJob) first = NULL, second = NULL;
 
     refuse(f, "DELETE ON instances");
-    kh_instance_delete_async(f->instance, FALSE, FALSE, keep_result, &first);
+    first = ask(f, &request, keep_result, &result, NULL);
     find_nothing(f);
-    while (first == NULL)
+    while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
-    g_assert_false(kh_instance_operation_finish(f->instance, first, NULL));
+    g_assert_false(finish(result, NULL));
+    g_assert_cmpint(kh_job_get_state(first), ==, KH_JOB_RUNNING);
+    g_assert_null(kh_instance_request(f->instance, &request, &error));
+    g_assert_nonnull(error);
     g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_DELETING);
     tell_database(f, "DROP TRIGGER refuse");
-    kh_instance_delete_async(f->instance, FALSE, FALSE, keep_result, &second);
-    while (second == NULL)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_true(kh_instance_operation_finish(f->instance, second, NULL));
+    second = kh_instance_request(f->instance, &request, NULL);
+    g_assert_true(first == second);
+    g_assert_cmpint(kh_job_get_state(second), ==, KH_JOB_DONE);
     g_assert_cmpint(saved_state(f), ==, KH_N_STATES);
 }
 
@@ -526,7 +562,7 @@ set_label(Fixture *f)
         kh_config_merge(kh_instance_get_record(f->instance)->config, changes);
     KhConfig *config = kh_config_new(merged, &f->host.limits, NULL);
 
-    g_assert_true(kh_instance_configure(f->instance, config, changes, "", NULL));
+    g_assert_true(kh_instance_configure(f->instance, config, changes, "", 0, NULL));
 }
 
 /* What a start goes by is not freed by a change that comes behind it. */
@@ -536,12 +572,13 @@ set_behind_a_start(Fixture *f, gconstpointer data)
     const guint64 mib = 1 << 20, overhead = 256, buffer = 256;
     g_autofree char *image = import_image(f);
     g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(KhJob) job = NULL;
     const KhRecord *record;
 
     mallopt(M_PERTURB, 0xa5); /* what is freed is overwritten at once */
     add_startable(f, image);
     record = kh_instance_get_record(f->instance);
-    kh_instance_start_async(f->instance, 0, keep_result, &result);
+    job = ask(f, &(KhRequest){.operation = KH_OPERATION_START}, keep_result, &result, NULL);
     set_label(f);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);

@@ -52,7 +52,8 @@ set_up(Fixture *f, gconstpointer data)
     f->second = make_components(f, "second");
     state = g_build_filename(f->base, "state", NULL);
     runtime = g_build_filename(f->base, "run", NULL);
-    f->host = (KhHost){.limits = {G_MAXINT64, G_MAXINT64},
+    f->host = (KhHost){.jobs = kh_jobs_new(),
+                       .limits = {G_MAXINT64, G_MAXINT64},
                        .ports = {1024, 65535},
                        .max_instances = 10,
                        .accelerator = "tcg",
@@ -71,6 +72,7 @@ tear_down(Fixture *f, gconstpointer data)
 {
     g_clear_object(&f->manager);
     g_clear_object(&f->host.launcher);
+    g_clear_object(&f->host.jobs);
     /* A removal holds it until its thread has ended. */
     while (G_OBJECT(f->host.images)->ref_count > 1)
         g_main_context_iteration(NULL, TRUE);
@@ -230,42 +232,17 @@ exports_nothing_for_good(Fixture *f, gconstpointer data)
     g_autoptr(KhLimits) limits = kh_limits_new();
     g_autoptr(KhAuthority) authority = kh_authority_new(KH_AUTHORITY_OWNER, limits);
     g_autoptr(KhGate) gate = kh_gate_new(authority, limits);
-    g_autoptr(KhJobs) jobs = kh_jobs_new();
     g_autoptr(GDBusConnection) peer = NULL;
     g_autoptr(GDBusConnection) connection = connect_peers(&peer);
     guint of_gate = references(gate), of_instance = references(instance);
     KhExporter *exporter;
 
     kh_intake_watch(connection, kh_gate_get_turns(gate));
-    exporter = kh_exporter_new(f->manager, jobs, &f->host, gate, connection);
+    exporter = kh_exporter_new(f->manager, f->host.jobs, &f->host, gate, connection);
     g_assert_cmpuint(references(gate), >, of_gate);
     g_object_unref(exporter);
     g_assert_cmpuint(references(gate), ==, of_gate);
     g_assert_cmpuint(references(instance), ==, of_instance);
-}
-
-static void
-on_job_removed(KhJobs *jobs, KhJob *job, guint *last)
-{
-    *last = kh_job_get_number(job);
-}
-
-/* However many others have ended since it began. */
-static void
-a_long_job_is_kept_at_its_end(Fixture *f, gconstpointer data)
-{
-    g_autoptr(KhInstance) instance = create(f, "one");
-    g_autoptr(KhJobs) jobs = kh_jobs_new();
-    KhJob *first = kh_jobs_begin(jobs, instance, KH_OPERATION_START);
-    guint removed = 0;
-
-    g_signal_connect(jobs, "removed", G_CALLBACK(on_job_removed), &removed);
-    for (guint i = 0; i < 1000; i++)
-        kh_job_finish(kh_jobs_begin(jobs, instance, KH_OPERATION_STOP), NULL);
-    g_assert_cmpuint(removed, ==, 0);
-    kh_job_finish(first, NULL);
-    g_assert_cmpuint(removed, ==, 2);
-    g_assert_true(g_ptr_array_find(kh_jobs_list(jobs), first, NULL));
 }
 
 static void
@@ -274,7 +251,7 @@ begin_change(Fixture *f, KhInstance *instance, const char *changes, gboolean may
 {
     g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, changes, NULL, NULL, NULL);
 
-    kh_manager_configure_async(f->manager, instance, dict, may_expose, keep_result, result);
+    kh_manager_configure_async(f->manager, instance, dict, may_expose, 0, keep_result, result);
 }
 
 static gboolean
@@ -355,6 +332,5 @@ main(int argc, char **argv)
     ADD("/manager/exports", exports_nothing_for_good);
     ADD("/manager/finds", finds);
     ADD("/manager/opening", a_change_meets_an_opening);
-    ADD("/manager/long-job", a_long_job_is_kept_at_its_end);
     return g_test_run();
 }
