@@ -83,19 +83,6 @@ on_ended(GObject *source, GAsyncResult *result, gpointer data)
     g_dbus_method_invocation_return_value(invocation, NULL);
 }
 
-/* What it does to the instance that it is cancelled is over, too, when the call is answered. */
-static void
-wait_for_end(KhJobObject *self, GDBusMethodInvocation *invocation)
-{
-    KhInstance *instance = find_instance(self);
-    KhJob *job = self->job;
-
-    if (kh_job_get_state(job) != KH_JOB_RUNNING && instance != NULL &&
-        kh_instance_get_job(instance) != NULL)
-        job = kh_instance_get_job(instance);
-    kh_job_wait_async(job, 0, NULL, on_ended, invocation);
-}
-
 static gboolean
 on_cancel(KhJobObject *self, GDBusMethodInvocation *invocation, GVariant *options)
 {
@@ -104,7 +91,7 @@ on_cancel(KhJobObject *self, GDBusMethodInvocation *invocation, GVariant *option
 
     if (kh_options_check(options, known, &error) &&
         kh_job_cancel(self->job, kh_gate_get_caller_uid(invocation), &error))
-        wait_for_end(self, invocation);
+        kh_job_wait_async(self->job, 0, NULL, on_ended, invocation);
     else
         kh_refuse_call(invocation, error);
     return TRUE;

@@ -94,7 +94,7 @@ begin_deletion(KhInstance *self, const KhRequest *request)
     kh_instance_announce(self);
     kh_instance_forget_restart(self);
     kh_crash_point("delete:intended");
-    kh_instance_cancel_job(self, &overtaken, "was deleted");
+    kh_instance_overtake_job(self, &overtaken, "was deleted");
     kill_machine(self);
     kh_crash_point("delete:begun");
 }
@@ -170,6 +170,7 @@ kh_instance_begin_removal(KhInstance *self)
 
         kh_instance_end_job(self, &stop, NULL);
     }
+    kh_instance_end_overtaken_jobs(self);
     kh_instance_report(self, "removing its files", 0.5);
     kh_removal_run_async(self->host, self->record, on_removed, g_object_ref(self));
 }

@@ -53,6 +53,7 @@ kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
         kh_instance_end_job(self, &job, unsaved);
     else
         kh_instance_cancel_job(self, &job, STOPPED_BEFORE);
+    kh_instance_end_overtaken_jobs(self);
     kh_instance_go_on(self);
 }
 
@@ -66,6 +67,7 @@ kh_instance_set_failed(KhInstance *self, const GError *error, const char *reason
     kh_instance_set_state(self, KH_STATE_FAILED, reason);
     unsaved = kh_instance_unsaved_error(self);
     kh_instance_end_job(self, &job, kh_lifecycle_stops(&job) ? unsaved : error);
+    kh_instance_end_overtaken_jobs(self);
 }
 
 static gboolean

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lifecycle jobs of an instance: one under way, and one that waits for its end. A job that
- * another takes the place of ends at once, as cancelled; a stop that a deletion comes upon goes
- * on, and the deletion is next. Whoever brings an operation to its end takes the job, changes
- * the state, and then ends it: so who waits is answered after the bus has been told.
+ * another takes the place of is cancelled, and ends with its machine; a stop that a deletion
+ * comes upon goes on, and the deletion is next. Whoever brings an operation to its end takes the
+ * job, changes the state, and then ends it: so who waits is answered after the bus has been told.
  */
 #include "instance-private.h"
 
@@ -124,21 +124,42 @@ kh_instance_end_job(KhInstance *self, KhLifecycle *job, const GError *error)
         kh_job_end(ended, build_result(self, &was));
 }
 
-/* What a start-up has under way is told, too, after the job has ended. */
 void
 kh_instance_cancel_job(KhInstance *self, KhLifecycle *job, const char *why)
 {
-    g_autoptr(GCancellable) cancellable = NULL;
     g_autoptr(GError) error = NULL;
 
     if (job->job == NULL)
         return;
-    cancellable = g_object_ref(kh_job_get_cancellable(job->job));
-    error = job->failure != NULL
-                ? g_error_copy(job->failure)
-                : g_error_new(KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" %s", self->record->name, why);
-    kh_instance_end_job(self, job, error);
-    g_cancellable_cancel(cancellable);
+    error = g_error_new(KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" %s", self->record->name, why);
+    kh_instance_end_job(self, job, job->failure != NULL ? job->failure : error);
+}
+
+void
+kh_instance_overtake_job(KhInstance *self, KhLifecycle *job, const char *why)
+{
+    if (job->job == NULL)
+        return;
+    g_signal_handlers_disconnect_by_data(job->job, self);
+    g_cancellable_cancel(kh_job_get_cancellable(job->job));
+    if (job->failure == NULL)
+        job->failure =
+            g_error_new(KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" %s", self->record->name, why);
+    g_array_append_val(self->overtaken, *job);
+    *job = (KhLifecycle){0};
+}
+
+void
+kh_instance_end_overtaken_jobs(KhInstance *self)
+{
+    g_autoptr(GArray) jobs = g_steal_pointer(&self->overtaken);
+
+    self->overtaken = g_array_new(FALSE, FALSE, sizeof(KhLifecycle));
+    for (guint i = 0; i < jobs->len; i++) {
+        KhLifecycle *job = &g_array_index(jobs, KhLifecycle, i);
+
+        kh_instance_end_job(self, job, job->failure);
+    }
 }
 
 void

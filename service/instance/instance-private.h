@@ -37,6 +37,7 @@ struct _KhInstance {
     KhRecord *record;
     KhAspects changes;         /* that nobody has been told of yet */
     KhLifecycle current, next; /* the job under way, and the one that waits for its end */
+    GArray *overtaken;         /* of KhLifecycle: cancelled ones that end with the machine */
     KhPresence presence;
     KhRun *run;        /* while a machine is followed */
     gboolean launched; /* the last start has come as far as QEMU */
@@ -114,8 +115,7 @@ void kh_instance_forget_unsaved(KhInstance *self);
 
 /*
  * Begins the job of @operation for @owner, in the place of the current one, which is returned:
- * the caller cancels it, with kh_instance_cancel_job(), once the state says what has come in
- * its place.
+ * it is overtaken, once the state says what has come in its place.
  */
 KhLifecycle kh_instance_begin_job(KhInstance *self, KhOperation operation, gint64 owner);
 
@@ -134,8 +134,14 @@ KhLifecycle kh_instance_take_job(KhInstance *self);
 /* @job (taken; may be none) is done, or has failed with @error. */
 void kh_instance_end_job(KhInstance *self, KhLifecycle *job, const GError *error);
 
-/* @job (taken; may be none) ends, unless it has failed already, because of @why. */
+/* The same as cancelled, unless it has failed: "NAME @why". */
 void kh_instance_cancel_job(KhInstance *self, KhLifecycle *job, const char *why);
+
+/* The same when its machine has ended; what it has under way is told at once. */
+void kh_instance_overtake_job(KhInstance *self, KhLifecycle *job, const char *why);
+
+/* That has. */
+void kh_instance_end_overtaken_jobs(KhInstance *self);
 
 gboolean kh_lifecycle_stops(const KhLifecycle *job);
 gboolean kh_lifecycle_starts(const KhLifecycle *job);

@@ -126,7 +126,7 @@ on_run_failing(KhRun *run, const GError *error, KhInstance *self)
     kh_instance_redact(self, self->current.failure);
     kh_instance_set_state(self, KH_STATE_STOPPING, self->current.failure->message);
     kh_instance_report(self, "stopping the guest", 0.8);
-    kh_instance_cancel_job(self, &overtaken, "failed before that was done");
+    kh_instance_overtake_job(self, &overtaken, "failed before that was done");
     kh_run_stop(run, kh_instance_default_stop_ms(self), KH_RUN_QUIT_MS);
 }
 

@@ -94,7 +94,7 @@ kh_instance_ask_stop(KhInstance *self, const KhRequest *request, GError **error)
                    (guint)(request->timeout_usec / 1000));
     else
         kh_instance_set_stopped(self, "The automatic restart was cancelled", FALSE);
-    kh_instance_cancel_job(self, &overtaken, "was stopped before it ran");
+    kh_instance_overtake_job(self, &overtaken, "was stopped before it ran");
     return g_steal_pointer(&job);
 }
 
@@ -140,6 +140,6 @@ kh_instance_ask_restart(KhInstance *self, const KhRequest *request, GError **err
         begin_stop(self, request->kill, 0);
     else
         kh_instance_begin(self);
-    kh_instance_cancel_job(self, &overtaken, "is being restarted");
+    kh_instance_overtake_job(self, &overtaken, "is being restarted");
     return g_steal_pointer(&job);
 }

@@ -38,19 +38,14 @@ drop_run(KhInstance *self)
 static void
 drop_jobs(KhInstance *self)
 {
-    KhLifecycle *const jobs[] = {&self->current, &self->next};
     g_autoptr(GError) error =
         g_error_new(KH_ERROR, KH_ERROR_CANCELLED, "The service is shutting down");
+    KhLifecycle current = kh_instance_take_job(self), next = kh_instance_take_job(self);
 
-    for (guint i = 0; i < G_N_ELEMENTS(jobs); i++) {
-        g_autoptr(KhJob) job = g_steal_pointer(&jobs[i]->job);
-
-        g_clear_error(&jobs[i]->failure);
-        if (job == NULL)
-            continue;
-        g_signal_handlers_disconnect_by_data(job, self);
-        kh_job_fail(job, error);
-    }
+    self->changes = 0;
+    kh_instance_end_job(self, &current, error);
+    kh_instance_end_job(self, &next, error);
+    kh_instance_end_overtaken_jobs(self);
 }
 
 static void
@@ -69,6 +64,7 @@ kh_instance_dispose(GObject *object)
 static void
 kh_instance_finalize(GObject *object)
 {
+    g_array_unref(KH_INSTANCE(object)->overtaken);
     kh_record_free(KH_INSTANCE(object)->record);
     G_OBJECT_CLASS(kh_instance_parent_class)->finalize(object);
 }
@@ -89,6 +85,7 @@ kh_instance_class_init(KhInstanceClass *class)
 static void
 kh_instance_init(KhInstance *self)
 {
+    self->overtaken = g_array_new(FALSE, FALSE, sizeof(KhLifecycle));
 }
 
 KhInstance *
