@@ -3,6 +3,7 @@
 #include "tee-chain.h"
 
 #include <openssl/objects.h>
+#include <openssl/rsa.h>
 #include <string.h>
 
 #include "certificates.h"
@@ -14,11 +15,25 @@ static const guint8 chip_id[64] = {0x0a, 0x04, 0x40, 0x11, 0x22, 0x33, 0x44, 0x5
 static const guint8 milan_tcb[8] = {4, 0, 0, 0, 0, 0, 24, 219};
 static const guint8 turin_tcb[8] = {1, 4, 0, 24, 0, 0, 0, 219};
 
+/* Of AMD's size, but the product of four primes: found in a tenth of the time that two take. */
+static EVP_PKEY *
+rsa_key(void)
+{
+    g_autoptr(EVP_PKEY_CTX) context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    EVP_PKEY *key = NULL;
+
+    g_assert_cmpint(EVP_PKEY_keygen_init(context), ==, 1);
+    g_assert_cmpint(EVP_PKEY_CTX_set_rsa_keygen_bits(context, 4096), ==, 1);
+    g_assert_cmpint(EVP_PKEY_CTX_set_rsa_keygen_primes(context, 4), ==, 1);
+    g_assert_cmpint(EVP_PKEY_generate(context, &key), ==, 1);
+    return key;
+}
+
 void
 kh_test_keys_make(KhTestKeys *keys)
 {
-    keys->root = EVP_RSA_gen(4096);
-    keys->intermediate = EVP_RSA_gen(4096);
+    keys->root = rsa_key();
+    keys->intermediate = rsa_key();
     keys->chip = EVP_EC_gen("P-384");
     keys->stranger = EVP_EC_gen("P-384");
 }
