@@ -75,7 +75,8 @@ kh_launcher_choose(const KhSettings *settings, GError **error)
         return NULL;
     }
     if (found && !g_str_equal(settings->launcher, "direct"))
-        return kh_systemd_launcher_new(settings->shim, place.address, place.control_group);
+        return kh_systemd_launcher_new(settings->shim, place.address, place.control_group,
+                                       G_MAXUINT);
     if (found)
         warn_of_direct(settings->session);
     else if (settings->session && g_str_equal(settings->launcher, "auto"))

@@ -195,7 +195,7 @@ typedef struct {
     gboolean again;   /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
-    guint timeout_s;
+    guint timeout_ms;
     gint64 deadline;
     KhUnitState *state;
 } Look;
@@ -216,11 +216,11 @@ look_free(gpointer data)
 static void
 set_deadline(Look *look)
 {
-    look->deadline = g_get_monotonic_time() + (gint64)look->timeout_s * G_USEC_PER_SEC;
+    look->deadline = g_get_monotonic_time() + (gint64)look->timeout_ms * 1000;
 }
 
 static Look *
-look_new(KhSystemdBus *self, const char *unit, guint timeout_s, gpointer tag,
+look_new(KhSystemdBus *self, const char *unit, guint timeout_ms, gpointer tag,
          GAsyncReadyCallback callback, gpointer user_data)
 {
     Look *look = g_new0(Look, 1);
@@ -231,8 +231,9 @@ look_new(KhSystemdBus *self, const char *unit, guint timeout_s, gpointer tag,
     look->unit = g_strdup(unit);
     look->path = kh_unit_path(unit);
     look->delay_ms = LOOK_FIRST_MS;
-    look->timeout_s = timeout_s;
+    look->timeout_ms = timeout_ms;
     set_deadline(look);
+    g_ptr_array_add(self->looks, look);
     return look;
 }
 
@@ -544,32 +545,30 @@ start_unit(KhSystemdBus *self, gpointer data, const GError *error)
 
 void
 kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *properties,
-                           KhUnitOwned owned, gpointer owned_data, guint timeout_s,
+                           KhUnitOwned owned, gpointer owned_data, guint timeout_ms,
                            GAsyncReadyCallback callback, gpointer user_data)
 {
-    Look *look = look_new(self, unit, timeout_s, kh_systemd_bus_start_async, callback, user_data);
+    Look *look = look_new(self, unit, timeout_ms, kh_systemd_bus_start_async, callback, user_data);
 
     look->properties = g_variant_ref_sink(properties);
     look->owned = owned;
     look->owned_data = owned_data;
     look->asking = TRUE;
-    g_ptr_array_add(self->looks, look);
     connect_then(self, start_unit, look);
 }
 
 void
-kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, guint timeout_s,
+kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, guint timeout_ms,
                             GAsyncReadyCallback callback, gpointer user_data)
 {
-    Look *look = look_new(self, unit, timeout_s, kh_systemd_bus_settle_async, callback, user_data);
+    Look *look = look_new(self, unit, timeout_ms, kh_systemd_bus_settle_async, callback, user_data);
 
-    g_ptr_array_add(self->looks, look);
     look_now(look);
 }
 
 void
 kh_systemd_bus_end_async(KhSystemdBus *self, const char *unit, KhUnitOwned owned,
-                         gpointer owned_data, guint grace_s, GAsyncReadyCallback callback,
+                         gpointer owned_data, guint grace_ms, GAsyncReadyCallback callback,
                          gpointer user_data)
 {
     Look *look = look_new(self, unit, 0, kh_systemd_bus_end_async, callback, user_data);
@@ -577,9 +576,8 @@ kh_systemd_bus_end_async(KhSystemdBus *self, const char *unit, KhUnitOwned owned
     look->dead = TRUE;
     look->owned = owned;
     look->owned_data = owned_data;
-    look->end_at = g_get_monotonic_time() + (gint64)grace_s * G_USEC_PER_SEC;
+    look->end_at = g_get_monotonic_time() + (gint64)grace_ms * 1000;
     look->deadline = G_MAXINT64;
-    g_ptr_array_add(self->looks, look);
     look_now(look);
 }
 

@@ -50,28 +50,28 @@ KhSystemdBus *kh_systemd_bus_new(const char *address);
  * Starts the transient unit @unit (mode "fail"), @properties being a(sv), and waits until
  * its start has come to an end, whatever that is: the finish function gives the unit's
  * state then. A unit of the same name is told to end and let go of first, for which there
- * is @timeout_s, too, if it is @owned. KH_ERROR_LAUNCH_FAILED when it is another's, when
+ * is @timeout_ms, too, if it is @owned. KH_ERROR_LAUNCH_FAILED when it is another's, when
  * systemd refuses or is not reached: then nothing was started. KH_ERROR_TIMED_OUT after
- * @timeout_s: then the unit may be there.
+ * @timeout_ms: then the unit may be there.
  */
 void kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *properties,
-                                KhUnitOwned owned, gpointer owned_data, guint timeout_s,
+                                KhUnitOwned owned, gpointer owned_data, guint timeout_ms,
                                 GAsyncReadyCallback callback, gpointer user_data);
 
 /*
- * Waits until no start or stop of @unit is under way; at most @timeout_s, then
+ * Waits until no start or stop of @unit is under way; at most @timeout_ms, then
  * KH_ERROR_TIMED_OUT.
  */
-void kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, guint timeout_s,
+void kh_systemd_bus_settle_async(KhSystemdBus *self, const char *unit, guint timeout_ms,
                                  GAsyncReadyCallback callback, gpointer user_data);
 
 /*
- * Waits until @unit is dead, however long that takes; one that is not after @grace_s is told
+ * Waits until @unit is dead, however long that takes; one that is not after @grace_ms is told
  * to end, again and again, if it is @owned. KH_ERROR_NOT_AUTHORIZED as soon as it is seen to
  * be another's, and no other error.
  */
 void kh_systemd_bus_end_async(KhSystemdBus *self, const char *unit, KhUnitOwned owned,
-                              gpointer owned_data, guint grace_s, GAsyncReadyCallback callback,
+                              gpointer owned_data, guint grace_ms, GAsyncReadyCallback callback,
                               gpointer user_data);
 
 /* Of all three. Transfer full. */

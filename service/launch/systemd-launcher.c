@@ -15,8 +15,10 @@
 
 /* Above systemd's own deadlines, which are told more clearly. */
 #define MARGIN_S 15
+#define START_MS ((KH_UNIT_START_TIMEOUT + MARGIN_S) * 1000)
+#define TOOL_MS ((KH_UNIT_TOOL_TIMEOUT + MARGIN_S) * 1000)
 /* A unit dies some milliseconds after its processes. */
-#define RELEASE_GRACE_S 5
+#define RELEASE_GRACE_MS 5000
 
 struct _KhSystemdLauncher {
     GObject parent_instance;
@@ -24,6 +26,7 @@ struct _KhSystemdLauncher {
     char *control_group; /* of the systemd that is asked */
     KhUnitManager manager;
     KhSystemdBus *bus;
+    guint patience_ms; /* no wait is longer */
 };
 
 static void kh_systemd_launcher_iface_init(KhLauncherInterface *iface);
@@ -55,7 +58,8 @@ kh_systemd_launcher_init(KhSystemdLauncher *self)
 }
 
 KhLauncher *
-kh_systemd_launcher_new(const char *shim, const char *address, const char *control_group)
+kh_systemd_launcher_new(const char *shim, const char *address, const char *control_group,
+                        guint patience_ms)
 {
     KhSystemdLauncher *self = g_object_new(KH_TYPE_SYSTEMD_LAUNCHER, NULL);
 
@@ -63,6 +67,7 @@ kh_systemd_launcher_new(const char *shim, const char *address, const char *contr
     self->control_group = g_strdup(control_group);
     self->manager = address == NULL ? KH_UNIT_MANAGER_SYSTEM : KH_UNIT_MANAGER_USER;
     self->bus = kh_systemd_bus_new(address);
+    self->patience_ms = patience_ms;
     return KH_LAUNCHER(self);
 }
 
@@ -205,12 +210,13 @@ on_dead(GObject *source, GAsyncResult *result, gpointer data)
 
 /* Takes @task. */
 static void
-end_unit(GTask *task, guint grace_s)
+end_unit(GTask *task, guint grace_ms)
 {
     KhSystemdLauncher *self = g_task_get_source_object(task);
     Call *call = g_task_get_task_data(task);
 
-    kh_systemd_bus_end_async(self->bus, call->unit, is_owned, call, grace_s, on_dead, task);
+    kh_systemd_bus_end_async(self->bus, call->unit, is_owned, call,
+                             MIN(grace_ms, self->patience_ms), on_dead, task);
 }
 
 /*
@@ -277,7 +283,7 @@ launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallba
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit,
                                kh_unit_properties_of_machine(self->manager, self->shim, launch),
-                               is_owned, call, KH_UNIT_START_TIMEOUT + MARGIN_S, on_launched, task);
+                               is_owned, call, MIN(START_MS, self->patience_ms), on_launched, task);
 }
 
 /* Of launch and recover. */
@@ -327,7 +333,7 @@ look_for_unit(KhSystemdLauncher *self, GTask *task)
 {
     Call *call = g_task_get_task_data(task);
 
-    kh_systemd_bus_settle_async(self->bus, call->unit, KH_UNIT_START_TIMEOUT + MARGIN_S,
+    kh_systemd_bus_settle_async(self->bus, call->unit, MIN(START_MS, self->patience_ms),
                                 on_recovered, task);
 }
 
@@ -382,7 +388,7 @@ release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback
 
     g_task_set_source_tag(task, release_async);
     g_task_set_task_data(task, call, call_free);
-    end_unit(task, RELEASE_GRACE_S);
+    end_unit(task, RELEASE_GRACE_MS);
 }
 
 static gboolean
@@ -444,7 +450,7 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
     g_task_set_task_data(task, call, call_free);
     kh_systemd_bus_start_async(self->bus, call->unit,
                                kh_unit_properties_of_tool(self->manager, self->shim, args), NULL,
-                               NULL, KH_UNIT_TOOL_TIMEOUT + MARGIN_S, on_tool_ended, task);
+                               NULL, MIN(TOOL_MS, self->patience_ms), on_tool_ended, task);
 }
 
 static gboolean

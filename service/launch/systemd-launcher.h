@@ -17,8 +17,9 @@ G_DECLARE_FINAL_TYPE(KhSystemdLauncher, kh_systemd_launcher, KH, SYSTEMD_LAUNCHE
 /*
  * @shim is the path of katana-hypervisor-shim; @address that of the user's session bus, NULL
  * for the system's systemd; @control_group that systemd's own, below the mount of cgroup v2.
+ * No wait for systemd is longer than @patience_ms: G_MAXUINT but for tests.
  */
 KhLauncher *kh_systemd_launcher_new(const char *shim, const char *address,
-                                    const char *control_group);
+                                    const char *control_group, guint patience_ms);
 
 G_END_DECLS

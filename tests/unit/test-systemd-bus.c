@@ -16,6 +16,9 @@
 #define ID "0a"
 #define UNIT "katana-vm-" ID ".service"
 #define LAST_QUESTION "ExecMainStatus"
+/* For what comes; and for what does not come in time. */
+#define LONG_MS 20000
+#define SHORT_MS 300
 
 static const char interfaces[] =
     "<node><interface name='" SYSTEMD ".Manager'>"
@@ -305,7 +308,7 @@ answers_in_any_order(Fixture *f, gconstpointer data)
 {
     f->state = "active";
     f->hold = TRUE;
-    kh_systemd_bus_settle_async(f->bus, UNIT, 20, on_done, f);
+    kh_systemd_bus_settle_async(f->bus, UNIT, LONG_MS, on_done, f);
     while (!f->all_asked)
         g_main_context_iteration(NULL, TRUE);
     while (f->held.length > 0)
@@ -322,7 +325,7 @@ lost_connection(Fixture *f, gconstpointer data)
 
     f->hold = TRUE;
     for (guint i = 0; i < 5; i++)
-        kh_systemd_bus_settle_async(f->bus, UNIT, 1, on_done, f);
+        kh_systemd_bus_settle_async(f->bus, UNIT, SHORT_MS, on_done, f);
     while (!f->all_asked)
         g_main_context_iteration(NULL, TRUE);
     g_subprocess_force_exit(f->daemon);
@@ -344,7 +347,7 @@ refused(Fixture *f, gconstpointer data)
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         f->refusal = names[i];
         f->refusals = 14;
-        kh_systemd_bus_settle_async(f->bus, UNIT, 20, on_done, f);
+        kh_systemd_bus_settle_async(f->bus, UNIT, LONG_MS, on_done, f);
         wait_for(&f->answers, i + 1);
         g_assert_no_error(f->error);
         g_assert_cmpstr(f->found->active_state, ==, "active");
@@ -362,7 +365,7 @@ absent(Fixture *f, gconstpointer data)
     f->refusals = G_MAXUINT;
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         f->refusal = names[i];
-        kh_systemd_bus_settle_async(f->bus, UNIT, 20, on_done, f);
+        kh_systemd_bus_settle_async(f->bus, UNIT, LONG_MS, on_done, f);
         wait_for(&f->answers, i + 1);
         g_assert_no_error(f->error);
         g_assert_true(kh_unit_state_is_dead(f->found));
@@ -389,8 +392,8 @@ clash(Fixture *f, gconstpointer data)
     f->state = "active";
     f->stop_ms = 300;
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*was given up*");
-    kh_systemd_bus_start_async(f->bus, UNIT, g_variant_new("a(sv)", NULL), is_owned, f, 20, on_done,
-                               f);
+    kh_systemd_bus_start_async(f->bus, UNIT, g_variant_new("a(sv)", NULL), is_owned, f, LONG_MS,
+                               on_done, f);
     wait_for(&f->answers, 1);
     g_test_assert_expected_messages();
     g_assert_no_error(f->error);
@@ -412,23 +415,27 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
 static void
 release(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/", SHORT_MS);
+    gint64 begin;
 
     start_machine(f, "own");
-    f->stop_ms = 3000;
+    f->stop_ms = SHORT_MS;
+    begin = g_get_monotonic_time();
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*was given up*");
     kh_launcher_release_async(launcher, &f->ref, on_released, f);
     wait_for(&f->answers, 1);
     g_test_assert_expected_messages();
     g_assert_cmpuint(f->stops, >, 0);
     g_assert_cmpstr(f->state, ==, "inactive");
+    /* It had been given its time. */
+    g_assert_cmpint(g_get_monotonic_time() - begin, >=, 2 * SHORT_MS * 1000);
 }
 
 /* The unit is of the service with the original of our folders. */
 static void
 release_foreign(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/", G_MAXUINT);
 
     start_machine(f, "copy");
     g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, UNIT " is not touched.*it is left alone");
@@ -452,7 +459,7 @@ on_recovered(GObject *source, GAsyncResult *result, gpointer data)
 static void
 recover(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/", G_MAXUINT);
     GPid qemu;
 
     start_machine(f, "own");
@@ -476,7 +483,7 @@ recover(Fixture *f, gconstpointer data)
 static void
 recover_foreign(Fixture *f, gconstpointer data)
 {
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
+    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/", G_MAXUINT);
 
     start_machine(f, "copy");
     kh_launcher_recover_async(launcher, &f->ref, on_recovered, f);
@@ -502,8 +509,9 @@ on_launched(GObject *source, GAsyncResult *result, gpointer data)
     f->answers++;
 }
 
+/* Takes @launcher. */
 static void
-launch(Fixture *f)
+launch(Fixture *f, KhLauncher *launcher)
 {
     static char *no_args[] = {NULL};
     const KhLaunchSpec launch = {.id = ID,
@@ -518,9 +526,9 @@ launch(Fixture *f)
                                  .qemu = "/usr/bin/qemu",
                                  .qemu_args = no_args,
                                  .memory_max = 1 << 30};
-    g_autoptr(KhLauncher) launcher = kh_systemd_launcher_new("/shim", NULL, "/");
+    g_autoptr(KhLauncher) ours = launcher;
 
-    kh_launcher_launch_async(launcher, &launch, on_launched, f);
+    kh_launcher_launch_async(ours, &launch, on_launched, f);
     wait_for(&f->answers, 1);
 }
 
@@ -531,9 +539,9 @@ late_launch(Fixture *f, gconstpointer data)
     start_machine(f, "own");
     f->state = "inactive";
     f->after_start = "activating";
-    f->stop_ms = 3000;
+    f->stop_ms = SHORT_MS;
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*was given up*");
-    launch(f);
+    launch(f, kh_systemd_launcher_new("/shim", NULL, "/", SHORT_MS));
     g_test_assert_expected_messages();
     g_assert_error(f->error, KH_ERROR, KH_ERROR_TIMED_OUT);
     g_assert_cmpuint(f->starts, ==, 1);
@@ -546,7 +554,7 @@ static void
 launch_over_foreign(Fixture *f, gconstpointer data)
 {
     start_machine(f, "copy");
-    launch(f);
+    launch(f, kh_systemd_launcher_new("/shim", NULL, "/", G_MAXUINT));
     g_assert_error(f->error, KH_ERROR, KH_ERROR_LAUNCH_FAILED);
     g_assert_nonnull(strstr(f->error->message, "it is left alone"));
     g_assert_cmpuint(f->starts + f->stops + f->others, ==, 0);
