@@ -64,7 +64,7 @@ def check_tests(leaks, *chosen):
 
 def test_unit():
     """the unit tests pass under the sanitizers, and nothing leaks"""
-    check_tests(True, "--suite", "unit")
+    check_tests(True, "--suite", "unit", "--suite", "thorough")
 
 
 def test_integration():

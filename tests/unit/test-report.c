@@ -520,7 +520,8 @@ main(int argc, char **argv)
     g_test_add_func("/report/real/fields", fields);
     g_test_add_func("/report/real/pairs", pairs);
     g_test_add_func("/report/real/days", days);
-    g_test_add_func("/report/real/each-byte", each_byte);
+    if (g_test_thorough())
+        g_test_add_func("/report/real/each-byte", each_byte);
     g_test_add_func("/report/real/one-folder", one_folder);
     g_test_add_func("/report/real/katana", katana);
     return g_test_run();
