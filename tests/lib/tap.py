@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs test functions one after another and prints TAP. Used by the tests of this folder."""
 
+import difflib
 import os
 import sys
 import time
@@ -60,13 +61,30 @@ def run_one(number, test):
     return True
 
 
+def unknown(name, kind, names):
+    """What is said of a name that is none of these."""
+    near = difflib.get_close_matches(name, names, 5) or sorted(names)
+    return f"there is no {kind} \"{name}\"; there is: {' '.join(near)}"
+
+
+def chosen(tests):
+    """Those that the program's arguments name, or all; exits where one of them names none."""
+    names = [test.__name__ for test in tests]
+    for word in sys.argv[1:]:
+        if word not in names:
+            program = os.path.basename(sys.argv[0])
+            print("Bail out! " + unknown(word, f"test in {program}", names), flush=True)
+            sys.exit(2)
+    return [test for test in tests if test.__name__ in sys.argv[1:]] or tests
+
+
 def run(tests=None):
     """Runs the functions, named by their docstring, and returns the exit code. Without a
     list: every test_* of the main module. The program's arguments choose some by name."""
     if tests is None:
         found = vars(sys.modules["__main__"]).items()
         tests = [one for name, one in found if name.startswith("test_") and callable(one)]
-    tests = [test for test in tests if test.__name__ in sys.argv[1:]] or tests
+    tests = chosen(tests)
     print(f"1..{len(tests)}", flush=True)
     results = [run_one(number, test) for number, test in enumerate(tests, 1)]
     return 0 if all(results) else 1
