@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#include "names.h"
-
 static const GDBusErrorEntry entries[] = {
     {KH_ERROR_FAILED, KH_ERROR_PREFIX_DBUS "Failed"},
     {KH_ERROR_INVALID_ARGUMENT, KH_ERROR_PREFIX_DBUS "InvalidArgument"},

@@ -10,6 +10,7 @@
 G_BEGIN_DECLS
 
 #define KH_ERROR (kh_error_quark())
+#define KH_ERROR_PREFIX_DBUS "org.katana.Hypervisor.Error."
 
 /**
  * KhError:

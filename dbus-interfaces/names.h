@@ -10,7 +10,6 @@
 G_BEGIN_DECLS
 
 #define KH_BUS_NAME "org.katana.Hypervisor"
-#define KH_ERROR_PREFIX_DBUS "org.katana.Hypervisor.Error."
 #define KH_PATH_ROOT "/org/katana/Hypervisor"
 #define KH_PATH_MANAGER KH_PATH_ROOT "/Manager"
 #define KH_PATH_INSTANCES KH_PATH_ROOT "/instances"
