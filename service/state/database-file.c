@@ -11,7 +11,6 @@
 #include "copies.h"
 #include "error.h"
 #include "read-only.h"
-#include "store.h"
 
 #define DB_HEADER 100
 #define WAL_HEADER 32
@@ -57,7 +56,7 @@ check_header(const char *path, const guint8 *header, guint known, GError **error
     guint32 version = big_endian_at(header + 60);
 
     if (memcmp(header, "SQLite format 3", 16) != 0 ||
-        big_endian_at(header + 68) != KH_STORE_APPLICATION_ID)
+        big_endian_at(header + 68) != KH_DATABASE_APPLICATION_ID)
         return set_foreign(path, error);
     if (version > known) {
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,

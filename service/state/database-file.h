@@ -9,6 +9,9 @@
 
 G_BEGIN_DECLS
 
+/* PRAGMA application_id: "KHHV". A database without it is not ours. */
+#define KH_DATABASE_APPLICATION_ID 0x4b484856
+
 /*
  * Makes an absent file (0600) where that can be; checks one that is there, and the log beside it.
  * KH_ERROR_FAILED for one of another program, or with a schema later than @known: then nothing is

@@ -123,7 +123,7 @@ run_pragma(KhStore *self, const char *pragma, GError **error)
 static gboolean
 set_up(KhStore *self, const char *path, GError **error)
 {
-    g_autofree char *id = g_strdup_printf("PRAGMA application_id=%d", KH_STORE_APPLICATION_ID);
+    g_autofree char *id = g_strdup_printf("PRAGMA application_id=%d", KH_DATABASE_APPLICATION_ID);
     g_autofree char *copy = NULL;
     gint64 version;
 

@@ -12,9 +12,6 @@
 
 G_BEGIN_DECLS
 
-/* PRAGMA application_id: "KHHV". A database without it is not ours. */
-#define KH_STORE_APPLICATION_ID 0x4b484856
-
 #define KH_TYPE_STORE (kh_store_get_type())
 G_DECLARE_FINAL_TYPE(KhStore, kh_store, KH, STORE, GObject)
 
