@@ -14,10 +14,13 @@ from harness import SOURCE
 FLOORS = (
     # Names, errors, keys, sizes: what the service, the command line and every client share.
     "dbus-interfaces",
-    # Plain data and what it means: configuration, record, states, operations. No I/O.
-    "service/model",
     # The files that stand in service/ itself: journal, descriptors, crash points, guards.
     "service",
+    # Reports, certificates, measurements: knows nothing of a service.
+    "service/tee",
+    # Plain data and what it means: configuration, record, states, operations. No I/O.
+    "service/model",
+    "service/settings",
     # An operation under way, of whatever it may be.
     "service/job",
     # The database and the folders of the instances.
@@ -26,16 +29,18 @@ FLOORS = (
     "service/log",
     # Who has which port of the host.
     "service/port",
+    # How a machine's processes are started, found again and let go.
+    "service/launch",
+    # The program of the shim.
+    "service/launch/shim",
     # Who has which uid of the host.
     "service/uid",
     # Boot components by their content.
     "service/image",
     # QEMU's arguments and its monitor.
     "service/qemu",
-    # How a machine's processes are started, found again and let go.
-    "service/launch",
-    # The program of the shim.
-    "service/launch/shim",
+    # The checks of the host, for the service and for a command line that finds none.
+    "service/doctor",
     # What is asked of a guest: its control channel, its RPC, its evidence.
     "service/guest",
     # What makes an instance confidential on this host.
@@ -50,24 +55,16 @@ FLOORS = (
     "service/auth",
     # The objects on the bus.
     "service/bus",
-    # The service as a whole: the FILES_ABOVE of service/.
+    # The service as a whole.
     "daemon",
 )
 
-# Files of service/ that are not its ground but its top.
-FILES_ABOVE = ("service/daemon", "service/main", "service/settings")
+# Files of service/ that are not its ground.
+FILES_APART = {"service/daemon": "daemon", "service/main": "daemon",
+               "service/settings": "service/settings"}
 
-# Libraries beside the floors: what they include, and who may include them.
-LIBRARIES = {
-    # Reports, certificates, measurements: knows nothing of a service.
-    "service/tee": (("dbus-interfaces", "service"),
-                    ("service/doctor", "service/confidential", "cli")),
-    # The checks of the host, for the service and for a command line that finds none.
-    "service/doctor": (("dbus-interfaces", "service", "service/tee"),
-                       ("service/bus", "daemon", "cli")),
-    # The command line is a client like any other, and verifies by itself.
-    "cli": (("dbus-interfaces", "service/tee", "service/doctor"), ()),
-}
+# The command line is a client like any other, and verifies and checks by itself.
+CLI = ("cli", "dbus-interfaces", "service/tee", "service/doctor")
 
 # Where the compiler looks for an include, after the folder of the file.
 ROOTS = ("service", "dbus-interfaces", "service/tee")
@@ -92,16 +89,13 @@ def module_of(path):
 
 
 def floor_of(path):
-    return "daemon" if module_of(path) in FILES_ABOVE else os.path.dirname(path)
+    return FILES_APART.get(module_of(path), os.path.dirname(path))
 
 
 def may_include(floor, other):
-    if floor == other:
-        return True
-    if floor in LIBRARIES or other in LIBRARIES:
-        return other in LIBRARIES.get(floor, ((),))[0] or \
-            floor in LIBRARIES.get(other, ((), ()))[1]
-    return FLOORS.index(other) < FLOORS.index(floor)
+    if floor == "cli":
+        return other in CLI
+    return other != "cli" and FLOORS.index(other) <= FLOORS.index(floor)
 
 
 def includes_of(tree):
@@ -116,7 +110,7 @@ def includes_of(tree):
 
 def misplaced(tree):
     """What is in no folder of the tables, and what includes something that is not there."""
-    known = (*FLOORS, *LIBRARIES)
+    known = (*FLOORS, "cli")
     return [f"{path} is in a folder that the tables do not have" for path in tree
             if floor_of(path) not in known] + \
         [f"{path} includes {other}, which was not found" for path, other in includes_of(tree)
@@ -167,7 +161,7 @@ def planted(files):
     """The faults of a small tree like ours into which these files, {path: text}, are put."""
     tree = {"dbus-interfaces/error.h": "", "service/journal.h": '#include "error.h"\n',
             "service/journal.c": '#include "journal.h"\n#include <stdio.h>\n',
-            "service/settings.h": '#include "uid/pool.h"\n', "service/tee/bytes.h": "",
+            "service/settings.h": '#include "journal.h"\n', "service/tee/bytes.h": "", "service/daemon.h": "",
             "service/uid/pool.h": '#include "journal.h"\n#include "build-config.h"\n',
             "service/instance/part.c": '#include "all-private.h"\n',
             "service/instance/all-private.h": '#include "all.h"\n',
@@ -187,16 +181,16 @@ def test_planted_climb():
     for path, word, floor in (("service/uid/pool.c", "instance/all.h", "service/instance"),
                               ("service/uid/pool.c", "../instance/all.h", "service/instance"),
                               ("service/journal.c", "uid/pool.h", "service/uid"),
-                              ("service/instance/part.c", "settings.h", "daemon"),
+                              ("service/journal.c", "settings.h", "service/settings"),
+                              ("service/instance/part.c", "daemon.h", "daemon"),
                               ("dbus-interfaces/error.c", "journal.h", "service")):
         refused(planted({path: f'  # include "{word}"\n'}),
                 f"{path} includes", f"may not include {floor}")
 
 
-def test_planted_library():
-    """so is an include of a library by another than its users, and of the service by either"""
-    for path, word, floor in (("service/uid/pool.c", "tee/bytes.h", "service/tee"),
-                              ("service/tee/bytes.c", "uid/pool.h", "service/uid"),
+def test_planted_aside():
+    """so is an include of the service by what stands beside it"""
+    for path, word, floor in (("service/tee/bytes.c", "uid/pool.h", "service/uid"),
                               ("cli/list.c", "uid/pool.h", "service/uid"),
                               ("cli/list.c", "journal.h", "service")):
         refused(planted({path: f'#include "{word}"\n'}), f"may not include {floor}")
