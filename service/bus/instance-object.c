@@ -124,7 +124,6 @@ mirror_state(KhInstanceObject *self)
     const KhRecord *record = kh_instance_get_record(self->instance);
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
     g_auto(GStrv) pending = kh_record_list_pending(record);
-    guint32 pid = kh_instance_get_main_pid(self->instance);
     g_autofree char *reason = kh_instance_build_reason(self->instance);
     KhJob *job = kh_instance_get_job(self->instance);
     g_autofree char *job_path =
@@ -136,10 +135,6 @@ mirror_state(KhInstanceObject *self)
     kh_dbus_instance_set_state(bus, kh_state_name(record->state));
     kh_dbus_instance_set_job(bus, job_path);
     kh_dbus_instance_set_state_reason(bus, reason);
-    kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
-    kh_dbus_instance_set_main_pid(bus, pid);
-    kh_dbus_instance_set_limits_enforced(
-        bus, kh_launcher_holds(self->host->launcher, record->id, pid, record->config->cpu_quota));
     kh_dbus_instance_set_state_changed_usec(bus, (guint64)record->state_changed_usec);
     kh_dbus_instance_set_exit_code(bus, record->exit_code);
     kh_dbus_instance_set_started_usec(bus, (guint64)record->started_usec);
@@ -153,6 +148,20 @@ mirror_state(KhInstanceObject *self)
     kh_dbus_instance_set_last_error(bus, g_variant_new("(ss)", error_name, record->error_message));
 }
 
+/* Which limits are held is read from the machine's control group. */
+static void
+mirror_machine(KhInstanceObject *self)
+{
+    const KhRecord *record = kh_instance_get_record(self->instance);
+    guint32 pid = kh_instance_get_main_pid(self->instance);
+    KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
+
+    kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
+    kh_dbus_instance_set_main_pid(bus, pid);
+    kh_dbus_instance_set_limits_enforced(
+        bus, kh_launcher_holds(self->host->launcher, record->id, pid, record->config->cpu_quota));
+}
+
 /*
  * One PropertiesChanged per change of state, and before the replies that it causes: GDBus
  * would merge and delay them otherwise.
@@ -164,6 +173,8 @@ on_changed(KhInstance *instance, KhAspects aspects, KhInstanceObject *self)
         mirror_config(self);
     if (aspects & KH_ASPECT_IMAGE)
         mirror_image(self);
+    if (aspects & KH_ASPECT_MACHINE)
+        mirror_machine(self);
     mirror_state(self);
     g_dbus_interface_skeleton_flush(G_DBUS_INTERFACE_SKELETON(self));
 }
@@ -386,6 +397,7 @@ kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, c
     mirror_config(self);
     mirror_image(self);
     mirror_state(self);
+    mirror_machine(self);
     g_signal_connect(instance, "changed", G_CALLBACK(on_changed), self);
     /* Streams hold it for longer than this object is on the bus. */
     self->gone = g_cancellable_new();

@@ -107,7 +107,8 @@ kh_instance_configure(KhInstance *self, KhConfig *config, GVariant *changes,
     if (!exchange(self, g_steal_pointer(&now), g_steal_pointer(&wanted), secrets, measurement,
                   error))
         return FALSE;
-    kh_instance_touch(self, KH_ASPECT_CONFIG | KH_ASPECT_IMAGE | KH_ASPECT_STATE);
+    kh_instance_touch(self,
+                      KH_ASPECT_CONFIG | KH_ASPECT_IMAGE | KH_ASPECT_STATE | KH_ASPECT_MACHINE);
     apply_live_keys(self, caller);
     kh_instance_tell(self);
     return TRUE;

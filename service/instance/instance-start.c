@@ -47,6 +47,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
         step = kh_run_get_stop_step(self->run);
     g_clear_object(&self->run);
     self->presence = KH_PRESENCE_NONE;
+    kh_instance_touch(self, KH_ASPECT_MACHINE);
     drop_sockets(self);
     kh_instance_conclude(self, step, out_of_memory);
 }
@@ -134,6 +135,7 @@ void
 kh_instance_follow(KhInstance *self, KhVm *vm)
 {
     self->presence = KH_PRESENCE_FOLLOWED;
+    kh_instance_touch(self, KH_ASPECT_MACHINE);
     self->launched = TRUE;
     self->record->shim = *kh_vm_get_shim(vm);
     self->record->qemu = *kh_vm_get_qemu(vm);
@@ -156,11 +158,10 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
         kh_instance_follow(self, vm);
         kh_instance_save(self, NULL);
         kh_crash_point("start:noted");
-        kh_instance_touch(self, KH_ASPECT_STATE);
-        kh_instance_tell(self);
         /* It may have been changed since the launch. */
         kh_launcher_set_cpu_quota(self->host->launcher, self->record->id,
                                   self->record->config->cpu_quota);
+        kh_instance_tell(self);
         /* Stopped or deleted meanwhile: nothing of value runs in it yet. */
         if (self->record->state == KH_STATE_STARTING)
             kh_instance_report(self, "waiting for RPC", 0.7);

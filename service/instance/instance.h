@@ -18,7 +18,8 @@ G_DECLARE_FINAL_TYPE(KhInstance, kh_instance, KH, INSTANCE, GObject)
  * KhAspects:
  * @KH_ASPECT_CONFIG: what it is configured to, now
  * @KH_ASPECT_IMAGE: which boot components it is pinned to, now or from its next start on
- * @KH_ASPECT_STATE: its state, machine, job, and what waits for its next start
+ * @KH_ASPECT_STATE: its state, job, and what waits for its next start
+ * @KH_ASPECT_MACHINE: the processes of its machine, and what they are held to
  *
  * Of what a change was.
  */
@@ -26,6 +27,7 @@ typedef enum {
     KH_ASPECT_CONFIG = 1 << 0,
     KH_ASPECT_IMAGE = 1 << 1,
     KH_ASPECT_STATE = 1 << 2,
+    KH_ASPECT_MACHINE = 1 << 3,
 } KhAspects;
 
 /*
