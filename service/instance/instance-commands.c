@@ -5,14 +5,6 @@
 #include "crash-point.h"
 #include "error.h"
 
-static KhRunCommand
-command_of(KhOperation operation)
-{
-    if (operation == KH_OPERATION_RESET)
-        return KH_RUN_RESET;
-    return operation == KH_OPERATION_PAUSE ? KH_RUN_PAUSE : KH_RUN_RESUME;
-}
-
 /*
  * A service that takes over in the middle must not believe that RPC answers: the row of a
  * running machine says "starting" before it is reset. Of a paused one QEMU is asked.
@@ -89,7 +81,8 @@ on_commanded(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(KhInstance) self = command->instance;
     g_autoptr(KhJob) job = command->job;
     g_autoptr(GError) error = NULL;
-    gboolean done = kh_run_command_finish(KH_RUN(source), result, &error);
+    gboolean done = KH_IS_RUN(source) ? kh_run_reset_finish(KH_RUN(source), result, &error)
+                                      : kh_monitor_do_finish(KH_MONITOR(source), result, &error);
 
     kh_crash_point("command:done");
     if (self->current.job != job)
@@ -127,6 +120,12 @@ kh_instance_ask_command(KhInstance *self, const KhRequest *request, GError **err
     command = g_new0(Command, 1);
     command->instance = g_object_ref(self);
     command->job = g_object_ref(self->current.job);
-    kh_run_command_async(self->run, command_of(request->operation), on_commanded, command);
-    return g_object_ref(command->job);
+    if (request->operation == KH_OPERATION_RESET)
+        kh_run_reset_async(self->run, on_commanded, command);
+    else
+        kh_monitor_do_async(kh_run_get_monitor(self->run),
+                            request->operation == KH_OPERATION_PAUSE ? KH_MONITOR_PAUSE
+                                                                     : KH_MONITOR_RESUME,
+                            on_commanded, command);
+    return g_object_ref(self->current.job);
 }

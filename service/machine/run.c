@@ -11,36 +11,28 @@
 #include "launch/shim-protocol.h"
 #include "log/instance-log.h"
 #include "guest/guest-control.h"
-#include "qemu/qmp-client.h"
+#include "socket-link.h"
 #include "state/instance-dir.h"
 
-#define CONNECT_FAST_MS 20 /* until the first connection, so often */
-#define CONNECT_FAST_TRIES 250
-#define CONNECT_SLOW_MS 1000
 #define STATUS_INTERVAL_MS 2000
 #define PROBE_INTERVAL_MS 50
-/* Each announcement is a write to the database, a line in the journal and a signal. */
-#define PAUSED_INTERVAL_MS 500
 
 struct _KhRun {
     GObject parent_instance;
     const KhHost *host;
     const KhRecord *record; /* the instance's, which outlives its run */
     KhVm *vm;
-    KhQmpClient *qmp;
-    KhGuestControl *control;
+    int folder; /* with the sockets; -1: it could not be opened */
+    KhMonitor *monitor;
+    KhSocketLink *control_link;
+    KhGuestControl *control; /* NULL: it is not connected */
     GCancellable *probing;
-    int folder;                   /* with the sockets */
-    int qmp_place, control_place; /* descriptors kept for connections that are not there */
-    guint connect_timer, connect_tries;
     guint end_source; /* the end of a machine that was dead when it came here */
     guint step_timer;
     KhStopStep step;
     gint64 step_deadline; /* monotonic */
     guint quit_ms;
     gboolean paused;
-    gboolean paused_news; /* it has been heard of since the last announcement */
-    guint paused_timer;   /* until the next announcement may be made */
     gboolean probed;
     int exit_code;    /* Katana's; -1: it has not told */
     gboolean by_shim; /* the shim was told to stop the guest */
@@ -53,33 +45,6 @@ enum { SIGNAL_READY, SIGNAL_PAUSED, SIGNAL_RESUMED, SIGNAL_FAILING, SIGNAL_ENDED
 
 static guint signals[N_SIGNALS];
 
-/* So that who asks whether there are descriptors for one more machine hears of these, too. */
-static void
-keep_place(KhRun *self, int *place)
-{
-    if (*place < 0 && self->folder >= 0)
-        *place = fcntl(self->folder, F_DUPFD_CLOEXEC, 0);
-}
-
-static void
-give_place(int *place)
-{
-    if (*place >= 0)
-        close(*place);
-    *place = -1;
-}
-
-static void
-drop_qmp(KhRun *self)
-{
-    if (self->qmp == NULL)
-        return;
-    g_signal_handlers_disconnect_by_data(self->qmp, self);
-    kh_qmp_client_close(self->qmp);
-    g_clear_object(&self->qmp);
-    keep_place(self, &self->qmp_place);
-}
-
 static void
 drop_control(KhRun *self)
 {
@@ -87,19 +52,18 @@ drop_control(KhRun *self)
         return;
     g_signal_handlers_disconnect_by_data(self->control, self);
     g_clear_object(&self->control);
-    keep_place(self, &self->control_place);
 }
 
 /* Ends everything that could still call back. */
 static void
 fall_silent(KhRun *self)
 {
-    g_clear_handle_id(&self->connect_timer, g_source_remove);
     g_clear_handle_id(&self->end_source, g_source_remove);
     g_clear_handle_id(&self->step_timer, g_source_remove);
-    g_clear_handle_id(&self->paused_timer, g_source_remove);
     g_cancellable_cancel(self->probing);
-    drop_qmp(self);
+    g_signal_handlers_disconnect_by_data(self->monitor, self);
+    kh_monitor_close(self->monitor);
+    kh_socket_link_end(self->control_link);
     drop_control(self);
 }
 
@@ -112,7 +76,6 @@ kh_run_dispose(GObject *object)
     if (self->vm != NULL)
         g_signal_handlers_disconnect_by_data(self->vm, self);
     g_clear_object(&self->vm);
-    g_clear_object(&self->probing);
     G_OBJECT_CLASS(kh_run_parent_class)->dispose(object);
 }
 
@@ -121,9 +84,11 @@ kh_run_finalize(GObject *object)
 {
     KhRun *self = KH_RUN(object);
 
-    give_place(&self->qmp_place);
-    give_place(&self->control_place);
-    give_place(&self->folder);
+    g_object_unref(self->monitor);
+    kh_socket_link_free(self->control_link);
+    g_object_unref(self->probing);
+    if (self->folder >= 0)
+        close(self->folder);
     G_OBJECT_CLASS(kh_run_parent_class)->finalize(object);
 }
 
@@ -149,7 +114,7 @@ kh_run_class_init(KhRunClass *class)
 static void
 kh_run_init(KhRun *self)
 {
-    self->folder = self->qmp_place = self->control_place = -1;
+    self->folder = -1;
     self->exit_code = -1;
     self->probing = g_cancellable_new();
 }
@@ -176,25 +141,6 @@ on_end_source(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* What comes of it is told by events, and by QEMU's end. */
-static void
-on_told(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(JsonObject) answer =
-        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
-}
-
-/* From now on a guest that reboots ends its machine again. */
-static void
-forbid_reboot(KhRun *self)
-{
-    g_autoptr(JsonObject) arguments = json_object_new();
-
-    json_object_set_string_member(arguments, "reboot", "shutdown");
-    if (self->qmp != NULL)
-        kh_qmp_client_execute_async(self->qmp, "set-action", arguments, on_told, NULL);
-}
-
 static void
 on_probed(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -202,7 +148,7 @@ on_probed(GObject *source, GAsyncResult *result, gpointer data)
 
     if (!kh_rpc_probe_finish(result, NULL) || self->ended || self->step != KH_STOP_NONE)
         return;
-    forbid_reboot(self);
+    kh_monitor_forbid_reboot(self->monitor);
     g_signal_emit(self, signals[SIGNAL_READY], 0);
 }
 
@@ -242,129 +188,20 @@ on_katana_exited(KhGuestControl *control, int code, KhRun *self)
                  g_error_new(KH_ERROR, KH_ERROR_GUEST_FAILED, "Katana exited with code %d", code));
 }
 
-static gboolean on_connect_timer(gpointer data);
-
-static void
-connect_later(KhRun *self, guint delay_ms)
-{
-    if (self->connect_timer == 0 && !self->ended)
-        self->connect_timer = g_timeout_add(delay_ms, on_connect_timer, self);
-}
-
 static void
 on_control_closed(KhGuestControl *control, const GError *error, KhRun *self)
 {
     drop_control(self);
-    connect_later(self, CONNECT_SLOW_MS);
+    kh_socket_link_renew(self->control_link, FALSE);
 }
 
 static void
-on_qmp_closed(KhQmpClient *qmp, const GError *error, KhRun *self)
-{
-    drop_qmp(self);
-    connect_later(self, CONNECT_SLOW_MS);
-}
-
-static gboolean on_paused_timer(gpointer data);
-
-static void
-announce_paused(KhRun *self)
-{
-    self->paused_news = FALSE;
-    self->paused_timer = g_timeout_add(PAUSED_INTERVAL_MS, on_paused_timer, self);
-    if (self->paused && self->step == KH_STOP_CONTROL && self->qmp != NULL)
-        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
-    g_signal_emit(self, signals[self->paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
-}
-
-static gboolean
-on_paused_timer(gpointer data)
-{
-    KhRun *self = data;
-
-    self->paused_timer = 0;
-    if (self->paused_news)
-        announce_paused(self);
-    return G_SOURCE_REMOVE;
-}
-
-/* The first news at once, of what follows in a hurry the latest: QEMU is not to be trusted. */
-static void
-note_paused(KhRun *self, gboolean paused)
+on_paused(KhMonitor *monitor, gboolean paused, KhRun *self)
 {
     self->paused = paused;
-    self->paused_news = TRUE;
-    if (!self->ended && self->paused_timer == 0)
-        announce_paused(self);
-}
-
-static void
-on_qmp_event(KhQmpClient *qmp, const char *name, JsonObject *data, KhRun *self)
-{
-    if (g_str_equal(name, "STOP"))
-        note_paused(self, TRUE);
-    else if (g_str_equal(name, "RESUME"))
-        note_paused(self, FALSE);
-}
-
-/* Of a machine that is followed again, nobody knows yet whether it runs. */
-static void
-on_status(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(KhRun) self = data;
-    g_autoptr(JsonObject) status =
-        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, NULL);
-
-    if (status != NULL && self->qmp == KH_QMP_CLIENT(source))
-        note_paused(self, !json_object_get_boolean_member_with_default(status, "running", TRUE));
-}
-
-static uid_t
-machine_uid(KhRun *self)
-{
-    return self->record->vm_uid < 0 ? geteuid() : (uid_t)self->record->vm_uid;
-}
-
-/* In the place of the descriptor that was kept for it; NULL, and kept again, where it fails. */
-static KhLineChannel *
-connect_to(KhRun *self, const char *socket, int *place)
-{
-    KhLineChannel *channel;
-
-    give_place(place);
-    channel = kh_line_channel_connect(self->folder, socket, machine_uid(self), NULL);
-    if (channel == NULL)
-        keep_place(self, place);
-    return channel;
-}
-
-static void
-connect_qmp(KhRun *self)
-{
-    g_autoptr(KhLineChannel) channel = connect_to(self, KH_SOCKET_QMP, &self->qmp_place);
-
-    if (channel == NULL)
-        return;
-    self->qmp = kh_qmp_client_new(channel);
-    g_signal_connect(self->qmp, "closed", G_CALLBACK(on_qmp_closed), self);
-    g_signal_connect(self->qmp, "event", G_CALLBACK(on_qmp_event), self);
-    kh_qmp_client_execute_async(self->qmp, "query-status", NULL, on_status, g_object_ref(self));
-}
-
-static void
-connect_control(KhRun *self)
-{
-    g_autoptr(KhLineChannel) channel = connect_to(self, KH_SOCKET_CONTROL, &self->control_place);
-
-    if (channel == NULL)
-        return;
-    self->control = kh_guest_control_new(channel, STATUS_INTERVAL_MS);
-    g_signal_connect(self->control, "started", G_CALLBACK(on_katana_started), self);
-    g_signal_connect(self->control, "failed", G_CALLBACK(on_katana_refused), self);
-    g_signal_connect(self->control, "exited", G_CALLBACK(on_katana_exited), self);
-    g_signal_connect(self->control, "closed", G_CALLBACK(on_control_closed), self);
-    if (self->step == KH_STOP_CONTROL)
-        kh_guest_control_stop(self->control);
+    if (paused && self->step == KH_STOP_CONTROL)
+        kh_monitor_tell(monitor, "cont");
+    g_signal_emit(self, signals[paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
 }
 
 /* Where its sockets have gone the shim does it itself, of which the exit status tells. */
@@ -382,35 +219,43 @@ tell_shim_to_stop(KhRun *self)
 static gboolean
 open_folder(KhRun *self, GError **error)
 {
-    self->folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
-                                        self->record->id, error);
+    if (self->folder < 0)
+        self->folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+                                            self->record->id, error);
     return self->folder >= 0;
 }
 
-static gboolean
-on_connect_timer(gpointer data)
+static void
+follow_control(KhRun *self, KhLineChannel *channel)
 {
+    self->control = kh_guest_control_new(channel, STATUS_INTERVAL_MS);
+    g_signal_connect(self->control, "started", G_CALLBACK(on_katana_started), self);
+    g_signal_connect(self->control, "failed", G_CALLBACK(on_katana_refused), self);
+    g_signal_connect(self->control, "exited", G_CALLBACK(on_katana_exited), self);
+    g_signal_connect(self->control, "closed", G_CALLBACK(on_control_closed), self);
+    if (self->step == KH_STOP_CONTROL)
+        kh_guest_control_stop(self->control);
+}
+
+static void
+on_control_channel(KhLineChannel *connected, gpointer data)
+{
+    g_autoptr(KhLineChannel) channel = connected;
     KhRun *self = data;
 
-    self->connect_timer = 0;
-    if (self->folder < 0)
+    if (channel != NULL)
+        follow_control(self, channel);
+    else
         open_folder(self, NULL);
-    if (self->qmp == NULL)
-        connect_qmp(self);
-    if (self->control == NULL)
-        connect_control(self);
     if (self->step == KH_STOP_CONTROL)
         tell_shim_to_stop(self);
-    if (self->qmp == NULL || self->control == NULL)
-        connect_later(self, ++self->connect_tries < CONNECT_FAST_TRIES ? CONNECT_FAST_MS
-                                                                       : CONNECT_SLOW_MS);
-    return G_SOURCE_REMOVE;
 }
 
 KhRun *
 kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
 {
     KhRun *self = g_object_new(KH_TYPE_RUN, NULL);
+    const uid_t uid = record->vm_uid < 0 ? geteuid() : (uid_t)record->vm_uid;
     g_autoptr(GError) error = NULL;
 
     self->host = host;
@@ -422,10 +267,17 @@ kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
     if (!open_folder(self, &error))
         kh_log_instance(record, G_LOG_LEVEL_WARNING, "Its sockets cannot be reached: %s",
                         error->message);
-    connect_later(self, 0);
-    keep_place(self, &self->qmp_place);
-    keep_place(self, &self->control_place);
+    self->monitor = kh_monitor_new(&self->folder, uid);
+    g_signal_connect(self->monitor, "paused", G_CALLBACK(on_paused), self);
+    self->control_link =
+        kh_socket_link_new(&self->folder, KH_SOCKET_CONTROL, uid, on_control_channel, self);
     return self;
+}
+
+KhMonitor *
+kh_run_get_monitor(KhRun *self)
+{
+    return self->monitor;
 }
 
 KhStopStep
@@ -448,7 +300,7 @@ on_step_timeout(gpointer data)
     KhRun *self = data;
 
     self->step_timer = 0;
-    if (self->step == KH_STOP_CONTROL && (self->qmp != NULL || self->by_shim))
+    if (self->step == KH_STOP_CONTROL && (kh_monitor_is_connected(self->monitor) || self->by_shim))
         enter_step(self, KH_STOP_QUIT, self->quit_ms);
     else
         enter_step(self, KH_STOP_KILL, 0);
@@ -458,12 +310,12 @@ on_step_timeout(gpointer data)
 static void
 tell_guest_to_stop(KhRun *self)
 {
-    if (self->paused && self->qmp != NULL)
-        kh_qmp_client_execute_async(self->qmp, "cont", NULL, on_told, NULL);
+    if (self->paused)
+        kh_monitor_tell(self->monitor, "cont");
     if (self->control != NULL)
         kh_guest_control_stop(self->control);
-    else if (self->folder >= 0)
-        connect_control(self);
+    else
+        kh_socket_link_try(self->control_link);
     tell_shim_to_stop(self);
 }
 
@@ -481,8 +333,7 @@ enter_step(KhRun *self, KhStopStep step, guint timeout_ms)
     self->step_deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
     self->step_timer = g_timeout_add(timeout_ms, on_step_timeout, self);
     if (step == KH_STOP_QUIT) {
-        if (self->qmp != NULL)
-            kh_qmp_client_execute_async(self->qmp, "quit", NULL, on_told, NULL);
+        kh_monitor_tell(self->monitor, "quit");
         kh_crash_point("stop:quit");
     } else {
         tell_guest_to_stop(self);
@@ -509,31 +360,6 @@ kh_run_kill(KhRun *self)
         enter_step(self, KH_STOP_KILL, 0);
 }
 
-/* One command for QEMU, in one or more words of QMP. */
-typedef struct {
-    KhRunCommand command;
-    guint next; /* of its words */
-} Command;
-
-typedef struct {
-    const char *command, *argument, *value;
-} Words;
-
-/*
- * -no-reboot makes a reset QEMU's end, hence the change of that action. It is changed back
- * when RPC has answered, since SeaBIOS answers a reset with one of its own.
- */
-static const Words pause_words[] = {{"stop", NULL, NULL}, {NULL, NULL, NULL}};
-static const Words resume_words[] = {{"cont", NULL, NULL}, {NULL, NULL, NULL}};
-static const Words reset_words[] = {{"set-action", "reboot", "reset"},
-                                    {"system_reset", NULL, NULL},
-                                    {"cont", NULL, NULL},
-                                    {NULL, NULL, NULL}};
-static const Words *const words_of[] = {
-    [KH_RUN_PAUSE] = pause_words, [KH_RUN_RESUME] = resume_words, [KH_RUN_RESET] = reset_words};
-
-static void say_next(GTask *task);
-
 /* The guest boots anew: Katana is to be started and asked again. */
 static void
 begin_again(KhRun *self)
@@ -543,76 +369,36 @@ begin_again(KhRun *self)
     self->probing = g_cancellable_new();
     self->probed = FALSE;
     drop_control(self);
-    connect_later(self, 0);
+    kh_socket_link_renew(self->control_link, TRUE);
 }
 
 static void
-finish_command(GTask *task)
+on_reset(GObject *source, GAsyncResult *result, gpointer data)
 {
+    g_autoptr(GTask) task = data;
     KhRun *self = g_task_get_source_object(task);
-    const Command *command = g_task_get_task_data(task);
+    GError *error = NULL;
 
-    if (command->command == KH_RUN_RESET && !self->ended && self->step == KH_STOP_NONE)
+    if (!kh_monitor_do_finish(KH_MONITOR(source), result, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    if (!self->ended && self->step == KH_STOP_NONE)
         begin_again(self);
     g_task_return_boolean(task, TRUE);
 }
 
-static void
-on_said(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(GTask) task = data;
-    GError *error = NULL;
-    g_autoptr(JsonObject) answer =
-        kh_qmp_client_execute_finish(KH_QMP_CLIENT(source), result, &error);
-
-    if (answer == NULL)
-        g_task_return_error(task, error);
-    else
-        say_next(g_steal_pointer(&task));
-}
-
-/* Takes @task. */
-static void
-say_next(GTask *task)
-{
-    KhRun *self = g_task_get_source_object(task);
-    Command *command = g_task_get_task_data(task);
-    const Words *words = &words_of[command->command][command->next++];
-    g_autoptr(JsonObject) arguments = NULL;
-    g_autoptr(GTask) owned = task;
-
-    if (words->command == NULL) {
-        finish_command(task);
-        return;
-    }
-    if (self->qmp == NULL) {
-        g_task_return_new_error(task, KH_ERROR, KH_ERROR_MONITOR_LOST,
-                                "QEMU's monitor is not connected; try again, or stop it");
-        return;
-    }
-    if (words->argument != NULL) {
-        arguments = json_object_new();
-        json_object_set_string_member(arguments, words->argument, words->value);
-    }
-    kh_qmp_client_execute_async(self->qmp, words->command, arguments, on_said,
-                                g_steal_pointer(&owned));
-}
-
 void
-kh_run_command_async(KhRun *self, KhRunCommand command, GAsyncReadyCallback callback,
-                     gpointer user_data)
+kh_run_reset_async(KhRun *self, GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(self, NULL, callback, user_data);
-    Command *state = g_new0(Command, 1);
 
-    state->command = command;
-    g_task_set_source_tag(task, kh_run_command_async);
-    g_task_set_task_data(task, state, g_free);
-    say_next(task);
+    g_task_set_source_tag(task, kh_run_reset_async);
+    kh_monitor_do_async(self->monitor, KH_MONITOR_RESET, on_reset, task);
 }
 
 gboolean
-kh_run_command_finish(KhRun *self, GAsyncResult *result, GError **error)
+kh_run_reset_finish(KhRun *self, GAsyncResult *result, GError **error)
 {
     return g_task_propagate_boolean(G_TASK(result), error);
 }

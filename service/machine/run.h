@@ -9,6 +9,7 @@
 #include "instance/host.h"
 #include "launch/vm.h"
 #include "model/record.h"
+#include "monitor.h"
 
 G_BEGIN_DECLS
 
@@ -29,18 +30,6 @@ typedef enum {
     KH_STOP_KILL,
 } KhStopStep;
 
-/**
- * KhRunCommand:
- * @KH_RUN_PAUSE: halt the virtual processors
- * @KH_RUN_RESUME: let them go on
- * @KH_RUN_RESET: reset the machine; "ready" comes once more when RPC has answered
- */
-typedef enum {
-    KH_RUN_PAUSE,
-    KH_RUN_RESUME,
-    KH_RUN_RESET,
-} KhRunCommand;
-
 /* What quit gets, where a stop has that much time, and what a kill may take. */
 #define KH_RUN_QUIT_MS 5000
 #define KH_RUN_KILL_MS 10000
@@ -53,13 +42,12 @@ typedef enum {
  */
 KhRun *kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm);
 
-/*
- * Does @command over QEMU's monitor. KH_ERROR_MONITOR_LOST when that is not connected or
- * does not answer, KH_ERROR_FAILED with QEMU's words.
- */
-void kh_run_command_async(KhRun *self, KhRunCommand command, GAsyncReadyCallback callback,
-                          gpointer user_data);
-gboolean kh_run_command_finish(KhRun *self, GAsyncResult *result, GError **error);
+/* Its QEMU's monitor, to ask and to halt it by. Owned by @self. */
+KhMonitor *kh_run_get_monitor(KhRun *self);
+
+/* Resets the machine by it; "ready" comes once more. Errors: those of kh_monitor_do_finish(). */
+void kh_run_reset_async(KhRun *self, GAsyncReadyCallback callback, gpointer user_data);
+gboolean kh_run_reset_finish(KhRun *self, GAsyncResult *result, GError **error);
 
 /*
  * Stops the guest over the control channel (a paused one is resumed for it), then by QMP

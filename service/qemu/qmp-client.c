@@ -49,8 +49,8 @@ kh_qmp_client_class_init(KhQmpClientClass *class)
     G_OBJECT_CLASS(class)->dispose = kh_qmp_client_dispose;
     G_OBJECT_CLASS(class)->finalize = kh_qmp_client_finalize;
     signals[SIGNAL_EVENT] =
-        g_signal_new("event", KH_TYPE_QMP_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                     G_TYPE_NONE, 2, G_TYPE_STRING, JSON_TYPE_OBJECT);
+        g_signal_new("event", KH_TYPE_QMP_CLIENT, G_SIGNAL_RUN_LAST | G_SIGNAL_DETAILED, 0, NULL,
+                     NULL, NULL, G_TYPE_NONE, 2, G_TYPE_STRING, JSON_TYPE_OBJECT);
     signals[SIGNAL_CLOSED] = g_signal_new("closed", KH_TYPE_QMP_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL,
                                           NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
 }
@@ -98,7 +98,7 @@ answer(KhQmpClient *self, JsonObject *message)
 {
     g_autoptr(GTask) task = take_pending(self, message);
     JsonObject *failure = object_member(message, "error");
-    JsonObject *value = object_member(message, "return");
+    JsonNode *value = json_object_get_member(message, "return");
 
     if (task == NULL)
         return;
@@ -109,8 +109,9 @@ answer(KhQmpClient *self, JsonObject *message)
         g_task_return_new_error(task, KH_ERROR, KH_ERROR_FAILED, "QEMU refused %s: %s",
                                 (const char *)g_task_get_task_data(task), shown);
     } else {
-        g_task_return_pointer(task, value != NULL ? json_object_ref(value) : json_object_new(),
-                              (GDestroyNotify)json_object_unref);
+        g_task_return_pointer(task,
+                              value != NULL ? json_node_ref(value) : json_node_new(JSON_NODE_NULL),
+                              (GDestroyNotify)json_node_unref);
     }
 }
 
@@ -152,6 +153,13 @@ lose(KhQmpClient *self, const GError *error)
     g_signal_emit(self, signals[SIGNAL_CLOSED], 0, error);
 }
 
+/* Names are QEMU's: one that nobody waits for does not become a quark, which is for ever. */
+static void
+tell_of_event(KhQmpClient *self, const char *name, JsonObject *data)
+{
+    g_signal_emit(self, signals[SIGNAL_EVENT], g_quark_try_string(name), name, data);
+}
+
 static void
 on_line(KhLineChannel *channel, const char *line, KhQmpClient *self)
 {
@@ -167,8 +175,7 @@ on_line(KhLineChannel *channel, const char *line, KhQmpClient *self)
     } else if (json_object_has_member(message, "QMP")) {
         greeted(self);
     } else if (string_member(message, "event") != NULL) {
-        g_signal_emit(self, signals[SIGNAL_EVENT], 0, string_member(message, "event"),
-                      object_member(message, "data"));
+        tell_of_event(self, string_member(message, "event"), object_member(message, "data"));
     } else {
         answer(self, message);
     }
@@ -272,7 +279,7 @@ kh_qmp_client_execute_async(KhQmpClient *self, const char *command, JsonObject *
         kh_line_channel_send(self->channel, line);
 }
 
-JsonObject *
+JsonNode *
 kh_qmp_client_execute_finish(KhQmpClient *self, GAsyncResult *result, GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
