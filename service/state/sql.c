@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "copies.h"
@@ -108,6 +109,23 @@ kh_sql_set_error(sqlite3 *db, const char *doing, GError **error)
     set_error(db, sqlite3_db_filename(db, "main"), doing, error);
 }
 
+void
+kh_sql_close(sqlite3 *db)
+{
+    sqlite3_stmt *statement;
+
+    while ((statement = sqlite3_next_stmt(db, NULL)) != NULL)
+        sqlite3_finalize(statement);
+    sqlite3_close_v2(db);
+}
+
+void
+kh_sql_release(sqlite3_stmt *statement)
+{
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+}
+
 /* @name is @path, or a URI of it. */
 static sqlite3 *
 open_as(const char *name, const char *path, int flags, GError **error)
@@ -189,12 +207,25 @@ bind_values(sqlite3_stmt *statement, const char *types, va_list values)
     }
 }
 
+/* The connection's own list of statements is where they are kept; there are some thirty. */
+static sqlite3_stmt *
+find_statement(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = sqlite3_next_stmt(db, NULL);
+
+    while (statement != NULL &&
+           (sqlite3_stmt_busy(statement) || strcmp(sqlite3_sql(statement), sql) != 0))
+        statement = sqlite3_next_stmt(db, statement);
+    return statement;
+}
+
 static sqlite3_stmt *
 prepare_values(sqlite3 *db, GError **error, const char *sql, const char *types, va_list values)
 {
-    sqlite3_stmt *statement = NULL;
+    sqlite3_stmt *statement = find_statement(db, sql);
 
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) {
+    if (statement == NULL &&
+        sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK) {
         kh_sql_set_error(db, "prepare a statement", error);
         return NULL;
     }

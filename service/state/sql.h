@@ -10,8 +10,14 @@
 
 G_BEGIN_DECLS
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3, sqlite3_close_v2)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, sqlite3_finalize)
+/* Closes @db and ends its statements. */
+void kh_sql_close(sqlite3 *db);
+
+/* Resets @statement, which its connection keeps. */
+void kh_sql_release(sqlite3_stmt *statement);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3, kh_sql_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sqlite3_stmt, kh_sql_release)
 
 /*
  * With SQLite's own text, and the system's: KH_ERROR_RESOURCE_UNAVAILABLE for a full disk, BUSY
@@ -36,8 +42,9 @@ sqlite3 *kh_sql_open_read_only(const char *path, GError **error);
 sqlite3 *kh_sql_copy_to_memory(sqlite3 *db, GError **error);
 
 /*
- * Prepares @sql and binds the values that follow, one per letter of @types: 's' a string
- * (const char *, NULL allowed), 'i' a gint64. Transfer full.
+ * @sql, which @db prepares once and keeps, with the values that follow bound, one per letter of
+ * @types: 's' a string (const char *, NULL allowed), 'i' a gint64. To be given back with
+ * kh_sql_release(), and not asked for a second time before it was stepped.
  */
 sqlite3_stmt *kh_sql_prepare(sqlite3 *db, GError **error, const char *sql, const char *types, ...);
 

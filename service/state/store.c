@@ -81,7 +81,7 @@ kh_store_finalize(GObject *object)
 {
     KhStore *self = KH_STORE(object);
 
-    g_clear_pointer(&self->db, sqlite3_close_v2);
+    g_clear_pointer(&self->db, kh_sql_close);
     g_free(self->taken);
     if (self->index_fd >= 0)
         close(self->index_fd);
@@ -237,7 +237,7 @@ open_anyway(KhStore *self, const char *path, GError **error)
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
-    g_clear_pointer(&self->db, sqlite3_close_v2);
+    g_clear_pointer(&self->db, kh_sql_close);
     return open_database(self, path, error);
 }
 
@@ -272,7 +272,7 @@ read_database(KhStore *self, GError **error)
     copy = kh_sql_copy_to_memory(self->db, error);
     if (copy == NULL)
         return FALSE;
-    sqlite3_close_v2(self->db);
+    kh_sql_close(self->db);
     self->db = copy;
     return run_pragma(self, "PRAGMA query_only=ON;PRAGMA trusted_schema=OFF", error);
 }
@@ -319,7 +319,7 @@ open_for_writing(KhStore *self, GError **error)
     if (fresh == NULL)
         return FALSE;
     g_message("%s can be written to again", self->path);
-    sqlite3_close_v2(self->db);
+    kh_sql_close(self->db);
     self->db = g_steal_pointer(&fresh->db);
     self->index_fd = fresh->index_fd;
     fresh->index_fd = -1;
