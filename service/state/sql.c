@@ -132,10 +132,13 @@ open_as(const char *name, const char *path, int flags, GError **error)
 {
     g_autoptr(sqlite3) db = NULL;
 
-    if (sqlite3_open_v2(name, &db, flags | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK)
-        return g_steal_pointer(&db);
-    set_error(db, path, "open", error);
-    return NULL;
+    if (sqlite3_open_v2(name, &db, flags | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK) {
+        set_error(db, path, "open", error);
+        return NULL;
+    }
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return g_steal_pointer(&db);
 }
 
 sqlite3 *
@@ -256,6 +259,15 @@ kh_sql_next(sqlite3 *db, sqlite3_stmt *statement, GError **error)
 }
 
 gboolean
+kh_sql_finish(sqlite3 *db, sqlite3_stmt *statement, GError **error)
+{
+    if (sqlite3_step(statement) == SQLITE_DONE)
+        return TRUE;
+    kh_sql_set_error(db, "write", error);
+    return FALSE;
+}
+
+gboolean
 kh_sql_run(sqlite3 *db, GError **error, const char *sql, const char *types, ...)
 {
     g_autoptr(sqlite3_stmt) statement = NULL;
@@ -264,12 +276,29 @@ kh_sql_run(sqlite3 *db, GError **error, const char *sql, const char *types, ...)
     va_start(values, types);
     statement = prepare_values(db, error, sql, types, values);
     va_end(values);
-    if (statement == NULL)
-        return FALSE;
-    if (sqlite3_step(statement) == SQLITE_DONE)
-        return TRUE;
-    kh_sql_set_error(db, "write", error);
-    return FALSE;
+    return statement != NULL && kh_sql_finish(db, statement, error);
+}
+
+gint64
+kh_sql_count(sqlite3 *db, const char *sql, const char *types, ...)
+{
+    g_autoptr(sqlite3_stmt) statement = NULL;
+    va_list values;
+
+    va_start(values, types);
+    statement = prepare_values(db, NULL, sql, types, values);
+    va_end(values);
+    if (statement == NULL || sqlite3_step(statement) != SQLITE_ROW)
+        return 0;
+    return sqlite3_column_int64(statement, 0);
+}
+
+char *
+kh_sql_text(sqlite3_stmt *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+
+    return g_utf8_make_valid(text != NULL ? text : "", -1);
 }
 
 gboolean
@@ -287,12 +316,12 @@ kh_sql_number(sqlite3 *db, const char *sql, gint64 *number, GError **error)
     return TRUE;
 }
 
-static gboolean
-run_script(sqlite3 *db, const char *script, GError **error)
+gboolean
+kh_sql_run_script(sqlite3 *db, const char *script, GError **error)
 {
     if (sqlite3_exec(db, script, NULL, NULL, NULL) == SQLITE_OK)
         return TRUE;
-    kh_sql_set_error(db, "change its schema", error);
+    kh_sql_set_error(db, "be set up", error);
     sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return FALSE;
 }
@@ -318,7 +347,7 @@ kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GEr
         g_autofree char *script = g_strdup_printf(
             "BEGIN IMMEDIATE;%s;PRAGMA user_version=%d;COMMIT", steps[version], (int)version + 1);
 
-        if (!run_script(db, script, error))
+        if (!kh_sql_run_script(db, script, error))
             return FALSE;
     }
     return TRUE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The little that the store needs around sqlite3: statements with bound values, errors
- * as GError, transactions, and migrations by user_version. Used by store.c only.
+ * as GError, transactions, and migrations by user_version. Used in this folder only.
  */
 #pragma once
 
@@ -29,7 +29,10 @@ void kh_sql_set_error(sqlite3 *db, const char *doing, GError **error);
 /* That of a damaged one at @path, of which @found is what was found. */
 void kh_sql_set_damaged(const char *path, const char *found, GError **error);
 
-/* Opens the database at @path with SQLite's @flags; follows no link. Transfer full. */
+/*
+ * Opens the database at @path with SQLite's @flags; follows no link. References hold in it, and
+ * what its schema calls is not trusted: as in every connection of this program. Transfer full.
+ */
 sqlite3 *kh_sql_open(const char *path, int flags, GError **error);
 
 /*
@@ -51,8 +54,23 @@ sqlite3_stmt *kh_sql_prepare(sqlite3 *db, GError **error, const char *sql, const
 /* Steps to the next row: FALSE at the end (no @error) or on failure (@error set). */
 gboolean kh_sql_next(sqlite3 *db, sqlite3_stmt *statement, GError **error);
 
+/* Steps a @statement that gives no rows to its end. */
+gboolean kh_sql_finish(sqlite3 *db, sqlite3_stmt *statement, GError **error);
+
 /* Runs one statement with values that gives no rows. */
 gboolean kh_sql_run(sqlite3 *db, GError **error, const char *sql, const char *types, ...);
+
+/* The number that is all of the answer; 0 where the database does not answer. */
+gint64 kh_sql_count(sqlite3 *db, const char *sql, const char *types, ...);
+
+/*
+ * The text of a @column; "" for NULL. Of a damaged file it can be any bytes; the bus takes UTF-8
+ * only. Transfer full.
+ */
+char *kh_sql_text(sqlite3_stmt *row, int column);
+
+/* Runs all of @script; on a failure what it has begun is taken back. */
+gboolean kh_sql_run_script(sqlite3 *db, const char *script, GError **error);
 
 /* The first column of the first row as a number; FALSE and @error when there is none. */
 gboolean kh_sql_number(sqlite3 *db, const char *sql, gint64 *number, GError **error);

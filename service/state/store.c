@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The state database; see store.h. */
-#include "store.h"
+#include "store-private.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -11,68 +11,16 @@
 #include "crash-point.h"
 #include "database-file.h"
 #include "error.h"
+#include "instance-rows.h"
 #include "read-only.h"
-#include "reserve.h"
+#include "schema.h"
 #include "sql.h"
-
-/* Each element brings the schema one version further; never change one that was released. */
-static const char *const migrations[] = {
-    "CREATE TABLE instances("
-    "  id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, config TEXT NOT NULL,"
-    "  image TEXT NOT NULL, owner_uid INTEGER NOT NULL, state TEXT NOT NULL,"
-    "  reason TEXT NOT NULL, error_name TEXT NOT NULL, error_message TEXT NOT NULL,"
-    "  formatted INTEGER NOT NULL, created_usec INTEGER NOT NULL,"
-    "  started_usec INTEGER NOT NULL, ready_usec INTEGER NOT NULL,"
-    "  boot_time_usec INTEGER NOT NULL, boot_id TEXT NOT NULL, shim_pid INTEGER NOT NULL,"
-    "  shim_start INTEGER NOT NULL, qemu_pid INTEGER NOT NULL, qemu_start INTEGER NOT NULL"
-    ") STRICT;"
-    "CREATE TABLE ports("
-    "  port INTEGER PRIMARY KEY, purpose TEXT NOT NULL,"
-    "  instance_id TEXT NOT NULL REFERENCES instances(id) ON DELETE CASCADE"
-    ") STRICT;"
-    "CREATE TABLE uids("
-    "  uid INTEGER PRIMARY KEY, released_usec INTEGER NOT NULL,"
-    "  instance_id TEXT REFERENCES instances(id) ON DELETE SET NULL"
-    ") STRICT;"
-    "CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    "ALTER TABLE instances ADD COLUMN pending TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE instances ADD COLUMN keep_data INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE instances ADD COLUMN stop_result TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE instances ADD COLUMN stopped_in TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE instances ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE instances ADD COLUMN restart_usec INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE instances ADD COLUMN measurement TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE instances ADD COLUMN pending_measurement TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE instances ADD COLUMN simulated INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE instances ADD COLUMN making INTEGER NOT NULL DEFAULT 0;"
-    "CREATE INDEX ports_of_instance ON ports(instance_id);"
-    "CREATE INDEX uids_of_instance ON uids(instance_id)",
-    "ALTER TABLE instances ADD COLUMN pending_secrets TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE instances ADD COLUMN state_changed_usec INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE instances ADD COLUMN exit_code INTEGER NOT NULL DEFAULT -1",
-    NULL,
-};
-
-#define LAST_VERSION ((guint)G_N_ELEMENTS(migrations) - 1)
 
 /* Nobody else writes here; a reader's lock is soon over, and the main loop waits for it. */
 #define BUSY_MS 200
 
-#define PORTS (G_MAXUINT16 + 1)
-
 /* Between two tries to make the reserve again. */
 #define RESERVE_INTERVAL_USEC (10 * G_USEC_PER_SEC)
-
-struct _KhStore {
-    GObject parent_instance;
-    char *path;
-    sqlite3 *db;
-    gboolean read_only; /* the database is in memory, as the file was */
-    int index_fd;       /* of the log's index; see fill_index() */
-    KhReserve *reserve;
-    gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
-    guint8 *taken;        /* PORTS of them, see note_ports() */
-};
 
 G_DEFINE_FINAL_TYPE(KhStore, kh_store, G_TYPE_OBJECT)
 
@@ -103,39 +51,7 @@ static void
 kh_store_init(KhStore *self)
 {
     self->index_fd = -1;
-    self->taken = g_malloc0(PORTS);
-}
-
-static gboolean
-run_pragma(KhStore *self, const char *pragma, GError **error)
-{
-    if (sqlite3_exec(self->db, pragma, NULL, NULL, NULL) == SQLITE_OK)
-        return TRUE;
-    kh_sql_set_error(self->db, "be set up", error);
-    return FALSE;
-}
-
-/*
- * The application id is written before WAL is switched on: so it is in the main file
- * whenever anything else is, where check_header() looks. The last is a read, which makes the
- * log's index.
- */
-static gboolean
-set_up(KhStore *self, const char *path, GError **error)
-{
-    g_autofree char *id = g_strdup_printf("PRAGMA application_id=%d", KH_DATABASE_APPLICATION_ID);
-    g_autofree char *copy = NULL;
-    gint64 version;
-
-    if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
-        return FALSE;
-    copy = g_strdup_printf("%s.before-%u", path, LAST_VERSION);
-    return (version > 0 || run_pragma(self, id, error)) &&
-           run_pragma(self, "PRAGMA foreign_keys=ON", error) &&
-           run_pragma(self, "PRAGMA trusted_schema=OFF", error) &&
-           kh_sql_migrate(self->db, migrations, copy, error) &&
-           run_pragma(self, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error) &&
-           kh_sql_number(self->db, "PRAGMA user_version", &version, error);
+    self->taken = g_malloc0(G_MAXUINT16 + 1);
 }
 
 /*
@@ -156,44 +72,6 @@ fill_index(KhStore *self, const char *path)
         posix_fallocate(self->index_fd, 0, status.st_size);
 }
 
-/* Of a damaged file it can be any bytes; the bus takes UTF-8 only. */
-static char *
-text_at(sqlite3_stmt *row, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-
-    return g_utf8_make_valid(text != NULL ? text : "", -1);
-}
-
-/*
- * To look for the lowest free port in the table takes longer the more are taken, so those are
- * noted, and forgotten before they are given up. What is noted is taken; of what is not the
- * table is asked. Notes the ports of @row, which is taken; may be NULL.
- */
-static void
-note_ports(KhStore *self, sqlite3_stmt *row, gboolean taken)
-{
-    g_autoptr(sqlite3_stmt) owned = row;
-    int result = SQLITE_ERROR;
-
-    while (row != NULL && (result = sqlite3_step(row)) == SQLITE_ROW) {
-        gint64 port = sqlite3_column_int64(row, 0);
-
-        if (port >= 0 && port < PORTS)
-            self->taken[port] = taken ? TRUE : FALSE;
-    }
-    if (result != SQLITE_DONE)
-        memset(self->taken, FALSE, PORTS);
-}
-
-static void
-forget_ports(KhStore *self, const char *id)
-{
-    note_ports(
-        self, kh_sql_prepare(self->db, NULL, "SELECT port FROM ports WHERE instance_id=?", "s", id),
-        FALSE);
-}
-
 static gboolean
 check_content(KhStore *self, GError **error)
 {
@@ -203,7 +81,7 @@ check_content(KhStore *self, GError **error)
 
     if (row == NULL || !kh_sql_next(self->db, row, error))
         return FALSE;
-    found = text_at(row, 0);
+    found = kh_sql_text(row, 0);
     if (g_str_equal(found, "ok"))
         return TRUE;
     /* Where there are more lines, the first says of which database they are. */
@@ -220,7 +98,7 @@ open_database(KhStore *self, const char *path, GError **error)
     if (self->db == NULL)
         return FALSE;
     sqlite3_busy_timeout(self->db, BUSY_MS);
-    return check_content(self, error) && set_up(self, path, error);
+    return check_content(self, error) && kh_schema_set_up(self->db, path, error);
 }
 
 /* On a full disk once more, with the room that the reserve had. */
@@ -241,24 +119,6 @@ open_anyway(KhStore *self, const char *path, GError **error)
     return open_database(self, path, error);
 }
 
-/* Of an older one not all columns are there, and none can be added. */
-static gboolean
-check_version(KhStore *self, GError **error)
-{
-    gint64 version;
-
-    if (!kh_sql_number(self->db, "PRAGMA user_version", &version, error))
-        return FALSE;
-    if (version == LAST_VERSION)
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s has the schema version %" G_GINT64_FORMAT
-                ", and its file system is read-only, so that it cannot be brought to version %u; "
-                "mount the file system writable",
-                self->path, version, LAST_VERSION);
-    return FALSE;
-}
-
 /* In memory, so that nothing of the file is open when it can be written to again. */
 static gboolean
 read_database(KhStore *self, GError **error)
@@ -267,14 +127,15 @@ read_database(KhStore *self, GError **error)
 
     self->read_only = TRUE;
     self->db = kh_sql_open_read_only(self->path, error);
-    if (self->db == NULL || !check_content(self, error) || !check_version(self, error))
+    if (self->db == NULL || !check_content(self, error) ||
+        !kh_schema_check(self->db, self->path, error))
         return FALSE;
     copy = kh_sql_copy_to_memory(self->db, error);
     if (copy == NULL)
         return FALSE;
     kh_sql_close(self->db);
     self->db = copy;
-    return run_pragma(self, "PRAGMA query_only=ON;PRAGMA trusted_schema=OFF", error);
+    return kh_sql_run(self->db, error, "PRAGMA query_only=ON", "");
 }
 
 KhStore *
@@ -282,7 +143,7 @@ kh_store_open(const char *path, GError **error)
 {
     g_autoptr(KhStore) self = g_object_new(KH_TYPE_STORE, NULL);
 
-    if (!kh_database_file_check(path, LAST_VERSION, error))
+    if (!kh_database_file_check(path, kh_schema_version(), error))
         return NULL;
     self->path = g_strdup(path);
     self->reserve = kh_reserve_new(path);
@@ -291,7 +152,7 @@ kh_store_open(const char *path, GError **error)
     if (!open_anyway(self, path, error))
         return NULL;
     fill_index(self, path);
-    note_ports(self, kh_sql_prepare(self->db, NULL, "SELECT port FROM ports", ""), TRUE);
+    kh_store_note_ports(self, NULL, TRUE);
     kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
 }
@@ -370,346 +231,16 @@ write_anyway(KhStore *self, Write write, gconstpointer data, GError **error)
     return written;
 }
 
-#define COLUMNS                                                                                    \
-    "i.id, i.name, i.config, i.image, i.owner_uid, i.state, i.reason, i.error_name, "              \
-    "i.error_message, i.formatted, i.created_usec, i.started_usec, i.ready_usec, "                 \
-    "i.boot_time_usec, i.boot_id, i.shim_pid, i.shim_start, i.qemu_pid, i.qemu_start, "            \
-    "i.pending, i.keep_data, i.stop_result, i.stopped_in, i.restart_count, i.restart_usec, "       \
-    "i.measurement, i.pending_measurement, i.simulated, i.making, i.pending_secrets, "             \
-    "i.state_changed_usec, i.exit_code"
-
-static void
-take_text(char **field, sqlite3_stmt *row, int column)
+void
+kh_store_set_patient(KhStore *self, gboolean patient)
 {
-    g_free(*field);
-    *field = text_at(row, column);
-}
-
-static void
-read_texts(KhRecord *record, sqlite3_stmt *row)
-{
-    take_text(&record->id, row, 0);
-    take_text(&record->name, row, 1);
-    take_text(&record->reason, row, 6);
-    take_text(&record->error_name, row, 7);
-    take_text(&record->error_message, row, 8);
-    take_text(&record->boot_id, row, 14);
-    take_text(&record->stop_result, row, 21);
-    take_text(&record->stopped_in, row, 22);
-    take_text(&record->measurement, row, 25);
-    take_text(&record->pending_measurement, row, 26);
-    take_text(&record->pending_secrets, row, 29);
-}
-
-static void
-read_numbers(KhRecord *record, sqlite3_stmt *row)
-{
-    record->owner_uid = (guint32)sqlite3_column_int64(row, 4);
-    record->formatted = sqlite3_column_int(row, 9) != 0;
-    record->created_usec = sqlite3_column_int64(row, 10);
-    record->started_usec = sqlite3_column_int64(row, 11);
-    record->ready_usec = sqlite3_column_int64(row, 12);
-    record->boot_time_usec = sqlite3_column_int64(row, 13);
-    record->shim.pid = sqlite3_column_int64(row, 15);
-    record->shim.start_time = sqlite3_column_int64(row, 16);
-    record->qemu.pid = sqlite3_column_int64(row, 17);
-    record->qemu.start_time = sqlite3_column_int64(row, 18);
-    record->keep_data = sqlite3_column_int(row, 20) != 0;
-    record->restart_count = (guint)sqlite3_column_int64(row, 23);
-    record->restart_usec = sqlite3_column_int64(row, 24);
-    record->simulated = sqlite3_column_int(row, 27) != 0;
-    record->making = sqlite3_column_int(row, 28) != 0;
-    record->state_changed_usec = sqlite3_column_int64(row, 30);
-    record->exit_code = sqlite3_column_int(row, 31);
-    record->vm_uid =
-        sqlite3_column_type(row, 32) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 32);
-}
-
-/* The column "image" is older than the key of that name, and holds what that is. */
-static gboolean
-read_configs(KhRecord *record, sqlite3_stmt *row, GError **error)
-{
-    g_autofree char *text = text_at(row, 2);
-    g_autofree char *image = text_at(row, 3);
-    g_autofree char *pending = text_at(row, 19);
-    g_autoptr(KhConfig) config = kh_config_from_text(text, error);
-
-    if (config == NULL)
-        return FALSE;
-    record->config = kh_config_with(config, "image", g_variant_new_string(image));
-    if (pending[0] == '\0')
-        return TRUE;
-    record->pending = kh_config_from_text(pending, error);
-    return record->pending != NULL;
-}
-
-/* An id, or that of an image, is a part of paths: of files and of objects. */
-static gboolean
-is_path_word(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++)
-        if (!g_ascii_isalnum(*c) && *c != '-')
-            return FALSE;
-    return text[0] != '\0';
-}
-
-static gboolean
-check_words(const KhRecord *record, GError **error)
-{
-    if (!kh_name_check(record->name, error))
-        return FALSE;
-    if (is_path_word(record->config->image) && is_path_word(kh_record_get_wanted(record)->image))
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "its image has no id");
-    return FALSE;
-}
-
-static gboolean
-read_state(KhRecord *record, sqlite3_stmt *row, GError **error)
-{
-    g_autofree char *state = text_at(row, 5);
-
-    if (kh_state_from_name(state, &record->state))
-        return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "unknown state \"%s\"", state);
-    return FALSE;
-}
-
-static guint16
-port_of(KhStore *self, const char *id)
-{
-    g_autoptr(sqlite3_stmt) row =
-        kh_sql_prepare(self->db, NULL, "SELECT min(port) FROM ports WHERE instance_id=?", "s", id);
-
-    return row != NULL && sqlite3_step(row) == SQLITE_ROW ? (guint16)sqlite3_column_int(row, 0) : 0;
-}
-
-/*
- * Of a row that cannot be understood what is left is shown, so that it can be deleted: it
- * holds a name, a port, a uid and files. It is never written to.
- */
-static void
-take_damaged(KhStore *self, KhRecord *record, const GError *reason)
-{
-    g_autoptr(KhConfig) defaults = kh_config_from_text("@a{sv} {}", NULL);
-    g_autofree char *shown = kh_text_sanitize(reason->message, 200);
-
-    g_warning("The database's row %s is damaged: %s", record->id, shown);
-    record->damage = g_steal_pointer(&shown);
-    kh_config_free(record->config);
-    g_clear_pointer(&record->pending, kh_config_free);
-    if (!kh_name_check(record->name, NULL)) {
-        g_free(record->name);
-        record->name = g_strdup(record->id);
-    }
-    record->config =
-        kh_config_with(defaults, "rpc-port", g_variant_new_uint16(port_of(self, record->id)));
-}
-
-/* NULL for one that there can be no object and no folder of. */
-static KhRecord *
-read_record(KhStore *self, sqlite3_stmt *row)
-{
-    g_autoptr(KhRecord) record = kh_record_new();
-    g_autoptr(GError) error = NULL;
-
-    read_texts(record, row);
-    if (!is_path_word(record->id)) {
-        g_autofree char *shown = kh_text_sanitize(record->id, 80);
-
-        g_warning(
-            "The database has a row with the id \"%s\", which is not an instance's; it is left out",
-            shown);
-        return NULL;
-    }
-    read_numbers(record, row);
-    /* Should its state be the damage: a machine that may live is looked for. */
-    record->state = record->shim.pid > 0 ? KH_STATE_RUNNING : KH_STATE_FAILED;
-    if (!read_state(record, row, &error) || !read_configs(record, row, &error) ||
-        !check_words(record, &error))
-        take_damaged(self, record, error);
-    return g_steal_pointer(&record);
+    sqlite3_busy_timeout(self->db, patient ? BUSY_MS : 0);
 }
 
 GPtrArray *
 kh_store_load(KhStore *self, GError **error)
 {
-    g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)kh_record_free);
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(self->db, error,
-                                                 "SELECT " COLUMNS ", u.uid FROM instances i "
-                                                 "LEFT JOIN uids u ON u.instance_id = i.id "
-                                                 "ORDER BY i.created_usec, i.rowid",
-                                                 "");
-
-    if (row == NULL)
-        return NULL;
-    while (kh_sql_next(self->db, row, &failure)) {
-        KhRecord *record = read_record(self, row);
-
-        if (record != NULL)
-            g_ptr_array_add(records, record);
-    }
-    if (failure != NULL) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return NULL;
-    }
-    return g_steal_pointer(&records);
-}
-
-static char *
-pending_text(const KhRecord *record)
-{
-    return record->pending == NULL ? g_strdup("") : kh_config_to_text(record->pending);
-}
-
-/* What never changes; update_row() writes the rest. */
-static gboolean
-insert_row(KhStore *self, const KhRecord *r, GError **error)
-{
-    return kh_sql_run(self->db, error,
-                      "INSERT INTO instances VALUES(?,?,'','',?,'','','','',0,?,0,0,0,'',0,0,0,0,"
-                      "'',0,'','',0,0,'','',0,1,'',0,-1)",
-                      "ssii", r->id, r->name, (gint64)r->owner_uid, r->created_usec);
-}
-
-static gboolean
-update_row(KhStore *self, const KhRecord *r, GError **error)
-{
-    g_autofree char *config = kh_config_to_text(r->config);
-    g_autofree char *pending = pending_text(r);
-
-    if (r->damage != NULL)
-        return TRUE;
-    return kh_sql_run(
-        self->db, error,
-        "UPDATE instances SET name=?, config=?, image=?, state=?, reason=?, error_name=?,"
-        " error_message=?, formatted=?, started_usec=?, ready_usec=?, boot_time_usec=?,"
-        " boot_id=?, shim_pid=?, shim_start=?, qemu_pid=?, qemu_start=?, pending=?, keep_data=?,"
-        " stop_result=?, stopped_in=?, restart_count=?, restart_usec=?, measurement=?,"
-        " pending_measurement=?, simulated=?, pending_secrets=?, state_changed_usec=?,"
-        " exit_code=? WHERE id=?",
-        "sssssssiiiisiiiisissiissisiis", r->name, config, r->config->image, kh_state_name(r->state),
-        r->reason, r->error_name, r->error_message, (gint64)r->formatted, r->started_usec,
-        r->ready_usec, r->boot_time_usec, r->boot_id, r->shim.pid, r->shim.start_time, r->qemu.pid,
-        r->qemu.start_time, pending, (gint64)r->keep_data, r->stop_result, r->stopped_in,
-        (gint64)r->restart_count, r->restart_usec, r->measurement, r->pending_measurement,
-        (gint64)r->simulated, r->pending_secrets, r->state_changed_usec, (gint64)r->exit_code,
-        r->id);
-}
-
-/* Names and ports of instances are for everybody to read. */
-static void
-set_port_taken(KhStore *self, guint16 port, GError **error)
-{
-    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(
-        self->db, NULL,
-        "SELECT i.name FROM instances i JOIN ports p ON p.instance_id = i.id WHERE p.port=?", "i",
-        (gint64)port);
-    gboolean known = row != NULL && sqlite3_step(row) == SQLITE_ROW;
-
-    if (known)
-        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                    "Port %u belongs to the instance \"%s\"; choose another port", port,
-                    (const char *)sqlite3_column_text(row, 0));
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE,
-                    "Port %u belongs to another instance; choose another port", port);
-}
-
-static gboolean
-claim_port(KhStore *self, const KhRecord *record, guint16 port, GError **error)
-{
-    if (!kh_sql_run(self->db, error,
-                    "INSERT INTO ports VALUES(?,'rpc',?) ON CONFLICT(port) DO UPDATE SET "
-                    "purpose=purpose WHERE ports.instance_id=excluded.instance_id",
-                    "is", (gint64)port, record->id))
-        return FALSE;
-    if (sqlite3_changes(self->db) == 1)
-        return TRUE;
-    set_port_taken(self, port, error);
-    return FALSE;
-}
-
-/* Those of both configurations, and no other. */
-static gboolean
-write_ports(KhStore *self, const KhRecord *record, GError **error)
-{
-    guint16 now = record->config->rpc_port;
-    guint16 next = kh_record_get_wanted(record)->rpc_port;
-
-    return kh_sql_run(self->db, error,
-                      "DELETE FROM ports WHERE instance_id=? AND port NOT IN (?,?)", "sii",
-                      record->id, (gint64)now, (gint64)next) &&
-           claim_port(self, record, now, error) && claim_port(self, record, next, error);
-}
-
-static gboolean
-claim_uid(KhStore *self, const KhRecord *record, GError **error)
-{
-    if (record->vm_uid < 0)
-        return TRUE;
-    return kh_sql_run(self->db, error,
-                      "INSERT INTO uids VALUES(?,0,?) ON CONFLICT(uid) DO UPDATE SET "
-                      "instance_id=excluded.instance_id WHERE uids.instance_id IS NULL",
-                      "is", record->vm_uid, record->id) &&
-           sqlite3_changes(self->db) == 1;
-}
-
-static gboolean
-exists(KhStore *self, const char *sql, const char *text, gint64 number)
-{
-    g_autoptr(sqlite3_stmt) row = text != NULL ? kh_sql_prepare(self->db, NULL, sql, "s", text)
-                                               : kh_sql_prepare(self->db, NULL, sql, "i", number);
-
-    return row != NULL && sqlite3_step(row) == SQLITE_ROW;
-}
-
-gboolean
-kh_store_has_port(KhStore *self, guint16 port)
-{
-    return exists(self, "SELECT 1 FROM ports WHERE port=?", NULL, port);
-}
-
-gboolean
-kh_store_check_port(KhStore *self, guint16 port, GError **error)
-{
-    if (!kh_store_has_port(self, port))
-        return TRUE;
-    set_port_taken(self, port, error);
-    return FALSE;
-}
-
-guint
-kh_store_count_ports(KhStore *self, guint16 first, guint16 last)
-{
-    g_autoptr(sqlite3_stmt) row =
-        kh_sql_prepare(self->db, NULL, "SELECT count(*) FROM ports WHERE port BETWEEN ? AND ?",
-                       "ii", (gint64)first, (gint64)last);
-
-    return row != NULL && sqlite3_step(row) == SQLITE_ROW ? (guint)sqlite3_column_int(row, 0) : 0;
-}
-
-guint16
-kh_store_find_port(KhStore *self, guint16 first, guint16 last)
-{
-    const guint8 *end = self->taken + last + 1, *from = self->taken + first, *found;
-
-    while ((found = memchr(from, FALSE, (gsize)(end - from))) != NULL) {
-        guint16 port = (guint16)(found - self->taken);
-
-        if (!kh_store_has_port(self, port))
-            return port;
-        self->taken[port] = TRUE;
-        from = found + 1;
-    }
-    return 0;
-}
-
-void
-kh_store_set_patient(KhStore *self, gboolean patient)
-{
-    sqlite3_busy_timeout(self->db, patient ? BUSY_MS : 0);
+    return kh_instance_rows_load(self->db, error);
 }
 
 /* A database that does not answer may have it. */
@@ -736,7 +267,8 @@ kh_store_uses_image(KhStore *self, const char *image)
 static gboolean
 check_free(KhStore *self, const KhRecord *record, GError **error)
 {
-    if (exists(self, "SELECT 1 FROM instances WHERE name=?", record->name, 0)) {
+    if (kh_sql_count(self->db, "SELECT count(*) FROM instances WHERE name=?", "s", record->name) >
+        0) {
         g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
                     "There is already an instance \"%s\"; choose another name", record->name);
         return FALSE;
@@ -744,36 +276,42 @@ check_free(KhStore *self, const KhRecord *record, GError **error)
     return kh_store_check_port(self, record->config->rpc_port, error);
 }
 
+/* All of @write or nothing. */
 static gboolean
-commit(KhStore *self, GError **error)
+run_transaction(KhStore *self, Write write, gconstpointer data, GError **error)
 {
-    kh_crash_point("store:uncommitted");
-    return kh_sql_run(self->db, error, "COMMIT", "");
+    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
+        return FALSE;
+    if (write(self, data, error)) {
+        kh_crash_point("store:uncommitted");
+        if (kh_sql_run(self->db, error, "COMMIT", ""))
+            return TRUE;
+    }
+    sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
+    return FALSE;
+}
+
+static gboolean
+insert(KhStore *self, gconstpointer data, GError **error)
+{
+    const KhRecord *record = data;
+
+    if (!check_free(self, record, error) || !kh_instance_rows_insert(self->db, record, error) ||
+        !kh_store_write_ports(self, record, error))
+        return FALSE;
+    return kh_store_claim_uid(self, record, error);
 }
 
 gboolean
 kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
 {
-    gboolean done;
-
-    if (!open_for_writing(self, error) || !kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
-        return FALSE;
-    done = check_free(self, record, error) && insert_row(self, record, error) &&
-           update_row(self, record, error) && write_ports(self, record, error) &&
-           claim_uid(self, record, error) && commit(self, error);
-    if (done)
-        return TRUE;
-    sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
-    if (error != NULL && *error == NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                    "Uid %" G_GINT64_FORMAT " belongs to another instance", record->vm_uid);
-    return FALSE;
+    return open_for_writing(self, error) && run_transaction(self, insert, record, error);
 }
 
 static gboolean
 finish_making(KhStore *self, gconstpointer id, GError **error)
 {
-    return kh_sql_run(self->db, error, "UPDATE instances SET making=0 WHERE id=?", "s", id);
+    return kh_instance_rows_finish_making(self->db, id, error);
 }
 
 gboolean
@@ -785,7 +323,7 @@ kh_store_finish_making(KhStore *self, const char *id, GError **error)
 static gboolean
 update(KhStore *self, gconstpointer record, GError **error)
 {
-    return update_row(self, record, error);
+    return kh_instance_rows_update(self->db, record, error);
 }
 
 gboolean
@@ -795,17 +333,22 @@ kh_store_update(KhStore *self, const KhRecord *record, GError **error)
 }
 
 static gboolean
+write_configuration(KhStore *self, gconstpointer record, GError **error)
+{
+    return kh_instance_rows_update(self->db, record, error) &&
+           kh_store_write_ports(self, record, error);
+}
+
+/* What is noted of the ports is what the database says, whatever has come of it. */
+static gboolean
 reconfigure(KhStore *self, gconstpointer record, GError **error)
 {
+    const char *id = ((const KhRecord *)record)->id;
     gboolean done;
 
-    forget_ports(self, ((const KhRecord *)record)->id);
-    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
-        return FALSE;
-    done =
-        update_row(self, record, error) && write_ports(self, record, error) && commit(self, error);
-    if (!done)
-        sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
+    kh_store_note_ports(self, id, FALSE);
+    done = run_transaction(self, write_configuration, record, error);
+    kh_store_note_ports(self, id, TRUE);
     return done;
 }
 
@@ -816,20 +359,20 @@ kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
 }
 
 static gboolean
+remove_rows(KhStore *self, gconstpointer id, GError **error)
+{
+    return kh_store_release_uid(self, id, error) &&
+           kh_sql_run(self->db, error, "DELETE FROM instances WHERE id=?", "s", id);
+}
+
+static gboolean
 remove_instance(KhStore *self, gconstpointer id, GError **error)
 {
     gboolean done;
 
-    forget_ports(self, id);
-    if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
-        return FALSE;
-    done = kh_sql_run(self->db, error,
-                      "UPDATE uids SET released_usec=?, instance_id=NULL WHERE instance_id=?", "is",
-                      g_get_real_time(), id) &&
-           kh_sql_run(self->db, error, "DELETE FROM instances WHERE id=?", "s", id) &&
-           commit(self, error);
-    if (!done)
-        sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
+    kh_store_note_ports(self, id, FALSE);
+    done = run_transaction(self, remove_rows, id, error);
+    kh_store_note_ports(self, id, TRUE);
     return done;
 }
 
@@ -841,38 +384,6 @@ kh_store_remove(KhStore *self, const char *id, GError **error)
     return write_anyway(self, remove_instance, id, error);
 }
 
-gboolean
-kh_store_has_uid(KhStore *self, guint32 uid)
-{
-    return exists(self, "SELECT 1 FROM uids WHERE uid=?", NULL, uid);
-}
-
-GArray *
-kh_store_uids(KhStore *self, GError **error)
-{
-    g_autoptr(GArray) uids = g_array_new(FALSE, FALSE, sizeof(KhUidRow));
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(sqlite3_stmt) row =
-        kh_sql_prepare(self->db, error,
-                       "SELECT uid, instance_id IS NOT NULL, released_usec FROM uids "
-                       "ORDER BY released_usec, uid",
-                       "");
-
-    if (row == NULL)
-        return NULL;
-    while (kh_sql_next(self->db, row, &failure)) {
-        KhUidRow uid = {(guint32)sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1) != 0,
-                        sqlite3_column_int64(row, 2)};
-
-        g_array_append_val(uids, uid);
-    }
-    if (failure != NULL) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return NULL;
-    }
-    return g_steal_pointer(&uids);
-}
-
 char *
 kh_store_get_setting(KhStore *self, const char *key)
 {
@@ -881,7 +392,7 @@ kh_store_get_setting(KhStore *self, const char *key)
 
     if (row == NULL || sqlite3_step(row) != SQLITE_ROW)
         return NULL;
-    return text_at(row, 0);
+    return kh_sql_text(row, 0);
 }
 
 typedef struct {

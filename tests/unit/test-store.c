@@ -447,6 +447,108 @@ keeps_measurements(Fixture *f, gconstpointer data)
     g_assert_cmpint(read->vm_uid, ==, 1234);
 }
 
+#define TEXTS(record)                                                                              \
+    {                                                                                              \
+        &(record)->reason, &(record)->error_name, &(record)->error_message, &(record)->boot_id,    \
+            &(record)->stop_result, &(record)->stopped_in, &(record)->measurement,                 \
+            &(record)->pending_measurement, &(record)->pending_secrets                             \
+    }
+
+#define NUMBERS(record)                                                                            \
+    {                                                                                              \
+        &(record)->created_usec, &(record)->started_usec, &(record)->ready_usec,                   \
+            &(record)->boot_time_usec, &(record)->state_changed_usec, &(record)->restart_usec,     \
+            &(record)->shim.pid, &(record)->shim.start_time, &(record)->qemu.pid,                  \
+            &(record)->qemu.start_time                                                             \
+    }
+
+/* A value of its own in each, so that none is taken for another. */
+static void
+fill(KhRecord *record)
+{
+    char **texts[] = TEXTS(record);
+    gint64 *numbers[] = NUMBERS(record);
+
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_free(*texts[i]);
+        *texts[i] = g_strdup_printf("text %u", i);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+        *numbers[i] = G_MAXINT64 - i;
+    record->owner_uid = G_MAXUINT32;
+    record->restart_count = G_MAXUINT32 - 1;
+    record->exit_code = -7;
+    record->formatted = record->keep_data = record->simulated = TRUE;
+    record->state = KH_STATE_PAUSED;
+    record->pending = kh_config_with(record->config, "image", g_variant_new_string("beef"));
+}
+
+static void
+compare(KhRecord *a, KhRecord *b)
+{
+    char **texts[] = TEXTS(a), **other_texts[] = TEXTS(b);
+    gint64 *numbers[] = NUMBERS(a), *other_numbers[] = NUMBERS(b);
+
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_assert_cmpstr(*texts[i], ==, *other_texts[i]);
+    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+        g_assert_cmpint(*numbers[i], ==, *other_numbers[i]);
+    g_assert_cmpstr(a->id, ==, b->id);
+    g_assert_cmpstr(a->name, ==, b->name);
+    g_assert_true(g_variant_equal(a->config->dict, b->config->dict));
+    g_assert_true(g_variant_equal(a->pending->dict, b->pending->dict));
+    g_assert_cmpuint(a->owner_uid, ==, b->owner_uid);
+    g_assert_cmpuint(a->restart_count, ==, b->restart_count);
+    g_assert_cmpint(a->exit_code, ==, b->exit_code);
+    g_assert_true(b->formatted && b->keep_data && b->simulated && b->making);
+    g_assert_cmpint(a->state, ==, b->state);
+    g_assert_cmpint(a->vm_uid, ==, b->vm_uid);
+}
+
+/* Whether a row is inserted with them or comes to have them; of what never changes, the first. */
+static void
+keeps_every_field(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) filled = record_of("id1", "one", 5050, 70000);
+    g_autoptr(KhRecord) later = record_of("id2", "two", 5051, 70001);
+    g_autoptr(GPtrArray) loaded = NULL;
+
+    fill(filled);
+    g_assert_true(kh_store_insert(store, filled, NULL));
+    g_assert_true(kh_store_insert(store, later, NULL));
+    fill(later);
+    g_assert_true(kh_store_reconfigure(store, later, NULL));
+    later->owner_uid = 0;
+    later->created_usec = 5;
+    loaded = kh_store_load(store, NULL);
+    g_assert_cmpuint(loaded->len, ==, 2);
+    g_assert_null(((KhRecord *)loaded->pdata[0])->damage);
+    compare(later, loaded->pdata[0]);
+    compare(filled, loaded->pdata[1]);
+}
+
+/* A statement that is being stepped is not taken from whoever does. */
+static void
+prepares_once(Fixture *f, gconstpointer data)
+{
+    static const char *const sql = "SELECT ?";
+    g_autoptr(sqlite3) db = kh_sql_open(":memory:", SQLITE_OPEN_READWRITE, NULL);
+    sqlite3_stmt *first = kh_sql_prepare(db, NULL, sql, "s", "a"), *again, *other;
+
+    kh_sql_release(first);
+    again = kh_sql_prepare(db, NULL, sql, "s", NULL);
+    g_assert_true(again == first);
+    g_assert_cmpint(sqlite3_step(again), ==, SQLITE_ROW);
+    other = kh_sql_prepare(db, NULL, sql, "i", (gint64)7);
+    g_assert_true(other != first);
+    g_assert_cmpint(sqlite3_step(other), ==, SQLITE_ROW);
+    g_assert_cmpint(sqlite3_column_type(again, 0), ==, SQLITE_NULL);
+    kh_sql_release(other);
+    kh_sql_release(again);
+    g_assert_null(kh_sql_prepare(db, NULL, "nonsense", ""));
+}
+
 static void
 migrates(Fixture *f, gconstpointer data)
 {
@@ -542,6 +644,8 @@ main(int argc, char **argv)
     ADD("/store/odd-texts", shows_odd_texts);
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);
+    ADD("/store/every-field", keeps_every_field);
+    ADD("/store/prepares-once", prepares_once);
     ADD("/store/migrate", migrates);
     ADD("/store/marks-what-is-made", marks_what_is_made);
     ADD("/store/measurements", keeps_measurements);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the store share: store.c, the connection and its transactions;
+ * store-ports.c and store-uids.c, what instances hold. Nobody else includes it.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "reserve.h"
+#include "store.h"
+
+G_BEGIN_DECLS
+
+struct _KhStore {
+    GObject parent_instance;
+    char *path;
+    sqlite3 *db;
+    gboolean read_only; /* the database is in memory, as the file was */
+    int index_fd;       /* of the log's index; see fill_index() */
+    KhReserve *reserve;
+    gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
+    guint8 *taken;        /* a flag for each port, see store-ports.c */
+};
+
+/* Notes the ports of the instance @id, NULL: of all, as taken; or notes that they are not. */
+void kh_store_note_ports(KhStore *self, const char *id, gboolean taken);
+
+/* In a transaction: has @record hold the ports of both its configurations, and no other. */
+gboolean kh_store_write_ports(KhStore *self, const KhRecord *record, GError **error);
+
+/* In a transaction: its uid, if it has one. */
+gboolean kh_store_claim_uid(KhStore *self, const KhRecord *record, GError **error);
+
+/* In a transaction: the uid of the instance @id is free as of now. */
+gboolean kh_store_release_uid(KhStore *self, const char *id, GError **error);
+
+G_END_DECLS
