@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crash-point.h"
 #include "error.h"
 #include "journal.h"
 #include "uid/uid-processes.h"
@@ -119,9 +120,11 @@ kh_manager_drop_unused_image(KhManager *self, const char *image)
         return;
     if (self->importing > 0)
         self->drop_later = TRUE;
-    else if (!kh_store_uses_image(self->host->store, image) &&
-             kh_state_dir_find_read_only(self->host->state_dir) == NULL)
+    else if (kh_state_dir_find_read_only(self->host->state_dir) == NULL &&
+             kh_store_forget_image(self->host->store, image, NULL)) {
+        kh_crash_point("image:forgotten");
         kh_image_store_remove(self->host->images, image);
+    }
 }
 
 static void

@@ -15,7 +15,7 @@ typedef enum {
     KIND_INT, /* or a boolean */
     KIND_STATE,
     KIND_CONFIG, /* "" for none */
-    KIND_IMAGE,  /* of the configuration that has been read before it */
+    KIND_IMAGE,  /* of the configuration that has been read before it; NULL for none */
     KIND_MARK,   /* a boolean that every new row has */
 } Kind;
 
@@ -61,9 +61,10 @@ static const Column columns[] = {
     /* After the shim, which tells what a state may be that is not known. */
     {"state", KIND_STATE, OF(state), FALSE},
     {"config", KIND_CONFIG, OF(config), FALSE},
-    /* Older than the key of that name, and holds what that is. */
+    /* A reference, which holds what the key of that name does, and is older than that. */
     {"image", KIND_IMAGE, OF(config), FALSE},
     {"pending", KIND_CONFIG, OF(pending), FALSE},
+    {"pending_image", KIND_IMAGE, OF(pending), FALSE},
 };
 
 /* Every column, or those that may change, or their places in a statement; transfer full. */

@@ -2,6 +2,8 @@
 /* The versions of the schema; see schema.h. */
 #include "schema.h"
 
+#include <string.h>
+
 #include "database-file.h"
 #include "error.h"
 #include "sql.h"
@@ -41,6 +43,16 @@ static const char *const migrations[] = {
     "ALTER TABLE instances ADD COLUMN pending_secrets TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE instances ADD COLUMN state_changed_usec INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE instances ADD COLUMN exit_code INTEGER NOT NULL DEFAULT -1",
+    "CREATE TABLE images(id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE instances ADD COLUMN pinned TEXT REFERENCES images(id);"
+    "ALTER TABLE instances ADD COLUMN pending_image TEXT REFERENCES images(id);"
+    "INSERT INTO images SELECT image FROM instances UNION"
+    "  SELECT image_of(pending) FROM instances WHERE image_of(pending) IS NOT NULL;"
+    "UPDATE instances SET pinned=image, pending_image=image_of(pending);"
+    "ALTER TABLE instances DROP COLUMN image;"
+    "ALTER TABLE instances RENAME COLUMN pinned TO image;"
+    "CREATE INDEX instances_of_image ON instances(image);"
+    "CREATE INDEX instances_of_pending_image ON instances(pending_image)",
     NULL,
 };
 
@@ -50,6 +62,22 @@ guint
 kh_schema_version(void)
 {
     return LAST_VERSION;
+}
+
+/*
+ * image_of(pending), for the step that made references of the images: what a configuration names,
+ * also one that is damaged elsewhere. What follows that key in the text is no free text.
+ */
+static void
+find_image(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    static const char key[] = "'image': <'";
+    const char *text = (const char *)sqlite3_value_text(values[0]);
+    const char *found = text == NULL ? NULL : g_strrstr(text, key);
+
+    if (found != NULL)
+        sqlite3_result_text(context, found + strlen(key), (int)strcspn(found + strlen(key), "'"),
+                            SQLITE_TRANSIENT);
 }
 
 /*
@@ -67,6 +95,7 @@ kh_schema_set_up(sqlite3 *db, const char *path, GError **error)
     if (!kh_sql_number(db, "PRAGMA user_version", &version, error))
         return FALSE;
     copy = g_strdup_printf("%s.before-%u", path, LAST_VERSION);
+    sqlite3_create_function_v2(db, "image_of", 1, SQLITE_UTF8, NULL, find_image, NULL, NULL, NULL);
     return (version > 0 || kh_sql_run_script(db, id, error)) &&
            kh_sql_migrate(db, migrations, copy, error) &&
            kh_sql_run_script(db, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error) &&

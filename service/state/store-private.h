@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the parts of the store share: store.c, the connection and its transactions;
- * store-ports.c and store-uids.c, what instances hold. Nobody else includes it.
+ * store-images.c, store-ports.c and store-uids.c, what instances hold. Nobody else includes it.
  */
 #pragma once
 
@@ -34,5 +34,18 @@ gboolean kh_store_claim_uid(KhStore *self, const KhRecord *record, GError **erro
 
 /* In a transaction: the uid of the instance @id is free as of now. */
 gboolean kh_store_release_uid(KhStore *self, const char *id, GError **error);
+
+/* In a transaction, before the row: @record may refer to the images of both its configurations. */
+gboolean kh_store_note_images(KhStore *self, const KhRecord *record, GError **error);
+
+/* A transaction or a statement that can be done again. */
+typedef gboolean (*KhStoreWrite)(KhStore *self, gconstpointer data, GError **error);
+
+/*
+ * What has been decided, or frees space, is written on a full disk, too: in the log's room
+ * once that was moved to the database, then in the reserve's.
+ */
+gboolean kh_store_write_anyway(KhStore *self, KhStoreWrite write, gconstpointer data,
+                               GError **error);
 
 G_END_DECLS

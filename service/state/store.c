@@ -188,9 +188,6 @@ open_for_writing(KhStore *self, GError **error)
     return TRUE;
 }
 
-/* A transaction or a statement that can be done again. */
-typedef gboolean (*Write)(KhStore *self, gconstpointer data, GError **error);
-
 static void
 keep_reserve(KhStore *self)
 {
@@ -202,12 +199,8 @@ keep_reserve(KhStore *self)
     kh_reserve_keep(self->reserve);
 }
 
-/*
- * What has been decided, or frees space, is written on a full disk, too: in the log's room
- * once that was moved to the database, then in the reserve's.
- */
-static gboolean
-write_anyway(KhStore *self, Write write, gconstpointer data, GError **error)
+gboolean
+kh_store_write_anyway(KhStore *self, KhStoreWrite write, gconstpointer data, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     gboolean written;
@@ -253,17 +246,6 @@ kh_store_has_instance(KhStore *self, const char *id)
     return row == NULL || sqlite3_step(row) != SQLITE_DONE;
 }
 
-/* The same: what nobody uses is removed. */
-gboolean
-kh_store_uses_image(KhStore *self, const char *image)
-{
-    g_autoptr(sqlite3_stmt) row = kh_sql_prepare(
-        self->db, NULL, "SELECT 1 FROM instances WHERE image=?1 OR instr(pending, ?1) > 0", "s",
-        image);
-
-    return row == NULL || sqlite3_step(row) != SQLITE_DONE;
-}
-
 static gboolean
 check_free(KhStore *self, const KhRecord *record, GError **error)
 {
@@ -278,7 +260,7 @@ check_free(KhStore *self, const KhRecord *record, GError **error)
 
 /* All of @write or nothing. */
 static gboolean
-run_transaction(KhStore *self, Write write, gconstpointer data, GError **error)
+run_transaction(KhStore *self, KhStoreWrite write, gconstpointer data, GError **error)
 {
     if (!kh_sql_run(self->db, error, "BEGIN IMMEDIATE", ""))
         return FALSE;
@@ -296,10 +278,9 @@ insert(KhStore *self, gconstpointer data, GError **error)
 {
     const KhRecord *record = data;
 
-    if (!check_free(self, record, error) || !kh_instance_rows_insert(self->db, record, error) ||
-        !kh_store_write_ports(self, record, error))
-        return FALSE;
-    return kh_store_claim_uid(self, record, error);
+    return check_free(self, record, error) && kh_store_note_images(self, record, error) &&
+           kh_instance_rows_insert(self->db, record, error) &&
+           kh_store_write_ports(self, record, error) && kh_store_claim_uid(self, record, error);
 }
 
 gboolean
@@ -317,7 +298,7 @@ finish_making(KhStore *self, gconstpointer id, GError **error)
 gboolean
 kh_store_finish_making(KhStore *self, const char *id, GError **error)
 {
-    return write_anyway(self, finish_making, id, error);
+    return kh_store_write_anyway(self, finish_making, id, error);
 }
 
 static gboolean
@@ -329,13 +310,14 @@ update(KhStore *self, gconstpointer record, GError **error)
 gboolean
 kh_store_update(KhStore *self, const KhRecord *record, GError **error)
 {
-    return write_anyway(self, update, record, error);
+    return kh_store_write_anyway(self, update, record, error);
 }
 
 static gboolean
 write_configuration(KhStore *self, gconstpointer record, GError **error)
 {
-    return kh_instance_rows_update(self->db, record, error) &&
+    return kh_store_note_images(self, record, error) &&
+           kh_instance_rows_update(self->db, record, error) &&
            kh_store_write_ports(self, record, error);
 }
 
@@ -355,7 +337,7 @@ reconfigure(KhStore *self, gconstpointer record, GError **error)
 gboolean
 kh_store_reconfigure(KhStore *self, const KhRecord *record, GError **error)
 {
-    return write_anyway(self, reconfigure, record, error);
+    return kh_store_write_anyway(self, reconfigure, record, error);
 }
 
 static gboolean
@@ -381,7 +363,7 @@ kh_store_remove(KhStore *self, const char *id, GError **error)
 {
     /* There may be room for it now. */
     self->reserve_tried = 0;
-    return write_anyway(self, remove_instance, id, error);
+    return kh_store_write_anyway(self, remove_instance, id, error);
 }
 
 char *
@@ -413,5 +395,5 @@ kh_store_set_setting(KhStore *self, const char *key, const char *value, GError *
 {
     const Setting setting = {key, value};
 
-    return write_anyway(self, set_setting, &setting, error);
+    return kh_store_write_anyway(self, set_setting, &setting, error);
 }

@@ -61,8 +61,11 @@ void kh_store_set_patient(KhStore *self, gboolean patient);
 /* Whether there is a row @id, even one that could not be understood. */
 gboolean kh_store_has_instance(KhStore *self, const char *id);
 
-/* Whether a row, even one that could not be understood, names @image. */
-gboolean kh_store_uses_image(KhStore *self, const char *image);
+/*
+ * Before the files of @image are removed: refused while anything refers to it, even a row that
+ * could not be understood, or where the database does not answer.
+ */
+gboolean kh_store_forget_image(KhStore *self, const char *image, GError **error);
 
 /* Removes the row and its port; its uid becomes free as of now. */
 gboolean kh_store_remove(KhStore *self, const char *id, GError **error);

@@ -239,12 +239,27 @@ def setting_then_stopping(stage):
     return lambda: stage.bus.do(stage.path, "Stop")
 
 
+def dropping_by_a_change(stage):
+    """Nobody but x has its image, which is no default any more."""
+    stage.new_components()
+    return setting_stopped(stage)
+
+
+def dropping_by_a_deletion(stage):
+    stage.new_components()
+    stage.create()
+    stage.new_components()
+    stage.bus.create("y")
+    return lambda: stage.bus.do(stage.path, "Delete")
+
+
 STARTS = (starting_first, starting_again, starting_after_unseen_end)
 STOPS = (stopping, stopping_by_kill, stopping_the_stubborn, stopping_paused, restarting, dying)
 DELETES = (deleting_stopped, deleting_never_started, deleting_by_force)
 SETS = (setting_stopped, setting_running, setting_then_stopping)
 WAYS = {"create": (creating, creating_same_image),
         "import": (creating, setting_stopped),
+        "image": (dropping_by_a_change, dropping_by_a_deletion),
         "folder": (creating, starting_first),
         "store": (creating, setting_stopped, setting_running, deleting_stopped),
         "start": STARTS, "stop": STOPS, "delete": DELETES, "set": SETS,

@@ -412,9 +412,9 @@ def b126_refused_by_name():
     with live() as (world, bus):
         path = bus.create("x")
         tap.equal(world.end_service(), 0, "exit code")
-        edit(world, "PRAGMA user_version=5")
-        ends(world, "schema version 5")
         edit(world, "PRAGMA user_version=6")
+        ends(world, "schema version 6")
+        edit(world, "PRAGMA user_version=7")
         with ReadOnly(world):
             world.start()
             second = subprocess.run(world.service_command(), env=world.env, capture_output=True,

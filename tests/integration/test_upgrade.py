@@ -19,7 +19,7 @@ import rpc
 import tap
 from bus import Bus
 from harness import BUILD, Failed, World, components, is_alive
-from live import edit, pid_of, running, wait_state
+from live import edit, pid_of, refused, running, wait_state
 
 OLD = "state.db.before-*"
 
@@ -239,6 +239,25 @@ def row_without_a_folder():
         tap.equal(invariants.settle(world, bus), [], "what is left")
 
 
+def image_that_is_not_there():
+    """an instance of the earlier service stays without its image, which its start names"""
+    with earlier() as (world, bus):
+        path = bus.create("x")
+        image = world.state / "images" / bus.properties(path)["Image"].rsplit("/", 1)[1]
+        world.end_service()
+        away = world.folder / "away"
+        shutil.move(image, away)
+        world.install(BUILD)
+        world.start()
+        said = refused("ResourceUnavailable", lambda: bus.do(path, "Start"))
+        tap.check(image.name in said, said)
+        world.end_service()
+        shutil.move(away, image)
+        world.start()
+        bus.do(path, "Start")
+        delete_all(world, bus)
+
+
 def folder_without_a_row():
     """a folder of the earlier service that no row knows is named, and not touched"""
     with earlier() as (world, bus):
@@ -261,4 +280,4 @@ if __name__ == "__main__":
     sys.exit(tap.run([machines_are_followed, machines_of_a_killed_service_are_followed,
                       machines_of_an_earlier_shim_are_deleted, machine_that_ended_meanwhile,
                       real_guest_is_followed, the_way_back, row_without_a_folder,
-                      folder_without_a_row]))
+                      image_that_is_not_there, folder_without_a_row]))

@@ -73,6 +73,8 @@ def check_files(world, shown):
         used.add(re.search(r"'image': <'(\w+)'>", text)[1])
     images = set(os.listdir(world.state / "images"))
     tap.check(used <= images, f"images that are used and are not there: {used - images}")
+    known = {row[0] for row in rows(world, "SELECT id FROM images")}
+    tap.check(used <= known <= used | default, f"rows of images: {known}, of {used}, {default}")
     # The files of one that has gone are removed after it.
     tap.eventually(lambda: set(os.listdir(world.state / "images")) <= used | default, 5,
                    f"no images that nobody uses: {images - used - default}")

@@ -264,8 +264,13 @@ no_room_for_a_copy(Fixture *f, gconstpointer data)
 static void
 make_third_version(Fixture *f)
 {
-    g_autoptr(sqlite3) db = kh_sql_open(f->path, SQLITE_OPEN_READWRITE, NULL);
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    g_autoptr(sqlite3) db = kh_sql_open(f->path, flags, NULL);
+    g_autofree char *path = g_build_filename(g_getenv("KH_FIXTURES"), "state-6.sql", NULL);
+    g_autofree char *script = NULL;
 
+    g_assert_true(g_file_get_contents(path, &script, NULL, NULL));
+    g_assert_cmpint(sqlite3_exec(db, script, NULL, NULL, NULL), ==, SQLITE_OK);
     g_assert_cmpint(sqlite3_exec(db,
                                  "ALTER TABLE instances DROP COLUMN making;"
                                  "ALTER TABLE instances DROP COLUMN pending_secrets;"
@@ -287,17 +292,16 @@ no_room_for_a_migration(Fixture *f, gconstpointer data)
         g_test_skip("no file system can be mounted here");
         return;
     }
-    g_object_unref(open_store(f));
     make_third_version(f);
     fill(f, 16);
     g_assert_null(kh_store_open(f->path, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
     g_assert_nonnull(strstr(error->message, "too little space"));
-    assert_there(f, ".before-6", FALSE);
-    assert_there(f, ".before-6.new", FALSE);
+    assert_there(f, ".before-7", FALSE);
+    assert_there(f, ".before-7.new", FALSE);
     g_assert_true(run(f, "rm %s/disk/filler"));
     g_object_unref(open_store(f));
-    assert_there(f, ".before-6", TRUE);
+    assert_there(f, ".before-7", TRUE);
 }
 
 static void

@@ -298,10 +298,10 @@ silence_is_no_denial(Fixture *f, gconstpointer data)
     g_autoptr(KhStore) store = open_store(f);
 
     g_assert_false(kh_store_has_instance(store, "id1"));
-    g_assert_false(kh_store_uses_image(store, "0123"));
-    run_sql(f, "ALTER TABLE instances RENAME TO gone");
+    g_assert_true(kh_store_forget_image(store, "0123", NULL));
+    run_sql(f, "ALTER TABLE instances RENAME TO gone; ALTER TABLE images RENAME TO lost");
     g_assert_true(kh_store_has_instance(store, "id1"));
-    g_assert_true(kh_store_uses_image(store, "0123"));
+    g_assert_false(kh_store_forget_image(store, "0123", NULL));
 }
 
 /* Bytes that the bus or a path cannot take: shown with what is left, by the id as its name. */
@@ -366,17 +366,26 @@ reconfigures(Fixture *f, gconstpointer data)
     g_assert_false(kh_store_has_port(store, 5050));
 }
 
-/* The database of a release before this one, as its own program has left it. */
+/* What the program of the schema version before this one has left. */
+static void
+make_earlier(Fixture *f)
+{
+    g_autofree char *path = g_build_filename(g_getenv("KH_FIXTURES"), "state-6.sql", NULL);
+    g_autofree char *script = NULL;
+
+    g_assert_true(g_file_get_contents(path, &script, NULL, NULL));
+    run_sql(f, script);
+}
+
+/* The same of the first version of all. */
 static void
 migrates_the_first_version(Fixture *f, gconstpointer data)
 {
-    g_autofree char *copy = g_strconcat(f->path, ".before-6", NULL);
-    g_autoptr(KhStore) store = open_store(f);
-    g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
+    g_autofree char *copy = g_strconcat(f->path, ".before-7", NULL);
+    g_autoptr(KhStore) store = NULL;
     g_autoptr(GPtrArray) loaded = NULL;
 
-    g_assert_true(kh_store_insert(store, record, NULL));
-    g_clear_object(&store);
+    make_earlier(f);
     run_sql(f, "ALTER TABLE instances DROP COLUMN pending;"
                "ALTER TABLE instances DROP COLUMN keep_data;"
                "ALTER TABLE instances DROP COLUMN stop_result;"
@@ -395,13 +404,108 @@ migrates_the_first_version(Fixture *f, gconstpointer data)
     store = open_store(f);
     g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
     loaded = kh_store_load(store, NULL);
-    g_assert_cmpuint(loaded->len, ==, 1);
+    g_assert_cmpuint(loaded->len, ==, 3);
     g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->config->image, ==, "feed");
     g_assert_null(((KhRecord *)loaded->pdata[0])->pending);
     g_assert_cmpstr(((KhRecord *)loaded->pdata[0])->measurement, ==, "");
     g_assert_cmpint(((KhRecord *)loaded->pdata[0])->exit_code, ==, -1);
     g_assert_cmpint(((KhRecord *)loaded->pdata[0])->state_changed_usec, ==, 0);
     g_assert_false(((KhRecord *)loaded->pdata[0])->config->tee);
+}
+
+#define FIRST_IMAGE "d5036c0333b35264d8b259f999713678729fef0c022ecc0707a61cf9efe3e819"
+#define SECOND_IMAGE "deb6967adba2dac7d7d8e21a09c8a92188e84e4553c8a952cb4c57d4fc459c6b"
+
+static gint64
+version_of(const char *path)
+{
+    g_autoptr(sqlite3) db = kh_sql_open(path, SQLITE_OPEN_READONLY, NULL);
+    gint64 version = 0;
+
+    g_assert_true(kh_sql_number(db, "PRAGMA user_version", &version, NULL));
+    return version;
+}
+
+/* Nothing is lost of it; what a row names is held, whether it is there or not. */
+static void
+migrates_the_version_before(Fixture *f, gconstpointer data)
+{
+    g_autofree char *copy = g_strconcat(f->path, ".before-7", NULL);
+    g_autoptr(KhStore) store = NULL;
+    g_autoptr(GPtrArray) loaded = NULL;
+    const KhRecord *plain, *busy, *ended;
+
+    make_earlier(f);
+    store = open_store(f);
+    g_assert_cmpint(version_of(copy), ==, 6);
+    g_assert_cmpint(version_of(f->path), ==, 7);
+    loaded = kh_store_load(store, NULL);
+    g_assert_cmpuint(loaded->len, ==, 3);
+    plain = loaded->pdata[0];
+    busy = loaded->pdata[1];
+    ended = loaded->pdata[2];
+    g_assert_true(plain->damage == NULL && busy->damage == NULL && ended->damage == NULL);
+    g_assert_cmpstr(plain->config->image, ==, FIRST_IMAGE);
+    g_assert_cmpstr(busy->config->image, ==, FIRST_IMAGE);
+    g_assert_cmpstr(busy->pending->image, ==, SECOND_IMAGE);
+    g_assert_cmpint(busy->state, ==, KH_STATE_RUNNING);
+    g_assert_cmpint(busy->qemu.pid, ==, 11504);
+    g_assert_cmpuint(busy->config->rpc_port, ==, 25201);
+    g_assert_cmpint(ended->exit_code, ==, 0);
+    g_assert_cmpstr(ended->stop_result, ==, "graceful");
+    g_assert_true(kh_store_reconfigure(store, busy, NULL));
+
+    g_assert_true(kh_store_remove(store, ended->id, NULL));
+    g_assert_false(kh_store_forget_image(store, SECOND_IMAGE, NULL));
+    g_assert_true(kh_store_remove(store, busy->id, NULL));
+    g_assert_true(kh_store_forget_image(store, SECOND_IMAGE, NULL));
+    g_assert_false(kh_store_forget_image(store, FIRST_IMAGE, NULL));
+}
+
+/* What a row that cannot be understood says of its next image is taken from it all the same. */
+static void
+migrates_damage(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = NULL;
+    g_autoptr(GPtrArray) loaded = NULL;
+
+    make_earlier(f);
+    run_sql(f, "UPDATE instances SET pending='{' || pending WHERE name='busy';"
+               "UPDATE instances SET pending='{' WHERE name='plain';"
+               "DELETE FROM instances WHERE name='ended'");
+    store = open_store(f);
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*is damaged*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*is damaged*");
+    loaded = kh_store_load(store, NULL);
+    g_test_assert_expected_messages();
+    g_assert_cmpuint(loaded->len, ==, 2);
+    g_assert_false(kh_store_forget_image(store, SECOND_IMAGE, NULL));
+}
+
+/* Of both configurations, and as long as a row has them. */
+static void
+holds_images(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhStore) store = open_store(f);
+    g_autoptr(KhRecord) record = record_of("id1", "one", 5050, -1);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(kh_store_forget_image(store, "default", NULL));
+    g_assert_true(kh_store_insert(store, record, NULL));
+    g_assert_false(kh_store_forget_image(store, "default", &error));
+    g_assert_nonnull(error);
+    record->pending = kh_config_with(record->config, "image", g_variant_new_string("beef"));
+    g_assert_true(kh_store_reconfigure(store, record, NULL));
+    g_assert_false(kh_store_forget_image(store, "default", NULL));
+    g_assert_false(kh_store_forget_image(store, "beef", NULL));
+    kh_config_free(record->config);
+    record->config = g_steal_pointer(&record->pending);
+    g_assert_true(kh_store_reconfigure(store, record, NULL));
+    g_assert_true(kh_store_forget_image(store, "default", NULL));
+    g_assert_false(kh_store_forget_image(store, "beef", NULL));
+    g_assert_true(kh_store_update(store, record, NULL));
+    g_assert_true(kh_store_remove(store, "id1", NULL));
+    g_assert_true(kh_store_forget_image(store, "beef", NULL));
 }
 
 /* What was not finished is known as that, by its row. */
@@ -644,6 +748,9 @@ main(int argc, char **argv)
     ADD("/store/odd-texts", shows_odd_texts);
     ADD("/store/reconfigure", reconfigures);
     ADD("/store/migrate-first", migrates_the_first_version);
+    ADD("/store/migrate-before", migrates_the_version_before);
+    ADD("/store/migrate-damage", migrates_damage);
+    ADD("/store/holds-images", holds_images);
     ADD("/store/every-field", keeps_every_field);
     ADD("/store/prepares-once", prepares_once);
     ADD("/store/migrate", migrates);
