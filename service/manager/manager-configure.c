@@ -128,8 +128,6 @@ static void
 configure(KhManager *self, GTask *task, KhConfig *pinned, const char *measurement)
 {
     const Change *change = g_task_get_task_data(task);
-    const KhRecord *record = kh_instance_get_record(change->instance);
-    g_autofree char *before = g_strdup(record->config->image);
     GError *error = NULL;
 
     if (kh_instance_configure(change->instance, pinned, change->changes, measurement,
@@ -137,7 +135,6 @@ configure(KhManager *self, GTask *task, KhConfig *pinned, const char *measuremen
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
-    kh_manager_drop_unused_image(self, before);
 }
 
 static void
@@ -160,7 +157,7 @@ on_change_measured(GObject *source, GAsyncResult *result, gpointer data)
                                 kh_instance_get_record(change->instance)->name);
     else
         configure(self, task, g_steal_pointer(&pinned), measurement);
-    kh_manager_import_is_over(self);
+    kh_image_pins_release(self->pins);
 }
 
 static void
@@ -201,7 +198,7 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
     } else {
         g_task_return_error(task, error);
     }
-    kh_manager_import_is_over(self);
+    kh_image_pins_release(self->pins);
 }
 
 void

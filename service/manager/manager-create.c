@@ -170,17 +170,15 @@ static void
 finish_creation(KhManager *self, GTask *task, const char *measurement)
 {
     const Request *request = g_task_get_task_data(task);
-    const char *image = request->image;
     GError *error = NULL;
     KhInstance *instance = create_now(self, request, measurement, &error);
 
     if (instance == NULL) {
-        kh_manager_drop_unused_image(self, image);
         g_task_return_error(task, error);
         return;
     }
     if (request->wants_default)
-        kh_manager_set_default_image(self, image);
+        kh_manager_set_default_image(self, request->image);
     kh_crash_point("create:default-noted");
     g_task_return_pointer(task, g_object_ref(instance), g_object_unref);
 }
@@ -190,17 +188,14 @@ on_measured(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     KhManager *self = g_task_get_source_object(task);
-    const Request *request = g_task_get_task_data(task);
     GError *error = NULL;
     g_autofree char *measurement = kh_expected_measurement_finish(result, &error);
 
-    if (measurement != NULL) {
+    if (measurement != NULL)
         finish_creation(self, task, measurement);
-    } else {
-        kh_manager_drop_unused_image(self, request->image);
+    else
         g_task_return_error(task, error);
-    }
-    kh_manager_import_is_over(self);
+    kh_image_pins_release(self->pins);
 }
 
 /* Goes on with @image: at once, or once a confidential one's measurement is known. */
@@ -216,14 +211,12 @@ pin(KhManager *self, GTask *task, const char *image)
     config = check_request(self, request->name, request->config, &request->overrides, &error);
     if (config != NULL)
         pinned = kh_config_with(config, "image", g_variant_new_string(image));
-    if (pinned == NULL || !kh_confidential_check_image(self->host, pinned, &error)) {
-        kh_manager_drop_unused_image(self, image);
+    if (pinned == NULL || !kh_confidential_check_image(self->host, pinned, &error))
         g_task_return_error(task, error);
-    } else if (pinned->tee) {
+    else if (pinned->tee)
         kh_manager_measure(self, pinned, request->id, on_measured, task);
-    } else {
+    else
         finish_creation(self, task, "");
-    }
 }
 
 static void
@@ -240,7 +233,7 @@ on_imported(GObject *source, GAsyncResult *result, gpointer data)
         pin(self, task, image);
     else
         g_task_return_error(task, error);
-    kh_manager_import_is_over(self);
+    kh_image_pins_release(self->pins);
 }
 
 void

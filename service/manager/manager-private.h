@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "image/image-users.h"
+#include "image/pins.h"
 #include "manager.h"
 
 G_BEGIN_DECLS
@@ -16,11 +16,8 @@ struct _KhManager {
     GPtrArray *instances; /* oldest first */
     GHashTable *by_name;  /* of two with one name, as damaged rows may have it, the older */
     GHashTable *by_id;
-    KhImageUsers *users; /* which of them are pinned to what */
+    KhImagePins *pins;   /* which of them are pinned to what, and what else is needed */
     GHashTable *running; /* set of those that are */
-    char *default_image; /* as it stands in the store; NULL for none */
-    guint importing;     /* imports under way, each for an instance to be */
-    gboolean drop_later; /* images, when they have ended */
     KhStrangers *strangers;
 };
 
@@ -37,11 +34,9 @@ gboolean kh_manager_check_image(KhManager *self, const KhConfig *config, GError 
 
 /*
  * Copies today's boot components; @callback gets the store's result and a reference to @task,
- * and calls kh_manager_import_is_over() when what came of it is pinned to an instance, or has
- * come to nothing. No image is dropped in between.
+ * and releases the images when what came of it is pinned to an instance, or has come to nothing.
  */
 void kh_manager_import(KhManager *self, GAsyncReadyCallback callback, GTask *task);
-void kh_manager_import_is_over(KhManager *self);
 
 /*
  * Measures @config for the instance @id; as for kh_manager_import(), since nobody else uses
@@ -68,8 +63,5 @@ void kh_manager_set_default_image(KhManager *self, const char *image);
  * does not know, or it is empty beside folders of instances, and nobody has adopted that.
  */
 gboolean kh_manager_check_database(KhManager *self, GError **error);
-
-/* Drops @image unless somebody uses it, or will when an import is over. */
-void kh_manager_drop_unused_image(KhManager *self, const char *image);
 
 G_END_DECLS

@@ -31,6 +31,7 @@ kh_manager_find_strangers(KhManager *self)
     }
     g_clear_pointer(&self->strangers, kh_strangers_free);
     self->strangers = kh_strangers_find(self->host, ids);
+    kh_image_pins_keep_all(self->pins, kh_strangers_any(self->strangers));
     if (self->host->uids != NULL)
         kh_uid_pool_spare(self->host->uids, self->strangers->uids);
     g_signal_emit_by_name(self, "changed");

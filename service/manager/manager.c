@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "crash-point.h"
 #include "error.h"
 #include "journal.h"
 #include "uid/uid-processes.h"
@@ -15,7 +14,6 @@
 #include "state/instance-dir.h"
 
 #define PREFIX_MIN 4
-#define SETTING_DEFAULT_IMAGE "default-image"
 /*
  * Of all labels together, in bytes. An instance without any has 2 kB in GetManagedObjects, so
  * 10,000 have 20 MB of the 32 MiB that the bus takes in one message (dbus-daemon(1)); what is
@@ -50,10 +48,9 @@ kh_manager_finalize(GObject *object)
     g_ptr_array_unref(self->instances);
     g_hash_table_unref(self->by_name);
     g_hash_table_unref(self->by_id);
-    kh_image_users_free(self->users);
+    g_clear_pointer(&self->pins, kh_image_pins_free);
     g_hash_table_unref(self->running);
     g_clear_pointer(&self->strangers, kh_strangers_free);
-    g_free(self->default_image);
     G_OBJECT_CLASS(kh_manager_parent_class)->finalize(object);
 }
 
@@ -80,7 +77,6 @@ kh_manager_init(KhManager *self)
     self->instances = g_ptr_array_new_with_free_func(g_object_unref);
     self->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     self->by_id = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    self->users = kh_image_users_new();
     self->running = g_hash_table_new(NULL, NULL);
 }
 
@@ -90,69 +86,28 @@ kh_manager_new(const KhHost *host)
     KhManager *self = g_object_new(KH_TYPE_MANAGER, NULL);
 
     self->host = host;
+    self->pins = kh_image_pins_new(host->store, host->images, host->state_dir);
     return self;
 }
 
 const GPtrArray *
 kh_manager_users_of_image(KhManager *self, const char *image)
 {
-    return kh_image_users_list(self->users, image);
+    return kh_image_pins_list(self->pins, image);
 }
 
 const char *
 kh_manager_get_default_image(KhManager *self)
 {
-    return self->default_image;
-}
-
-/*
- * Images that nobody uses and that are not the default go with their last instance. Which one
- * an import under way will come to is not known before its end.
- */
-void
-kh_manager_drop_unused_image(KhManager *self, const char *image)
-{
-    /* What the database does not know may be of an instance that needs it. */
-    if (self->strangers != NULL && kh_strangers_any(self->strangers))
-        return;
-    if (kh_manager_users_of_image(self, image) != NULL ||
-        g_strcmp0(image, self->default_image) == 0)
-        return;
-    if (self->importing > 0)
-        self->drop_later = TRUE;
-    else if (kh_state_dir_find_read_only(self->host->state_dir) == NULL &&
-             kh_store_forget_image(self->host->store, image, NULL)) {
-        kh_crash_point("image:forgotten");
-        kh_image_store_remove(self->host->images, image);
-    }
-}
-
-static void
-drop_unused_images(KhManager *self)
-{
-    g_autoptr(GPtrArray) images = kh_image_store_list(self->host->images);
-
-    for (guint i = 0; i < images->len; i++)
-        kh_manager_drop_unused_image(self, images->pdata[i]);
+    return kh_image_pins_get_default(self->pins);
 }
 
 void
 kh_manager_import(KhManager *self, GAsyncReadyCallback callback, GTask *task)
 {
-    self->importing++;
+    kh_image_pins_hold(self->pins);
     kh_image_store_import_async(self->host->images, self->host->boot_components, NULL, callback,
                                 g_object_ref(task));
-}
-
-/* After what came of it has been pinned to an instance, or has come to nothing. */
-void
-kh_manager_import_is_over(KhManager *self)
-{
-    self->importing--;
-    if (self->importing > 0 || !self->drop_later)
-        return;
-    self->drop_later = FALSE;
-    drop_unused_images(self);
 }
 
 /* What is counted of @instance; the images that others are pinned to by that. */
@@ -165,8 +120,8 @@ count(KhManager *self, KhInstance *instance)
         g_hash_table_add(self->running, instance);
     else
         g_hash_table_remove(self->running, instance);
-    return kh_image_users_note(self->users, instance, record->config->image,
-                               kh_record_get_wanted(record)->image);
+    return kh_image_pins_note(self->pins, instance, record->config->image,
+                              kh_record_get_wanted(record)->image);
 }
 
 static void
@@ -176,15 +131,13 @@ tell_of_image_users(KhManager *self, char **images)
         g_signal_emit(self, signals[SIGNAL_IMAGE_USERS], 0, *images);
 }
 
-/* A machine that has ended may have been the last to use an image that was configured away. */
+/* It may have been the last to use an image that was configured away. */
 static void
 on_instance_changed(KhInstance *instance, KhAspects aspects, KhManager *self)
 {
-    KhState state = kh_instance_get_record(instance)->state;
     g_auto(GStrv) images = count(self, instance);
 
-    if (state == KH_STATE_STOPPED || state == KH_STATE_FAILED)
-        drop_unused_images(self);
+    kh_image_pins_drop_unused(self->pins);
     tell_of_image_users(self, images);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -217,7 +170,7 @@ static void
 forget(KhManager *self, KhInstance *instance)
 {
     g_autoptr(KhInstance) held = g_object_ref(instance);
-    g_auto(GStrv) images = kh_image_users_note(self->users, instance, NULL, NULL);
+    g_auto(GStrv) images = kh_image_pins_note(self->pins, instance, NULL, NULL);
 
     g_signal_handlers_disconnect_by_data(instance, self);
     g_hash_table_remove(self->running, instance);
@@ -237,7 +190,7 @@ on_instance_gone(KhInstance *instance, KhManager *self)
     forget(self, instance);
     if (kept)
         kh_manager_find_strangers(self);
-    drop_unused_images(self);
+    kh_image_pins_drop_unused(self->pins);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -326,16 +279,6 @@ finish_deletions(KhManager *self)
     }
 }
 
-/* One that is not there (left out, or damaged in the database) is no default. */
-static void
-load_default_image(KhManager *self)
-{
-    g_autofree char *image = kh_store_get_setting(self->host->store, SETTING_DEFAULT_IMAGE);
-
-    if (image != NULL && kh_image_store_find(self->host->images, image) != NULL)
-        self->default_image = g_steal_pointer(&image);
-}
-
 gboolean
 kh_manager_load(KhManager *self, GError **error)
 {
@@ -345,7 +288,6 @@ kh_manager_load(KhManager *self, GError **error)
     records = kh_store_load(self->host->store, error);
     if (records == NULL)
         return FALSE;
-    load_default_image(self);
     g_ptr_array_set_free_func(records, NULL);
     for (guint i = 0; i < records->len; i++) {
         kh_start_progress_note(self->host->progress, "Loading instances", i, records->len);
@@ -388,7 +330,7 @@ kh_manager_take_over(KhManager *self)
     finish_deletions(self);
     kh_leftovers_drop(self->host, self->strangers);
     take_over_all(self);
-    drop_unused_images(self);
+    kh_image_pins_drop_unused(self->pins);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
@@ -493,20 +435,8 @@ kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig 
 void
 kh_manager_set_default_image(KhManager *self, const char *image)
 {
-    g_autofree char *before = NULL;
-    g_autoptr(GError) error = NULL;
-
-    if (g_strcmp0(self->default_image, image) == 0)
-        return;
-    if (!kh_store_set_setting(self->host->store, SETTING_DEFAULT_IMAGE, image, &error)) {
-        g_warning("The default image was not saved: %s", error->message);
-        return;
-    }
-    before = g_steal_pointer(&self->default_image);
-    self->default_image = g_strdup(image);
-    if (before != NULL)
-        kh_manager_drop_unused_image(self, before);
-    g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
+    if (kh_image_pins_set_default(self->pins, image))
+        g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
 
 /* Its image is nobody's yet: it counts as being imported until it is pinned. */
@@ -514,6 +444,6 @@ void
 kh_manager_measure(KhManager *self, const KhConfig *config, const char *id,
                    GAsyncReadyCallback callback, GTask *task)
 {
-    self->importing++;
+    kh_image_pins_hold(self->pins);
     kh_confidential_measure_async(self->host, config, id, callback, g_object_ref(task));
 }

@@ -12,6 +12,20 @@
 #include "error.h"
 #include "launch/direct-launcher.h"
 #include "state/instance-dir.h"
+#include "state/sql.h"
+
+/* How often a record has been looked at; the linker has all calls come here. */
+static guint looks;
+
+const KhRecord *__real_kh_instance_get_record(KhInstance *instance);
+const KhRecord *__wrap_kh_instance_get_record(KhInstance *instance);
+
+const KhRecord *
+__wrap_kh_instance_get_record(KhInstance *instance)
+{
+    looks++;
+    return __real_kh_instance_get_record(instance);
+}
 
 typedef struct {
     char *base, *first, *second; /* boot components, of two versions */
@@ -188,6 +202,66 @@ the_default_stays(Fixture *f, gconstpointer data)
 }
 
 static void
+run_sql(Fixture *f, const char *script)
+{
+    g_autofree char *path = kh_state_dir_build(f->host.state_dir, "state.db");
+    g_autoptr(sqlite3) db = kh_sql_open(path, SQLITE_OPEN_READWRITE, NULL);
+
+    g_assert_true(kh_sql_run_script(db, script, NULL));
+}
+
+/* What no instance is pinned to may be needed by what another table holds. */
+static void
+others_need_images(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) one = create(f, "one"), two = NULL;
+    g_autofree char *image = g_strdup(kh_instance_get_record(one)->config->image);
+
+    run_sql(f, "CREATE TABLE others(image TEXT REFERENCES images(id));"
+               "INSERT INTO others SELECT image FROM instances");
+    f->host.boot_components = f->second;
+    two = create(f, "two");
+    forget(f, one);
+    g_assert_true(has_image(f, image));
+    run_sql(f, "DELETE FROM others");
+    g_signal_emit_by_name(two, "changed");
+    g_assert_false(has_image(f, image));
+}
+
+static guint
+looks_of_a_change(Fixture *f)
+{
+    looks = 0;
+    g_signal_emit_by_name(kh_manager_find(f->manager, "one", NULL), "changed");
+    return looks;
+}
+
+static void
+a_change_visits_no_other(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GString) sql =
+        g_string_new("BEGIN; CREATE TEMP TABLE row AS SELECT * FROM instances;");
+    guint alone;
+
+    g_object_unref(create(f, "one"));
+    alone = looks_of_a_change(f);
+    for (guint i = 0; i < 1000; i++)
+        g_string_append_printf(sql,
+                               "UPDATE row SET id='%u', name='other%u';"
+                               "INSERT INTO instances SELECT * FROM row;",
+                               i, i);
+    g_string_append(sql, "COMMIT");
+    run_sql(f, sql->str);
+    g_object_unref(f->manager);
+    f->manager = kh_manager_new(&f->host);
+    g_assert_true(kh_manager_load(f->manager, NULL));
+    g_assert_cmpuint(kh_manager_list(f->manager)->len, ==, 1001);
+    looks_of_a_change(f); /* what the service before this one has left is looked for once */
+    g_assert_cmpuint(looks_of_a_change(f), ==, alone);
+    g_assert_cmpuint(alone, >, 0);
+}
+
+static void
 begin_connection(int fd, GDBusConnectionFlags flags, GAsyncResult **result)
 {
     g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);
@@ -329,6 +403,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("/manager/import-holds", an_import_holds_images);
     ADD("/manager/default", the_default_stays);
+    ADD("/manager/others", others_need_images);
+    ADD("/manager/visits", a_change_visits_no_other);
     ADD("/manager/exports", exports_nothing_for_good);
     ADD("/manager/finds", finds);
     ADD("/manager/opening", a_change_meets_an_opening);
