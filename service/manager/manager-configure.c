@@ -15,7 +15,8 @@ typedef struct {
     GVariant *changes;
     gboolean may_expose;
     guint32 caller;
-    KhConfig *measured; /* what is being measured; else NULL */
+    gboolean wants_default; /* today's boot components */
+    KhConfig *measured;     /* what is being measured; else NULL */
 } Change;
 
 static void
@@ -123,18 +124,23 @@ check_pinned_change(KhManager *self, const Change *change, const char *image, GE
     return g_steal_pointer(&pinned);
 }
 
-/* Takes @pinned. */
+/* Takes @pinned. What is refused changes nothing: the default moves after it was not. */
 static void
 configure(KhManager *self, GTask *task, KhConfig *pinned, const char *measurement)
 {
     const Change *change = g_task_get_task_data(task);
+    const KhRecord *record = kh_instance_get_record(change->instance);
     GError *error = NULL;
 
-    if (kh_instance_configure(change->instance, pinned, change->changes, measurement,
-                              change->caller, &error))
-        g_task_return_boolean(task, TRUE);
-    else
+    if (!kh_instance_configure(change->instance, pinned, change->changes, measurement,
+                               change->caller, &error)) {
         g_task_return_error(task, error);
+        return;
+    }
+    if (change->wants_default)
+        kh_manager_set_default_image(self, kh_record_get_wanted(record)->image);
+    kh_crash_point("set:default-noted");
+    g_task_return_boolean(task, TRUE);
 }
 
 static void
@@ -192,8 +198,6 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
 
     if (image != NULL) {
         kh_crash_point("set:image-imported");
-        kh_manager_set_default_image(self, image);
-        kh_crash_point("set:default-noted");
         apply_change(self, task, image);
     } else {
         g_task_return_error(task, error);
@@ -220,7 +224,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
     if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_ADMISSION_REFUSE ||
         (config = check_change(self, change, &error)) == NULL)
         g_task_return_error(task, error);
-    else if (kh_manager_wants_default_image(config))
+    else if ((change->wants_default = kh_manager_wants_default_image(config)))
         kh_manager_import(self, on_image_for_change, task);
     else
         apply_change(self, task, config->image);

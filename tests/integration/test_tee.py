@@ -128,6 +128,30 @@ def host_without():
         world.cli("create", "y", "--tee", "--force")
 
 
+def b165_refused_image_is_no_default():
+    """a change or a create that its new image does not allow moves no DefaultImage"""
+    with World(SIMULATE) as world:
+        parts(world)
+        world.start()
+        bus = Bus(world)
+        path = make(world, "x")
+
+        def kept():
+            return (bus.properties(MANAGER, "Manager")["DefaultImage"],
+                    os.listdir(world.state / "images"), bus.properties(path)["PendingChanges"])
+        before = kept()
+        (world.components / "ovmf.fd").unlink()
+        refused("NotSupported", lambda: bus.configure(path, image="default"), "ovmf.fd")
+        tap.eventually(lambda: kept() == before, 5, "what was before the change")
+        refused("NotSupported", lambda: make(world, "y"), "ovmf.fd")
+        tap.eventually(lambda: kept() == before, 5, "what was before the create")
+        parts(world)
+        (world.components / "vmlinuz").write_bytes(b"second")
+        bus.configure(path, image="default")
+        tap.check(kept()[0] != before[0], "DefaultImage, by a change that is not refused")
+        bus.close()
+
+
 def simulated():
     """a simulated one starts as an ordinary machine, without the firmware"""
     with World(SIMULATE) as world:
@@ -337,6 +361,7 @@ def b147_memory_of_no_whole_pages():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run([properties, refusals, host_without, simulated, changes, sealed,
+    sys.exit(tap.run([properties, refusals, host_without,
+                      b165_refused_image_is_no_default, simulated, changes, sealed,
                       changed_parts, evidence, bad_evidence, evidence_at_once,
                       evidence_is_read_aside, b147_memory_of_no_whole_pages]))

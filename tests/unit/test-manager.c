@@ -395,6 +395,37 @@ a_change_meets_an_opening(Fixture *f, gconstpointer data)
     g_assert_true(change(f, one, "{'katana-args': <['--a']>}", TRUE));
 }
 
+/* What an import has brought goes again with the change, or the create, that came to nothing. */
+static void
+refused_leaves_the_default(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhInstance) one = create(f, "one");
+    g_autofree char *image = g_strdup(kh_instance_get_record(one)->config->image);
+    g_autoptr(GAsyncResult) created = NULL;
+    g_autoptr(GPtrArray) images = NULL;
+    g_autoptr(GError) error = NULL;
+    GAsyncResult *result = NULL, *opening = NULL;
+
+    f->host.boot_components = f->second;
+    begin_change(f, one, "{'image': <'default'>, 'katana-args': <['--a']>}", FALSE, &result);
+    begin_change(f, one, "{'rpc-address': <'0.0.0.0'>}", TRUE, &opening);
+    g_assert_true(end_change(f, &opening, NULL));
+    g_assert_false(end_change(f, &result, NULL));
+    g_assert_cmpstr(kh_manager_get_default_image(f->manager), ==, image);
+
+    begin_create(f, "two", &result);
+    f->host.max_instances = 1;
+    created = wait_for(&result);
+    g_assert_null(kh_manager_create_finish(f->manager, created, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
+    g_assert_cmpstr(kh_manager_get_default_image(f->manager), ==, image);
+    images = kh_image_store_list(f->host.images);
+    g_assert_cmpuint(images->len, ==, 1);
+
+    g_assert_true(change(f, one, "{'image': <'default'>}", TRUE));
+    g_assert_cmpstr(kh_manager_get_default_image(f->manager), !=, image);
+}
+
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -408,5 +439,6 @@ main(int argc, char **argv)
     ADD("/manager/exports", exports_nothing_for_good);
     ADD("/manager/finds", finds);
     ADD("/manager/opening", a_change_meets_an_opening);
+    ADD("/manager/refused", refused_leaves_the_default);
     return g_test_run();
 }
