@@ -17,7 +17,7 @@
 #include "doctor/processor.h"
 #include "error.h"
 #include "manager/autostart.h"
-#include "manager/shutdown.h"
+#include "manager/stop-all.h"
 #include "launch/launcher-choice.h"
 #include "names.h"
 #include "state/copies.h"
@@ -28,7 +28,10 @@
 typedef struct {
     const KhSettings *settings;
     GMainLoop *loop;
-    KhHost host;
+    KhFacts facts;
+    KhMachines machines;
+    KhShutdown *shutdown;
+    KhStartProgress *progress; /* NULL once the service is ready */
     KhManager *manager;
     KhCopies *copies;
     KhJobs *jobs;
@@ -38,8 +41,8 @@ typedef struct {
     guint name;
     guint reconnect;
     gboolean ready;
-    gboolean ending;
-    GError *error; /* why it ends */
+    gboolean ending; /* a signal has come */
+    GError *error;   /* why it ends */
 } Daemon;
 
 static void
@@ -64,14 +67,14 @@ daemon_free(Daemon *self)
     g_clear_object(&self->jobs);
     g_clear_object(&self->copies);
     g_clear_object(&self->manager);
-    g_clear_object(&self->host.launcher);
-    g_clear_object(&self->host.watcher);
-    g_clear_object(&self->host.images);
-    g_clear_object(&self->host.uids);
-    g_clear_object(&self->host.store);
-    g_clear_object(&self->host.state_dir);
-    g_clear_pointer(&self->host.progress, kh_start_progress_free);
-    g_free(self->host.boot_id);
+    g_clear_object(&self->shutdown);
+    g_clear_object(&self->machines.launcher);
+    g_clear_object(&self->machines.images);
+    g_clear_object(&self->machines.uids);
+    g_clear_object(&self->machines.store);
+    g_clear_object(&self->machines.state_dir);
+    g_clear_pointer(&self->progress, kh_start_progress_free);
+    g_free(self->facts.boot_id);
     g_clear_pointer(&self->loop, g_main_loop_unref);
     g_clear_error(&self->error);
     g_free(self);
@@ -84,7 +87,7 @@ choose_accelerator(Daemon *self, GError **error)
 {
     const char *wanted = self->settings->accelerator;
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
-    gboolean opens = kh_launcher_probe(self->host.launcher, "kvm", uid);
+    gboolean opens = kh_launcher_probe(self->machines.launcher, "kvm", uid);
     gboolean virtualizes = kh_processor_virtualizes("/proc");
     /* The service's own unit hides the device itself. */
     const char *why_not =
@@ -92,73 +95,56 @@ choose_accelerator(Daemon *self, GError **error)
             ? "the machines' user cannot open /dev/kvm (the verb doctor says more)"
             : "there is no /dev/kvm (load the module kvm_amd or kvm_intel)";
 
-    self->host.vm_uid = uid;
-    self->host.vm_gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
-    self->host.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
-                           kh_launcher_probe(self->host.launcher, "sev", uid);
-    self->host.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
-    self->host.accelerator = self->host.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
+    self->facts.vm_uid = uid;
+    self->facts.vm_gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
+    self->facts.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
+                            kh_launcher_probe(self->machines.launcher, "sev", uid);
+    self->facts.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
+    self->facts.accelerator = self->facts.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                     "accelerator is kvm, but %s; set accelerator to auto to do without", why_not);
         return FALSE;
     }
-    if (g_str_equal(wanted, "auto") && !self->host.kvm_usable)
+    if (g_str_equal(wanted, "auto") && !self->facts.kvm_usable)
         g_warning("KVM is not used, machines are emulated and slow (tcg): %s",
                   virtualizes ? why_not : "the processor has neither vmx nor svm");
     return TRUE;
 }
 
 static void
-set_limits(KhHost *host)
+set_limits(Daemon *self)
 {
-    host->limits.memory_max = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
-    host->limits.storage_max = kh_state_dir_file_max(host->state_dir);
-}
+    KhConfigLimits *limits = &self->facts.limits;
 
-static void
-copy_settings(Daemon *self)
-{
-    const KhSettings *settings = self->settings;
-    KhHost *host = &self->host;
-
-    host->session = settings->session;
-    host->settings_file = settings->config_file;
-    host->ports = settings->ports;
-    host->boot_components = settings->boot_components;
-    host->qemu = settings->qemu;
-    host->simulate_tee = settings->simulate_tee;
-    host->max_instances = settings->max_instances;
-    host->start_timeout = settings->start_timeout;
-    host->stop_timeout = settings->stop_timeout;
-    host->log_size = settings->log_size;
-    host->log_files = settings->log_files;
+    limits->memory_max = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
+    limits->storage_max = kh_state_dir_file_max(self->machines.state_dir);
 }
 
 static gboolean
 open_stores(Daemon *self, GError **error)
 {
     const KhSettings *settings = self->settings;
-    KhHost *host = &self->host;
+    KhMachines *machines = &self->machines;
     g_autofree char *database = NULL;
 
-    host->state_dir = kh_state_dir_open(settings->state_dir, settings->runtime_dir, error);
-    if (host->state_dir == NULL)
+    machines->state_dir = kh_state_dir_open(settings->state_dir, settings->runtime_dir, error);
+    if (machines->state_dir == NULL)
         return FALSE;
-    database = kh_state_dir_build(host->state_dir, "state.db");
-    host->store = kh_store_open(database, error);
-    if (host->store == NULL)
+    database = kh_state_dir_build(machines->state_dir, "state.db");
+    machines->store = kh_store_open(database, error);
+    if (machines->store == NULL)
         return FALSE;
     self->copies = kh_copies_new(database);
     if (geteuid() == 0) {
-        host->uids = kh_uid_pool_new(host->store, &settings->uids, KH_UID_LOCK_FOLDER,
-                                     kh_state_dir_get_path(host->state_dir),
-                                     kh_state_dir_fd(host->state_dir), error);
-        if (host->uids == NULL)
+        machines->uids = kh_uid_pool_new(machines->store, &settings->uids, KH_UID_LOCK_FOLDER,
+                                         kh_state_dir_get_path(machines->state_dir),
+                                         kh_state_dir_fd(machines->state_dir), error);
+        if (machines->uids == NULL)
             return FALSE;
     }
-    host->images = kh_image_store_new(kh_state_dir_images_fd(host->state_dir),
-                                      kh_state_dir_get_images(host->state_dir));
+    machines->images = kh_image_store_new(kh_state_dir_images_fd(machines->state_dir),
+                                          kh_state_dir_get_images(machines->state_dir));
     return TRUE;
 }
 
@@ -172,33 +158,31 @@ warn_of_read_only(KhStateDir *state_dir)
 }
 
 static gboolean
-read_boot_id(KhHost *host, GError **error)
+read_boot_id(KhFacts *facts, GError **error)
 {
-    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &host->boot_id, NULL, error))
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &facts->boot_id, NULL, error))
         return FALSE;
-    g_strstrip(host->boot_id);
+    g_strstrip(facts->boot_id);
     return TRUE;
 }
 
 static gboolean
 set_up(Daemon *self, GError **error)
 {
-    self->host.progress = kh_start_progress_new();
-    if (!open_stores(self, error) || !read_boot_id(&self->host, error))
+    self->progress = kh_start_progress_new();
+    if (!open_stores(self, error) || !read_boot_id(&self->facts, error))
         return FALSE;
-    warn_of_read_only(self->host.state_dir);
-    copy_settings(self);
-    if (self->host.simulate_tee)
+    warn_of_read_only(self->machines.state_dir);
+    if (self->settings->simulate_tee)
         g_warning("insecure-simulate-tee is set: confidential machines start without any "
                   "protection");
-    set_limits(&self->host);
-    self->host.watcher = kh_folder_watcher_new();
-    self->host.launcher = kh_launcher_choose(self->settings, error);
-    if (self->host.launcher == NULL || !choose_accelerator(self, error))
+    set_limits(self);
+    self->machines.launcher = kh_launcher_choose(self->settings, error);
+    if (self->machines.launcher == NULL || !choose_accelerator(self, error))
         return FALSE;
-    self->jobs = self->host.jobs = kh_jobs_new();
-    self->manager = kh_manager_new(&self->host);
-    return kh_manager_load(self->manager, error);
+    self->jobs = kh_jobs_new();
+    self->manager = kh_manager_new(&self->machines, self->jobs, self->shutdown);
+    return kh_manager_load(self->manager, self->progress, error);
 }
 
 static void
@@ -217,15 +201,15 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
 
     g_message("Serving %s from %s with %u instances, accelerator %s", name,
               self->settings->state_dir, kh_manager_list(self->manager)->len,
-              self->host.accelerator);
+              self->facts.accelerator);
     if (self->ready)
         return;
     self->ready = TRUE;
-    kh_manager_take_over(self->manager);
+    kh_manager_take_over(self->manager, self->progress);
     kh_copies_start(self->copies);
-    g_clear_pointer(&self->host.progress, kh_start_progress_free);
+    g_clear_pointer(&self->progress, kh_start_progress_free);
     sd_notify(0, "READY=1\nSTATUS=");
-    kh_autostart_begin(self->manager, &self->host);
+    kh_autostart_begin(self->manager, &self->facts, self->shutdown);
 }
 
 /* Why the name cannot be had: it is another's, or the bus lets nobody like us have it. */
@@ -303,8 +287,8 @@ serve(Daemon *self, GDBusConnection *connection)
         return;
     }
     kh_intake_watch(connection, kh_gate_get_turns(self->gate));
-    self->exporter =
-        kh_exporter_new(self->manager, self->jobs, &self->host, self->gate, connection);
+    self->exporter = kh_exporter_new(self->manager, self->jobs, &self->machines, self->gate,
+                                     connection, self->progress);
     self->name =
         g_bus_own_name_on_connection(connection, KH_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
                                      on_name_acquired, on_name_lost, self, NULL);
@@ -354,7 +338,7 @@ on_all_stopped(GObject *source, GAsyncResult *result, gpointer data)
 {
     Daemon *self = data;
 
-    kh_shutdown_stop_finish(KH_MANAGER(source), result);
+    kh_stop_all_finish(KH_MANAGER(source), result);
     g_main_loop_quit(self->loop);
 }
 
@@ -378,10 +362,11 @@ on_signal(gpointer data)
     gboolean again = self->ending;
 
     self->ending = TRUE;
-    self->host.ending = self->settings->stop_all;
+    if (self->settings->stop_all)
+        kh_shutdown_begin(self->shutdown);
     say_stopping(self);
     if (self->settings->stop_all && self->ready && !again)
-        kh_shutdown_stop_async(self->manager, on_all_stopped, self);
+        kh_stop_all_async(self->manager, on_all_stopped, self);
     else
         g_main_loop_quit(self->loop);
     return G_SOURCE_CONTINUE;
@@ -432,7 +417,9 @@ kh_daemon_run(const KhSettings *settings, GError **error)
         settings->session || geteuid() != 0 ? KH_AUTHORITY_OWNER : KH_AUTHORITY_POLKIT, limits);
 
     register_types();
-    self->settings = settings;
+    self->settings = self->machines.settings = settings;
+    self->machines.facts = &self->facts;
+    self->shutdown = kh_shutdown_new();
     self->loop = g_main_loop_new(NULL, FALSE);
     watch_signals(self);
     if (!set_up(self, error))
@@ -441,7 +428,7 @@ kh_daemon_run(const KhSettings *settings, GError **error)
     connect_later(self, 0);
     if (!self->ending)
         g_main_loop_run(self->loop);
-    kh_shutdown_save(self->manager);
+    kh_stop_all_save(self->manager);
     if (self->error == NULL)
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&self->error));
@@ -454,11 +441,14 @@ kh_daemon_adopt_empty_state(const KhSettings *settings, GError **error)
     g_autoptr(Daemon) self = g_new0(Daemon, 1);
     const KhStrangers *found;
 
-    self->settings = settings;
+    self->settings = self->machines.settings = settings;
+    self->machines.facts = &self->facts;
+    self->shutdown = kh_shutdown_new();
     if (!open_stores(self, error))
         return FALSE;
-    self->manager = kh_manager_new(&self->host);
-    if (!kh_manager_load(self->manager, error) || !kh_manager_adopt_strangers(self->manager, error))
+    self->manager = kh_manager_new(&self->machines, NULL, NULL);
+    if (!kh_manager_load(self->manager, NULL, error) ||
+        !kh_manager_adopt_strangers(self->manager, error))
         return FALSE;
     found = kh_manager_get_strangers(self->manager);
     g_print("What the database does not know is left alone (folders: %u, running machines: %u); "

@@ -7,8 +7,7 @@
 
 #include <glib.h>
 
-#include "uid/uid-pool.h"
-#include "port/registry.h"
+#include "model/ranges.h"
 
 G_BEGIN_DECLS
 

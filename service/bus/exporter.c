@@ -13,7 +13,8 @@ struct _KhExporter {
     GObject parent_instance;
     KhManager *manager;
     KhJobs *jobs;
-    const KhHost *host;
+    const KhMachines *machines;
+    KhFolderWatcher *watcher; /* of those who follow logs */
     KhGate *gate;
     GDBusConnection *connection;
     GDBusObjectManagerServer *objects; /* exports them, and signals what comes and goes */
@@ -30,7 +31,7 @@ kh_exporter_dispose(GObject *object)
     if (self->manager != NULL) {
         g_signal_handlers_disconnect_by_data(self->manager, self);
         g_signal_handlers_disconnect_by_data(self->jobs, self);
-        g_signal_handlers_disconnect_by_data(self->host->images, self);
+        g_signal_handlers_disconnect_by_data(self->machines->images, self);
     }
     if (self->objects != NULL)
         g_dbus_object_manager_server_set_connection(self->objects, NULL);
@@ -41,6 +42,7 @@ kh_exporter_dispose(GObject *object)
     g_clear_object(&self->connection);
     g_clear_object(&self->manager);
     g_clear_object(&self->jobs);
+    g_clear_object(&self->watcher);
     g_clear_object(&self->gate);
     G_OBJECT_CLASS(kh_exporter_parent_class)->dispose(object);
 }
@@ -87,12 +89,12 @@ on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
 {
     const KhRecord *record = kh_instance_get_record(instance);
     g_autofree char *path = kh_path_of_instance(record->id);
-    g_autoptr(KhInstanceObject) object =
-        kh_instance_object_new(instance, self->manager, self->jobs, self->host, self->gate);
+    g_autoptr(KhInstanceObject) object = kh_instance_object_new(
+        instance, self->manager, self->jobs, self->machines, self->watcher, self->gate);
     g_autoptr(KhTeeObject) tee = NULL;
 
     if (record->config->tee)
-        tee = kh_tee_object_new(instance, self->host, self->gate);
+        tee = kh_tee_object_new(instance, self->machines, self->gate);
     export_both(self, path, G_DBUS_INTERFACE_SKELETON(object), (GDBusInterfaceSkeleton *)tee);
 }
 
@@ -152,15 +154,15 @@ on_image_removed(KhImageStore *images, const char *id, KhExporter *self)
 }
 
 static void
-export_what_is_there(KhExporter *self)
+export_what_is_there(KhExporter *self, KhStartProgress *progress)
 {
     GPtrArray *instances = kh_manager_list(self->manager);
-    g_autoptr(GPtrArray) images = kh_image_store_list(self->host->images);
+    g_autoptr(GPtrArray) images = kh_image_store_list(self->machines->images);
 
     for (guint i = 0; i < images->len; i++)
-        on_image_added(self->host->images, images->pdata[i], self);
+        on_image_added(self->machines->images, images->pdata[i], self);
     for (guint i = 0; i < instances->len; i++) {
-        kh_start_progress_note(self->host->progress, "Exporting instances", i, instances->len);
+        kh_start_progress_note(progress, "Exporting instances", i, instances->len);
         on_instance_added(self->manager, instances->pdata[i], self);
     }
     for (guint i = 0; i < kh_jobs_list(self->jobs)->len; i++)
@@ -168,29 +170,30 @@ export_what_is_there(KhExporter *self)
 }
 
 KhExporter *
-kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhHost *host, KhGate *gate,
-                GDBusConnection *connection)
+kh_exporter_new(KhManager *manager, KhJobs *jobs, const KhMachines *machines, KhGate *gate,
+                GDBusConnection *connection, KhStartProgress *progress)
 {
     KhExporter *self = g_object_new(KH_TYPE_EXPORTER, NULL);
     g_autoptr(KhManagerObject) object = NULL;
 
     self->manager = g_object_ref(manager);
     self->jobs = g_object_ref(jobs);
-    self->host = host;
+    self->machines = machines;
+    self->watcher = kh_folder_watcher_new();
     self->gate = g_object_ref(gate);
     self->connection = g_object_ref(connection);
     self->objects = g_dbus_object_manager_server_new(KH_PATH_ROOT);
     self->tree = kh_tree_new(kh_gate_get_turns(gate));
-    object = kh_manager_object_new(manager, host, gate, self->tree);
+    object = kh_manager_object_new(manager, machines, gate, self->tree);
     export(self, KH_PATH_MANAGER, G_DBUS_INTERFACE_SKELETON(object));
-    export_what_is_there(self);
+    export_what_is_there(self, progress);
     g_signal_connect(manager, "added", G_CALLBACK(on_instance_added), self);
     g_signal_connect(manager, "removed", G_CALLBACK(on_instance_removed), self);
     g_signal_connect(manager, "image-users", G_CALLBACK(on_image_users), self);
     g_signal_connect(jobs, "added", G_CALLBACK(on_job_added), self);
     g_signal_connect(jobs, "removed", G_CALLBACK(on_job_removed), self);
-    g_signal_connect(host->images, "added", G_CALLBACK(on_image_added), self);
-    g_signal_connect(host->images, "removed", G_CALLBACK(on_image_removed), self);
+    g_signal_connect(machines->images, "added", G_CALLBACK(on_image_added), self);
+    g_signal_connect(machines->images, "removed", G_CALLBACK(on_image_removed), self);
     g_dbus_object_manager_server_set_connection(self->objects, connection);
     kh_tree_serve(self->tree, connection);
     return self;

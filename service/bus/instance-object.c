@@ -21,7 +21,8 @@ struct _KhInstanceObject {
     KhDbusInstanceSkeleton parent_instance;
     KhInstance *instance;
     KhManager *manager;
-    const KhHost *host;
+    const KhMachines *machines;
+    KhFolderWatcher *watcher;
     KhGate *gate;
     GCancellable *gone; /* cancelled when the instance has been deleted */
 };
@@ -38,6 +39,7 @@ kh_instance_object_dispose(GObject *object)
     g_clear_object(&self->instance);
     g_clear_object(&self->manager);
     g_clear_object(&self->gate);
+    g_clear_object(&self->watcher);
     g_clear_object(&self->gone);
     G_OBJECT_CLASS(kh_instance_object_parent_class)->dispose(object);
 }
@@ -59,7 +61,7 @@ static void
 set_constants(KhInstanceObject *self)
 {
     const KhRecord *record = kh_instance_get_record(self->instance);
-    g_autofree char *folder = kh_preparation_state_folder(self->host, record);
+    g_autofree char *folder = kh_preparation_state_folder(self->machines, record);
     KhDbusInstance *bus = KH_DBUS_INSTANCE(self);
 
     kh_dbus_instance_set_id(bus, record->id);
@@ -103,9 +105,9 @@ static void
 mirror_image(KhInstanceObject *self)
 {
     const char *id = kh_instance_get_record(self->instance)->config->image;
-    const KhImage *image = kh_image_store_find(self->host->images, id);
+    const KhImage *image = kh_image_store_find(self->machines->images, id);
     g_autofree char *path = kh_path_of_image(image == NULL ? NULL : id);
-    g_autofree char *folder = kh_image_store_folder(self->host->images, id);
+    g_autofree char *folder = kh_image_store_folder(self->machines->images, id);
     g_auto(GVariantBuilder) parts = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a(sss)"));
 
     for (guint i = 0; image != NULL && i < image->parts->len; i++) {
@@ -159,7 +161,8 @@ mirror_machine(KhInstanceObject *self)
     kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
     kh_dbus_instance_set_main_pid(bus, pid);
     kh_dbus_instance_set_limits_enforced(
-        bus, kh_launcher_holds(self->host->launcher, record->id, pid, record->config->cpu_quota));
+        bus,
+        kh_launcher_holds(self->machines->launcher, record->id, pid, record->config->cpu_quota));
 }
 
 /*
@@ -344,8 +347,8 @@ open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, const KhLogR
     opening = g_new0(Opening, 1);
     opening->invocation = invocation;
     opening->stream = stream;
-    kh_log_stream_open_async(folder, request, self->host->watcher, open_stream_free, stream,
-                             self->gone, on_log_opened, opening);
+    kh_log_stream_open_async(folder, request, self->watcher, open_stream_free, stream, self->gone,
+                             on_log_opened, opening);
     close(folder);
     return TRUE;
 }
@@ -355,8 +358,8 @@ on_open_log(KhInstanceObject *self, GDBusMethodInvocation *invocation, GUnixFDLi
             GVariant *options)
 {
     KhLogRequest request = {.uid = kh_instance_get_record(self->instance)->vm_uid,
-                            .file_size = self->host->log_size,
-                            .files_max = self->host->log_files};
+                            .file_size = self->machines->settings->log_size,
+                            .files_max = self->machines->settings->log_files};
     OpenStream *stream;
     GError *error = NULL;
 
@@ -382,14 +385,15 @@ reaches(GDBusInterfaceSkeleton *skeleton, GVariant *config)
 }
 
 KhInstanceObject *
-kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, const KhHost *host,
-                       KhGate *gate)
+kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs,
+                       const KhMachines *machines, KhFolderWatcher *watcher, KhGate *gate)
 {
     KhInstanceObject *self = g_object_new(KH_TYPE_INSTANCE_OBJECT, NULL);
 
     self->instance = g_object_ref(instance);
     self->manager = g_object_ref(manager);
-    self->host = host;
+    self->machines = machines;
+    self->watcher = g_object_ref(watcher);
     self->gate = g_object_ref(gate);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_gate_set_reaches(G_DBUS_INTERFACE_SKELETON(self), reaches);
@@ -406,6 +410,6 @@ kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs, c
     g_signal_connect(self, "handle-configure", G_CALLBACK(on_configure), NULL);
     g_signal_connect(self, "handle-get-configuration", G_CALLBACK(on_get_configuration), NULL);
     g_signal_connect(self, "handle-open-log", G_CALLBACK(on_open_log), NULL);
-    kh_operations_serve(KH_DBUS_INSTANCE(self), instance, jobs, host, gate);
+    kh_operations_serve(KH_DBUS_INSTANCE(self), instance, jobs, machines, gate);
     return self;
 }

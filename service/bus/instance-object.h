@@ -9,6 +9,7 @@
 #include "auth/gate.h"
 #include "dbus-generated.h"
 #include "job/job.h"
+#include "log/folder-watcher.h"
 #include "manager/manager.h"
 
 G_BEGIN_DECLS
@@ -17,8 +18,9 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhInstanceObject, kh_instance_object, KH, INSTANCE_OBJECT,
                      KhDbusInstanceSkeleton)
 
-/* Over @instance of @manager, with @host's stores, behind @gate. */
+/* Over @instance of @manager, behind @gate. */
 KhInstanceObject *kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs,
-                                         const KhHost *host, KhGate *gate);
+                                         const KhMachines *machines, KhFolderWatcher *watcher,
+                                         KhGate *gate);
 
 G_END_DECLS

@@ -19,7 +19,7 @@
 
 typedef struct {
     KhInstance *instance;
-    const KhHost *host;
+    const KhMachines *machines;
     GDBusMethodInvocation *invocation; /* until it is answered */
     GError *error;
     char *text;
@@ -100,7 +100,7 @@ open_log(Answer *answer, int folder)
                                               : KH_FILE_SERIAL_LOG,
                                   .uid = kh_instance_get_record(answer->instance)->vm_uid,
                                   .file_size = 0, /* and a line: no more is read of each */
-                                  .files_max = MIN(FILES, answer->host->log_files),
+                                  .files_max = MIN(FILES, answer->machines->settings->log_files),
                                   .lines = LINES};
 
     kh_log_stream_open_async(folder, &request, NULL, NULL, NULL, NULL, on_opened, answer);
@@ -123,7 +123,7 @@ on_asked(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-kh_log_excerpt_answer(KhInstance *instance, const KhHost *host, KhGate *gate,
+kh_log_excerpt_answer(KhInstance *instance, const KhMachines *machines, KhGate *gate,
                       GDBusInterfaceSkeleton *skeleton, GDBusMethodInvocation *invocation,
                       GError *error)
 {
@@ -137,7 +137,7 @@ kh_log_excerpt_answer(KhInstance *instance, const KhHost *host, KhGate *gate,
     }
     answer = g_new0(Answer, 1);
     answer->instance = g_object_ref(instance);
-    answer->host = host;
+    answer->machines = machines;
     answer->invocation = invocation;
     answer->error = error;
     kh_gate_ask_async(gate, skeleton, invocation, ACTION_READ_LOGS, on_asked, answer);

@@ -5,7 +5,7 @@
 #include "build-config.h"
 #include "doctor/doctor.h"
 #include "error.h"
-#include "confidential/host-context.h"
+#include "machine/host-context.h"
 #include "listing.h"
 #include "options.h"
 #include "refusal.h"
@@ -13,7 +13,7 @@
 struct _KhManagerObject {
     KhDbusManagerSkeleton parent_instance;
     KhManager *manager;
-    const KhHost *host;
+    const KhMachines *machines;
     KhDoctor *doctor;
     KhGate *gate;
     KhTree *tree;
@@ -64,10 +64,10 @@ mirror_strangers(KhManagerObject *self)
 
     if (strangers == NULL)
         return;
-    folders = kh_strangers_state_paths(self->host, strangers->folders);
-    machines = kh_strangers_runtime_paths(self->host, strangers->machines);
-    missing = kh_strangers_state_paths(self->host, strangers->missing);
-    kept = kh_strangers_state_paths(self->host, strangers->kept);
+    folders = kh_strangers_state_paths(self->machines->state_dir, strangers->folders);
+    machines = kh_strangers_runtime_paths(self->machines->state_dir, strangers->machines);
+    missing = kh_strangers_state_paths(self->machines->state_dir, strangers->missing);
+    kept = kh_strangers_state_paths(self->machines->state_dir, strangers->kept);
     kh_dbus_manager_set_unknown_folders(bus, (const char *const *)folders);
     kh_dbus_manager_set_unknown_machines(bus, (const char *const *)machines);
     kh_dbus_manager_set_missing_folders(bus, (const char *const *)missing);
@@ -170,10 +170,13 @@ add_strangers(KhManagerObject *self, KhCheckContext *context)
 {
     const KhStrangers *strangers = kh_manager_find_strangers(self->manager);
 
-    context->unknown_folders = kh_strangers_state_paths(self->host, strangers->folders);
-    context->unknown_machines = kh_strangers_runtime_paths(self->host, strangers->machines);
-    context->missing_folders = kh_strangers_state_paths(self->host, strangers->missing);
-    context->kept_folders = kh_strangers_state_paths(self->host, strangers->kept);
+    context->unknown_folders =
+        kh_strangers_state_paths(self->machines->state_dir, strangers->folders);
+    context->unknown_machines =
+        kh_strangers_runtime_paths(self->machines->state_dir, strangers->machines);
+    context->missing_folders =
+        kh_strangers_state_paths(self->machines->state_dir, strangers->missing);
+    context->kept_folders = kh_strangers_state_paths(self->machines->state_dir, strangers->kept);
 }
 
 /* This host and the ports of its instances, for the doctor's thread. */
@@ -181,7 +184,7 @@ static KhCheckContext *
 describe_host(KhManagerObject *self)
 {
     GPtrArray *instances = kh_manager_list(self->manager);
-    KhCheckContext *context = kh_host_context_new(self->host);
+    KhCheckContext *context = kh_host_context_new(self->machines);
 
     for (guint i = 0; i < instances->len; i++) {
         const KhRecord *record = kh_instance_get_record(instances->pdata[i]);
@@ -233,24 +236,24 @@ describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *paramet
 }
 
 KhManagerObject *
-kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate, KhTree *tree)
+kh_manager_object_new(KhManager *manager, const KhMachines *machines, KhGate *gate, KhTree *tree)
 {
     KhManagerObject *self = g_object_new(KH_TYPE_MANAGER_OBJECT, NULL);
     KhDbusManager *bus = KH_DBUS_MANAGER(self);
 
     self->manager = g_object_ref(manager);
-    self->host = host;
+    self->machines = machines;
     self->doctor = kh_doctor_new();
     self->gate = g_object_ref(gate);
     self->tree = g_object_ref(tree);
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_manager_set_version(bus, KH_VERSION);
     kh_dbus_manager_set_features(bus, features);
-    kh_dbus_manager_set_accelerator(bus, host->accelerator);
-    kh_dbus_manager_set_launcher(bus, kh_launcher_get_name(host->launcher));
+    kh_dbus_manager_set_accelerator(bus, machines->facts->accelerator);
+    kh_dbus_manager_set_launcher(bus, kh_launcher_get_name(machines->launcher));
     kh_dbus_manager_set_limits_enforced(bus,
-                                        kh_launcher_get_limits(host->launcher) == KH_LIMIT_ALL);
-    kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(host->state_dir));
+                                        kh_launcher_get_limits(machines->launcher) == KH_LIMIT_ALL);
+    kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(machines->state_dir));
     on_changed(manager, self);
     g_signal_connect(manager, "changed", G_CALLBACK(on_changed), self);
     g_signal_connect(self, "handle-check-host", G_CALLBACK(on_check_host), NULL);

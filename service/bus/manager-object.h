@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhManagerObject, kh_manager_object, KH, MANAGER_OBJECT, KhDbusManagerSkeleton)
 
 /* @tree has the exported instances; their properties are what a list shows. */
-KhManagerObject *kh_manager_object_new(KhManager *manager, const KhHost *host, KhGate *gate,
+KhManagerObject *kh_manager_object_new(KhManager *manager, const KhMachines *machines, KhGate *gate,
                                        KhTree *tree);
 
 G_END_DECLS

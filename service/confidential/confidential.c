@@ -18,14 +18,14 @@ check_dev(const KhConfig *config, gboolean allowed, GError **error)
 }
 
 gboolean
-kh_confidential_check_host(const KhHost *host, const KhConfig *config, const KhOverrides *overrides,
-                           GError **error)
+kh_confidential_check_host(KhCheckContext *context, const KhSettings *settings,
+                           const KhConfig *config, const KhOverrides *overrides, GError **error)
 {
     if (!config->tee)
         return TRUE;
     if (!check_dev(config, overrides->allow_dev, error))
         return FALSE;
-    if (host->simulate_tee || overrides->force || kh_snp_host_check(host, error))
+    if (settings->simulate_tee || overrides->force || kh_snp_host_check(context, error))
         return TRUE;
     g_prefix_error(error,
                    "The instance could not start here (the option force creates it anyway): ");
@@ -41,9 +41,9 @@ can_be_sealed(const KhImage *image)
 }
 
 gboolean
-kh_confidential_check_image(const KhHost *host, const KhConfig *config, GError **error)
+kh_confidential_check_image(KhImageStore *images, const KhConfig *config, GError **error)
 {
-    const KhImage *image = kh_image_store_find(host->images, config->image);
+    const KhImage *image = kh_image_store_find(images, config->image);
 
     if (!config->tee)
         return TRUE;
@@ -114,15 +114,15 @@ kh_confidential_known_measurement(const KhRecord *record, const KhConfig *config
 }
 
 void
-kh_confidential_measure_async(const KhHost *host, const KhConfig *config, const char *id,
-                              GAsyncReadyCallback callback, gpointer user_data)
+kh_confidential_measure_async(KhImageStore *images, const char *qemu, const KhConfig *config,
+                              const char *id, GAsyncReadyCallback callback, gpointer user_data)
 {
-    g_autofree char *folder = kh_image_store_folder(host->images, config->image);
+    g_autofree char *folder = kh_image_store_folder(images, config->image);
     const KhMeasuredLaunch launch = {.config = config,
                                      .id = id,
-                                     .image = kh_image_store_find(host->images, config->image),
+                                     .image = kh_image_store_find(images, config->image),
                                      .image_folder = folder,
-                                     .qemu = host->qemu};
+                                     .qemu = qemu};
 
     kh_expected_measurement_async(&launch, callback, user_data);
 }

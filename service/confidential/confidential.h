@@ -6,8 +6,10 @@
  */
 #pragma once
 
-#include "instance/host.h"
+#include "doctor/check-context.h"
+#include "image/image-store.h"
 #include "model/record.h"
+#include "settings.h"
 
 G_BEGIN_DECLS
 
@@ -17,12 +19,16 @@ typedef struct {
     gboolean allow_dev; /* Katana's development mode, whose keys are known to all */
 } KhOverrides;
 
-/* KH_ERROR_NOT_SUPPORTED with what the host lacks; KH_ERROR_INVALID_ARGUMENT. */
-gboolean kh_confidential_check_host(const KhHost *host, const KhConfig *config,
-                                    const KhOverrides *overrides, GError **error);
+/*
+ * KH_ERROR_NOT_SUPPORTED with what the host, by @context, lacks that would have to run @config;
+ * KH_ERROR_INVALID_ARGUMENT.
+ */
+gboolean kh_confidential_check_host(KhCheckContext *context, const KhSettings *settings,
+                                    const KhConfig *config, const KhOverrides *overrides,
+                                    GError **error);
 
 /* KH_ERROR_NOT_SUPPORTED: the image that @config is pinned to has not what it takes. */
-gboolean kh_confidential_check_image(const KhHost *host, const KhConfig *config, GError **error);
+gboolean kh_confidential_check_image(KhImageStore *images, const KhConfig *config, GError **error);
 
 /*
  * Whether @record may get @config, which is pinned. KH_ERROR_NOT_SUPPORTED: it would be
@@ -35,7 +41,8 @@ gboolean kh_confidential_check_change(const KhRecord *record, const KhConfig *co
 const char *kh_confidential_known_measurement(const KhRecord *record, const KhConfig *config);
 
 /* That of the instance @id with the pinned @config; see expected-measurement.h for the end. */
-void kh_confidential_measure_async(const KhHost *host, const KhConfig *config, const char *id,
-                                   GAsyncReadyCallback callback, gpointer user_data);
+void kh_confidential_measure_async(KhImageStore *images, const char *qemu, const KhConfig *config,
+                                   const char *id, GAsyncReadyCallback callback,
+                                   gpointer user_data);
 
 G_END_DECLS

@@ -5,7 +5,6 @@
 #include "doctor/processor.h"
 #include "doctor/snp.h"
 #include "error.h"
-#include "host-context.h"
 
 /* What AMD's servers have. */
 #define USUAL_C_BIT 51
@@ -29,9 +28,8 @@ kh_snp_host_judge(KhFindings *findings, GError **error)
 
 /* The firmware's own state is left out: to ask it would block. */
 gboolean
-kh_snp_host_check(const KhHost *host, GError **error)
+kh_snp_host_check(KhCheckContext *context, GError **error)
 {
-    g_autoptr(KhCheckContext) context = kh_host_context_new(host);
     g_autoptr(GPtrArray) findings = kh_findings_new();
 
     kh_check_context_load(context);

@@ -6,13 +6,16 @@
  */
 #pragma once
 
+#include "doctor/check-context.h"
 #include "doctor/findings.h"
-#include "instance/host.h"
 
 G_BEGIN_DECLS
 
-/* KH_ERROR_NOT_SUPPORTED says what the doctor has found first, and how to mend it. */
-gboolean kh_snp_host_check(const KhHost *host, GError **error);
+/*
+ * Loads @context and looks. KH_ERROR_NOT_SUPPORTED says what the doctor has found first, and how
+ * to mend it.
+ */
+gboolean kh_snp_host_check(KhCheckContext *context, GError **error);
 
 /* The same of checks that have been made. */
 gboolean kh_snp_host_judge(KhFindings *findings, GError **error);

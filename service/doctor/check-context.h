@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #include "distribution.h"
-#include "model/port-range.h"
+#include "model/ranges.h"
 
 G_BEGIN_DECLS
 

@@ -51,7 +51,7 @@ exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *secr
     kh_instance_replace(&record->pending_measurement, pending == NULL ? "" : measurement);
     kh_instance_replace(&record->pending_secrets, secrets);
     kh_crash_point("set:checked");
-    if (kh_store_reconfigure(self->host->store, record, error)) {
+    if (kh_store_reconfigure(self->machines->store, record, error)) {
         kh_crash_point("set:written");
         return TRUE;
     }
@@ -73,7 +73,7 @@ apply_live_keys(KhInstance *self, guint32 caller)
     const gint64 before = self->record->caller_uid;
 
     if (self->run != NULL)
-        kh_launcher_set_cpu_quota(self->host->launcher, self->record->id, config->cpu_quota);
+        kh_launcher_set_cpu_quota(self->machines->launcher, self->record->id, config->cpu_quota);
     if (self->restart_timer != 0 && self->record->state == KH_STATE_FAILED &&
         g_str_equal(config->restart_policy, "no")) {
         kh_instance_forget_restart(self);

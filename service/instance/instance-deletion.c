@@ -18,7 +18,7 @@
 static gboolean
 mark_folder(KhInstance *self)
 {
-    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    int instances = kh_state_dir_instances_fd(self->machines->state_dir);
     g_autofree char *marked = g_strconcat(self->record->id, KH_DIR_DELETED_SUFFIX, NULL);
 
     return kh_instance_dir_mark_deleted(instances, self->record->id, NULL) &&
@@ -132,7 +132,7 @@ kh_instance_conclude_removal(KhInstance *self)
 {
     /* The manager lets go of it. */
     g_autoptr(KhInstance) held = g_object_ref(self);
-    KhUidPool *uids = self->host->uids;
+    KhUidPool *uids = self->machines->uids;
     KhLifecycle job;
 
     if (uids != NULL && self->record->vm_uid >= 0)
@@ -172,5 +172,5 @@ kh_instance_begin_removal(KhInstance *self)
     }
     kh_instance_end_overtaken_jobs(self);
     kh_instance_report(self, "removing its files", 0.5);
-    kh_removal_run_async(self->host, self->record, on_removed, g_object_ref(self));
+    kh_removal_run_async(self->machines, self->record, on_removed, g_object_ref(self));
 }

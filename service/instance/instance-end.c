@@ -13,6 +13,7 @@
 #include "error.h"
 #include "launch/shim-protocol.h"
 #include "log/instance-log.h"
+#include "port/registry.h"
 
 /* Why a start that is over has come to nothing, though nothing has failed. */
 #define STOPPED_BEFORE "was stopped before it ran"
@@ -24,7 +25,7 @@ kh_instance_go_on(KhInstance *self)
 
     if (!kh_lifecycle_starts(&self->current))
         return;
-    if (!self->host->ending) {
+    if (!kh_shutdown_has_begun(self->shutdown)) {
         kh_instance_begin(self);
         return;
     }
@@ -76,7 +77,7 @@ on_restart_timer(gpointer data)
     KhInstance *self = data;
 
     self->restart_timer = 0;
-    if (self->host->ending)
+    if (kh_shutdown_has_begun(self->shutdown))
         return G_SOURCE_REMOVE;
     self->record->restart_count++;
     kh_instance_begin_job(self, KH_OPERATION_START, KH_JOB_SERVICE);
@@ -99,7 +100,8 @@ policy_restarts(KhInstance *self, KhEnding ending)
 
     /* Who asked for this start has been told that nothing came up; who stopped it meant it. */
     if ((!self->launched && self->current.job != NULL && !self->current.unattended) ||
-        self->host->ending || g_str_equal(self->record->stopped_in, self->host->boot_id))
+        kh_shutdown_has_begun(self->shutdown) ||
+        g_str_equal(self->record->stopped_in, self->machines->facts->boot_id))
         return FALSE;
     return g_str_equal(policy, "always") ||
            (g_str_equal(policy, "on-failure") && ending != KH_ENDING_POWERED_OFF);
@@ -140,7 +142,7 @@ left_by_this_start(KhInstance *self, int folder, gboolean same_boot)
 static void
 note_exit_code(KhInstance *self)
 {
-    gboolean same_boot = g_str_equal(self->record->boot_id, self->host->boot_id);
+    gboolean same_boot = g_str_equal(self->record->boot_id, self->machines->facts->boot_id);
     int folder = -1;
 
     if (self->record->exit_code < 0)
@@ -156,7 +158,7 @@ note_exit_code(KhInstance *self)
 static gboolean
 explain_silence(KhInstance *self, GError **error)
 {
-    const char *folder = kh_state_dir_find_read_only(self->host->state_dir);
+    const char *folder = kh_state_dir_find_read_only(self->machines->state_dir);
 
     if (folder == NULL || !self->launched)
         return FALSE;
@@ -172,7 +174,7 @@ static KhEnding
 describe_end(KhInstance *self, GError **error)
 {
     int folder = kh_instance_open_folder(self, error);
-    gboolean same_boot = g_str_equal(self->record->boot_id, self->host->boot_id);
+    gboolean same_boot = g_str_equal(self->record->boot_id, self->machines->facts->boot_id);
     KhEnding ending = KH_ENDING_UNKNOWN;
 
     if (folder < 0)

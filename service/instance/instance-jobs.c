@@ -40,7 +40,7 @@ make(KhInstance *self, KhOperation operation, gint64 owner)
                             .instance = self->record->id,
                             .owner = owner,
                             .can_be_cancelled = kh_operation_starts(operation)};
-    KhLifecycle job = {.job = kh_jobs_begin(self->host->jobs, &plan), .operation = operation};
+    KhLifecycle job = {.job = kh_jobs_begin(self->jobs, &plan), .operation = operation};
 
     g_signal_connect(job.job, "cancel", G_CALLBACK(on_cancel), self);
     return job;

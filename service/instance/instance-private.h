@@ -33,7 +33,9 @@ typedef enum {
 
 struct _KhInstance {
     GObject parent_instance;
-    const KhHost *host;
+    const KhMachines *machines;
+    KhJobs *jobs;         /* the service's registry, which outlives its instances */
+    KhShutdown *shutdown; /* the same of this */
     KhRecord *record;
     KhAspects changes;         /* that nobody has been told of yet */
     KhLifecycle current, next; /* the job under way, and the one that waits for its end */

@@ -64,7 +64,7 @@ adopt(KhInstance *self, KhVm *vm)
     KhState state = self->record->state;
 
     /* Whatever boot its row was of: it lives in this one. */
-    kh_instance_replace(&self->record->boot_id, self->host->boot_id);
+    kh_instance_replace(&self->record->boot_id, self->machines->facts->boot_id);
     if (kh_state_is_down(state))
         note_found(self);
     kh_instance_forget_unseen(self);
@@ -216,8 +216,8 @@ kh_instance_get_machine_ref(KhInstance *self)
     const KhRecord *record = self->record;
 
     return (KhMachineRef){.id = record->id,
-                          .instances_fd = kh_state_dir_instances_fd(self->host->state_dir),
-                          .runtime_fd = kh_state_dir_runtime_fd(self->host->state_dir),
+                          .instances_fd = kh_state_dir_instances_fd(self->machines->state_dir),
+                          .runtime_fd = kh_state_dir_runtime_fd(self->machines->state_dir),
                           .uid = record->vm_uid,
                           .shim = record->shim,
                           .qemu = record->qemu};
@@ -262,8 +262,8 @@ look(KhInstance *self)
         take_result(self, NULL, error);
         return;
     }
-    if (kh_launcher_knows_machines(self->host->launcher)) {
-        kh_launcher_recover_async(self->host->launcher, &ref, on_recovered, g_object_ref(self));
+    if (kh_launcher_knows_machines(self->machines->launcher)) {
+        kh_launcher_recover_async(self->machines->launcher, &ref, on_recovered, g_object_ref(self));
         return;
     }
     vm = find_machine(&ref, &error);
@@ -311,7 +311,7 @@ static void
 resume(KhInstance *self, gboolean lives)
 {
     KhRecord *record = self->record;
-    gboolean same_boot = g_str_equal(record->boot_id, self->host->boot_id);
+    gboolean same_boot = g_str_equal(record->boot_id, self->machines->facts->boot_id);
 
     self->launched = record->shim.pid > 0;
     self->presence = KH_PRESENCE_SOUGHT;

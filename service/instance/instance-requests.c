@@ -37,7 +37,7 @@ check_beginning(KhInstance *self, KhOperation operation, GError **error)
 {
     const char *what = kh_operation_name(operation), *name = self->record->name;
 
-    if (self->host->ending)
+    if (kh_shutdown_has_begun(self->shutdown))
         g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
                     "Cannot %s \"%s\": the service is shutting down", what, name);
     else if (self->unseen != NULL)
@@ -58,7 +58,7 @@ check_beginning(KhInstance *self, KhOperation operation, GError **error)
 static gboolean
 check_host(KhInstance *self, KhOperation operation, GError **error)
 {
-    if (needs_state(operation) && !kh_state_dir_check_writable(self->host->state_dir, error))
+    if (needs_state(operation) && !kh_state_dir_check_writable(self->machines->state_dir, error))
         return FALSE;
     return !begins_a_machine(operation) || kh_instance_has_machine(self) ||
            kh_descriptors_check(KH_DESCRIPTORS_MACHINE, error);
@@ -177,8 +177,9 @@ kh_instance_request(KhInstance *self, const KhRequest *request, GError **error)
 static gint64
 budget_of(KhInstance *self, const KhRequest *request)
 {
-    gint64 start = request->timeout_usec > 0 ? request->timeout_usec
-                                             : (gint64)self->host->start_timeout * G_USEC_PER_SEC;
+    gint64 start = request->timeout_usec > 0
+                       ? request->timeout_usec
+                       : (gint64)self->machines->settings->start_timeout * G_USEC_PER_SEC;
 
     if (request->operation == KH_OPERATION_RESTART && self->record->state == KH_STATE_STOPPING)
         return start + kh_instance_stop_budget(self, &(KhRequest){.operation = KH_OPERATION_STOP});

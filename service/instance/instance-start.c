@@ -26,7 +26,7 @@ static void
 drop_sockets(KhInstance *self)
 {
     static const char *const names[] = {KH_SOCKET_QMP, KH_SOCKET_CONTROL, KH_SOCKET_CONSOLE};
-    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->machines->state_dir),
                                       self->record->id, NULL);
 
     for (guint i = 0; folder >= 0 && i < G_N_ELEMENTS(names); i++)
@@ -57,7 +57,7 @@ kh_instance_release(KhInstance *self)
 {
     const KhMachineRef ref = kh_instance_get_machine_ref(self);
 
-    kh_launcher_release_async(self->host->launcher, &ref, on_released, g_object_ref(self));
+    kh_launcher_release_async(self->machines->launcher, &ref, on_released, g_object_ref(self));
 }
 
 static void
@@ -139,7 +139,7 @@ kh_instance_follow(KhInstance *self, KhVm *vm)
     self->launched = TRUE;
     self->record->shim = *kh_vm_get_shim(vm);
     self->record->qemu = *kh_vm_get_qemu(vm);
-    self->run = kh_run_new(self->host, self->record, vm);
+    self->run = kh_run_new(self->machines, self->record, vm);
     g_signal_connect(self->run, "ready", G_CALLBACK(on_run_ready), self);
     g_signal_connect(self->run, "paused", G_CALLBACK(kh_instance_note_paused), self);
     g_signal_connect(self->run, "resumed", G_CALLBACK(kh_instance_note_resumed), self);
@@ -159,7 +159,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
         kh_instance_save(self, NULL);
         kh_crash_point("start:noted");
         /* It may have been changed since the launch. */
-        kh_launcher_set_cpu_quota(self->host->launcher, self->record->id,
+        kh_launcher_set_cpu_quota(self->machines->launcher, self->record->id,
                                   self->record->config->cpu_quota);
         kh_instance_tell(self);
         /* Stopped or deleted meanwhile: nothing of value runs in it yet. */
@@ -207,11 +207,11 @@ reset_record(KhInstance *self)
 
     record->started_usec = g_get_real_time();
     record->ready_usec = record->boot_time_usec = 0;
-    record->simulated = record->config->tee && self->host->simulate_tee;
+    record->simulated = record->config->tee && self->machines->settings->simulate_tee;
     /* Those of the last machine, whose end nobody may have seen. */
     record->shim = record->qemu = (KhProcess){0};
     record->exit_code = -1;
-    kh_instance_replace(&record->boot_id, self->host->boot_id);
+    kh_instance_replace(&record->boot_id, self->machines->facts->boot_id);
     kh_instance_set_last_error(self, NULL);
 }
 
@@ -236,5 +236,5 @@ kh_instance_begin(KhInstance *self)
     }
     kh_crash_point("start:intended");
     how.cancellable = kh_job_get_cancellable(self->current.job);
-    kh_start_up_async(self->host, self->record, &how, on_started_up, g_object_ref(self));
+    kh_start_up_async(self->machines, self->record, &how, on_started_up, g_object_ref(self));
 }

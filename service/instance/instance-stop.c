@@ -87,7 +87,7 @@ kh_instance_ask_stop(KhInstance *self, const KhRequest *request, GError **error)
 
     kh_instance_drop_next_job(self, "was stopped before it ran");
     if (request->caller != KH_JOB_SERVICE)
-        kh_instance_replace(&self->record->stopped_in, self->host->boot_id);
+        kh_instance_replace(&self->record->stopped_in, self->machines->facts->boot_id);
     kh_instance_forget_restart(self);
     if (kh_instance_has_machine(self))
         begin_stop(self, request->operation == KH_OPERATION_KILL,

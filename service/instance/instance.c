@@ -89,11 +89,13 @@ kh_instance_init(KhInstance *self)
 }
 
 KhInstance *
-kh_instance_new(const KhHost *host, KhRecord *record)
+kh_instance_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown, KhRecord *record)
 {
     KhInstance *self = g_object_new(KH_TYPE_INSTANCE, NULL);
 
-    self->host = host;
+    self->machines = machines;
+    self->jobs = jobs;
+    self->shutdown = shutdown;
     self->record = record;
     return self;
 }
@@ -180,7 +182,7 @@ kh_instance_redact(KhInstance *self, GError *error)
 guint
 kh_instance_default_stop_ms(KhInstance *self)
 {
-    return self->host->stop_timeout * 1000;
+    return self->machines->settings->stop_timeout * 1000;
 }
 
 const KhRecord *
@@ -203,7 +205,7 @@ kh_instance_get_accelerator(KhInstance *self)
     /* Nothing else protects it; a host without is told of at its start. */
     if (self->record->config->tee && !kh_instance_is_simulated(self))
         return "kvm";
-    return g_str_equal(wanted, "auto") ? self->host->accelerator : wanted;
+    return g_str_equal(wanted, "auto") ? self->machines->facts->accelerator : wanted;
 }
 
 gboolean
@@ -211,7 +213,7 @@ kh_instance_is_simulated(KhInstance *self)
 {
     if (kh_instance_has_machine(self))
         return self->record->simulated;
-    return self->record->config->tee && self->host->simulate_tee;
+    return self->record->config->tee && self->machines->settings->simulate_tee;
 }
 
 guint64
@@ -224,12 +226,12 @@ char **
 kh_instance_get_portable_command(KhInstance *self)
 {
     const KhConfig *config = self->record->config;
-    g_autofree char *image = kh_image_store_folder(self->host->images, config->image);
-    g_autofree char *data = kh_preparation_state_folder(self->host, self->record);
+    g_autofree char *image = kh_image_store_folder(self->machines->images, config->image);
+    g_autofree char *data = kh_preparation_state_folder(self->machines, self->record);
     const KhMachine machine = {.config = config,
                                .name = self->record->name,
                                .accelerator = kh_instance_get_accelerator(self),
-                               .qemu = self->host->qemu,
+                               .qemu = self->machines->settings->qemu,
                                .image_folder = image,
                                .data_folder = data,
                                .simulated = kh_instance_is_simulated(self),
@@ -242,6 +244,6 @@ kh_instance_get_portable_command(KhInstance *self)
 int
 kh_instance_open_folder(KhInstance *self, GError **error)
 {
-    return kh_instance_dir_open(kh_state_dir_instances_fd(self->host->state_dir), self->record->id,
-                                error);
+    return kh_instance_dir_open(kh_state_dir_instances_fd(self->machines->state_dir),
+                                self->record->id, error);
 }

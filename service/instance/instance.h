@@ -5,9 +5,11 @@
  */
 #pragma once
 
-#include "host.h"
+#include "job/jobs.h"
+#include "machine/machines.h"
 #include "model/record.h"
 #include "model/state-table.h"
+#include "shutdown.h"
 
 G_BEGIN_DECLS
 
@@ -35,7 +37,8 @@ typedef enum {
  * before this one has left.
  * Signals: "changed" (KhAspects, as guint), "gone" (deleted; the last one).
  */
-KhInstance *kh_instance_new(const KhHost *host, KhRecord *record);
+KhInstance *kh_instance_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown,
+                            KhRecord *record);
 
 /*
  * Goes on where a service before this one left it: a machine that the record says is running

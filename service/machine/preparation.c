@@ -13,14 +13,16 @@
 #include "error.h"
 #include "launch/shim-protocol.h"
 #include "confidential/snp-host.h"
+#include "host-context.h"
+#include "port/registry.h"
 #include "state/instance-dir.h"
 
 /*
- * One preparation. Its threads share nothing with the main loop: @host and @record are for that
+ * One preparation. Its threads share nothing with the main loop: @machines and @record are for that
  * alone, and may be gone when a service ends before its threads.
  */
 typedef struct {
-    const KhHost *host;
+    const KhMachines *machines;
     KhRecord *record;
     KhStateDir *dir; /* with its descriptors, which a service that ends would close */
     char *id;
@@ -43,9 +45,9 @@ preparation_free(gpointer data)
 }
 
 char *
-kh_preparation_state_folder(const KhHost *host, const KhRecord *record)
+kh_preparation_state_folder(const KhMachines *machines, const KhRecord *record)
 {
-    return g_build_filename(kh_state_dir_get_instances(host->state_dir), record->id, NULL);
+    return g_build_filename(kh_state_dir_get_instances(machines->state_dir), record->id, NULL);
 }
 
 /* What is not there may be somewhere else: nothing is made in its place. */
@@ -203,7 +205,7 @@ on_synced(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     p->record->formatted = TRUE;
-    if (kh_store_update(p->host->store, p->record, &error)) {
+    if (kh_store_update(p->machines->store, p->record, &error)) {
         kh_crash_point("start:disk-noted");
         g_task_return_boolean(task, TRUE);
     } else {
@@ -256,8 +258,8 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
         finish(task);
         return;
     }
-    folder = kh_preparation_state_folder(p->host, p->record);
-    kh_launcher_format_async(p->host->launcher, folder, KH_FILE_DATA, p->uid, on_formatted,
+    folder = kh_preparation_state_folder(p->machines, p->record);
+    kh_launcher_format_async(p->machines->launcher, folder, KH_FILE_DATA, p->uid, on_formatted,
                              g_object_ref(task));
 }
 
@@ -281,13 +283,16 @@ on_verified(GObject *source, GAsyncResult *result, gpointer data)
 
 /* A confidential machine runs protected, or by the administrator's word not at all so. */
 static gboolean
-check_tee(const KhHost *host, const KhRecord *record, GError **error)
+check_tee(const KhMachines *machines, const KhRecord *record, GError **error)
 {
+    g_autoptr(KhCheckContext) context = NULL;
+
     if (!record->config->tee || record->simulated)
         return TRUE;
-    if (!kh_snp_host_check(host, error))
+    context = kh_host_context_new(machines);
+    if (!kh_snp_host_check(context, error))
         return FALSE;
-    if (host->kvm_usable)
+    if (machines->facts->kvm_usable)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                 "A confidential machine needs KVM, which the machines cannot use on this host; the "
@@ -296,22 +301,22 @@ check_tee(const KhHost *host, const KhRecord *record, GError **error)
 }
 
 static gboolean
-check_claims(const KhHost *host, const KhRecord *record, GError **error)
+check_claims(const KhMachines *machines, const KhRecord *record, GError **error)
 {
     const KhConfig *config = record->config;
 
-    if (g_str_equal(config->accelerator, "kvm") && !host->kvm_usable) {
+    if (g_str_equal(config->accelerator, "kvm") && !machines->facts->kvm_usable) {
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
                     "The instance has accelerator=kvm, which the machines cannot use on this host; "
                     "the verb doctor says why, and accelerator=auto does without");
         return FALSE;
     }
-    if (!check_tee(host, record, error))
+    if (!check_tee(machines, record, error))
         return FALSE;
-    if (access(host->qemu, X_OK) != 0) {
+    if (access(machines->settings->qemu, X_OK) != 0) {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu", host->qemu,
-                    g_strerror(errno));
+                    "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu",
+                    machines->settings->qemu, g_strerror(errno));
         return FALSE;
     }
     if (record->vm_uid < 0 && geteuid() == 0) {
@@ -320,21 +325,21 @@ check_claims(const KhHost *host, const KhRecord *record, GError **error)
                     "as root; create another one");
         return FALSE;
     }
-    return (host->uids == NULL || record->vm_uid < 0 ||
-            kh_uid_pool_confirm(host->uids, (guint32)record->vm_uid, error)) &&
+    return (machines->uids == NULL || record->vm_uid < 0 ||
+            kh_uid_pool_confirm(machines->uids, (guint32)record->vm_uid, error)) &&
            kh_port_probe(config->rpc_address, config->rpc_port, error);
 }
 
 static Preparation *
-preparation_new(const KhHost *host, KhRecord *record)
+preparation_new(const KhMachines *machines, KhRecord *record)
 {
     Preparation *p = g_new0(Preparation, 1);
     g_auto(GStrv) args = kh_config_guest_args(record->config);
     g_autofree char *lines = g_strjoinv("\n", args);
 
-    p->host = host;
+    p->machines = machines;
     p->record = record;
-    p->dir = g_object_ref(host->state_dir);
+    p->dir = g_object_ref(machines->state_dir);
     p->id = g_strdup(record->id);
     p->args = g_strconcat(lines, "\n", NULL);
     p->uid = record->vm_uid;
@@ -345,20 +350,20 @@ preparation_new(const KhHost *host, KhRecord *record)
 }
 
 void
-kh_preparation_run_async(const KhHost *host, KhRecord *record, GAsyncReadyCallback callback,
+kh_preparation_run_async(const KhMachines *machines, KhRecord *record, GAsyncReadyCallback callback,
                          gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
     GError *error = NULL;
 
     g_task_set_source_tag(task, kh_preparation_run_async);
-    g_task_set_task_data(task, preparation_new(host, record), preparation_free);
-    if (!kh_state_dir_renew_runtime(host->state_dir, &error) ||
-        !check_claims(host, record, &error)) {
+    g_task_set_task_data(task, preparation_new(machines, record), preparation_free);
+    if (!kh_state_dir_renew_runtime(machines->state_dir, &error) ||
+        !check_claims(machines, record, &error)) {
         g_task_return_error(task, error);
         return;
     }
-    kh_image_store_verify_async(host->images, record->config->image, NULL, on_verified,
+    kh_image_store_verify_async(machines->images, record->config->image, NULL, on_verified,
                                 g_object_ref(task));
 }
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "instance/host.h"
+#include "machines.h"
 #include "model/record.h"
 
 G_BEGIN_DECLS
@@ -16,11 +16,11 @@ G_BEGIN_DECLS
  * once the data disk has its file system. Errors: KH_ERROR_INTEGRITY_MISMATCH,
  * PORT_UNAVAILABLE, RESOURCE_UNAVAILABLE, LAUNCH_FAILED, FAILED.
  */
-void kh_preparation_run_async(const KhHost *host, KhRecord *record, GAsyncReadyCallback callback,
-                              gpointer user_data);
+void kh_preparation_run_async(const KhMachines *machines, KhRecord *record,
+                              GAsyncReadyCallback callback, gpointer user_data);
 gboolean kh_preparation_run_finish(GAsyncResult *result, GError **error);
 
 /* The folder of @record below the state folder; transfer full. */
-char *kh_preparation_state_folder(const KhHost *host, const KhRecord *record);
+char *kh_preparation_state_folder(const KhMachines *machines, const KhRecord *record);
 
 G_END_DECLS

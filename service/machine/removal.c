@@ -99,18 +99,18 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
 }
 
 void
-kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,
-                     gpointer user_data)
+kh_removal_run_async(const KhMachines *machines, const KhRecord *record,
+                     GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
     Removal *removal = g_new0(Removal, 1);
 
-    removal->dir = g_object_ref(host->state_dir);
+    removal->dir = g_object_ref(machines->state_dir);
     removal->id = g_strdup(record->id);
     removal->uid = record->vm_uid;
     removal->keep_data = record->keep_data;
-    removal->own_user = host->uids != NULL && record->vm_uid >= 0 &&
-                        !kh_uid_pool_is_foreign(host->uids, (guint32)record->vm_uid);
+    removal->own_user = machines->uids != NULL && record->vm_uid >= 0 &&
+                        !kh_uid_pool_is_foreign(machines->uids, (guint32)record->vm_uid);
     g_task_set_source_tag(task, kh_removal_run_async);
     g_task_set_task_data(task, removal, removal_free);
     g_task_run_in_thread(task, remove_in_thread);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "instance/host.h"
+#include "machines.h"
 
 G_BEGIN_DECLS
 
@@ -13,8 +13,8 @@ G_BEGIN_DECLS
  * Removes the folders of @record, whose machine is dead; data.raw stays when its
  * "keep_data" is set. KH_ERROR_FAILED, or BUSY while a process of its user lives.
  */
-void kh_removal_run_async(const KhHost *host, const KhRecord *record, GAsyncReadyCallback callback,
-                          gpointer user_data);
+void kh_removal_run_async(const KhMachines *machines, const KhRecord *record,
+                          GAsyncReadyCallback callback, gpointer user_data);
 gboolean kh_removal_run_finish(GAsyncResult *result, GError **error);
 
 G_END_DECLS

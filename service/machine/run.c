@@ -19,7 +19,7 @@
 
 struct _KhRun {
     GObject parent_instance;
-    const KhHost *host;
+    const KhMachines *machines;
     const KhRecord *record; /* the instance's, which outlives its run */
     KhVm *vm;
     int folder; /* with the sockets; -1: it could not be opened */
@@ -220,7 +220,7 @@ static gboolean
 open_folder(KhRun *self, GError **error)
 {
     if (self->folder < 0)
-        self->folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->host->state_dir),
+        self->folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->machines->state_dir),
                                             self->record->id, error);
     return self->folder >= 0;
 }
@@ -252,13 +252,13 @@ on_control_channel(KhLineChannel *connected, gpointer data)
 }
 
 KhRun *
-kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm)
+kh_run_new(const KhMachines *machines, const KhRecord *record, KhVm *vm)
 {
     KhRun *self = g_object_new(KH_TYPE_RUN, NULL);
     const uid_t uid = record->vm_uid < 0 ? geteuid() : (uid_t)record->vm_uid;
     g_autoptr(GError) error = NULL;
 
-    self->host = host;
+    self->machines = machines;
     self->record = record;
     self->vm = g_object_ref(vm);
     g_signal_connect(vm, "ended", G_CALLBACK(on_vm_ended), self);

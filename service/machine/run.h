@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "instance/host.h"
+#include "machines.h"
 #include "launch/vm.h"
 #include "model/record.h"
 #include "monitor.h"
@@ -40,7 +40,7 @@ typedef enum {
  * machine that is found so), "failing" (GError: Katana has ended inside a living guest; it
  * should be stopped), "ended" (both processes are dead, once; the last signal).
  */
-KhRun *kh_run_new(const KhHost *host, const KhRecord *record, KhVm *vm);
+KhRun *kh_run_new(const KhMachines *machines, const KhRecord *record, KhVm *vm);
 
 /* Its QEMU's monitor, to ask and to halt it by. Owned by @self. */
 KhMonitor *kh_run_get_monitor(KhRun *self);

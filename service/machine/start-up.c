@@ -12,7 +12,7 @@
 #define OVERHEAD_MIB 256
 
 typedef struct {
-    const KhHost *host;
+    const KhMachines *machines;
     KhRecord *record;
     KhStartUp how;
     char *accelerator; /* what @how said of it, whose text a change of the configuration frees */
@@ -54,13 +54,13 @@ static void
 launch(GTask *task)
 {
     StartUp *s = g_task_get_task_data(task);
-    const KhHost *host = s->host;
+    const KhMachines *machines = s->machines;
     const KhRecord *record = s->record;
     const KhConfig *config = record->config;
-    g_autofree char *state = kh_preparation_state_folder(host, record);
+    g_autofree char *state = kh_preparation_state_folder(machines, record);
     g_autofree char *runtime =
-        g_build_filename(kh_state_dir_get_runtime(host->state_dir), record->id, NULL);
-    g_autofree char *image = kh_image_store_folder(host->images, config->image);
+        g_build_filename(kh_state_dir_get_runtime(machines->state_dir), record->id, NULL);
+    g_autofree char *image = kh_image_store_folder(machines->images, config->image);
     g_autofree char *kernel = g_build_filename(image, KH_IMAGE_KERNEL, NULL);
     g_autofree char *initrd = g_build_filename(image, KH_IMAGE_INITRD, NULL);
     g_autofree char *firmware = g_build_filename(image, KH_IMAGE_FIRMWARE, NULL);
@@ -75,23 +75,23 @@ launch(GTask *task)
                                   .name = record->name,
                                   .state_folder = state,
                                   .runtime_folder = runtime,
-                                  .instances_fd = kh_state_dir_instances_fd(host->state_dir),
-                                  .runtime_fd = kh_state_dir_runtime_fd(host->state_dir),
+                                  .instances_fd = kh_state_dir_instances_fd(machines->state_dir),
+                                  .runtime_fd = kh_state_dir_runtime_fd(machines->state_dir),
                                   .uid = record->vm_uid,
                                   .kvm = g_str_equal(s->how.accelerator, "kvm"),
                                   .kernel = kernel,
                                   .initrd = initrd,
                                   .firmware = config->tee && !record->simulated ? firmware : NULL,
-                                  .qemu = host->qemu,
+                                  .qemu = machines->settings->qemu,
                                   .qemu_args = args,
-                                  .log_size = host->log_size,
-                                  .log_files = host->log_files,
-                                  .stop_timeout = host->stop_timeout,
+                                  .log_size = machines->settings->log_size,
+                                  .log_files = machines->settings->log_files,
+                                  .stop_timeout = machines->settings->stop_timeout,
                                   .memory_max = kh_start_up_memory_max(config, s->how.accelerator),
                                   .cpu_quota = config->cpu_quota};
 
     s->how.on_step("starting QEMU", 0.5, s->how.step_data);
-    kh_launcher_launch_async(host->launcher, &request, on_launched, g_object_ref(task));
+    kh_launcher_launch_async(machines->launcher, &request, on_launched, g_object_ref(task));
 }
 
 static void
@@ -111,13 +111,13 @@ on_prepared(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-kh_start_up_async(const KhHost *host, KhRecord *record, const KhStartUp *how,
+kh_start_up_async(const KhMachines *machines, KhRecord *record, const KhStartUp *how,
                   GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(NULL, how->cancellable, callback, user_data);
     StartUp *s = g_new0(StartUp, 1);
 
-    s->host = host;
+    s->machines = machines;
     s->record = record;
     s->how = *how;
     s->how.accelerator = s->accelerator = g_strdup(how->accelerator);
@@ -126,7 +126,7 @@ kh_start_up_async(const KhHost *host, KhRecord *record, const KhStartUp *how,
     g_task_set_check_cancellable(task, FALSE);
     g_task_set_task_data(task, s, start_up_free);
     how->on_step("checking boot components and data disk", 0.1, how->step_data);
-    kh_preparation_run_async(host, record, on_prepared, task);
+    kh_preparation_run_async(machines, record, on_prepared, task);
 }
 
 KhVm *

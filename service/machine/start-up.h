@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "instance/host.h"
+#include "machines.h"
 #include "launch/vm.h"
 #include "model/record.h"
 
@@ -27,7 +27,7 @@ typedef struct {
  * anew for the launch. Finishes with its processes, transfer full. Errors: those of preparation.h
  * and of kh_launcher_launch_async(); KH_ERROR_CANCELLED.
  */
-void kh_start_up_async(const KhHost *host, KhRecord *record, const KhStartUp *how,
+void kh_start_up_async(const KhMachines *machines, KhRecord *record, const KhStartUp *how,
                        GAsyncReadyCallback callback, gpointer user_data);
 KhVm *kh_start_up_finish(GAsyncResult *result, GError **error);
 

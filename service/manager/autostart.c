@@ -7,7 +7,7 @@
 typedef struct {
     GPtrArray *waiting;   /* of KhInstance, the next one first */
     KhInstance *starting; /* that is under way */
-    const KhHost *host;
+    KhShutdown *shutdown;
 } Queue;
 
 static void
@@ -61,7 +61,7 @@ start_next(Queue *queue)
 {
     g_autoptr(Queue) owned = queue;
 
-    while (queue->waiting->len > 0 && !queue->host->ending) {
+    while (queue->waiting->len > 0 && !kh_shutdown_has_begun(queue->shutdown)) {
         g_clear_object(&queue->starting);
         queue->starting = g_object_ref(queue->waiting->pdata[0]);
         g_ptr_array_remove_index(queue->waiting, 0);
@@ -73,25 +73,25 @@ start_next(Queue *queue)
 }
 
 static gboolean
-is_wanted(KhInstance *instance, const KhHost *host)
+is_wanted(KhInstance *instance, const KhFacts *facts)
 {
     const KhRecord *record = kh_instance_get_record(instance);
 
-    return record->config->start_at_boot && !g_str_equal(record->stopped_in, host->boot_id);
+    return record->config->start_at_boot && !g_str_equal(record->stopped_in, facts->boot_id);
 }
 
 void
-kh_autostart_begin(KhManager *manager, const KhHost *host)
+kh_autostart_begin(KhManager *manager, const KhFacts *facts, KhShutdown *shutdown)
 {
     GPtrArray *instances = kh_manager_list(manager);
     Queue *queue = g_new0(Queue, 1);
 
     queue->waiting = g_ptr_array_new_with_free_func(g_object_unref);
-    queue->host = host;
+    queue->shutdown = shutdown;
     for (guint i = 0; i < instances->len; i++) {
         KhInstance *instance = instances->pdata[i];
 
-        if (is_wanted(instance, host) && !kh_instance_start_if_gone(instance) &&
+        if (is_wanted(instance, facts) && !kh_instance_start_if_gone(instance) &&
             kh_state_is_down(kh_instance_get_record(instance)->state))
             g_ptr_array_add(queue->waiting, g_object_ref(instance));
     }

@@ -10,6 +10,6 @@ G_BEGIN_DECLS
  * Starts those with "start-at-boot", one after the other, oldest first; what fails is
  * logged. One that an operator has stopped since the host booted is left alone.
  */
-void kh_autostart_begin(KhManager *manager, const KhHost *host);
+void kh_autostart_begin(KhManager *manager, const KhFacts *facts, KhShutdown *shutdown);
 
 G_END_DECLS

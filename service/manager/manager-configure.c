@@ -7,6 +7,7 @@
 
 #include "crash-point.h"
 #include "error.h"
+#include "port/registry.h"
 #include "confidential/expected-measurement.h"
 
 /* A change on its way; the instance may have been changed or deleted meanwhile. */
@@ -47,8 +48,8 @@ choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GErr
 
     if (port == record->config->rpc_port || port == kh_record_get_wanted(record)->rpc_port)
         return TRUE;
-    port = kh_port_choose(self->host->store, &self->host->ports, before->rpc_address, port,
-                          self->host->settings_file, error);
+    port = kh_port_choose(self->machines->store, &self->machines->settings->ports,
+                          before->rpc_address, port, self->machines->settings->config_file, error);
     if (port == 0)
         return FALSE;
     *config = kh_config_with(before, "rpc-port", g_variant_new_uint16(port));
@@ -98,7 +99,7 @@ check_change(KhManager *self, const Change *change, GError **error)
 {
     const KhRecord *record = kh_instance_get_record(change->instance);
     g_autoptr(GVariant) merged = kh_config_merge(kh_record_get_wanted(record), change->changes);
-    g_autoptr(KhConfig) config = kh_config_new(merged, &self->host->limits, error);
+    g_autoptr(KhConfig) config = kh_config_new(merged, &self->machines->facts->limits, error);
 
     if (config == NULL || !check_exposure(change, error) ||
         !kh_manager_check_labels(self, config, kh_record_get_wanted(record), error) ||
@@ -119,7 +120,7 @@ check_pinned_change(KhManager *self, const Change *change, const char *image, GE
     if (config != NULL)
         pinned = kh_config_with(config, "image", g_variant_new_string(image));
     if (pinned == NULL || !kh_confidential_check_change(record, pinned, error) ||
-        !kh_confidential_check_image(self->host, pinned, error))
+        !kh_confidential_check_image(self->machines->images, pinned, error))
         return NULL;
     return g_steal_pointer(&pinned);
 }

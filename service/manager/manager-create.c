@@ -9,8 +9,10 @@
 #include "crash-point.h"
 #include "descriptors.h"
 #include "error.h"
+#include "machine/host-context.h"
 #include "confidential/expected-measurement.h"
 #include "log/instance-log.h"
+#include "port/registry.h"
 #include "state/instance-dir.h"
 
 /* For a while: the parts of an image, a port, what asks QEMU for its processors. */
@@ -29,12 +31,12 @@ check_name_is_free(KhManager *self, const char *name, GError **error)
 static gboolean
 check_count(KhManager *self, GError **error)
 {
-    if (self->instances->len < self->host->max_instances)
+    if (self->instances->len < self->machines->settings->max_instances)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
                 "There are %u instances, as many as max-instances allows; delete one, or set more "
                 "in %s and restart the service (10000 at most)",
-                self->instances->len, self->host->settings_file);
+                self->instances->len, self->machines->settings->config_file);
     return FALSE;
 }
 
@@ -43,7 +45,8 @@ static KhConfig *
 check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrides *overrides,
               GError **error)
 {
-    g_autoptr(KhConfig) config = kh_config_new(dict, &self->host->limits, error);
+    g_autoptr(KhConfig) config = kh_config_new(dict, &self->machines->facts->limits, error);
+    g_autoptr(KhCheckContext) context = kh_host_context_new(self->machines);
     guint16 port;
 
     if (config == NULL || !kh_descriptors_check(CREATE_DESCRIPTORS, error) ||
@@ -51,10 +54,11 @@ check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrid
         (name[0] != '\0' && !check_name_is_free(self, name, error)) ||
         !kh_manager_check_image(self, config, error) || !check_count(self, error) ||
         !kh_manager_check_labels(self, config, NULL, error) ||
-        !kh_confidential_check_host(self->host, config, overrides, error))
+        !kh_confidential_check_host(context, self->machines->settings, config, overrides, error))
         return NULL;
-    port = kh_port_choose(self->host->store, &self->host->ports, config->rpc_address,
-                          config->rpc_port, self->host->settings_file, error);
+    port =
+        kh_port_choose(self->machines->store, &self->machines->settings->ports, config->rpc_address,
+                       config->rpc_port, self->machines->settings->config_file, error);
     return port == 0 ? NULL : kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
 }
 
@@ -117,23 +121,23 @@ new_record(KhManager *self, const Request *request, const char *measurement, GEr
 static void
 take_back(KhManager *self, const KhRecord *record)
 {
-    kh_instance_dir_remove(kh_state_dir_instances_fd(self->host->state_dir), record->id, NULL,
+    kh_instance_dir_remove(kh_state_dir_instances_fd(self->machines->state_dir), record->id, NULL,
                            NULL);
-    kh_store_remove(self->host->store, record->id, NULL);
+    kh_store_remove(self->machines->store, record->id, NULL);
 }
 
 /* The marked row with its claims, then the folder, then the mark goes; all or nothing. */
 static gboolean
 claim(KhManager *self, KhRecord *record, GError **error)
 {
-    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    int instances = kh_state_dir_instances_fd(self->machines->state_dir);
 
-    if (!kh_store_insert(self->host->store, record, error))
+    if (!kh_store_insert(self->machines->store, record, error))
         return FALSE;
     kh_crash_point("create:row-inserted");
     if (kh_instance_dir_create(instances, record->id, record->vm_uid, error)) {
         kh_crash_point("create:folder-made");
-        if (kh_store_finish_making(self->host->store, record->id, error)) {
+        if (kh_store_finish_making(self->machines->store, record->id, error)) {
             kh_crash_point("create:finished");
             return TRUE;
         }
@@ -147,7 +151,7 @@ static KhInstance *
 create_now(KhManager *self, const Request *request, const char *measurement, GError **error)
 {
     g_autoptr(KhRecord) record = new_record(self, request, measurement, error);
-    KhUidPool *uids = self->host->uids;
+    KhUidPool *uids = self->machines->uids;
 
     if (record == NULL)
         return NULL;
@@ -211,7 +215,7 @@ pin(KhManager *self, GTask *task, const char *image)
     config = check_request(self, request->name, request->config, &request->overrides, &error);
     if (config != NULL)
         pinned = kh_config_with(config, "image", g_variant_new_string(image));
-    if (pinned == NULL || !kh_confidential_check_image(self->host, pinned, &error))
+    if (pinned == NULL || !kh_confidential_check_image(self->machines->images, pinned, &error))
         g_task_return_error(task, error);
     else if (pinned->tee)
         kh_manager_measure(self, pinned, request->id, on_measured, task);
@@ -255,7 +259,7 @@ kh_manager_create_async(KhManager *self, const char *name, GVariant *config,
     g_task_set_task_data(task, request, request_free);
     /* Before the image is read; once more after it, when things may have changed. */
     if (!kh_name_check(name, &error) ||
-        !kh_state_dir_check_writable(self->host->state_dir, &error) ||
+        !kh_state_dir_check_writable(self->machines->state_dir, &error) ||
         (checked = check_request(self, name, config, overrides, &error)) == NULL) {
         g_task_return_error(task, error);
         return;

@@ -12,7 +12,9 @@ G_BEGIN_DECLS
 
 struct _KhManager {
     GObject parent_instance;
-    const KhHost *host;
+    const KhMachines *machines;
+    KhJobs *jobs;
+    KhShutdown *shutdown;
     GPtrArray *instances; /* oldest first */
     GHashTable *by_name;  /* of two with one name, as damaged rows may have it, the older */
     GHashTable *by_id;

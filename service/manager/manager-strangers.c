@@ -30,10 +30,10 @@ kh_manager_find_strangers(KhManager *self)
         g_hash_table_insert(ids, record->id, GINT_TO_POINTER(needs_folder(record)));
     }
     g_clear_pointer(&self->strangers, kh_strangers_free);
-    self->strangers = kh_strangers_find(self->host, ids);
+    self->strangers = kh_strangers_find(self->machines->state_dir, ids);
     kh_image_pins_keep_all(self->pins, kh_strangers_any(self->strangers));
-    if (self->host->uids != NULL)
-        kh_uid_pool_spare(self->host->uids, self->strangers->uids);
+    if (self->machines->uids != NULL)
+        kh_uid_pool_spare(self->machines->uids, self->strangers->uids);
     g_signal_emit_by_name(self, "changed");
     return self->strangers;
 }
@@ -68,7 +68,7 @@ count_unadopted(GPtrArray *ids, const char *const *adopted)
 static void
 refuse(KhManager *self, guint machines, GError **error)
 {
-    g_autofree char *database = kh_state_dir_build(self->host->state_dir, "state.db");
+    g_autofree char *database = kh_state_dir_build(self->machines->state_dir, "state.db");
     g_autofree char *copy = kh_copies_describe(database);
 
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
@@ -82,7 +82,7 @@ refuse(KhManager *self, guint machines, GError **error)
 gboolean
 kh_manager_check_database(KhManager *self, GError **error)
 {
-    g_autofree char *text = kh_store_get_setting(self->host->store, SETTING_ADOPTED);
+    g_autofree char *text = kh_store_get_setting(self->machines->store, SETTING_ADOPTED);
     g_auto(GStrv) adopted = g_strsplit(text != NULL ? text : "", " ", -1);
     const char *const *known = (const char *const *)adopted;
     guint machines, folders = 0;
@@ -117,5 +117,5 @@ kh_manager_adopt_strangers(KhManager *self, GError **error)
     append_all(words, found->machines);
     g_ptr_array_add(words, NULL);
     text = g_strjoinv(" ", (char **)words->pdata);
-    return kh_store_set_setting(self->host->store, SETTING_ADOPTED, text, error);
+    return kh_store_set_setting(self->machines->store, SETTING_ADOPTED, text, error);
 }

@@ -81,12 +81,14 @@ kh_manager_init(KhManager *self)
 }
 
 KhManager *
-kh_manager_new(const KhHost *host)
+kh_manager_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown)
 {
     KhManager *self = g_object_new(KH_TYPE_MANAGER, NULL);
 
-    self->host = host;
-    self->pins = kh_image_pins_new(host->store, host->images, host->state_dir);
+    self->machines = machines;
+    self->jobs = jobs;
+    self->shutdown = shutdown;
+    self->pins = kh_image_pins_new(machines->store, machines->images, machines->state_dir);
     return self;
 }
 
@@ -106,8 +108,8 @@ void
 kh_manager_import(KhManager *self, GAsyncReadyCallback callback, GTask *task)
 {
     kh_image_pins_hold(self->pins);
-    kh_image_store_import_async(self->host->images, self->host->boot_components, NULL, callback,
-                                g_object_ref(task));
+    kh_image_store_import_async(self->machines->images, self->machines->settings->boot_components,
+                                NULL, callback, g_object_ref(task));
 }
 
 /* What is counted of @instance; the images that others are pinned to by that. */
@@ -197,7 +199,7 @@ on_instance_gone(KhInstance *instance, KhManager *self)
 KhInstance *
 kh_manager_add(KhManager *self, KhRecord *record)
 {
-    KhInstance *instance = kh_instance_new(self->host, record);
+    KhInstance *instance = kh_instance_new(self->machines, self->jobs, self->shutdown, record);
     g_auto(GStrv) images = count(self, instance);
 
     g_ptr_array_add(self->instances, instance);
@@ -248,7 +250,7 @@ static void
 note_deleted(KhManager *self, KhInstance *instance)
 {
     const KhRecord *record = kh_instance_get_record(instance);
-    int instances = kh_state_dir_instances_fd(self->host->state_dir);
+    int instances = kh_state_dir_instances_fd(self->machines->state_dir);
 
     if (faccessat(instances, record->id, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         kh_log_instance(record, G_LOG_LEVEL_WARNING,
@@ -273,24 +275,24 @@ finish_deletions(KhManager *self)
         }
         kh_journal_log(G_LOG_LEVEL_MESSAGE, &(KhSubject){.id = id, .caller = -1},
                        "The folder of %s is marked as deleted, and is removed", id);
-        task = g_task_new(self->host->state_dir, NULL, NULL, NULL);
+        task = g_task_new(self->machines->state_dir, NULL, NULL, NULL);
         g_task_set_task_data(task, g_strconcat(id, KH_DIR_DELETED_SUFFIX, NULL), g_free);
         g_task_run_in_thread(task, remove_in_thread);
     }
 }
 
 gboolean
-kh_manager_load(KhManager *self, GError **error)
+kh_manager_load(KhManager *self, KhStartProgress *progress, GError **error)
 {
     g_autoptr(GPtrArray) records = NULL;
 
-    kh_start_progress_note(self->host->progress, "Reading the database", 0, 0);
-    records = kh_store_load(self->host->store, error);
+    kh_start_progress_note(progress, "Reading the database", 0, 0);
+    records = kh_store_load(self->machines->store, error);
     if (records == NULL)
         return FALSE;
     g_ptr_array_set_free_func(records, NULL);
     for (guint i = 0; i < records->len; i++) {
-        kh_start_progress_note(self->host->progress, "Loading instances", i, records->len);
+        kh_start_progress_note(progress, "Loading instances", i, records->len);
         kh_manager_add(self, records->pdata[i]);
     }
     return TRUE;
@@ -301,35 +303,34 @@ static gboolean
 seems_to_live(KhManager *self, const KhRecord *record, GHashTable *living)
 {
     return g_hash_table_contains(self->strangers->held, record->id) ||
-           (self->host->uids != NULL && record->vm_uid >= 0 &&
+           (self->machines->uids != NULL && record->vm_uid >= 0 &&
             kh_uids_include(living, (guint32)record->vm_uid));
 }
 
 /* One look at all processes for all of them. */
 static void
-take_over_all(KhManager *self)
+take_over_all(KhManager *self, KhStartProgress *progress)
 {
-    g_autoptr(GHashTable) living = self->host->uids != NULL ? kh_uids_of_processes() : NULL;
+    g_autoptr(GHashTable) living = self->machines->uids != NULL ? kh_uids_of_processes() : NULL;
 
     for (guint i = 0; i < self->instances->len; i++) {
         KhInstance *instance = self->instances->pdata[i];
 
-        kh_start_progress_note(self->host->progress, "Taking over instances", i,
-                               self->instances->len);
+        kh_start_progress_note(progress, "Taking over instances", i, self->instances->len);
         kh_instance_take_over(instance,
                               seems_to_live(self, kh_instance_get_record(instance), living));
     }
 }
 
 void
-kh_manager_take_over(KhManager *self)
+kh_manager_take_over(KhManager *self, KhStartProgress *progress)
 {
     kh_manager_find_strangers(self);
-    kh_strangers_log(self->strangers, self->host);
+    kh_strangers_log(self->strangers, self->machines->state_dir);
     take_back_half_made(self);
     finish_deletions(self);
-    kh_leftovers_drop(self->host, self->strangers);
-    take_over_all(self);
+    kh_leftovers_drop(self->machines, self->strangers);
+    take_over_all(self, progress);
     kh_image_pins_drop_unused(self->pins);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);
 }
@@ -405,7 +406,7 @@ gboolean
 kh_manager_check_image(KhManager *self, const KhConfig *config, GError **error)
 {
     if (kh_manager_wants_default_image(config) ||
-        kh_image_store_find(self->host->images, config->image) != NULL)
+        kh_image_store_find(self->machines->images, config->image) != NULL)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
     return FALSE;
@@ -445,5 +446,6 @@ kh_manager_measure(KhManager *self, const KhConfig *config, const char *id,
                    GAsyncReadyCallback callback, GTask *task)
 {
     kh_image_pins_hold(self->pins);
-    kh_confidential_measure_async(self->host, config, id, callback, g_object_ref(task));
+    kh_confidential_measure_async(self->machines->images, self->machines->settings->qemu, config,
+                                  id, callback, g_object_ref(task));
 }

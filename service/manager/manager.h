@@ -7,6 +7,7 @@
 
 #include "confidential/confidential.h"
 #include "instance/instance.h"
+#include "start-progress.h"
 #include "strangers.h"
 
 G_BEGIN_DECLS
@@ -18,17 +19,17 @@ G_DECLARE_FINAL_TYPE(KhManager, kh_manager, KH, MANAGER, GObject)
  * Signals: "added" and "removed" (KhInstance), "changed" (counts or default image),
  * "image-users" (an image's id: others are pinned to it; after what has changed that).
  */
-KhManager *kh_manager_new(const KhHost *host);
+KhManager *kh_manager_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown);
 
 /* Makes an instance of every row of the store, and touches nothing; once. */
-gboolean kh_manager_load(KhManager *self, GError **error);
+gboolean kh_manager_load(KhManager *self, KhStartProgress *progress, GError **error);
 
 /*
  * Goes on where the service before this one ended: follows machines, rolls back a create that
  * was cut off, drops what has been leaked. Once, when nobody else can be at it: with the
  * folders locked and the bus name owned.
  */
-void kh_manager_take_over(KhManager *self);
+void kh_manager_take_over(KhManager *self, KhStartProgress *progress);
 
 /*
  * Creates the instance @name for @owner_uid, pinned to today's boot components; finishes

@@ -14,7 +14,7 @@
 #define ID_MIN 16 /* the shortest id that this program has ever given out */
 
 typedef struct {
-    const KhHost *host;
+    KhStateDir *state_dir;
     GHashTable *ids;  /* of rows, with whether the folder must be there */
     GHashTable *seen; /* those with a folder */
     KhStrangers *found;
@@ -67,7 +67,7 @@ add_unknown(Search *search, const char *id, guint32 owner)
 {
     g_ptr_array_add(search->found->folders, g_strdup(id));
     g_hash_table_add(search->found->uids, GUINT_TO_POINTER(owner));
-    if (is_held(kh_state_dir_instances_fd(search->host->state_dir), id))
+    if (is_held(kh_state_dir_instances_fd(search->state_dir), id))
         add_machine(search, id);
 }
 
@@ -75,7 +75,7 @@ add_unknown(Search *search, const char *id, guint32 owner)
 static void
 spare_owner(Search *search, const char *name)
 {
-    int instances = kh_state_dir_instances_fd(search->host->state_dir);
+    int instances = kh_state_dir_instances_fd(search->state_dir);
     struct stat status;
 
     if (fstatat(instances, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
@@ -85,7 +85,7 @@ spare_owner(Search *search, const char *name)
 static void
 take_folder(Search *search, const char *name)
 {
-    int instances = kh_state_dir_instances_fd(search->host->state_dir);
+    int instances = kh_state_dir_instances_fd(search->state_dir);
     g_autofree char *id = g_strndup(name, strcspn(name, "."));
     const char *rest = name + strlen(id);
     guint32 owner = 0;
@@ -113,7 +113,7 @@ take_folder(Search *search, const char *name)
 static void
 take_runtime(Search *search, const char *name)
 {
-    int runtime = kh_state_dir_runtime_fd(search->host->state_dir);
+    int runtime = kh_state_dir_runtime_fd(search->state_dir);
     struct stat status;
 
     if (!kh_strangers_is_id(name) || g_hash_table_contains(search->ids, name) ||
@@ -150,11 +150,11 @@ find_missing(Search *search)
 }
 
 KhStrangers *
-kh_strangers_find(const KhHost *host, GHashTable *ids)
+kh_strangers_find(KhStateDir *state_dir, GHashTable *ids)
 {
     g_autoptr(KhStrangers) found = g_new0(KhStrangers, 1);
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    Search search = {host, ids, seen, found};
+    Search search = {state_dir, ids, seen, found};
     GPtrArray **lists[] = {&found->folders, &found->machines, &found->kept, &found->deleted,
                            &found->missing};
 
@@ -162,9 +162,9 @@ kh_strangers_find(const KhHost *host, GHashTable *ids)
         *lists[i] = g_ptr_array_new_with_free_func(g_free);
     found->uids = g_hash_table_new(NULL, NULL);
     found->held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    if (take_all(&search, kh_state_dir_instances_fd(host->state_dir), take_folder))
+    if (take_all(&search, kh_state_dir_instances_fd(state_dir), take_folder))
         find_missing(&search);
-    take_all(&search, kh_state_dir_runtime_fd(host->state_dir), take_runtime);
+    take_all(&search, kh_state_dir_runtime_fd(state_dir), take_runtime);
     return g_steal_pointer(&found);
 }
 
@@ -201,15 +201,15 @@ build_paths(const char *folder, GPtrArray *ids)
 }
 
 char **
-kh_strangers_state_paths(const KhHost *host, GPtrArray *ids)
+kh_strangers_state_paths(KhStateDir *state_dir, GPtrArray *ids)
 {
-    return build_paths(kh_state_dir_get_instances(host->state_dir), ids);
+    return build_paths(kh_state_dir_get_instances(state_dir), ids);
 }
 
 char **
-kh_strangers_runtime_paths(const KhHost *host, GPtrArray *ids)
+kh_strangers_runtime_paths(KhStateDir *state_dir, GPtrArray *ids)
 {
-    return build_paths(kh_state_dir_get_runtime(host->state_dir), ids);
+    return build_paths(kh_state_dir_get_runtime(state_dir), ids);
 }
 
 /* Takes @paths, which are those of @ids. */
@@ -223,14 +223,14 @@ log_each(GPtrArray *ids, char **paths, const char *what)
 }
 
 void
-kh_strangers_log(const KhStrangers *strangers, const KhHost *host)
+kh_strangers_log(const KhStrangers *strangers, KhStateDir *state_dir)
 {
-    log_each(strangers->folders, kh_strangers_state_paths(host, strangers->folders),
+    log_each(strangers->folders, kh_strangers_state_paths(state_dir, strangers->folders),
              "belongs to no instance of the database, and is left alone");
     log_each(
-        strangers->machines, kh_strangers_runtime_paths(host, strangers->machines),
+        strangers->machines, kh_strangers_runtime_paths(state_dir, strangers->machines),
         "is of a running machine that belongs to no instance of the database; it is left alone");
-    log_each(strangers->missing, kh_strangers_state_paths(host, strangers->missing),
+    log_each(strangers->missing, kh_strangers_state_paths(state_dir, strangers->missing),
              "is not there, and its instance cannot be started; mount its file system, or set the "
              "right state-dir");
 }

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "instance/host.h"
+#include "state/state-dir.h"
 
 G_BEGIN_DECLS
 
@@ -28,7 +28,7 @@ typedef struct {
 gboolean kh_strangers_is_id(const char *name);
 
 /* @ids: of all rows, with whether its folder must be there (GINT_TO_POINTER). Transfer full. */
-KhStrangers *kh_strangers_find(const KhHost *host, GHashTable *ids);
+KhStrangers *kh_strangers_find(KhStateDir *state_dir, GHashTable *ids);
 
 void kh_strangers_free(KhStrangers *strangers);
 
@@ -36,11 +36,11 @@ void kh_strangers_free(KhStrangers *strangers);
 gboolean kh_strangers_any(const KhStrangers *strangers);
 
 /* A line of the journal for each. */
-void kh_strangers_log(const KhStrangers *strangers, const KhHost *host);
+void kh_strangers_log(const KhStrangers *strangers, KhStateDir *state_dir);
 
 /* The folders of @ids in the state folder, and in the runtime folder; transfer full. */
-char **kh_strangers_state_paths(const KhHost *host, GPtrArray *ids);
-char **kh_strangers_runtime_paths(const KhHost *host, GPtrArray *ids);
+char **kh_strangers_state_paths(KhStateDir *state_dir, GPtrArray *ids);
+char **kh_strangers_runtime_paths(KhStateDir *state_dir, GPtrArray *ids);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhStrangers, kh_strangers_free)
 

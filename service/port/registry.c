@@ -11,27 +11,6 @@
 #include "error.h"
 #include "sizes.h"
 
-#define PORT_MIN 1024
-#define PORT_MAX 65535
-
-gboolean
-kh_port_range_parse(const char *text, KhPortRange *range, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, "-", 2);
-    guint64 first, last;
-
-    if (g_strv_length(parts) != 2) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "port-range is \"%s\"; it must look like 5050-25049", text);
-        return FALSE;
-    }
-    if (!kh_number_parse(parts[0], "port-range", PORT_MIN, PORT_MAX, &first, error) ||
-        !kh_number_parse(parts[1], "port-range", first, PORT_MAX, &last, error))
-        return FALSE;
-    *range = (KhPortRange){(guint16)first, (guint16)last};
-    return TRUE;
-}
-
 /*
  * SO_REUSEADDR as QEMU's user network sets it: connections in TIME-WAIT do not count,
  * a listener does.
@@ -111,7 +90,7 @@ static gboolean
 is_broadcast(const struct in_addr *address)
 {
     struct sockaddr_in name = {
-        .sin_family = AF_INET, .sin_port = htons(PORT_MAX), .sin_addr = *address};
+        .sin_family = AF_INET, .sin_port = htons(KH_PORT_MAX), .sin_addr = *address};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     gboolean refused;
 

@@ -5,13 +5,10 @@
  */
 #pragma once
 
-#include "model/port-range.h"
+#include "model/ranges.h"
 #include "state/store.h"
 
 G_BEGIN_DECLS
-
-/* Reads "5050-25049". KH_ERROR_INVALID_ARGUMENT unless 1024 <= first <= last <= 65535. */
-gboolean kh_port_range_parse(const char *text, KhPortRange *range, GError **error);
 
 /*
  * The loopback address on which a machine bound to @address is reached from this host: it

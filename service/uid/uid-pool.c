@@ -12,9 +12,6 @@
 #include "sizes.h"
 #include "uid-claim.h"
 
-#define UID_MIN 1000
-#define UID_MAX 4294967293u /* the two above mean "none" and "unmapped" */
-
 struct _KhUidPool {
     GObject parent_instance;
     KhStore *store;
@@ -54,24 +51,6 @@ kh_uid_pool_init(KhUidPool *self)
 {
     self->claims.folder_fd = self->claims.owner_fd = -1;
     self->used = g_hash_table_new(NULL, NULL);
-}
-
-gboolean
-kh_uid_range_parse(const char *text, KhUidRange *range, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, "-", 2);
-    guint64 first, last;
-
-    if (g_strv_length(parts) != 2) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "vm-uid-range is \"%s\"; it must look like %s", text, KH_UID_RANGE_DEFAULT);
-        return FALSE;
-    }
-    if (!kh_number_parse(parts[0], "vm-uid-range", UID_MIN, UID_MAX, &first, error) ||
-        !kh_number_parse(parts[1], "vm-uid-range", first, UID_MAX, &last, error))
-        return FALSE;
-    *range = (KhUidRange){(guint32)first, (guint32)last};
-    return TRUE;
 }
 
 gboolean
@@ -317,7 +296,7 @@ drop_if_leaked(KhUidPool *self, const char *name, GHashTable *kept, GHashTable *
         kh_uid_claim_drop(&self->claims, name);
         return;
     }
-    if (!g_ascii_string_to_unsigned(name, 10, 0, UID_MAX, &uid, NULL) ||
+    if (!g_ascii_string_to_unsigned(name, 10, 0, KH_UID_MAX, &uid, NULL) ||
         g_hash_table_contains(kept, GUINT_TO_POINTER((guint32)uid)) ||
         kh_uid_claim_look(&self->claims, name, NULL) != KH_UID_CLAIM_OURS ||
         !is_free(self, (guint32)uid, running))

@@ -6,23 +6,14 @@
  */
 #pragma once
 
+#include "model/ranges.h"
 #include "state/store.h"
 #include "uid-processes.h"
 
 G_BEGIN_DECLS
 
-/* A block that systemd's list of uids leaves unassigned (uapi-group/systemd UIDS-GIDS). */
-#define KH_UID_RANGE_DEFAULT "1879113728-1879179263"
-
 /* Shared by all services of the host, whatever their state folder. */
 #define KH_UID_LOCK_FOLDER "/run/katana-hypervisor/uids"
-
-typedef struct {
-    guint32 first, last; /* inclusive */
-} KhUidRange;
-
-/* Reads "FIRST-LAST"; uids below 1000 and the reserved ones are refused. */
-gboolean kh_uid_range_parse(const char *text, KhUidRange *range, GError **error);
 
 /* Whether the text of a /proc/PID/uid_map covers @range (user_namespaces(7)). */
 gboolean kh_uid_range_is_mapped(const KhUidRange *range, const char *uid_map);

@@ -117,7 +117,11 @@ slow_launcher_iface_init(KhLauncherInterface *iface)
 
 typedef struct {
     char *base;
-    KhHost host;
+    KhSettings settings;
+    KhFacts facts;
+    KhMachines machines;
+    KhJobs *jobs;
+    KhShutdown *shutdown;
     SlowLauncher *launcher;
     KhInstance *instance;
     KhProcess shim, qemu;
@@ -125,14 +129,14 @@ typedef struct {
 
 /* As a service before this one has left it. */
 static KhRecord *
-make_record(const KhHost *host, KhState state)
+make_record(const KhFacts *facts, KhState state)
 {
     g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
     KhRecord *record = kh_record_new();
 
     record->id = g_strdup("11111111-2222-4333-8444-555555555555");
     record->name = g_strdup("x");
-    record->config = kh_config_new(empty, &host->limits, NULL);
+    record->config = kh_config_new(empty, &facts->limits, NULL);
     record->vm_uid = -1;
     record->state = state;
     if (state == KH_STATE_FAILED) {
@@ -141,7 +145,7 @@ make_record(const KhHost *host, KhState state)
         record->reason = g_strdup("it starts again");
     }
     g_free(record->boot_id);
-    record->boot_id = g_strdup(host->boot_id);
+    record->boot_id = g_strdup(facts->boot_id);
     return record;
 }
 
@@ -154,21 +158,22 @@ set_up(Fixture *f, gconstpointer data)
     f->base = g_dir_make_tmp("kh-instance-XXXXXX", NULL);
     state = g_build_filename(f->base, "state", NULL);
     runtime = g_build_filename(f->base, "run", NULL);
-    f->host = (KhHost){.limits = {G_MAXINT64, G_MAXINT64},
-                       .accelerator = "tcg",
-                       .boot_id = g_strdup("this"),
-                       .stop_timeout = 60};
-    f->host.state_dir = kh_state_dir_open(state, runtime, NULL);
-    database = kh_state_dir_build(f->host.state_dir, "state.db");
-    f->host.store = kh_store_open(database, NULL);
-    f->host.jobs = kh_jobs_new();
+    f->settings = (KhSettings){.stop_timeout = 60};
+    f->facts = (KhFacts){
+        .limits = {G_MAXINT64, G_MAXINT64}, .accelerator = "tcg", .boot_id = g_strdup("this")};
+    f->machines = (KhMachines){.settings = &f->settings, .facts = &f->facts};
+    f->shutdown = kh_shutdown_new();
+    f->machines.state_dir = kh_state_dir_open(state, runtime, NULL);
+    database = kh_state_dir_build(f->machines.state_dir, "state.db");
+    f->machines.store = kh_store_open(database, NULL);
+    f->jobs = kh_jobs_new();
     f->launcher = g_object_new(SLOW_TYPE_LAUNCHER, NULL);
-    f->host.launcher = KH_LAUNCHER(f->launcher);
-    record = make_record(&f->host, (KhState)GPOINTER_TO_INT(data));
-    g_assert_true(kh_store_insert(f->host.store, record, NULL));
-    g_assert_true(
-        kh_instance_dir_create(kh_state_dir_runtime_fd(f->host.state_dir), record->id, -1, NULL));
-    f->instance = kh_instance_new(&f->host, record);
+    f->machines.launcher = KH_LAUNCHER(f->launcher);
+    record = make_record(&f->facts, (KhState)GPOINTER_TO_INT(data));
+    g_assert_true(kh_store_insert(f->machines.store, record, NULL));
+    g_assert_true(kh_instance_dir_create(kh_state_dir_runtime_fd(f->machines.state_dir), record->id,
+                                         -1, NULL));
+    f->instance = kh_instance_new(&f->machines, f->jobs, f->shutdown, record);
     kh_instance_take_over(f->instance, FALSE);
 }
 
@@ -177,10 +182,11 @@ tear_down(Fixture *f, gconstpointer data)
 {
     g_clear_object(&f->instance);
     g_clear_object(&f->launcher);
-    g_clear_object(&f->host.jobs);
-    g_clear_object(&f->host.store);
-    g_clear_object(&f->host.state_dir);
-    g_free(f->host.boot_id);
+    g_clear_object(&f->jobs);
+    g_clear_object(&f->shutdown);
+    g_clear_object(&f->machines.store);
+    g_clear_object(&f->machines.state_dir);
+    g_free(f->facts.boot_id);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
 }
@@ -313,7 +319,7 @@ data_is_not_promised(Fixture *f, gconstpointer data)
 static void
 tell_database(Fixture *f, const char *sql)
 {
-    g_autofree char *database = kh_state_dir_build(f->host.state_dir, "state.db");
+    g_autofree char *database = kh_state_dir_build(f->machines.state_dir, "state.db");
     sqlite3 *db = NULL;
 
     g_assert_cmpint(sqlite3_open(database, &db), ==, SQLITE_OK);
@@ -357,7 +363,7 @@ refused_deletion(Fixture *f, gconstpointer data)
 static KhState
 saved_state(Fixture *f)
 {
-    g_autoptr(GPtrArray) records = kh_store_load(f->host.store, NULL);
+    g_autoptr(GPtrArray) records = kh_store_load(f->machines.store, NULL);
 
     return records->len == 0 ? KH_N_STATES : ((KhRecord *)records->pdata[0])->state;
 }
@@ -470,7 +476,7 @@ serve_monitor(Fixture *f)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int monitor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(f->host.state_dir),
+    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(f->machines.state_dir),
                                       kh_instance_get_record(f->instance)->id, NULL);
 
     g_snprintf(name.sun_path, sizeof name.sun_path, "/proc/self/fd/%d/%s", folder, KH_SOCKET_QMP);
@@ -509,17 +515,17 @@ import_image(Fixture *f)
     static const char *const parts[] = {KH_IMAGE_KERNEL, KH_IMAGE_INITRD};
     g_autoptr(GAsyncResult) result = NULL;
 
-    f->host.images = kh_image_store_new(kh_state_dir_images_fd(f->host.state_dir),
-                                        kh_state_dir_get_images(f->host.state_dir));
+    f->machines.images = kh_image_store_new(kh_state_dir_images_fd(f->machines.state_dir),
+                                            kh_state_dir_get_images(f->machines.state_dir));
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *path = g_build_filename(f->base, parts[i], NULL);
 
         g_assert_true(g_file_set_contents(path, parts[i], -1, NULL));
     }
-    kh_image_store_import_async(f->host.images, f->base, NULL, keep_result, &result);
+    kh_image_store_import_async(f->machines.images, f->base, NULL, keep_result, &result);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);
-    return kh_image_store_import_finish(f->host.images, result, NULL);
+    return kh_image_store_import_finish(f->machines.images, result, NULL);
 }
 
 static KhConfig *
@@ -527,7 +533,7 @@ make_config(Fixture *f, const char *text)
 {
     g_autoptr(GVariant) dict = g_variant_parse(G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL);
 
-    return kh_config_new(dict, &f->host.limits, NULL);
+    return kh_config_new(dict, &f->facts.limits, NULL);
 }
 
 /* Another one than the fixture's, which can be started. */
@@ -538,18 +544,18 @@ add_startable(Fixture *f, const char *image)
     g_autofree char *text = g_strdup_printf("{'accelerator': <'tcg'>, 'image': <'%s'>, "
                                             "'katana-args': <['%s']>}",
                                             image, argument);
-    KhRecord *record = make_record(&f->host, KH_STATE_CREATED);
+    KhRecord *record = make_record(&f->facts, KH_STATE_CREATED);
 
     g_clear_object(&f->instance);
-    kh_store_remove(f->host.store, record->id, NULL);
+    kh_store_remove(f->machines.store, record->id, NULL);
     kh_config_free(record->config);
     record->config = make_config(f, text);
     record->vm_uid = geteuid() == 0 ? VM_UID : -1;
-    g_assert_true(kh_store_insert(f->host.store, record, NULL));
-    g_assert_true(kh_instance_dir_create(kh_state_dir_instances_fd(f->host.state_dir), record->id,
-                                         record->vm_uid, NULL));
-    f->host.qemu = "/bin/true";
-    f->instance = kh_instance_new(&f->host, record);
+    g_assert_true(kh_store_insert(f->machines.store, record, NULL));
+    g_assert_true(kh_instance_dir_create(kh_state_dir_instances_fd(f->machines.state_dir),
+                                         record->id, record->vm_uid, NULL));
+    f->settings.qemu = "/bin/true";
+    f->instance = kh_instance_new(&f->machines, f->jobs, f->shutdown, record);
 }
 
 /* Another configuration in the place of its own, as a "set" makes it. */
@@ -560,7 +566,7 @@ set_label(Fixture *f)
         g_variant_ref_sink(g_variant_new_parsed("{'labels': <{'a': 'b'}>}"));
     g_autoptr(GVariant) merged =
         kh_config_merge(kh_instance_get_record(f->instance)->config, changes);
-    KhConfig *config = kh_config_new(merged, &f->host.limits, NULL);
+    KhConfig *config = kh_config_new(merged, &f->facts.limits, NULL);
 
     g_assert_true(kh_instance_configure(f->instance, config, changes, "", 0, NULL));
 }
@@ -586,7 +592,7 @@ set_behind_a_start(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->launcher->memory_max, ==,
                      record->config->memory_bytes + (overhead + buffer) * mib);
     g_clear_object(&f->instance);
-    g_clear_object(&f->host.images);
+    g_clear_object(&f->machines.images);
 }
 
 /* As many threads as GLib has for tasks are at work until the test lets them go. */
@@ -648,20 +654,20 @@ give_threads(Threads *threads)
 static void
 removal_outlives_all(Fixture *f, gconstpointer data)
 {
-    int runtime = fcntl(kh_state_dir_runtime_fd(f->host.state_dir), F_DUPFD_CLOEXEC, 0);
+    int runtime = fcntl(kh_state_dir_runtime_fd(f->machines.state_dir), F_DUPFD_CLOEXEC, 0);
     g_autofree char *id = g_strdup(kh_instance_get_record(f->instance)->id);
-    g_autoptr(KhRecord) record = make_record(&f->host, KH_STATE_DELETING);
+    g_autoptr(KhRecord) record = make_record(&f->facts, KH_STATE_DELETING);
     g_autoptr(GAsyncResult) result = NULL;
     Threads threads = {0};
 
     g_assert_true(kh_instance_dir_create(runtime, "spared", -1, NULL));
     take_threads(&threads);
-    kh_removal_run_async(&f->host, record, keep_result, &result);
+    kh_removal_run_async(&f->machines, record, keep_result, &result);
     g_free(record->id);
     record->id = g_strdup("spared");
     record->keep_data = TRUE;
     g_clear_object(&f->instance);
-    g_clear_object(&f->host.state_dir);
+    g_clear_object(&f->machines.state_dir);
     give_threads(&threads);
     while (result == NULL)
         g_main_context_iteration(NULL, TRUE);

@@ -29,7 +29,11 @@ __wrap_kh_instance_get_record(KhInstance *instance)
 
 typedef struct {
     char *base, *first, *second; /* boot components, of two versions */
-    KhHost host;
+    KhSettings settings;
+    KhFacts facts;
+    KhMachines machines;
+    KhJobs *jobs;
+    KhShutdown *shutdown;
     KhManager *manager;
 } Fixture;
 
@@ -51,9 +55,9 @@ make_components(Fixture *f, const char *version)
 static void
 open_manager(Fixture *f)
 {
-    f->manager = kh_manager_new(&f->host);
-    g_assert_true(kh_manager_load(f->manager, NULL));
-    kh_manager_take_over(f->manager);
+    f->manager = kh_manager_new(&f->machines, f->jobs, f->shutdown);
+    g_assert_true(kh_manager_load(f->manager, NULL, NULL));
+    kh_manager_take_over(f->manager, NULL);
 }
 
 static void
@@ -66,18 +70,18 @@ set_up(Fixture *f, gconstpointer data)
     f->second = make_components(f, "second");
     state = g_build_filename(f->base, "state", NULL);
     runtime = g_build_filename(f->base, "run", NULL);
-    f->host = (KhHost){.jobs = kh_jobs_new(),
-                       .limits = {G_MAXINT64, G_MAXINT64},
-                       .ports = {1024, 65535},
-                       .max_instances = 10,
-                       .accelerator = "tcg",
-                       .boot_components = f->first};
-    f->host.state_dir = kh_state_dir_open(state, runtime, NULL);
-    database = kh_state_dir_build(f->host.state_dir, "state.db");
-    images = kh_state_dir_build(f->host.state_dir, "images");
-    f->host.store = kh_store_open(database, NULL);
-    f->host.images = kh_image_store_new(kh_state_dir_images_fd(f->host.state_dir), images);
-    f->host.launcher = kh_direct_launcher_new("/nowhere/shim");
+    f->settings =
+        (KhSettings){.ports = {1024, 65535}, .max_instances = 10, .boot_components = f->first};
+    f->facts = (KhFacts){.limits = {G_MAXINT64, G_MAXINT64}, .accelerator = "tcg"};
+    f->machines = (KhMachines){.settings = &f->settings, .facts = &f->facts};
+    f->jobs = kh_jobs_new();
+    f->shutdown = kh_shutdown_new();
+    f->machines.state_dir = kh_state_dir_open(state, runtime, NULL);
+    database = kh_state_dir_build(f->machines.state_dir, "state.db");
+    images = kh_state_dir_build(f->machines.state_dir, "images");
+    f->machines.store = kh_store_open(database, NULL);
+    f->machines.images = kh_image_store_new(kh_state_dir_images_fd(f->machines.state_dir), images);
+    f->machines.launcher = kh_direct_launcher_new("/nowhere/shim");
     open_manager(f);
 }
 
@@ -85,14 +89,15 @@ static void
 tear_down(Fixture *f, gconstpointer data)
 {
     g_clear_object(&f->manager);
-    g_clear_object(&f->host.launcher);
-    g_clear_object(&f->host.jobs);
+    g_clear_object(&f->machines.launcher);
+    g_clear_object(&f->jobs);
+    g_clear_object(&f->shutdown);
     /* A removal holds it until its thread has ended. */
-    while (G_OBJECT(f->host.images)->ref_count > 1)
+    while (G_OBJECT(f->machines.images)->ref_count > 1)
         g_main_context_iteration(NULL, TRUE);
-    g_clear_object(&f->host.images);
-    g_clear_object(&f->host.store);
-    g_clear_object(&f->host.state_dir);
+    g_clear_object(&f->machines.images);
+    g_clear_object(&f->machines.store);
+    g_clear_object(&f->machines.state_dir);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
     g_free(f->first);
@@ -148,15 +153,15 @@ forget(Fixture *f, KhInstance *instance)
 {
     const char *id = kh_instance_get_record(instance)->id;
 
-    kh_instance_dir_remove(kh_state_dir_instances_fd(f->host.state_dir), id, NULL, NULL);
-    kh_store_remove(f->host.store, id, NULL);
+    kh_instance_dir_remove(kh_state_dir_instances_fd(f->machines.state_dir), id, NULL, NULL);
+    kh_store_remove(f->machines.store, id, NULL);
     g_signal_emit_by_name(instance, "gone");
 }
 
 static gboolean
 has_image(Fixture *f, const char *image)
 {
-    return kh_image_store_find(f->host.images, image) != NULL;
+    return kh_image_store_find(f->machines.images, image) != NULL;
 }
 
 /* The last user of an image goes while another create is about to be pinned to it. */
@@ -168,10 +173,10 @@ an_import_holds_images(Fixture *f, gconstpointer data)
     g_autoptr(KhInstance) two = NULL, three = NULL;
     GAsyncResult *result = NULL;
 
-    f->host.boot_components = f->second;
+    f->settings.boot_components = f->second;
     two = create(f, "two");
     g_assert_cmpstr(kh_manager_get_default_image(f->manager), !=, image);
-    f->host.boot_components = f->first;
+    f->settings.boot_components = f->first;
     begin_create(f, "three", &result);
     forget(f, one);
     g_assert_true(has_image(f, image));
@@ -179,7 +184,7 @@ an_import_holds_images(Fixture *f, gconstpointer data)
     g_assert_cmpstr(kh_instance_get_record(three)->config->image, ==, image);
 
     /* Then it goes with its last user, once no import is under way. */
-    f->host.boot_components = f->second;
+    f->settings.boot_components = f->second;
     begin_create(f, "four", &result);
     forget(f, three);
     g_object_unref(end_create(f, &result));
@@ -204,7 +209,7 @@ the_default_stays(Fixture *f, gconstpointer data)
 static void
 run_sql(Fixture *f, const char *script)
 {
-    g_autofree char *path = kh_state_dir_build(f->host.state_dir, "state.db");
+    g_autofree char *path = kh_state_dir_build(f->machines.state_dir, "state.db");
     g_autoptr(sqlite3) db = kh_sql_open(path, SQLITE_OPEN_READWRITE, NULL);
 
     g_assert_true(kh_sql_run_script(db, script, NULL));
@@ -219,7 +224,7 @@ others_need_images(Fixture *f, gconstpointer data)
 
     run_sql(f, "CREATE TABLE others(image TEXT REFERENCES images(id));"
                "INSERT INTO others SELECT image FROM instances");
-    f->host.boot_components = f->second;
+    f->settings.boot_components = f->second;
     two = create(f, "two");
     forget(f, one);
     g_assert_true(has_image(f, image));
@@ -253,8 +258,8 @@ a_change_visits_no_other(Fixture *f, gconstpointer data)
     g_string_append(sql, "COMMIT");
     run_sql(f, sql->str);
     g_object_unref(f->manager);
-    f->manager = kh_manager_new(&f->host);
-    g_assert_true(kh_manager_load(f->manager, NULL));
+    f->manager = kh_manager_new(&f->machines, f->jobs, f->shutdown);
+    g_assert_true(kh_manager_load(f->manager, NULL, NULL));
     g_assert_cmpuint(kh_manager_list(f->manager)->len, ==, 1001);
     looks_of_a_change(f); /* what the service before this one has left is looked for once */
     g_assert_cmpuint(looks_of_a_change(f), ==, alone);
@@ -312,7 +317,7 @@ exports_nothing_for_good(Fixture *f, gconstpointer data)
     KhExporter *exporter;
 
     kh_intake_watch(connection, kh_gate_get_turns(gate));
-    exporter = kh_exporter_new(f->manager, f->host.jobs, &f->host, gate, connection);
+    exporter = kh_exporter_new(f->manager, f->jobs, &f->machines, gate, connection, NULL);
     g_assert_cmpuint(references(gate), >, of_gate);
     g_object_unref(exporter);
     g_assert_cmpuint(references(gate), ==, of_gate);
@@ -406,7 +411,7 @@ refused_leaves_the_default(Fixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
     GAsyncResult *result = NULL, *opening = NULL;
 
-    f->host.boot_components = f->second;
+    f->settings.boot_components = f->second;
     begin_change(f, one, "{'image': <'default'>, 'katana-args': <['--a']>}", FALSE, &result);
     begin_change(f, one, "{'rpc-address': <'0.0.0.0'>}", TRUE, &opening);
     g_assert_true(end_change(f, &opening, NULL));
@@ -414,12 +419,12 @@ refused_leaves_the_default(Fixture *f, gconstpointer data)
     g_assert_cmpstr(kh_manager_get_default_image(f->manager), ==, image);
 
     begin_create(f, "two", &result);
-    f->host.max_instances = 1;
+    f->settings.max_instances = 1;
     created = wait_for(&result);
     g_assert_null(kh_manager_create_finish(f->manager, created, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
     g_assert_cmpstr(kh_manager_get_default_image(f->manager), ==, image);
-    images = kh_image_store_list(f->host.images);
+    images = kh_image_store_list(f->machines.images);
     g_assert_cmpuint(images->len, ==, 1);
 
     g_assert_true(change(f, one, "{'image': <'default'>}", TRUE));

@@ -7,7 +7,7 @@
 
 typedef struct {
     char *base;
-    KhHost host;
+    KhMachines machines;
     KhRecord *record;
 } Fixture;
 
@@ -19,21 +19,21 @@ set_up(Fixture *f, gconstpointer data)
     f->base = g_dir_make_tmp("kh-run-XXXXXX", NULL);
     state = g_build_filename(f->base, "state", NULL);
     runtime = g_build_filename(f->base, "run", NULL);
-    f->host.state_dir = kh_state_dir_open(state, runtime, NULL);
-    g_assert_nonnull(f->host.state_dir);
+    f->machines.state_dir = kh_state_dir_open(state, runtime, NULL);
+    g_assert_nonnull(f->machines.state_dir);
     f->record = kh_record_new();
     f->record->id = g_strdup("11111111-2222-4333-8444-555555555555");
     f->record->name = g_strdup("x");
     f->record->vm_uid = -1;
-    g_assert_true(kh_instance_dir_create(kh_state_dir_runtime_fd(f->host.state_dir), f->record->id,
-                                         -1, NULL));
+    g_assert_true(kh_instance_dir_create(kh_state_dir_runtime_fd(f->machines.state_dir),
+                                         f->record->id, -1, NULL));
 }
 
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
     kh_record_free(f->record);
-    g_clear_object(&f->host.state_dir);
+    g_clear_object(&f->machines.state_dir);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
 }
@@ -57,7 +57,7 @@ dead_on_arrival(Fixture *f, gconstpointer data)
     sleeper_end(&shim);
     while (!kh_vm_has_ended(vm))
         g_main_context_iteration(NULL, TRUE);
-    run = kh_run_new(&f->host, f->record, vm);
+    run = kh_run_new(&f->machines, f->record, vm);
     g_signal_connect(run, "ended", G_CALLBACK(count), &ends);
     g_assert_cmpuint(ends, ==, 0);
     while (ends == 0)
@@ -78,7 +78,7 @@ dead_and_dropped(Fixture *f, gconstpointer data)
     sleeper_end(&shim);
     while (!kh_vm_has_ended(vm))
         g_main_context_iteration(NULL, TRUE);
-    g_object_unref(kh_run_new(&f->host, f->record, vm));
+    g_object_unref(kh_run_new(&f->machines, f->record, vm));
     while (g_main_context_iteration(NULL, FALSE))
         continue;
 }

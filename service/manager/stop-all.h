@@ -10,13 +10,13 @@
 G_BEGIN_DECLS
 
 /* Stops all that run, together and gracefully; finishes when all have ended. */
-void kh_shutdown_stop_async(KhManager *manager, GAsyncReadyCallback callback, gpointer user_data);
-void kh_shutdown_stop_finish(KhManager *manager, GAsyncResult *result);
+void kh_stop_all_async(KhManager *manager, GAsyncReadyCallback callback, gpointer user_data);
+void kh_stop_all_finish(KhManager *manager, GAsyncResult *result);
 
 /*
  * Writes what the database has not taken yet: blocks for some seconds at most, and logs what
  * is lost.
  */
-void kh_shutdown_save(KhManager *manager);
+void kh_stop_all_save(KhManager *manager);
 
 G_END_DECLS

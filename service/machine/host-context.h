@@ -6,7 +6,7 @@
 #pragma once
 
 #include "doctor/check-context.h"
-#include "instance/host.h"
+#include "machines.h"
 
 G_BEGIN_DECLS
 
@@ -14,6 +14,6 @@ G_BEGIN_DECLS
  * This host with the service's settings and what its launcher found; the ports of
  * instances are the caller's to add. Reads nothing. Free with kh_check_context_free().
  */
-KhCheckContext *kh_host_context_new(const KhHost *host);
+KhCheckContext *kh_host_context_new(const KhMachines *machines);
 
 G_END_DECLS

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of the service; see shutdown.h. */
-#include "shutdown.h"
+/* The end of the service; see stop-all.h. */
+#include "stop-all.h"
 
 #include "log/instance-log.h"
 
@@ -64,13 +64,13 @@ stop_one(GTask *all, KhInstance *instance)
 }
 
 void
-kh_shutdown_stop_async(KhManager *manager, GAsyncReadyCallback callback, gpointer user_data)
+kh_stop_all_async(KhManager *manager, GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(manager, NULL, callback, user_data);
     GPtrArray *instances = kh_manager_list(manager);
     guint *left = g_new0(guint, 1);
 
-    g_task_set_source_tag(task, kh_shutdown_stop_async);
+    g_task_set_source_tag(task, kh_stop_all_async);
     g_task_set_task_data(task, left, g_free);
     *left = instances->len + 1;
     for (guint i = 0; i < instances->len; i++)
@@ -79,7 +79,7 @@ kh_shutdown_stop_async(KhManager *manager, GAsyncReadyCallback callback, gpointe
 }
 
 void
-kh_shutdown_stop_finish(KhManager *manager, GAsyncResult *result)
+kh_stop_all_finish(KhManager *manager, GAsyncResult *result)
 {
     g_task_propagate_boolean(G_TASK(result), NULL);
 }
@@ -97,7 +97,7 @@ find_unsaved(KhManager *manager)
 }
 
 void
-kh_shutdown_save(KhManager *manager)
+kh_stop_all_save(KhManager *manager)
 {
     gint64 deadline = g_get_monotonic_time() + SAVE_S * G_USEC_PER_SEC;
     KhInstance *unsaved;
