@@ -5,11 +5,12 @@ of its own; and what a service that was killed had under way, which the next one
 """
 import os
 import signal
+import subprocess
 import sys
 
 import tap
 from harness import is_alive
-from live import live, pid_of, refused, service_dies, wait_state
+from live import live, pid_of, refused, running, service_dies, wait_state
 
 SILENT = "--fake.never-ready"
 
@@ -223,6 +224,30 @@ def killed_while_deleting():
         tap.equal(ends(bus, job)["State"], "done", "its end")
 
 
+def opened(world, action):
+    """The files that the service opens while that is done, but for the database's."""
+    trace = world.folder / "trace"
+    with subprocess.Popen(["strace", "-f", "-qq", "-o", str(trace), "-e",
+                           "trace=open,openat,openat2,readlink,readlinkat",
+                           "-p", str(world.service.pid)], stderr=subprocess.PIPE) as tracer:
+        tap.eventually(lambda: "TracerPid:\t0" not in open(
+            f"/proc/{world.service.pid}/status", encoding="ascii").read(), 10, "strace")
+        action()
+        tracer.terminate()
+        tracer.wait(10)
+    return [line for line in trace.read_text().splitlines()
+            if "(" in line and "state.db" not in line]
+
+
+def reads_nothing():
+    """a change of state opens no file but the database"""
+    with live() as (world, bus):
+        path = running(bus)
+        tap.equal(opened(world, lambda: [bus.do(path, word) for word in ("Pause", "Resume")]), [],
+                  "files that were opened")
+        tap.check(opened(world, lambda: bus.open_log(path)), "a log that is opened is not seen")
+
+
 if __name__ == "__main__":
     sys.exit(tap.run((shared, two_jobs, cancelled, deleted_while_stopping, quick_ones, unasked,
-                      killed_while, killed_while_deleting)))
+                      killed_while, killed_while_deleting, reads_nothing)))
