@@ -9,6 +9,7 @@
 
 #include "auth/intake.h"
 #include "bus/exporter.h"
+#include "bus/job-object.h"
 #include "error.h"
 #include "launch/direct-launcher.h"
 #include "state/instance-dir.h"
@@ -324,6 +325,28 @@ exports_nothing_for_good(Fixture *f, gconstpointer data)
     g_assert_cmpuint(references(instance), ==, of_instance);
 }
 
+/* One that belongs to no instance is on the bus from its begin to its end, like any other. */
+static void
+shows_a_job_without_an_instance(Fixture *f, gconstpointer data)
+{
+    const KhJobPlan plan = {.operation = "polish", .action = "operate", .subject = "/a/b"};
+    g_autoptr(KhLimits) limits = kh_limits_new();
+    g_autoptr(KhAuthority) authority = kh_authority_new(KH_AUTHORITY_OWNER, limits);
+    g_autoptr(KhGate) gate = kh_gate_new(authority, limits);
+    g_autoptr(KhJob) job = kh_jobs_begin(f->jobs, &plan);
+    g_autoptr(KhJobObject) object = kh_job_object_new(job, f->manager, gate);
+    KhDbusJob *bus = KH_DBUS_JOB(object);
+
+    g_assert_cmpstr(kh_dbus_job_get_operation(bus), ==, "polish");
+    g_assert_cmpstr(kh_dbus_job_get_subject(bus), ==, "/a/b");
+    g_assert_cmpstr(kh_dbus_job_get_instance(bus), ==, "/");
+    g_assert_cmpstr(kh_dbus_job_get_state(bus), ==, "running");
+    kh_job_report(job, "rubbing", 0.5);
+    g_assert_cmpstr(kh_dbus_job_get_step(bus), ==, "rubbing");
+    kh_job_end(job, NULL);
+    g_assert_cmpstr(kh_dbus_job_get_state(bus), ==, "done");
+}
+
 static void
 begin_change(Fixture *f, KhInstance *instance, const char *changes, gboolean may_expose,
              GAsyncResult **result)
@@ -442,6 +465,7 @@ main(int argc, char **argv)
     ADD("/manager/others", others_need_images);
     ADD("/manager/visits", a_change_visits_no_other);
     ADD("/manager/exports", exports_nothing_for_good);
+    ADD("/manager/job", shows_a_job_without_an_instance);
     ADD("/manager/finds", finds);
     ADD("/manager/opening", a_change_meets_an_opening);
     ADD("/manager/refused", refused_leaves_the_default);
