@@ -93,9 +93,10 @@ tear_down(Fixture *f, gconstpointer data)
     g_clear_object(&f->machines.launcher);
     g_clear_object(&f->jobs);
     g_clear_object(&f->shutdown);
-    /* A removal holds it until its thread has ended. */
-    while (G_OBJECT(f->machines.images)->ref_count > 1)
-        g_main_context_iteration(NULL, TRUE);
+    /* A removal holds it until its thread has ended, of which no event tells. */
+    while (g_atomic_int_get(&G_OBJECT(f->machines.images)->ref_count) > 1)
+        if (!g_main_context_iteration(NULL, FALSE))
+            g_usleep(1000);
     g_clear_object(&f->machines.images);
     g_clear_object(&f->machines.store);
     g_clear_object(&f->machines.state_dir);
