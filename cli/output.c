@@ -372,6 +372,8 @@ kh_output_fields(GVariant *properties)
             print_components(value);
             continue;
         }
+        if (g_str_equal(name, "Description") && kh_words_for_nothing(name, value) != NULL)
+            continue;
         text = kh_output_value(name, value);
         printf("%-*s %s\n", KEY_WIDTH, key, text[0] == '\0' ? "-" : text);
     }

@@ -29,6 +29,8 @@ static const KhConfigKey keys[] = {
      "What the machine runs with: auto, kvm or tcg"},
     {"labels", "a{ss}", "{}", KH_CONFIG_LABELS, 0, 0, "label", "K=V",
      "Labels of your own; may be given several times"},
+    {"description", "s", "''", KH_CONFIG_TEXT, 0, 0, "description", "TEXT",
+     "What it is for: at most 256 characters"},
     {"outbound", "b", "false", KH_CONFIG_FLAG, 0, 0, "outbound", NULL,
      "Let the guest open connections to the outside"},
     {"image", "s", "'default'", KH_CONFIG_TEXT, 0, 0, "image", "ID",
@@ -48,8 +50,8 @@ static const KhConfigKey keys[] = {
     {NULL, NULL, NULL, KH_CONFIG_TEXT, 0, 0, NULL, NULL, NULL},
 };
 
-static const char *const live_keys[] = {"labels", "start-at-boot", "restart-policy",
-                                        "cpu-quota-percent", NULL};
+static const char *const live_keys[] = {"labels",         "description",       "start-at-boot",
+                                        "restart-policy", "cpu-quota-percent", NULL};
 
 /* Where an instance is reached, and all that its Katana's command line is made of. */
 static const char *const endpoint_keys[] = {"rpc-port",    "rpc-address", "outbound", "dev",

@@ -97,6 +97,7 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_cpu_quota_percent(bus, config->cpu_quota);
     kh_dbus_instance_set_memory_limit_bytes(bus, kh_instance_get_memory_limit(self->instance));
     kh_dbus_instance_set_labels(bus, labels);
+    kh_dbus_instance_set_description(bus, config->description);
     kh_dbus_instance_set_tee(bus, config->tee);
     kh_dbus_instance_set_vcpu_type(bus, config->tee ? config->vcpu_type : "");
 }

@@ -48,8 +48,9 @@ void kh_manager_measure(KhManager *self, const KhConfig *config, const char *id,
                         GAsyncReadyCallback callback, GTask *task);
 
 /*
- * KH_ERROR_LIMIT_EXCEEDED where the labels of all instances would be longer, with those of
- * @config in the place of those of @before (NULL: none), than the bus could send at once.
+ * KH_ERROR_LIMIT_EXCEEDED where the labels and descriptions of all instances would be longer,
+ * with those of @config in the place of those of @before (NULL: none), than the bus could send at
+ * once.
  */
 gboolean kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig *before,
                                  GError **error);

@@ -15,9 +15,9 @@
 
 #define PREFIX_MIN 4
 /*
- * Of all labels together, in bytes. An instance without any has 2 kB in GetManagedObjects, so
- * 10,000 have 20 MB of the 32 MiB that the bus takes in one message (dbus-daemon(1)); what is
- * left is for messages of errors.
+ * Of all labels and descriptions together, in bytes. An instance without any has 2 kB in
+ * GetManagedObjects, so 10,000 have 20 MB of the 32 MiB that the bus takes in one message
+ * (dbus-daemon(1)); what is left is for messages of errors.
  */
 #define LABELS_BYTES_MAX (4u * 1024 * 1024)
 
@@ -427,7 +427,7 @@ kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig 
     if (sum - old <= LABELS_BYTES_MAX)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "The labels of all instances would have %" G_GUINT64_FORMAT
+                "The labels and descriptions of all instances would have %" G_GUINT64_FORMAT
                 " bytes, more than the %u there is room for; use fewer or shorter ones",
                 sum - old, LABELS_BYTES_MAX);
     return FALSE;

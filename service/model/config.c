@@ -15,6 +15,7 @@
 #define KATANA_ARG_BYTES_MAX 4096
 #define SECRET_MIN 8 /* shorter words are not secret, and are in other words */
 #define REDACTED "[redacted]"
+#define DESCRIPTION_MAX 256 /* characters */
 #define LABELS_MAX 32
 #define LABEL_KEY_MAX 63
 #define LABEL_VALUE_MAX 256
@@ -182,7 +183,8 @@ config_of_dict(GVariant *full)
     g_variant_lookup(config->dict, "tee", "b", &config->tee);
     g_variant_lookup(config->dict, "vcpu-type", "&s", &config->vcpu_type);
     g_variant_lookup(config->dict, "sealed", "b", &config->sealed);
-    config->labels_bytes = count_labels(config->dict);
+    g_variant_lookup(config->dict, "description", "&s", &config->description);
+    config->labels_bytes = count_labels(config->dict) + (guint)strlen(config->description);
     return config;
 }
 
@@ -379,6 +381,23 @@ check_labels(const KhConfig *config, GError **error)
     return TRUE;
 }
 
+/* Of one line, and nothing that a terminal takes for anything but text. */
+static gboolean
+check_description(const KhConfig *config, GError **error)
+{
+    const char *c = config->description;
+
+    while (*c != '\0' && g_unichar_isprint(g_utf8_get_char(c)))
+        c = g_utf8_next_char(c);
+    if (*c == '\0' && g_utf8_strlen(config->description, -1) <= DESCRIPTION_MAX)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+                "description has %s; it must be a line of at most %d characters",
+                *c != '\0' ? "a character that cannot be printed" : "more characters than that",
+                DESCRIPTION_MAX);
+    return FALSE;
+}
+
 static gboolean
 check_tee_only(const KhConfig *config, GError **error)
 {
@@ -419,7 +438,8 @@ check_rules(const KhConfig *config, const KhConfigLimits *limits, GError **error
     return check_limits(config, limits, error) && check_address(config, error) &&
            check_words(config, error) && check_image(config, error) &&
            check_katana_args(config, error) && check_dev_only(config, error) &&
-           check_labels(config, error) && check_tee(config, error);
+           check_labels(config, error) && check_description(config, error) &&
+           check_tee(config, error);
 }
 
 KhConfig *

@@ -31,7 +31,8 @@ typedef struct {
     gboolean tee;               /* confidential */
     const char *vcpu_type;      /* of a confidential machine: QEMU's name, which is measured */
     gboolean sealed;            /* its disk opens for the measured machine only */
-    guint labels_bytes;         /* of the labels, in a message of the bus */
+    const char *description;    /* free text of the owner */
+    guint labels_bytes;         /* of labels and description, in a message of the bus */
     GVariant *dict;             /* a{sv}: every key; owns the strings above */
 } KhConfig;
 

@@ -186,6 +186,26 @@ def test_set_labels():
         tap.equal(world.show("x")["labels"], {"b": "2", "c": "x=y"}, "labels")
 
 
+def test_description():
+    """a description is shown where there is one, changes at once, and outlives the service"""
+    with World() as world:
+        world.start()
+        world.cli("create", "plain")
+        world.cli("create", "x", "--description", "for the build, übers Netz")
+        tap.check("description" not in world.cli("show", "plain").stdout, "of one without")
+        world.cli("start", "x")
+        world.end_service()
+        world.start()
+        tap.check(re.search("^description +for the build, übers Netz$",
+                            world.cli("show", "x").stdout, re.M), "show")
+        tap.equal(world.cli("set", "x", "description=another").stdout, "description: now\n",
+                  "of a running one")
+        tap.equal(world.show("x")["description"], "another", "changed")
+        assert_cli(world, 2, "at most 256", "set", "x", "description=" + "x" * 257)
+        world.cli("set", "x", "description=")
+        tap.equal(world.show("x")["description"], "", "taken away")
+
+
 def test_set_arguments():
     """katana-args-file= replaces Katana's arguments, an empty file removes them"""
     with World() as world:

@@ -16,7 +16,7 @@ ROOT = "/org/katana/Hypervisor"
 TYPES = {"katana-args": "as", "rpc-port": "q", "start-at-boot": "b", "restart-policy": "s",
          "accelerator": "s", "labels": "a{ss}", "image": "s", "cpu-quota-percent": "u",
          "storage-bytes": "t", "memory-bytes": "t", "vcpus": "u", "dev": "b", "mode": "s",
-         "rpc-address": "s", "chain-id": "s", "block-time": "t",
+         "rpc-address": "s", "description": "s", "chain-id": "s", "block-time": "t",
          "no-wait": "b", "force": "b", "keep-data": "b", "timeout-usec": "t", "tee": "b"}
 
 

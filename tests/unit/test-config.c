@@ -60,6 +60,8 @@ refusals(void)
         {"{'katana-args': <['a b']>}", "blank"},
         {"{'katana-args': <['']>}", "empty"},
         {"{'labels': <{'': 'x'}>}", "label"},
+        {"{'description': <'a\\nb'>}", "cannot be printed"},
+        {"{'description': <'\\u202e'>}", "cannot be printed"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -71,6 +73,26 @@ refusals(void)
         g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
         g_assert_nonnull(strstr(error->message, cases[i].says));
     }
+}
+
+/* 256 characters, of however many bytes; they count to what the bus has to take. */
+static void
+descriptions(void)
+{
+    g_autofree char *wide = g_strnfill(256, 'x');
+    g_autofree char *joined = NULL, *text = NULL, *longer = NULL;
+    g_auto(GStrv) parts = g_strsplit(wide, "x", -1);
+    g_autoptr(KhConfig) config = NULL;
+    g_autoptr(GError) error = NULL;
+
+    joined = g_strjoinv("ü", parts);
+    text = g_strdup_printf("{'description': <'%s'>}", joined);
+    longer = g_strdup_printf("{'description': <'%sx'>}", joined);
+    config = parse(text, NULL);
+    g_assert_cmpstr(config->description, ==, joined);
+    g_assert_cmpuint(config->labels_bytes, ==, 512);
+    g_assert_null(parse(longer, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT);
 }
 
 static void
@@ -282,6 +304,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/defaults", defaults);
     g_test_add_func("/config/refusals", refusals);
     g_test_add_func("/config/secrets", secrets_stay_out_of_errors);
+    g_test_add_func("/config/descriptions", descriptions);
     g_test_add_func("/config/guest-args", guest_args);
     g_test_add_func("/config/guest-attester", guest_attester);
     g_test_add_func("/config/text", text_round_trip);
