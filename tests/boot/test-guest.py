@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Boots the boot components in QEMU under TCG, and holds the guest to its contract.
 
-usage: test-guest.py SOURCE-ROOT [PARTS]
-
-Without PARTS (a folder with vmlinuz and initrd.img) they are built first.
+KH_PARTS may be a folder with vmlinuz and initrd.img; without it they are built first.
 """
 
 import contextlib
@@ -21,8 +19,7 @@ import quotes
 import rpc
 from tap import Skip, check, equal, eventually, run
 
-ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else
-                       os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "boot-components", "build.sh")
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 CONTROL = "org.katana.control.0"
@@ -375,8 +372,8 @@ def prepare():
                           ("gcc", "gcc")):
         if shutil.which(tool) is None:
             raise Skip(f"{tool} is missing (package {package})")
-    if len(sys.argv) > 2:
-        return os.path.abspath(sys.argv[2])
+    if "KH_PARTS" in os.environ:
+        return os.path.abspath(os.environ["KH_PARTS"])
     return build(os.path.join(FOLDER, "parts"))
 
 

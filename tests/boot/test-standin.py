@@ -1,9 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Compiles the stand-in with sanitizers and drives it on this machine, without a guest.
-
-usage: test-standin.py SOURCE-ROOT
-"""
+"""Compiles the stand-in with sanitizers and drives it on this machine, without a guest."""
 
 import contextlib
 import glob
@@ -23,8 +20,7 @@ import rpc
 from quotes import accepted, ask, refused, verify
 from tap import check, equal, eventually, run
 
-ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else
-                       os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = tempfile.mkdtemp(prefix="standin.")
 PROGRAM = os.path.join(FOLDER, "standin")
 

@@ -99,7 +99,8 @@ def method_actions(interfaces):
     for path in interfaces:
         for method in tree.parse(path).getroot().iter("method"):
             for note in method.findall("annotation"):
-                if note.get("name") == PREFIX + "Action" and note.get("value") != "free":
+                if note.get("name") == PREFIX + "Action" and note.get("value") not in (
+                        "free", "of-object"):
                     found.add(PREFIX + note.get("value"))
                 if note.get("name") == PREFIX + "ExposeArgument":
                     found.add(PREFIX + "expose")
