@@ -10,7 +10,6 @@
 #define BUS "org.freedesktop.DBus"
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define EXIT_UNAVAILABLE 7 /* see cli.c */
 
 /* Between two looks at the unit, and how long each question may take. */
 #define LOOK_MS 200
@@ -370,7 +369,7 @@ kh_activation_advise(GError *error, gboolean session)
     g_autofree char *advice = NULL;
     char *message;
 
-    if (kh_cli_exit_code(error) != EXIT_UNAVAILABLE ||
+    if (kh_cli_exit_code(error) != KH_EXIT_UNAVAILABLE ||
         g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return;
     g_dbus_error_strip_remote_error(error);

@@ -17,39 +17,47 @@
 #define MESSAGE_MAX 4096
 #define ARGUMENT_SHOWN 80
 
-/* Exit codes of the service's errors (design: "Command line"); all others are 1. */
+/* Exit codes of the service's errors; all others are KH_EXIT_FAILED. */
 static const struct {
     KhError code;
-    int exit;
+    KhExit exit;
 } exit_codes[] = {
-    {KH_ERROR_INVALID_ARGUMENT, 2},
-    {KH_ERROR_NOT_FOUND, 3},
-    {KH_ERROR_ALREADY_EXISTS, 4},
-    {KH_ERROR_INVALID_STATE, 4},
-    {KH_ERROR_BUSY, 4},
-    {KH_ERROR_PORT_UNAVAILABLE, 4},
-    {KH_ERROR_NOT_AUTHORIZED, 5},
-    {KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN, 5},
-    {KH_ERROR_NOT_AUTHORIZED_DISMISSED, 5},
-    {KH_ERROR_TIMED_OUT, 6},
+    {KH_ERROR_INVALID_ARGUMENT, KH_EXIT_USAGE},
+    {KH_ERROR_NOT_FOUND, KH_EXIT_NOT_FOUND},
+    {KH_ERROR_ALREADY_EXISTS, KH_EXIT_CONFLICT},
+    {KH_ERROR_INVALID_STATE, KH_EXIT_CONFLICT},
+    {KH_ERROR_BUSY, KH_EXIT_CONFLICT},
+    {KH_ERROR_PORT_UNAVAILABLE, KH_EXIT_CONFLICT},
+    {KH_ERROR_NOT_AUTHORIZED, KH_EXIT_NOT_AUTHORIZED},
+    {KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN, KH_EXIT_NOT_AUTHORIZED},
+    {KH_ERROR_NOT_AUTHORIZED_DISMISSED, KH_EXIT_NOT_AUTHORIZED},
+    {KH_ERROR_TIMED_OUT, KH_EXIT_TIMED_OUT},
 };
 
 /* Of the bus library's own errors. */
 static const struct {
     GDBusError code;
-    int exit;
+    KhExit exit;
 } bus_exit_codes[] = {
-    {G_DBUS_ERROR_UNKNOWN_OBJECT, 3},     {G_DBUS_ERROR_UNKNOWN_METHOD, 3},
-    {G_DBUS_ERROR_UNKNOWN_INTERFACE, 3},  {G_DBUS_ERROR_ACCESS_DENIED, 5},
-    {G_DBUS_ERROR_SERVICE_UNKNOWN, 7},    {G_DBUS_ERROR_NAME_HAS_NO_OWNER, 7},
-    {G_DBUS_ERROR_NO_REPLY, 7},           {G_DBUS_ERROR_NO_SERVER, 7},
-    {G_DBUS_ERROR_DISCONNECTED, 7},       {G_DBUS_ERROR_SPAWN_EXEC_FAILED, 7},
-    {G_DBUS_ERROR_SPAWN_CHILD_EXITED, 7}, {G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND, 7},
-    {G_DBUS_ERROR_SPAWN_FAILED, 7},       {G_DBUS_ERROR_SPAWN_CHILD_SIGNALED, 7},
-    {G_DBUS_ERROR_TIMED_OUT, 7},          {G_DBUS_ERROR_TIMEOUT, 7},
+    {G_DBUS_ERROR_UNKNOWN_OBJECT, KH_EXIT_NOT_FOUND},
+    {G_DBUS_ERROR_UNKNOWN_METHOD, KH_EXIT_NOT_FOUND},
+    {G_DBUS_ERROR_UNKNOWN_INTERFACE, KH_EXIT_NOT_FOUND},
+    {G_DBUS_ERROR_ACCESS_DENIED, KH_EXIT_NOT_AUTHORIZED},
+    {G_DBUS_ERROR_SERVICE_UNKNOWN, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_NAME_HAS_NO_OWNER, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_NO_REPLY, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_NO_SERVER, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_DISCONNECTED, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_SPAWN_EXEC_FAILED, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_SPAWN_CHILD_EXITED, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_SPAWN_FAILED, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_SPAWN_CHILD_SIGNALED, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_TIMED_OUT, KH_EXIT_UNAVAILABLE},
+    {G_DBUS_ERROR_TIMEOUT, KH_EXIT_UNAVAILABLE},
 };
 
-int
+KhExit
 kh_cli_exit_code(const GError *error)
 {
     for (guint i = 0; error->domain == KH_ERROR && i < G_N_ELEMENTS(exit_codes); i++)
@@ -59,7 +67,9 @@ kh_cli_exit_code(const GError *error)
         if ((int)bus_exit_codes[i].code == error->code)
             return bus_exit_codes[i].exit;
     /* The connection itself, or an answer that has a name of which nobody knows the meaning. */
-    return error->domain == G_IO_ERROR && error->code != G_IO_ERROR_DBUS_ERROR ? 7 : 1;
+    if (error->domain == G_IO_ERROR && error->code != G_IO_ERROR_DBUS_ERROR)
+        return KH_EXIT_UNAVAILABLE;
+    return KH_EXIT_FAILED;
 }
 
 const char *
@@ -68,11 +78,11 @@ kh_cli_error_name(const GError *error)
     if (error->domain == KH_ERROR)
         return kh_error_name(error->code);
     switch (kh_cli_exit_code(error)) {
-    case 3:
+    case KH_EXIT_NOT_FOUND:
         return kh_error_name(KH_ERROR_NOT_FOUND);
-    case 5:
+    case KH_EXIT_NOT_AUTHORIZED:
         return kh_error_name(KH_ERROR_NOT_AUTHORIZED);
-    case 7:
+    case KH_EXIT_UNAVAILABLE:
         return "ServiceUnavailable";
     default:
         return kh_error_name(KH_ERROR_FAILED);
@@ -172,7 +182,7 @@ int
 kh_cli_fail_to_write(KhCli *cli, int number)
 {
     if (number == EPIPE)
-        return 1;
+        return KH_EXIT_FAILED;
     return kh_cli_fail(cli, g_error_new(KH_ERROR, KH_ERROR_FAILED,
                                         "The output cannot be written: %s", g_strerror(number)));
 }

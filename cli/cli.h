@@ -9,6 +9,19 @@
 
 G_BEGIN_DECLS
 
+/* How the program can end (design: "Command line"). */
+typedef enum {
+    KH_EXIT_DONE = 0,
+    KH_EXIT_FAILED = 1,
+    KH_EXIT_USAGE = 2,
+    KH_EXIT_NOT_FOUND = 3,
+    KH_EXIT_CONFLICT = 4, /* or the wrong state */
+    KH_EXIT_NOT_AUTHORIZED = 5,
+    KH_EXIT_TIMED_OUT = 6,
+    KH_EXIT_UNAVAILABLE = 7, /* the service */
+    KH_EXIT_INTERRUPTED = 130,
+} KhExit;
+
 typedef struct {
     const char *verb;
     const char *help;    /* one line about the verb */
@@ -68,8 +81,8 @@ int kh_cli_finish(KhCli *cli, int code);
 /* Says something on stderr that is no error; nothing with --json, whose document says it. */
 void kh_cli_note(KhCli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* The exit code of @error; the one table stands in cli.c. */
-int kh_cli_exit_code(const GError *error);
+/* The exit code of @error. */
+KhExit kh_cli_exit_code(const GError *error);
 
 /* Its name for --json, without the prefix; of a foreign error by its exit code. Static. */
 const char *kh_cli_error_name(const GError *error);

@@ -157,9 +157,9 @@ find_instance(Follower *self, gboolean *exists, GError **error)
         /* One that is being deleted will not be there a moment later. */
         if (state != NULL && !g_str_equal(state, kh_state_name(KH_STATE_DELETING)))
             return TRUE;
-        if (failure != NULL && kh_cli_exit_code(failure) == 3)
+        if (failure != NULL && kh_cli_exit_code(failure) == KH_EXIT_NOT_FOUND)
             return TRUE;
-        if (failure != NULL && kh_cli_exit_code(failure) != 7) {
+        if (failure != NULL && kh_cli_exit_code(failure) != KH_EXIT_UNAVAILABLE) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
         }
@@ -313,7 +313,7 @@ go_on(Follower *self, GError **error)
             return fd;
         }
         /* One that has gone again meanwhile is waited for. */
-        if (kh_cli_exit_code(failure) != 7) {
+        if (kh_cli_exit_code(failure) != KH_EXIT_UNAVAILABLE) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return -1;
         }

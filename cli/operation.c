@@ -20,7 +20,6 @@
 #define COLUMNS_DEFAULT 80
 /* After that long without a new job the call has joined one that was there before. */
 #define JOINED_MS 500
-#define EXIT_INTERRUPTED 130
 
 const KhOperation kh_operation_start = {.method = "Start", .job = "start", .already = "running"};
 
@@ -84,7 +83,8 @@ on_cancelled(GObject *source, GAsyncResult *result, gpointer data)
     self->pending--;
     /* One that has ended meanwhile needs no cancelling: the call's reply says how. */
     if (reply != NULL || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
-        g_error_matches(error, KH_ERROR, KH_ERROR_INVALID_STATE) || kh_cli_exit_code(error) == 3)
+        g_error_matches(error, KH_ERROR, KH_ERROR_INVALID_STATE) ||
+        kh_cli_exit_code(error) == KH_EXIT_NOT_FOUND)
         return;
     g_dbus_error_strip_remote_error(error);
     clear_line(self);
@@ -212,7 +212,7 @@ on_interrupt(gpointer data)
 
     clear_line(self);
     if (self->cli->interrupted)
-        exit(EXIT_INTERRUPTED);
+        exit(KH_EXIT_INTERRUPTED);
     self->cli->interrupted = TRUE;
     if (self->operation->goes_on != NULL) {
         kh_cli_note(self->cli, "%s: %s; ^C again to leave", self->name, self->operation->goes_on);

@@ -11,7 +11,6 @@
 #include "verbs.h"
 
 #define TEXT_MAX 4096
-#define EXIT_UNREACHABLE 7 /* see cli.c */
 /* Where what was found begins; a remedy stands below it. */
 #define FOUND_COLUMN 25
 
@@ -31,7 +30,7 @@ fetch(KhCli *cli, GError **error)
 
     if (checks != NULL)
         return checks;
-    if (kh_cli_exit_code(failure) == EXIT_UNREACHABLE) {
+    if (kh_cli_exit_code(failure) == KH_EXIT_UNAVAILABLE) {
         g_dbus_error_strip_remote_error(failure);
         return kh_local_doctor_check(failure->message, cli->bus, kh_client_is_session(cli));
     }
@@ -155,5 +154,5 @@ kh_verb_doctor(KhCli *cli)
         print_json(checks, tee);
     else
         print_table(checks, tee);
-    return g_str_equal(worst_of(checks, tee), "fail") ? 1 : 0;
+    return g_str_equal(worst_of(checks, tee), "fail") ? KH_EXIT_FAILED : KH_EXIT_DONE;
 }

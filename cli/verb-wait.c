@@ -183,11 +183,12 @@ look(Wait *self, GError **error)
     }
     if (self->timed_out)
         return TRUE;
-    if (kh_cli_exit_code(failure) == 3) {
+    if (kh_cli_exit_code(failure) == KH_EXIT_NOT_FOUND) {
         self->deleted = TRUE;
         return TRUE;
     }
-    if (kh_cli_exit_code(failure) == 7 && !g_dbus_connection_is_closed(self->cli->bus)) {
+    if (kh_cli_exit_code(failure) == KH_EXIT_UNAVAILABLE &&
+        !g_dbus_connection_is_closed(self->cli->bus)) {
         self->absent = !self->look;
         return TRUE;
     }
