@@ -4,6 +4,7 @@
 
 #include "activation.h"
 #include "agent.h"
+#include "dbus-generated.h"
 #include "error.h"
 #include "names.h"
 
@@ -90,31 +91,52 @@ call_once(KhCli *cli, const char *path, const char *interface, const char *metho
     return g_dbus_connection_call_with_unix_fd_list_finish(cli->bus, fds, result, error);
 }
 
-GVariant *
-kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
-               GVariant *parameters, GUnixFDList **fds, GError **error)
+/* Made once more with a text agent where that can help. */
+static GVariant *
+call(KhCli *cli, const char *path, const char *interface, const char *method, GVariant *parameters,
+     GUnixFDList **fds, GError **error)
 {
-    g_autoptr(GVariant) held = g_variant_ref_sink(parameters);
     g_autoptr(GError) failure = NULL;
-    g_autoptr(GVariant) reply = NULL;
+    GVariant *reply = call_once(cli, path, interface, method, parameters, fds, &failure);
 
-    if (!kh_client_connect(cli, error))
-        return NULL;
-    reply = call_once(cli, path, interface, method, held, fds, &failure);
     if (g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN) &&
         kh_cli_may_ask(cli) && !cli->agent_tried) {
         KhAgent *agent = kh_agent_start();
 
         cli->agent_tried = TRUE;
         g_clear_error(&failure);
-        reply = call_once(cli, path, interface, method, held, fds, &failure);
+        reply = call_once(cli, path, interface, method, parameters, fds, &failure);
         kh_agent_stop(agent);
     }
     if (reply == NULL) {
         kh_activation_advise(failure, kh_client_is_session(cli));
         g_propagate_error(error, g_steal_pointer(&failure));
     }
-    return g_steal_pointer(&reply);
+    return reply;
+}
+
+static gboolean
+check_type(GVariant *value, const char *type, const char *what, GError **error)
+{
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE(type)))
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "The service answered %s with a value of an unexpected type, %s where %s was "
+                "expected; it may be of another version",
+                what, g_variant_get_type_string(value), type);
+    return FALSE;
+}
+
+GVariant *
+kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
+               GVariant *parameters, const char *type, GUnixFDList **fds, GError **error)
+{
+    g_autoptr(GVariant) held = g_variant_ref_sink(parameters);
+    g_autoptr(GVariant) reply = NULL;
+
+    if (kh_client_connect(cli, error))
+        reply = call(cli, path, interface, method, held, fds, error);
+    return reply != NULL && check_type(reply, type, method, error) ? g_steal_pointer(&reply) : NULL;
 }
 
 GVariant *
@@ -122,17 +144,9 @@ kh_client_ask(KhCli *cli, const char *path, const char *interface, const char *m
               GVariant *parameters, const char *type, GError **error)
 {
     g_autoptr(GVariant) reply =
-        kh_client_call(cli, path, interface, method, parameters, NULL, error);
+        kh_client_call(cli, path, interface, method, parameters, type, NULL, error);
 
-    if (reply == NULL)
-        return NULL;
-    if (g_variant_is_of_type(reply, G_VARIANT_TYPE(type)))
-        return g_variant_get_child_value(reply, 0);
-    g_set_error(
-        error, KH_ERROR, KH_ERROR_FAILED,
-        "The service answered %s with a value of an unexpected type; it may be of another version",
-        method);
-    return NULL;
+    return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
 }
 
 char *
@@ -145,11 +159,63 @@ kh_client_find(KhCli *cli, const char *name_or_id, GError **error)
     return path == NULL ? NULL : g_variant_dup_string(path, NULL);
 }
 
+/* What the contract says of @interface. */
+static GDBusInterfaceInfo *
+find_interface(const char *interface)
+{
+    GDBusInterfaceInfo *const known[] = {kh_dbus_instance_interface_info(),
+                                         kh_dbus_tee_interface_info(), kh_dbus_job_interface_info(),
+                                         kh_dbus_manager_interface_info()};
+
+    for (guint i = 0; i < G_N_ELEMENTS(known); i++)
+        if (g_str_equal(known[i]->name, interface))
+            return known[i];
+    g_return_val_if_reached(NULL);
+}
+
+gboolean
+kh_client_check_properties(GVariant *properties, const char *interface, GError **error)
+{
+    GDBusInterfaceInfo *info = find_interface(interface);
+    GVariantIter iter;
+    const char *name;
+    GVariant *item;
+
+    g_variant_iter_init(&iter, properties);
+    while (g_variant_iter_next(&iter, "{&sv}", &name, &item)) {
+        g_autoptr(GVariant) value = item;
+        const GDBusPropertyInfo *known = g_dbus_interface_info_lookup_property(info, name);
+
+        if (known != NULL && !check_type(value, known->signature, name, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 GVariant *
 kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **error)
 {
-    return kh_client_ask(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
-                         g_variant_new("(s)", interface), "(a{sv})", error);
+    g_autoptr(GVariant) properties =
+        kh_client_ask(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
+                      g_variant_new("(s)", interface), "(a{sv})", error);
+
+    if (properties == NULL || !kh_client_check_properties(properties, interface, error))
+        return NULL;
+    return g_steal_pointer(&properties);
+}
+
+GVariant *
+kh_client_get(KhCli *cli, const char *path, const char *interface, const char *property,
+              const char *type, GError **error)
+{
+    g_autoptr(GVariant) boxed =
+        kh_client_ask(cli, path, "org.freedesktop.DBus.Properties", "Get",
+                      g_variant_new("(ss)", interface, property), "(v)", error);
+    g_autoptr(GVariant) value = boxed == NULL ? NULL : g_variant_get_variant(boxed);
+
+    if (value == NULL || !check_type(value, type, property, error))
+        return NULL;
+    return g_steal_pointer(&value);
 }
 
 GVariant *

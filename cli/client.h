@@ -24,15 +24,12 @@ gboolean kh_client_is_session(KhCli *cli);
  * Calls a method, waiting as long as it takes or until cli->deadline is cancelled, and serves
  * the default main context meanwhile. @parameters is consumed. @fds may be NULL.
  * On NotAuthorizedCanObtain pkttyagent is started, if a person can be asked, and the call
- * is made once more. Transfer full.
+ * is made once more. KH_ERROR_FAILED where the reply is not of @type, such as "(o)". Transfer full.
  */
 GVariant *kh_client_call(KhCli *cli, const char *path, const char *interface, const char *method,
-                         GVariant *parameters, GUnixFDList **fds, GError **error);
+                         GVariant *parameters, const char *type, GUnixFDList **fds, GError **error);
 
-/*
- * The one value that a method gives; KH_ERROR_FAILED where the reply is not of @type, such as
- * "(o)". @parameters is consumed. Transfer full.
- */
+/* The same of a method that gives one value, which is returned. */
 GVariant *kh_client_ask(KhCli *cli, const char *path, const char *interface, const char *method,
                         GVariant *parameters, const char *type, GError **error);
 
@@ -42,8 +39,15 @@ GDBusCallFlags kh_client_flags(KhCli *cli);
 /* The object path of an instance by name, id or prefix; transfer full. */
 char *kh_client_find(KhCli *cli, const char *name_or_id, GError **error);
 
-/* All properties of an interface: a{sv}; transfer full. */
+/* Whether those of @properties (a{sv}) that the contract knows have its types; KH_ERROR_FAILED. */
+gboolean kh_client_check_properties(GVariant *properties, const char *interface, GError **error);
+
+/* All properties of an interface, checked: a{sv}; transfer full. */
 GVariant *kh_client_get_all(KhCli *cli, const char *path, const char *interface, GError **error);
+
+/* One of them, of @type. Transfer full. */
+GVariant *kh_client_get(KhCli *cli, const char *path, const char *interface, const char *property,
+                        const char *type, GError **error);
 
 /*
  * Those of an instance, with those of its Tee interface where it is confidential: no two have

@@ -121,11 +121,19 @@ drop_impossible(KhEvidence *self)
         g_clear_pointer(&self->vcpu_type, g_free);
 }
 
+/* Properties that nobody has checked: one of another type is none. */
+static GVariant *
+get_claims(KhCli *cli, const char *path, const char *interface, GError **error)
+{
+    return kh_client_ask(cli, path, "org.freedesktop.DBus.Properties", "GetAll",
+                         g_variant_new("(s)", interface), "(a{sv})", error);
+}
+
 /* What the machine is made of; what the host does not say has the usual default. */
 static gboolean
 read_shape(KhEvidence *self, KhCli *cli, const char *name, const char *path, GError **error)
 {
-    g_autoptr(GVariant) instance = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+    g_autoptr(GVariant) instance = get_claims(cli, path, KH_INTERFACE_INSTANCE, error);
     const char *text;
     gboolean tee;
 
@@ -159,7 +167,7 @@ kh_evidence_fetch(KhCli *cli, const char *name, GVariant *options, GError **erro
     self->certificates = kh_certificates_new();
     if (path == NULL || !read_shape(self, cli, name, path, error))
         return NULL;
-    properties = kh_client_get_all(cli, path, KH_INTERFACE_TEE, error);
+    properties = get_claims(cli, path, KH_INTERFACE_TEE, error);
     if (properties == NULL)
         return NULL;
     evidence = kh_client_ask(cli, path, KH_INTERFACE_TEE, "GetEvidence",

@@ -40,9 +40,17 @@ kh_log_open(KhCli *cli, const KhLogSubject *subject, GVariant *options, GError *
     g_autoptr(GVariant) held = g_variant_ref_sink(options);
     g_autoptr(GUnixFDList) fds = NULL;
     g_autoptr(GVariant) reply = kh_client_call(cli, subject->path, KH_INTERFACE_INSTANCE, "OpenLog",
-                                               g_variant_new("(@a{sv})", held), &fds, error);
+                                               g_variant_new("(@a{sv})", held), "(h)", &fds, error);
+    gint32 place;
 
-    return reply == NULL ? -1 : g_unix_fd_list_get(fds, 0, error);
+    if (reply == NULL)
+        return -1;
+    g_variant_get(reply, "(h)", &place);
+    if (fds != NULL && place >= 0 && place < g_unix_fd_list_get_length(fds))
+        return g_unix_fd_list_get(fds, place, error);
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "The service answered OpenLog without the stream that was expected");
+    return -1;
 }
 
 static void
@@ -130,15 +138,10 @@ wait_for_service(Follower *self, GError **error)
 static char *
 get_state(Follower *self, GError **error)
 {
-    g_autoptr(GVariant) boxed =
-        kh_client_ask(self->cli, self->subject->path, "org.freedesktop.DBus.Properties", "Get",
-                      g_variant_new("(ss)", KH_INTERFACE_INSTANCE, "State"), "(v)", error);
-    g_autoptr(GVariant) value = boxed == NULL ? NULL : g_variant_get_variant(boxed);
+    g_autoptr(GVariant) state =
+        kh_client_get(self->cli, self->subject->path, KH_INTERFACE_INSTANCE, "State", "s", error);
 
-    if (value == NULL)
-        return NULL;
-    return g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL)
-                                                              : g_strdup("");
+    return state == NULL ? NULL : g_variant_dup_string(state, NULL);
 }
 
 /* Whether the instance is there, asked until it is known; FALSE: unread, or with @error. */

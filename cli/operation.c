@@ -265,7 +265,8 @@ call_instance(KhCli *cli, const KhOperation *operation, const char *path, GVaria
               GError **error)
 {
     return kh_client_call(cli, path, KH_INTERFACE_INSTANCE, operation->method,
-                          g_variant_new("(@a{sv})", options), NULL, error);
+                          g_variant_new("(@a{sv})", options), operation->job == NULL ? "()" : "(o)",
+                          NULL, error);
 }
 
 gboolean

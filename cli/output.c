@@ -98,7 +98,7 @@ value_node(const char *property, GVariant *value)
 {
     static const char *const component[] = {"part", "path", "sha256"};
 
-    if (g_str_equal(property, "LastError"))
+    if (g_str_equal(property, "LastError") && g_variant_is_of_type(value, G_VARIANT_TYPE("(ss)")))
         return error_node(value);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE("a(sss)")))
         return objects_of(value, component);
@@ -296,11 +296,29 @@ pending_text(GVariant *keys)
     return line->len == 0 ? g_strdup("-") : kh_text_sanitize(line->str, TEXT_MAX);
 }
 
+/* With its unit; NULL where it has none. */
+static char *
+number_text(const char *property, guint64 number)
+{
+    if (g_str_equal(property, "BootTimeUSec"))
+        return g_strdup_printf("%.2f s", (double)number / G_USEC_PER_SEC);
+    if (g_str_has_suffix(property, "USec"))
+        return time_text(number);
+    if (g_str_equal(property, "BlockTime"))
+        return g_strdup_printf("%" G_GUINT64_FORMAT " ms", number);
+    if (g_str_has_suffix(property, "Bytes") || g_str_has_suffix(property, "-bytes"))
+        return kh_size_format(number);
+    return g_str_has_prefix(property, "Guest")
+               ? g_strdup_printf("0x%" G_GINT64_MODIFIER "x", number)
+               : NULL;
+}
+
 char *
 kh_output_value(const char *property, GVariant *value)
 {
     const char *none = kh_words_for_nothing(property, value);
     g_autofree char *printed = NULL;
+    char *text = NULL;
 
     if (none != NULL)
         return g_strdup(none);
@@ -309,31 +327,25 @@ kh_output_value(const char *property, GVariant *value)
         return kh_text_sanitize(g_variant_get_string(value, NULL), TEXT_MAX);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
         return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");
-    if (g_str_equal(property, "BootTimeUSec"))
-        return g_strdup_printf("%.2f s", (double)g_variant_get_uint64(value) / G_USEC_PER_SEC);
-    if (g_str_has_suffix(property, "USec"))
-        return time_text(g_variant_get_uint64(value));
-    if (g_str_equal(property, "BlockTime"))
-        return g_strdup_printf("%" G_GUINT64_FORMAT " ms", g_variant_get_uint64(value));
-    if (g_str_equal(property, "CpuQuotaPercent"))
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
+        text = number_text(property, g_variant_get_uint64(value));
+    if (text != NULL)
+        return text;
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_UINT32) &&
+        g_str_equal(property, "CpuQuotaPercent"))
         return g_strdup_printf("%u %% of one processor", g_variant_get_uint32(value));
-    if (g_str_has_suffix(property, "Bytes") || g_str_has_suffix(property, "-bytes"))
-        return kh_size_format(g_variant_get_uint64(value));
     if (g_variant_is_of_type(value, G_VARIANT_TYPE("(ss)"))) {
-        g_autofree char *text = NULL;
+        const char *message;
 
-        g_variant_get_child(value, 1, "s", &text);
-        return kh_text_sanitize(text, TEXT_MAX);
+        g_variant_get_child(value, 1, "&s", &message);
+        return kh_text_sanitize(message, TEXT_MAX);
     }
-    if (g_str_equal(property, "PendingChanges"))
-        return pending_text(value);
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY) ||
-        g_variant_is_of_type(value, G_VARIANT_TYPE("a{ss}")))
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY))
+        return g_str_equal(property, "PendingChanges") ? pending_text(value) : list_text(value);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE("a{ss}")))
         return list_text(value);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_BYTESTRING))
         return hex_of(value);
-    if (g_str_has_prefix(property, "Guest") && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
-        return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", g_variant_get_uint64(value));
     printed = g_variant_print(value, FALSE);
     return kh_text_sanitize(printed, TEXT_MAX);
 }

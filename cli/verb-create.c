@@ -15,13 +15,17 @@
 #include "values.h"
 #include "verbs.h"
 
-#define KEYS_MAX 64
 #define LINE_SHOWN_MAX 4096
 
-/* What the command line said about each key, by its place in the list. */
+/* What the command line said about one key. */
 typedef struct {
-    char *texts[KEYS_MAX];
-    gboolean flags[KEYS_MAX];
+    char *text;
+    gboolean flag;
+} Said;
+
+typedef struct {
+    Said *keys; /* by their places in the list */
+    guint n_keys;
     char **labels;
     char *args_file;
     gboolean auto_start;
@@ -32,8 +36,9 @@ typedef struct {
 static void
 options_clear(Options *options)
 {
-    for (guint i = 0; i < KEYS_MAX; i++)
-        g_free(options->texts[i]);
+    for (guint i = 0; i < options->n_keys; i++)
+        g_free(options->keys[i].text);
+    g_free(options->keys);
     g_strfreev(options->labels);
     g_free(options->args_file);
 }
@@ -41,15 +46,14 @@ options_clear(Options *options)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
 static GOptionEntry
-entry_of(const KhConfigKey *key, Options *options, guint place)
+entry_of(const KhConfigKey *key, Said *said, Options *options)
 {
-    GOptionEntry entry = {
-        key->option,     0, 0, G_OPTION_ARG_STRING, &options->texts[place], key->help,
-        key->placeholder};
+    GOptionEntry entry = {key->option,     0, 0, G_OPTION_ARG_STRING, &said->text, key->help,
+                          key->placeholder};
 
     if (key->form == KH_CONFIG_FLAG) {
         entry.arg = G_OPTION_ARG_NONE;
-        entry.arg_data = &options->flags[place];
+        entry.arg_data = &said->flag;
     } else if (key->form == KH_CONFIG_LABELS) {
         entry.arg = G_OPTION_ARG_STRING_ARRAY;
         entry.arg_data = &options->labels;
@@ -69,13 +73,13 @@ build_entries(Options *options)
          "With --tee: allow --dev, whose keys are known to everybody", NULL},
         {"auto-start", 0, 0, G_OPTION_ARG_NONE, &options->auto_start, "Start it as well", NULL},
     };
-    GOptionEntry *entries = g_new0(GOptionEntry, KEYS_MAX + G_N_ELEMENTS(own) + 1);
+    GOptionEntry *entries = g_new0(GOptionEntry, options->n_keys + G_N_ELEMENTS(own) + 1);
     const KhConfigKey *keys = kh_config_keys();
     guint n = 0;
 
-    for (guint i = 0; keys[i].key != NULL && i < KEYS_MAX; i++)
+    for (guint i = 0; i < options->n_keys; i++)
         if (keys[i].option != NULL)
-            entries[n++] = entry_of(&keys[i], options, i);
+            entries[n++] = entry_of(&keys[i], &options->keys[i], options);
     for (guint i = 0; i < G_N_ELEMENTS(own); i++)
         entries[n++] = own[i];
     return entries;
@@ -117,10 +121,12 @@ build_config(const Options *options, char **rest, GError **error)
     const KhConfigKey *keys = kh_config_keys();
     g_autoptr(GVariant) args = NULL;
 
-    for (guint i = 0; keys[i].key != NULL; i++) {
-        if (options->texts[i] != NULL && !add_text(&dict, &keys[i], options->texts[i], error))
+    for (guint i = 0; i < options->n_keys; i++) {
+        const Said *said = &options->keys[i];
+
+        if (said->text != NULL && !add_text(&dict, &keys[i], said->text, error))
             return NULL;
-        if (options->flags[i])
+        if (said->flag)
             g_variant_dict_insert(&dict, keys[i].key, "b", TRUE);
     }
     args = kh_value_katana_args(options->args_file, rest, error);
@@ -147,17 +153,14 @@ static char *
 create(KhCli *cli, const char *name, GVariant *config, GVariant *overrides, GError **error)
 {
     g_autoptr(GVariant) held = g_variant_ref_sink(overrides);
-    g_autoptr(GVariant) reply = NULL;
-    char *path = NULL;
+    g_autoptr(GVariant) path = NULL;
 
     if (kh_name_check(name, error))
-        reply = kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CreateInstance",
-                               g_variant_new("(s@a{sv}@a{sv})", name, config, held), NULL, error);
-    if (reply != NULL)
-        g_variant_get(reply, "(o)", &path);
-    else
+        path = kh_client_ask(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "CreateInstance",
+                             g_variant_new("(s@a{sv}@a{sv})", name, config, held), "(o)", error);
+    if (path == NULL)
         kh_value_name_option("--", error);
-    return path;
+    return path == NULL ? NULL : g_variant_dup_string(path, NULL);
 }
 
 static gboolean
@@ -215,7 +218,8 @@ print(KhCli *cli, const char *path, GError **error)
 int
 kh_verb_create(KhCli *cli)
 {
-    g_auto(Options) options = {.args_file = NULL};
+    const guint n = kh_config_n_keys();
+    g_auto(Options) options = {.keys = g_new0(Said, n), .n_keys = n};
     g_autofree GOptionEntry *entries = build_entries(&options);
     GError *error = NULL;
     g_auto(GStrv) names = NULL;

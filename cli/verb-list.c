@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor list */
+#include <string.h>
+
 #include "client.h"
+#include "error.h"
 #include "names.h"
 #include "output.h"
 #include "sizes.h"
@@ -22,6 +25,18 @@ newest_first(gconstpointer a, gconstpointer b)
     return first == second ? 0 : first < second ? 1 : -1;
 }
 
+/* A page that does not go on would be asked for again without end. */
+static gboolean
+check_order(const char *cursor, const char *path, GError **error)
+{
+    if (cursor == NULL || strcmp(path, cursor) > 0)
+        return TRUE;
+    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                "The service answered ListInstances with %s where instances after %s were expected",
+                path, cursor);
+    return FALSE;
+}
+
 /* Appends the page that comes after @cursor, which becomes its last path. */
 static gboolean
 fetch_page(KhCli *cli, const char *const *properties, GPtrArray *instances, char **cursor,
@@ -29,21 +44,24 @@ fetch_page(KhCli *cli, const char *const *properties, GPtrArray *instances, char
 {
     g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
     g_autoptr(GVariant) reply = NULL;
-    g_autoptr(GVariantIter) iter = NULL;
+    GVariantIter iter;
     const char *path;
     GVariant *one;
 
     g_variant_dict_insert(&options, "limit", "u", PAGE);
     if (*cursor != NULL)
         g_variant_dict_insert(&options, "cursor", "s", *cursor);
-    reply = kh_client_call(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
-                           g_variant_new("(^as@a{sv})", properties, g_variant_dict_end(&options)),
-                           NULL, error);
+    reply = kh_client_ask(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "ListInstances",
+                          g_variant_new("(^as@a{sv})", properties, g_variant_dict_end(&options)),
+                          "(a{oa{sv}})", error);
     if (reply == NULL)
         return FALSE;
-    g_variant_get(reply, "(a{oa{sv}})", &iter);
-    while (g_variant_iter_next(iter, "{&o@a{sv}}", &path, &one)) {
+    g_variant_iter_init(&iter, reply);
+    while (g_variant_iter_next(&iter, "{&o@a{sv}}", &path, &one)) {
         g_ptr_array_add(instances, one);
+        if (!kh_client_check_properties(one, KH_INTERFACE_INSTANCE, error) ||
+            !check_order(*cursor, path, error))
+            return FALSE;
         g_free(*cursor);
         *cursor = g_strdup(path);
     }

@@ -15,7 +15,6 @@
 #include "verbs.h"
 
 #define ARGS_FILE "katana-args-file"
-#define KEYS_MAX 64
 
 /* What the command line wants changed. */
 typedef struct {
@@ -51,12 +50,12 @@ word_of(const KhConfigKey *key)
 static gboolean
 refuse_unknown(const char *word, GError **error)
 {
-    const char *known[KEYS_MAX] = {NULL};
+    g_autofree const char **known = g_new0(const char *, kh_config_n_keys() + 1);
     const KhConfigKey *keys = kh_config_keys();
     const KhConfigKey *of_the_bus = kh_config_key_find(word);
     const char *nearest;
 
-    for (guint i = 0; keys[i].key != NULL && i + 1 < KEYS_MAX; i++)
+    for (guint i = 0; keys[i].key != NULL; i++)
         known[i] = word_of(&keys[i]);
     nearest = of_the_bus != NULL ? word_of(of_the_bus) : kh_nearest_word(word, known);
     if (nearest != NULL)
@@ -213,17 +212,14 @@ static char **
 configure(KhCli *cli, const char *path, const Changes *changes, GError **error)
 {
     g_autoptr(GVariant) values = build(cli, path, changes, error);
-    g_autoptr(GVariant) reply = NULL;
-    char **pending = NULL;
+    g_autoptr(GVariant) pending = NULL;
 
     if (values != NULL)
-        reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, "Configure",
-                               g_variant_new("(@a{sv}a{sv})", values, NULL), NULL, error);
-    if (reply != NULL)
-        g_variant_get(reply, "(^as)", &pending);
-    else
+        pending = kh_client_ask(cli, path, KH_INTERFACE_INSTANCE, "Configure",
+                                g_variant_new("(@a{sv}a{sv})", values, NULL), "(as)", error);
+    if (pending == NULL)
         kh_value_name_option("", error);
-    return pending;
+    return pending == NULL ? NULL : g_variant_dup_strv(pending, NULL);
 }
 
 static gboolean

@@ -24,13 +24,11 @@ static GVariant *
 get_configuration(KhCli *cli, const char *path, gboolean qemu_args, GError **error)
 {
     g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
-    g_autoptr(GVariant) reply = NULL;
 
     if (qemu_args)
         g_variant_dict_insert(&options, "qemu-args", "b", TRUE);
-    reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
-                           g_variant_new("(@a{sv})", g_variant_dict_end(&options)), NULL, error);
-    return reply == NULL ? NULL : g_variant_get_child_value(reply, 0);
+    return kh_client_ask(cli, path, KH_INTERFACE_INSTANCE, "GetConfiguration",
+                         g_variant_new("(@a{sv})", g_variant_dict_end(&options)), "(a{sv})", error);
 }
 
 /* One command that a shell can run. */

@@ -67,6 +67,12 @@ kh_config_keys(void)
     return keys;
 }
 
+guint
+kh_config_n_keys(void)
+{
+    return G_N_ELEMENTS(keys) - 1;
+}
+
 const KhConfigKey *
 kh_config_key_find(const char *key)
 {

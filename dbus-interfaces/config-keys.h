@@ -45,6 +45,9 @@ typedef struct {
 /* All keys, ended by one whose key is NULL. Static. */
 const KhConfigKey *kh_config_keys(void);
 
+/* How many there are. */
+guint kh_config_n_keys(void);
+
 /* The key called @key; NULL when there is none. Static. */
 const KhConfigKey *kh_config_key_find(const char *key);
 
