@@ -339,28 +339,21 @@ note_evidence(Attest *self)
              "the quote is a mock, which anybody can make; use --insecure-mock to look at it");
 }
 
-static gboolean
-on_late(gpointer cancellable)
-{
-    g_cancellable_cancel(cancellable);
-    return G_SOURCE_REMOVE;
-}
-
 /* A host that does not answer is not waited for without end. */
 static gboolean
 ask_host(Attest *self, const char *name, GError **error)
 {
     KhCli *cli = self->cli;
-    g_autoptr(GCancellable) deadline = g_cancellable_new();
-    guint timer = g_timeout_add_seconds(HOST_S, on_late, deadline);
+    gboolean late;
 
-    cli->deadline = deadline;
+    kh_cli_set_deadline(cli, HOST_S * 1000);
     self->evidence = kh_evidence_fetch(cli, name, evidence_options(self), error);
     if (self->evidence != NULL)
         find_images(self);
-    cli->deadline = NULL;
-    if (!g_cancellable_is_cancelled(deadline))
-        return g_source_remove(timer) && self->evidence != NULL;
+    late = kh_cli_is_late(cli);
+    kh_cli_set_deadline(cli, 0);
+    if (!late)
+        return self->evidence != NULL;
     g_clear_error(error);
     g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "The service did not answer within %d s",
                 HOST_S);

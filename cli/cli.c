@@ -159,6 +159,33 @@ kh_cli_note(KhCli *cli, const char *format, ...)
     g_printerr("katana-hypervisor: %s\n", harmless);
 }
 
+static gboolean
+on_deadline(gpointer data)
+{
+    KhCli *cli = data;
+
+    cli->timer = 0;
+    g_cancellable_cancel(cli->deadline);
+    return G_SOURCE_REMOVE;
+}
+
+void
+kh_cli_set_deadline(KhCli *cli, guint ms)
+{
+    g_clear_handle_id(&cli->timer, g_source_remove);
+    g_clear_object(&cli->deadline);
+    if (ms == 0)
+        return;
+    cli->deadline = g_cancellable_new();
+    cli->timer = g_timeout_add(ms, on_deadline, cli);
+}
+
+gboolean
+kh_cli_is_late(KhCli *cli)
+{
+    return cli->deadline != NULL && g_cancellable_is_cancelled(cli->deadline);
+}
+
 void
 kh_cli_keep_result(GObject *source, GAsyncResult *result, gpointer data)
 {

@@ -44,6 +44,7 @@ typedef struct {
     gboolean served;      /* somebody has had the service's name on it */
     gboolean agent_tried;
     GCancellable *deadline; /* of every call; NULL: none */
+    guint timer;            /* of that */
     gboolean interrupted;   /* by Ctrl-C, once */
     gboolean has_failed;    /* an error has been printed */
 } KhCli;
@@ -86,6 +87,12 @@ KhExit kh_cli_exit_code(const GError *error);
 
 /* Its name for --json, without the prefix; of a foreign error by its exit code. Static. */
 const char *kh_cli_error_name(const GError *error);
+
+/* From now on every call of the service fails after @ms altogether; 0: none does. */
+void kh_cli_set_deadline(KhCli *cli, guint ms);
+
+/* Whether that has come. */
+gboolean kh_cli_is_late(KhCli *cli);
 
 /* Keeps the result in the GAsyncResult * at @data, which is waited for with the next one. */
 void kh_cli_keep_result(GObject *source, GAsyncResult *result, gpointer data);

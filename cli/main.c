@@ -276,7 +276,7 @@ main(int argc, char **argv)
     set_up_output();
     code = verb == 0 ? run_without_verb(&cli, argv) : run(&cli, argv, verb);
     code = kh_cli_finish(&cli, code);
-    g_clear_object(&cli.deadline);
+    kh_cli_set_deadline(&cli, 0);
     g_clear_object(&cli.bus);
     g_strfreev(cli.args);
     g_strfreev(cli.rest);

@@ -5,9 +5,9 @@
 #include "names.h"
 #include "output.h"
 #include "verbs.h"
+#include "watch.h"
 
 #define TIMEOUT_MAX (7 * 24 * 3600.0)
-#define DBUS "org.freedesktop.DBus"
 
 typedef struct {
     KhCli *cli;
@@ -17,16 +17,16 @@ typedef struct {
     char *state;       /* as far as it is known */
     gboolean restarts; /* by itself, from failed */
     gboolean reached;
-    gboolean deleted;
-    gboolean absent; /* the service */
-    gboolean look;   /* what it says now is not known */
-    gboolean timed_out;
-    guint timer;
+    KhWatch watch;
+    guint removed;
 } Wait;
 
 static void
 wait_clear(Wait *self)
 {
+    if (self->removed != 0)
+        g_dbus_connection_signal_unsubscribe(self->cli->bus, self->removed);
+    kh_watch_end(&self->watch);
     g_free(self->path);
     g_free(self->state);
 }
@@ -34,8 +34,9 @@ wait_clear(Wait *self)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Wait, wait_clear)
 
 static void
-take_state(Wait *self, GVariant *properties)
+take_state(GVariant *properties, gpointer data)
 {
+    Wait *self = data;
     const char *state;
     guint64 restart;
 
@@ -50,18 +51,6 @@ take_state(Wait *self, GVariant *properties)
 }
 
 static void
-on_changed(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
-           const char *signal, GVariant *parameters, gpointer data)
-{
-    g_autoptr(GVariant) properties = NULL;
-
-    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
-        return;
-    properties = g_variant_get_child_value(parameters, 1);
-    take_state(data, properties);
-}
-
-static void
 on_removed(GDBusConnection *bus, const char *sender, const char *root, const char *interface,
            const char *signal, GVariant *parameters, gpointer data)
 {
@@ -72,55 +61,7 @@ on_removed(GDBusConnection *bus, const char *sender, const char *root, const cha
         return;
     g_variant_get(parameters, "(&oas)", &path, NULL);
     if (g_str_equal(path, self->path))
-        self->deleted = TRUE;
-}
-
-static void
-on_owner(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
-         const char *signal, GVariant *parameters, gpointer data)
-{
-    Wait *self = data;
-    const char *owner;
-
-    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sss)")))
-        return;
-    g_variant_get(parameters, "(&s&s&s)", NULL, NULL, &owner);
-    self->absent = owner[0] == '\0';
-    self->look = !self->absent;
-}
-
-static void
-on_closed(GDBusConnection *bus, gboolean by_peer, GError *error, gpointer data)
-{
-    g_main_context_wakeup(NULL);
-}
-
-static gboolean
-on_timeout(gpointer data)
-{
-    Wait *self = data;
-
-    self->timer = 0;
-    self->timed_out = TRUE;
-    g_cancellable_cancel(self->cli->deadline);
-    return G_SOURCE_REMOVE;
-}
-
-/* Before the first look, so that nothing falls between the two. */
-static void
-subscribe(Wait *self)
-{
-    GDBusConnection *bus = self->cli->bus;
-
-    g_signal_connect(bus, "closed", G_CALLBACK(on_closed), self);
-    g_dbus_connection_signal_subscribe(bus, DBUS, DBUS, "NameOwnerChanged", "/org/freedesktop/DBus",
-                                       KH_BUS_NAME, G_DBUS_SIGNAL_FLAGS_NONE, on_owner, self, NULL);
-    g_dbus_connection_signal_subscribe(bus, KH_BUS_NAME, DBUS ".ObjectManager", "InterfacesRemoved",
-                                       KH_PATH_ROOT, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_removed,
-                                       self, NULL);
-    g_dbus_connection_signal_subscribe(bus, KH_BUS_NAME, DBUS ".Properties", "PropertiesChanged",
-                                       self->path, KH_INTERFACE_INSTANCE, G_DBUS_SIGNAL_FLAGS_NONE,
-                                       on_changed, self, NULL);
+        self->watch.gone = TRUE;
 }
 
 static gboolean
@@ -128,8 +69,9 @@ fail_timed_out(Wait *self, GError **error)
 {
     g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "%s did not become %s in time; %s%s",
                 self->name, self->wanted,
-                self->absent || self->state == NULL ? "the service is not answering" : "it is ",
-                self->absent || self->state == NULL ? "" : self->state);
+                self->watch.absent || self->state == NULL ? "the service is not answering"
+                                                          : "it is ",
+                self->watch.absent || self->state == NULL ? "" : self->state);
     return FALSE;
 }
 
@@ -154,11 +96,11 @@ was_created(const Wait *self)
 static gboolean
 fail_ended(const Wait *self, GError **error)
 {
-    if (!self->deleted && was_created(self))
+    if (!self->watch.gone && was_created(self))
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
                     "%s is %s, and will not be created again: it has been started before",
                     self->name, self->state);
-    else if (self->deleted)
+    else if (self->watch.gone)
         g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
                     "%s has been deleted, and will not be %s", self->name, self->wanted);
     else
@@ -168,50 +110,15 @@ fail_ended(const Wait *self, GError **error)
     return FALSE;
 }
 
-/* Asks for the state; a service that has just gone again is waited for. */
-static gboolean
-look(Wait *self, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(GVariant) properties = NULL;
-
-    self->look = FALSE;
-    properties = kh_client_get_all(self->cli, self->path, KH_INTERFACE_INSTANCE, &failure);
-    if (properties != NULL) {
-        take_state(self, properties);
-        return TRUE;
-    }
-    if (self->timed_out)
-        return TRUE;
-    if (kh_cli_exit_code(failure) == KH_EXIT_NOT_FOUND) {
-        self->deleted = TRUE;
-        return TRUE;
-    }
-    if (kh_cli_exit_code(failure) == KH_EXIT_UNAVAILABLE &&
-        !g_dbus_connection_is_closed(self->cli->bus)) {
-        self->absent = !self->look;
-        return TRUE;
-    }
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
 static gboolean
 wait_for_it(Wait *self, GError **error)
 {
     while (!self->reached) {
-        if (self->timed_out)
+        if (kh_cli_is_late(self->cli))
             return fail_timed_out(self, error);
-        if (self->deleted || has_failed(self) || was_created(self))
+        if (self->watch.gone || has_failed(self) || was_created(self))
             return fail_ended(self, error);
-        if (g_dbus_connection_is_closed(self->cli->bus)) {
-            g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED,
-                        "The connection to the bus was lost; wait again");
-            return FALSE;
-        }
-        if (!self->look)
-            g_main_context_iteration(NULL, TRUE);
-        else if (!look(self, error))
+        if (!kh_watch_next(&self->watch, error))
             return FALSE;
     }
     return TRUE;
@@ -222,13 +129,20 @@ run(Wait *self, GError **error)
 {
     self->path = kh_client_find(self->cli, self->name, error);
     if (self->path == NULL) {
-        if (!self->timed_out)
+        if (!kh_cli_is_late(self->cli))
             return FALSE;
         g_clear_error(error);
         return fail_timed_out(self, error);
     }
-    subscribe(self);
-    self->look = TRUE;
+    self->removed = g_dbus_connection_signal_subscribe(
+        self->cli->bus, KH_BUS_NAME, "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved",
+        KH_PATH_ROOT, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_removed, self, NULL);
+    self->watch = (KhWatch){.cli = self->cli,
+                            .path = self->path,
+                            .interface = KH_INTERFACE_INSTANCE,
+                            .take = take_state,
+                            .data = self};
+    kh_watch_begin(&self->watch);
     return wait_for_it(self, error);
 }
 
@@ -256,7 +170,7 @@ check_state(const char *state, GError **error)
 }
 
 static gboolean
-set_timer(Wait *self, const char *timeout, GError **error)
+set_timer(KhCli *cli, const char *timeout, GError **error)
 {
     double seconds;
 
@@ -264,8 +178,7 @@ set_timer(Wait *self, const char *timeout, GError **error)
         return TRUE;
     if (!kh_verb_parse_seconds(timeout, 1, TIMEOUT_MAX, &seconds, error))
         return FALSE;
-    self->cli->deadline = g_cancellable_new();
-    self->timer = g_timeout_add((guint)(seconds * 1000), on_timeout, self);
+    kh_cli_set_deadline(cli, (guint)(seconds * 1000));
     return TRUE;
 }
 
@@ -277,8 +190,7 @@ print(KhCli *cli, Wait *self)
     g_autoptr(GVariant) properties = NULL;
     g_autoptr(JsonNode) node = NULL;
 
-    g_clear_handle_id(&self->timer, g_source_remove);
-    g_clear_object(&cli->deadline);
+    kh_cli_set_deadline(cli, 0);
     if (!cli->json)
         return 0;
     properties = kh_client_get_all(cli, self->path, KH_INTERFACE_INSTANCE, &error);
@@ -306,7 +218,7 @@ kh_verb_wait(KhCli *cli)
     g_auto(GStrv) names = kh_cli_parse(cli, entries, "NAME --for STATE", 1, 1, &error);
     g_auto(Wait) wait = {.cli = cli, .name = names == NULL ? NULL : names[0], .wanted = state};
 
-    if (names == NULL || !check_state(state, &error) || !set_timer(&wait, timeout, &error) ||
+    if (names == NULL || !check_state(state, &error) || !set_timer(cli, timeout, &error) ||
         !run(&wait, &error))
         return kh_cli_fail(cli, error);
     return print(cli, &wait);
