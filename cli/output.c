@@ -300,7 +300,7 @@ pending_text(GVariant *keys)
 static char *
 number_text(const char *property, guint64 number)
 {
-    if (g_str_equal(property, "BootTimeUSec"))
+    if (g_str_equal(property, "BootTimeUSec") || g_str_has_suffix(property, "TimeoutUSec"))
         return g_strdup_printf("%.2f s", (double)number / G_USEC_PER_SEC);
     if (g_str_has_suffix(property, "USec"))
         return time_text(number);

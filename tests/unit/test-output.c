@@ -159,6 +159,14 @@ values(void)
         {"Labels", "{'a': 'b\\u001bc'}", "a=b\357\277\275c"},
         {"MemoryLimitBytes", "uint64 1342177280", "1.2 GiB"},
         {"BootTimeUSec", "uint64 1500000", "1.50 s"},
+        {"StartTimeoutUSec", "uint64 120000000", "120.00 s"},
+        {"CreatedUSec", "uint64 0", "never"},
+        {"CreatedUSec", "'soon'", "soon"},
+        {"BlockTime", "1.5", "1.5"},
+        {"CpuQuotaPercent", "uint64 5", "5"},
+        {"MemoryBytes", "-1", "-1"},
+        {"PendingChanges", "uint32 1", "1"},
+        {"LastError", "'text'", "text"},
         {"LastError", "('E', 'message')", "message"},
     };
 
