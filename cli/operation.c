@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Progress and Ctrl-C of a long call; see operation.h. While kh_client_call() waits it serves
- * the main context, which is where everything here happens.
+ * From the call that begins a job to its end; see operation.h. All calls are made with "no-wait".
+ * The job's object says the rest: while it can be seen. It goes with its service; then the
+ * instance leads to the job of the next one, or its own state decides.
  */
 #include "operation.h"
 
@@ -11,15 +12,18 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "activation.h"
 #include "client.h"
 #include "error.h"
+#include "log-excerpt.h"
 #include "names.h"
 #include "output.h"
+#include "watch.h"
 
 #define LINE_SHOWN_MAX 4096
 #define COLUMNS_DEFAULT 80
-/* After that long without a new job the call has joined one that was there before. */
-#define JOINED_MS 500
+/* A service that has failed is started again within seconds. */
+#define RETURN_S 10
 
 const KhOperation kh_operation_start = {.method = "Start", .job = "start", .already = "running"};
 
@@ -27,18 +31,21 @@ typedef struct {
     KhCli *cli;
     const KhOperation *operation;
     const char *name;
-    const char *path;
-    char *job;
-    gboolean on_terminal;
-    gboolean line_shown;
-    gboolean cancel_sent;
-    guint added, changed, interrupt, joined;
-    guint pending; /* calls of its own that have not been answered */
-    GCancellable *end;
-} Waiting;
+    const char *path; /* of the instance */
+    char *job;        /* the path of the one that is followed */
+    gboolean ended, done;
+    GError *error; /* of a job that is not done */
+    char *state;   /* of the instance; this and the next two where the job cannot be seen */
+    char *next;    /* its Job */
+    GError *last;  /* its LastError */
+    gboolean starts_again;
+    guint64 timeout; /* of a start, microseconds; 0: not known yet, or none */
+    gboolean on_terminal, line_shown, stepped, cancel_sent, waited;
+    guint interrupt, patience;
+} Work;
 
 static void
-clear_line(Waiting *self)
+clear_line(Work *self)
 {
     if (self->line_shown)
         fputs("\r\033[K", stderr);
@@ -57,7 +64,7 @@ get_columns(void)
 
 /* A line that wraps is not taken back by the next one: the last column stays free. */
 static void
-show_step(Waiting *self, const char *step)
+show_step(Work *self, const char *step)
 {
     g_autofree char *line = NULL, *harmless = NULL;
 
@@ -72,222 +79,397 @@ show_step(Waiting *self, const char *step)
     self->line_shown = TRUE;
 }
 
+/* What follows from the (ss) of @properties called @name, in the place of *error. */
 static void
-on_cancelled(GObject *source, GAsyncResult *result, gpointer data)
+take_error(GVariant *properties, const char *property, GError **error)
 {
-    Waiting *self = data;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) reply =
-        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    const char *name, *message;
 
-    self->pending--;
-    /* One that has ended meanwhile needs no cancelling: the call's reply says how. */
-    if (reply != NULL || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
-        g_error_matches(error, KH_ERROR, KH_ERROR_INVALID_STATE) ||
-        kh_cli_exit_code(error) == KH_EXIT_NOT_FOUND)
+    if (!g_variant_lookup(properties, property, "(&s&s)", &name, &message))
+        return;
+    g_clear_error(error);
+    if (name[0] == '\0')
+        return;
+    *error = g_dbus_error_new_for_dbus_error(name, message);
+    g_dbus_error_strip_remote_error(*error);
+}
+
+static void
+take_job(GVariant *properties, gpointer data)
+{
+    Work *self = data;
+    const char *text;
+
+    take_error(properties, "Error", &self->error);
+    if (g_variant_lookup(properties, "Step", "&s", &text)) {
+        self->stepped = TRUE;
+        show_step(self, text);
+    }
+    if (!g_variant_lookup(properties, "State", "&s", &text))
+        return;
+    self->ended = !g_str_equal(text, "running");
+    self->done = g_str_equal(text, "done");
+}
+
+static void
+take_text(GVariant *properties, const char *property, const char *format, char **text)
+{
+    char *found;
+
+    if (!g_variant_lookup(properties, property, format, &found))
+        return;
+    g_free(*text);
+    *text = found;
+}
+
+static void
+take_instance(GVariant *properties, gpointer data)
+{
+    Work *self = data;
+    guint64 restart;
+
+    take_text(properties, "State", "s", &self->state);
+    take_text(properties, "Job", "o", &self->next);
+    take_error(properties, "LastError", &self->last);
+    if (g_variant_lookup(properties, "NextRestartUSec", "t", &restart))
+        self->starts_again = restart != 0;
+}
+
+/* --- the clock ----------------------------------------------------------------------- */
+
+/* A job has no deadline, its caller has. Where none is given the service says how long a start
+   may take; one that does not ends its jobs itself. */
+static void
+set_clock(Work *self)
+{
+    g_autoptr(GVariant) usual = NULL;
+
+    if (self->timeout == 0)
+        usual = kh_client_get(self->cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "StartTimeoutUSec",
+                              "t", NULL);
+    if (usual != NULL)
+        self->timeout = g_variant_get_uint64(usual);
+    if (self->timeout != 0)
+        kh_cli_set_deadline(self->cli, (guint)CLAMP(self->timeout / 1000, 1, G_MAXUINT));
+}
+
+/* It is for the start: before that a restart takes as long as the machine takes to stop. */
+static void
+begin_clock(Work *self)
+{
+    g_autoptr(GVariant) state = NULL;
+
+    if (self->cli->deadline != NULL || self->operation->goal != KH_GOAL_UP)
+        return;
+    if (self->operation->stops)
+        state = kh_client_get(self->cli, self->path, KH_INTERFACE_INSTANCE, "State", "s", NULL);
+    if (!self->operation->stops ||
+        (state != NULL && g_str_equal(g_variant_get_string(state, NULL), "starting")))
+        set_clock(self);
+}
+
+static void
+set_late(Work *self, GError **error)
+{
+    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT,
+                "\"%s\" did not answer within %g s and is still starting: wait for it, read its "
+                "log, or stop it",
+                self->name, (double)self->timeout / G_USEC_PER_SEC);
+}
+
+/* --- a job --------------------------------------------------------------------------- */
+
+/* One that has ended meanwhile needs no cancelling: how it has is told anyway. */
+static void
+cancel_job(Work *self)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = NULL;
+
+    self->cancel_sent = TRUE;
+    reply = kh_client_call(self->cli, self->job, KH_INTERFACE_JOB, "Cancel",
+                           g_variant_new("(a{sv})", NULL), "()", NULL, &error);
+    if (reply != NULL || g_error_matches(error, KH_ERROR, KH_ERROR_INVALID_STATE) ||
+        kh_cli_exit_code(error) == KH_EXIT_NOT_FOUND ||
+        kh_cli_exit_code(error) == KH_EXIT_UNAVAILABLE)
         return;
     g_dbus_error_strip_remote_error(error);
     clear_line(self);
     kh_cli_note(self->cli, "%s cannot be cancelled: %s", self->name, error->message);
 }
 
-static void
-call(Waiting *self, const char *path, const char *interface, const char *method,
-     GVariant *parameters, GAsyncReadyCallback done)
-{
-    self->pending++;
-    g_dbus_connection_call(self->cli->bus, KH_BUS_NAME, path, interface, method, parameters, NULL,
-                           kh_client_flags(self->cli), G_MAXINT, self->end, done, self);
-}
-
-static void
-cancel_job(Waiting *self)
-{
-    if (self->cancel_sent)
-        return;
-    self->cancel_sent = TRUE;
-    call(self, self->job, KH_INTERFACE_JOB, "Cancel", g_variant_new("(a{sv})", NULL), on_cancelled);
-}
-
-static void
-on_changed(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
-           const char *signal, GVariant *parameters, gpointer data)
-{
-    Waiting *self = data;
-    g_autoptr(GVariant) properties = NULL;
-    const char *step;
-
-    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
-        return;
-    properties = g_variant_get_child_value(parameters, 1);
-    if (g_variant_lookup(properties, "Step", "&s", &step))
-        show_step(self, step);
-}
-
-/* Takes the job at @path for this call's, if it is one: of this instance, and running. */
+/* Until it has ended, cannot be seen any more, or the time is over; FALSE and @error. */
 static gboolean
-take_job(Waiting *self, const char *path, GVariant *interfaces)
+follow_job(Work *self, GError **error)
 {
-    g_autoptr(GVariant) job =
-        g_variant_lookup_value(interfaces, KH_INTERFACE_JOB, G_VARIANT_TYPE_VARDICT);
-    const char *instance = "", *operation = "", *state = "", *step = "";
+    g_auto(KhWatch) watch = {.cli = self->cli,
+                             .path = self->job,
+                             .interface = KH_INTERFACE_JOB,
+                             .take = take_job,
+                             .data = self};
 
-    if (job == NULL || self->job != NULL)
-        return FALSE;
-    g_variant_lookup(job, "Instance", "&o", &instance);
-    g_variant_lookup(job, "Operation", "&s", &operation);
-    g_variant_lookup(job, "State", "&s", &state);
-    if (!g_str_equal(instance, self->path) || !g_str_equal(operation, self->operation->job) ||
-        !g_str_equal(state, "running"))
-        return FALSE;
-    self->job = g_strdup(path);
-    self->changed = g_dbus_connection_signal_subscribe(
-        self->cli->bus, KH_BUS_NAME, "org.freedesktop.DBus.Properties", "PropertiesChanged", path,
-        KH_INTERFACE_JOB, G_DBUS_SIGNAL_FLAGS_NONE, on_changed, self, NULL);
-    if (g_variant_lookup(job, "Step", "&s", &step))
-        show_step(self, step);
-    if (self->cli->interrupted)
-        cancel_job(self);
+    self->ended = self->cancel_sent = FALSE;
+    kh_watch_begin(&watch);
+    while (!self->ended && !watch.gone && !watch.broken && !watch.absent &&
+           !kh_cli_is_late(self->cli)) {
+        gboolean stepped = self->stepped;
+
+        self->stepped = FALSE;
+        if (stepped)
+            begin_clock(self);
+        else if (self->cli->interrupted && !self->cancel_sent && self->operation->goes_on == NULL)
+            cancel_job(self);
+        else if (!kh_watch_next(&watch, error))
+            return FALSE;
+    }
+    /* Another service may give this path to another job. */
+    if (!watch.gone && !self->ended)
+        g_clear_pointer(&self->job, g_free);
     return TRUE;
 }
 
-static void
-on_added(GDBusConnection *bus, const char *sender, const char *root, const char *interface,
-         const char *signal, GVariant *parameters, gpointer data)
-{
-    g_autoptr(GVariant) interfaces = NULL;
-    const char *path;
+/* --- an instance whose job cannot be seen -------------------------------------------- */
 
-    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(oa{sa{sv}})")))
-        return;
-    g_variant_get(parameters, "(&o@a{sa{sv}})", &path, &interfaces);
-    take_job(data, path, interfaces);
+static gboolean
+on_patience_over(gpointer data)
+{
+    Work *self = data;
+
+    self->patience = 0;
+    self->waited = TRUE;
+    return G_SOURCE_REMOVE;
 }
 
-static void
-on_objects(GObject *source, GAsyncResult *result, gpointer data)
+/* Whether nothing is under way with it; what is not known is under way. */
+static gboolean
+is_at_rest(const Work *self)
 {
-    Waiting *self = data;
-    g_autoptr(GVariant) reply =
-        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
-    g_autoptr(GVariantIter) objects = NULL;
-    const char *path;
-    GVariant *item;
+    KhState state;
 
-    self->pending--;
-    if (reply == NULL || !g_variant_is_of_type(reply, G_VARIANT_TYPE("(a{oa{sa{sv}}})")))
-        return;
-    g_variant_get(reply, "(a{oa{sa{sv}}})", &objects);
-    while (g_variant_iter_next(objects, "{&o@a{sa{sv}}}", &path, &item)) {
-        g_autoptr(GVariant) interfaces = item;
-
-        if (take_job(self, path, interfaces))
-            return;
-    }
-}
-
-/* A call that joined another one's has seen no job appear. */
-static void
-find_job(Waiting *self)
-{
-    call(self, KH_PATH_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL,
-         on_objects);
+    if (self->state == NULL || !kh_state_from_name(self->state, &state))
+        return FALSE;
+    if (state == KH_STATE_STOPPED && self->starts_again)
+        return self->operation->goal == KH_GOAL_DOWN;
+    return state != KH_STATE_STARTING && state != KH_STATE_STOPPING && state != KH_STATE_DELETING;
 }
 
 static gboolean
-on_joined(gpointer data)
+has_next_job(const Work *self)
 {
-    Waiting *self = data;
+    return self->next != NULL && !g_str_equal(self->next, "/") &&
+           g_strcmp0(self->next, self->job) != 0;
+}
 
-    self->joined = 0;
-    if (self->job == NULL)
-        find_job(self);
-    return G_SOURCE_REMOVE;
+/* What has come of the operation, by an instance that is at rest, or @gone. */
+static gboolean
+judge(Work *self, gboolean gone, GError **error)
+{
+    const KhOperation *operation = self->operation;
+    const gboolean up =
+        !gone && (g_str_equal(self->state, "running") || g_str_equal(self->state, "paused"));
+
+    if (gone ? operation->goal == KH_GOAL_GONE
+             : operation->goal != KH_GOAL_GONE && up == (operation->goal == KH_GOAL_UP))
+        return TRUE;
+    if (gone)
+        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "\"%s\" has been deleted", self->name);
+    else if (g_str_equal(self->state, "failed") && self->last != NULL)
+        g_propagate_error(error, g_steal_pointer(&self->last));
+    else if (operation->goal == KH_GOAL_UP)
+        g_set_error(error, KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" was stopped before it ran",
+                    self->name);
+    else
+        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
+                    "The service was restarted during the %s of \"%s\", which is %s now; try again",
+                    operation->job, self->name, self->state);
+    return FALSE;
+}
+
+static gboolean
+set_absent(Work *self, GError **error)
+{
+    GError *failure = g_error_new(G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY,
+                                  "The service has gone during the %s of \"%s\"",
+                                  self->operation->job, self->name);
+
+    kh_activation_advise(failure, kh_client_is_session(self->cli));
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
+/* Until it has another job, in the place of self->job, or is at rest: then that is NULL. */
+static gboolean
+follow_instance(Work *self, GError **error)
+{
+    g_auto(KhWatch) watch = {.cli = self->cli,
+                             .path = self->path,
+                             .interface = KH_INTERFACE_INSTANCE,
+                             .take = take_instance,
+                             .data = self};
+
+    g_clear_pointer(&self->state, g_free);
+    kh_watch_begin(&watch);
+    while (!kh_cli_is_late(self->cli)) {
+        if (watch.absent && self->waited)
+            return set_absent(self, error);
+        if (watch.gone || (!watch.absent && !has_next_job(self) && is_at_rest(self))) {
+            g_clear_pointer(&self->job, g_free);
+            return judge(self, watch.gone, error);
+        }
+        if (!watch.absent && self->state != NULL && has_next_job(self)) {
+            g_free(self->job);
+            self->job = g_steal_pointer(&self->next);
+            return TRUE;
+        }
+        if (!kh_watch_next(&watch, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Nobody starts a service that somebody may have stopped. */
+static gboolean
+find_again(Work *self, GError **error)
+{
+    const gboolean no_activate = self->cli->no_activate;
+    gboolean found;
+
+    if (self->patience == 0 && !self->waited)
+        self->patience = g_timeout_add_seconds(RETURN_S, on_patience_over, self);
+    self->cli->no_activate = TRUE;
+    found = follow_instance(self, error);
+    self->cli->no_activate = no_activate;
+    return found;
+}
+
+/* --- the whole ----------------------------------------------------------------------- */
+
+static gboolean
+conclude_job(Work *self, GError **error)
+{
+    if (self->done)
+        return TRUE;
+    if (self->error == NULL)
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The %s of \"%s\" has failed, and the service does not say why",
+                    self->operation->job, self->name);
+    else
+        g_propagate_error(error, g_steal_pointer(&self->error));
+    return FALSE;
+}
+
+/* The job of another service may be another part of the operation, or another one. */
+static gboolean
+wait_for_end(Work *self, GError **error)
+{
+    for (gboolean first = TRUE;; first = FALSE) {
+        if (!follow_job(self, error))
+            return FALSE;
+        if (self->ended && (first || !self->done))
+            return conclude_job(self, error);
+        if (!kh_cli_is_late(self->cli) && !find_again(self, error))
+            return FALSE;
+        if (kh_cli_is_late(self->cli)) {
+            set_late(self, error);
+            return FALSE;
+        }
+        if (self->job == NULL)
+            return TRUE;
+    }
 }
 
 static gboolean
 on_interrupt(gpointer data)
 {
-    Waiting *self = data;
+    Work *self = data;
 
     clear_line(self);
     if (self->cli->interrupted)
         exit(KH_EXIT_INTERRUPTED);
     self->cli->interrupted = TRUE;
-    if (self->operation->goes_on != NULL) {
+    if (self->operation->goes_on != NULL)
         kh_cli_note(self->cli, "%s: %s; ^C again to leave", self->name, self->operation->goes_on);
-        return G_SOURCE_CONTINUE;
-    }
-    kh_cli_note(self->cli, "%s: cancelling the %s; ^C again to leave", self->name,
-                self->operation->job);
-    /* Where there is no job yet, it is cancelled as soon as it appears. */
-    if (self->job != NULL)
-        cancel_job(self);
     else
-        find_job(self);
+        kh_cli_note(self->cli, "%s: cancelling the %s; ^C again to leave", self->name,
+                    self->operation->job);
     return G_SOURCE_CONTINUE;
 }
 
 static void
-begin(Waiting *self)
+begin(Work *self)
 {
     const char *terminal = g_getenv("TERM");
 
     self->on_terminal = !self->cli->json && isatty(STDERR_FILENO) && terminal != NULL &&
                         !g_str_equal(terminal, "dumb");
-    self->end = g_cancellable_new();
     self->interrupt = g_unix_signal_add(SIGINT, on_interrupt, self);
-    self->added = g_dbus_connection_signal_subscribe(
-        self->cli->bus, KH_BUS_NAME, "org.freedesktop.DBus.ObjectManager", "InterfacesAdded",
-        KH_PATH_ROOT, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_added, self, NULL);
-    if (self->on_terminal)
-        self->joined = g_timeout_add(JOINED_MS, on_joined, self);
 }
 
 static void
-end(Waiting *self)
+end(Work *self)
 {
     g_clear_handle_id(&self->interrupt, g_source_remove);
-    g_clear_handle_id(&self->joined, g_source_remove);
-    g_dbus_connection_signal_unsubscribe(self->cli->bus, self->added);
-    if (self->changed != 0)
-        g_dbus_connection_signal_unsubscribe(self->cli->bus, self->changed);
-    g_cancellable_cancel(self->end);
-    while (self->pending > 0)
-        g_main_context_iteration(NULL, TRUE);
+    g_clear_handle_id(&self->patience, g_source_remove);
+    kh_cli_set_deadline(self->cli, 0);
     clear_line(self);
-    g_clear_object(&self->end);
     g_free(self->job);
+    g_free(self->state);
+    g_free(self->next);
+    g_clear_error(&self->error);
+    g_clear_error(&self->last);
 }
 
-static GVariant *
-call_instance(KhCli *cli, const KhOperation *operation, const char *path, GVariant *options,
-              GError **error)
+/* The path of its job; a caller that does not wait sees no more of it. Transfer full. */
+static char *
+ask(Work *self, GVariant *options, GError **error)
 {
-    return kh_client_call(cli, path, KH_INTERFACE_INSTANCE, operation->method,
-                          g_variant_new("(@a{sv})", options), operation->job == NULL ? "()" : "(o)",
-                          NULL, error);
+    g_auto(GVariantDict) all = G_VARIANT_DICT_INIT(options);
+    g_autoptr(GVariant) job = NULL;
+
+    g_variant_dict_insert(&all, "no-wait", "b", TRUE);
+    job = kh_client_ask(self->cli, self->path, KH_INTERFACE_INSTANCE, self->operation->method,
+                        g_variant_new("(@a{sv})", g_variant_dict_end(&all)), "(o)", error);
+    return job == NULL ? NULL : g_variant_dup_string(job, NULL);
+}
+
+static gboolean
+run_job(Work *self, GVariant *options, char **job, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    gboolean no_wait = FALSE;
+
+    g_variant_lookup(options, "no-wait", "b", &no_wait);
+    g_variant_lookup(options, "timeout-usec", "t", &self->timeout);
+    *job = ask(self, options, error);
+    if (*job == NULL || no_wait || g_str_equal(*job, "/"))
+        return *job != NULL;
+    self->job = g_strdup(*job);
+    begin_clock(self);
+    if (wait_for_end(self, &failure))
+        return TRUE;
+    clear_line(self);
+    kh_log_excerpt_add(self->cli, self->path, failure);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
 }
 
 gboolean
 kh_operation_run(KhCli *cli, const KhOperation *operation, const char *name, const char *path,
                  GVariant *options, char **job, GError **error)
 {
-    Waiting waiting = {.cli = cli, .operation = operation, .name = name, .path = path};
+    Work work = {.cli = cli, .operation = operation, .name = name, .path = path};
     g_autoptr(GVariant) held = g_variant_ref_sink(options);
     g_autoptr(GVariant) reply = NULL;
+    gboolean good;
 
     *job = NULL;
-    if (!kh_client_connect(cli, error))
-        return FALSE;
     if (operation->job == NULL) {
-        reply = call_instance(cli, operation, path, held, error);
+        reply = kh_client_call(cli, path, KH_INTERFACE_INSTANCE, operation->method,
+                               g_variant_new("(@a{sv})", held), "()", NULL, error);
         return reply != NULL;
     }
-    begin(&waiting);
-    reply = call_instance(cli, operation, path, held, error);
-    end(&waiting);
-    if (reply != NULL && g_variant_is_of_type(reply, G_VARIANT_TYPE("(o)")))
-        g_variant_get(reply, "(o)", job);
-    return reply != NULL;
+    begin(&work);
+    good = run_job(&work, held, job, error);
+    end(&work);
+    return good;
 }

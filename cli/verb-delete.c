@@ -87,8 +87,10 @@ delete_asked(KhCli *cli, const KhOperation *operation, const Options *options, c
 int
 kh_verb_delete(KhCli *cli)
 {
-    const KhOperation operation = {
-        .method = "Delete", .job = "delete", .goes_on = "the deletion goes on", .exact = TRUE};
+    const KhOperation operation = {.method = "Delete",
+                                   .job = "delete",
+                                   .goes_on = "the deletion goes on",
+                                   .goal = KH_GOAL_GONE};
     Options chosen = {FALSE, FALSE, FALSE};
     const GOptionEntry entries[] = {
         {"force", 0, 0, G_OPTION_ARG_NONE, &chosen.force, "Kill those that run", NULL},

@@ -96,15 +96,21 @@ note_kept_disk(Each *self, const char *name, GVariant *before)
         kh_cli_note(self->cli, "%s was never started and had no data disk to keep", name);
 }
 
-static void
-report(Each *self, const char *name, const char *path, const char *job, GVariant *before)
+static gboolean
+report(Each *self, const char *name, const char *path, const char *job, GVariant *before,
+       GError **error)
 {
+    const gboolean gone = self->operation->goal == KH_GOAL_GONE;
     gboolean no_wait = FALSE;
-    /* Gone, after a deletion. */
+    g_autoptr(GError) failure = NULL;
+    /* Somebody else may have deleted it since. */
     g_autoptr(GVariant) after =
-        self->operation->exact ? NULL
-                               : kh_client_get_all(self->cli, path, KH_INTERFACE_INSTANCE, NULL);
+        gone ? NULL : kh_client_get_all(self->cli, path, KH_INTERFACE_INSTANCE, &failure);
 
+    if (failure != NULL && kh_cli_exit_code(failure) != KH_EXIT_NOT_FOUND) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
     g_variant_lookup(self->options, "no-wait", "b", &no_wait);
     if (after != NULL && job != NULL && g_str_equal(job, "/"))
         note_nothing_done(self, name, after);
@@ -115,6 +121,7 @@ report(Each *self, const char *name, const char *path, const char *job, GVariant
     if (self->cli->json)
         json_array_add_element(self->documents,
                                kh_output_properties(after != NULL ? after : before));
+    return TRUE;
 }
 
 GVariant *
@@ -126,7 +133,8 @@ kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *name, char
 
     if (found != NULL)
         properties = kh_client_get_all(cli, found, KH_INTERFACE_INSTANCE, error);
-    if (properties == NULL || (operation->exact && !check_exact(properties, name, error)))
+    if (properties == NULL ||
+        (operation->goal == KH_GOAL_GONE && !check_exact(properties, name, error)))
         return NULL;
     if (path != NULL)
         *path = g_steal_pointer(&found);
@@ -143,10 +151,8 @@ operate(Each *self, const char *name, GError **error)
     if (before == NULL)
         return FALSE;
     note_before(self, name, before);
-    if (!kh_operation_run(self->cli, self->operation, name, path, self->options, &job, error))
-        return FALSE;
-    report(self, name, path, job, before);
-    return TRUE;
+    return kh_operation_run(self->cli, self->operation, name, path, self->options, &job, error) &&
+           report(self, name, path, job, before, error);
 }
 
 /* A Ctrl-C is meant for those that have not had their turn, too. */

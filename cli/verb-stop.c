@@ -9,6 +9,7 @@ kh_verb_stop(KhCli *cli)
                                    .job = "stop",
                                    .goes_on = "stopping goes on",
                                    .already = "stopped",
+                                   .goal = KH_GOAL_DOWN,
                                    .stops = TRUE};
     const KhTimedHelp help = {.force = "Kill it: a power cut",
                               .timeout = "How long the guest may take"};

@@ -3,16 +3,14 @@
 #include "log-excerpt.h"
 
 #include <gio/gunixinputstream.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "launch/shim-protocol.h"
+#include "log-lines.h"
 #include "log/log-stream.h"
 
 #define ACTION_READ_LOGS "read-logs"
-#define LINES 20
-#define LINE_MAX_BYTES 240
 /* The end of the current file, and of the one before it, which it may have just replaced. */
 #define FILES 2
 #define READ_MAX (FILES * KH_LOG_LINE_MAX)
@@ -43,33 +41,13 @@ send(Answer *answer)
 }
 
 static void
-append_lines(Answer *answer)
-{
-    g_autoptr(GString) message = g_string_new(answer->error->message);
-    g_auto(GStrv) lines = g_strsplit(g_strchomp(answer->text), "\n", LINES);
-
-    g_string_append(message, "; its log ends:");
-    for (guint i = 0; lines[i] != NULL; i++) {
-        g_autofree char *line = kh_text_sanitize(g_strchomp(lines[i]), LINE_MAX_BYTES);
-
-        g_string_append_printf(message, "\n  %s", line);
-    }
-    g_free(answer->error->message);
-    answer->error->message = g_string_free(g_steal_pointer(&message), FALSE);
-}
-
-static void
 on_read(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(Answer) answer = data;
     gsize n = 0;
 
     g_input_stream_read_all_finish(G_INPUT_STREAM(source), result, &n, NULL);
-    for (gsize i = 0; i < n; i++)
-        if (answer->text[i] == '\0')
-            answer->text[i] = ' ';
-    if (n > 0)
-        append_lines(answer);
+    kh_log_lines_add(answer->error, answer->text, n);
     send(answer);
 }
 
@@ -101,7 +79,7 @@ open_log(Answer *answer, int folder)
                                   .uid = kh_instance_get_record(answer->instance)->vm_uid,
                                   .file_size = 0, /* and a line: no more is read of each */
                                   .files_max = MIN(FILES, answer->machines->settings->log_files),
-                                  .lines = LINES};
+                                  .lines = KH_LOG_LINES};
 
     kh_log_stream_open_async(folder, &request, NULL, NULL, NULL, NULL, on_opened, answer);
 }
@@ -129,9 +107,7 @@ kh_log_excerpt_answer(KhInstance *instance, const KhMachines *machines, KhGate *
 {
     Answer *answer;
 
-    if (!g_error_matches(error, KH_ERROR, KH_ERROR_TIMED_OUT) &&
-        !g_error_matches(error, KH_ERROR, KH_ERROR_GUEST_FAILED) &&
-        !g_error_matches(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED)) {
+    if (!kh_log_lines_explain(error)) {
         g_dbus_method_invocation_take_error(invocation, error);
         return;
     }

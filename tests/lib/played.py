@@ -16,16 +16,16 @@ DBUS = "org.freedesktop.DBus"
 
 @contextlib.contextmanager
 def played(world, name, path, xml, on_call, on_get=None):
-    """While this lasts the name has an object with the first interface of the XML, which answers
-    in a thread; the two are Gio.DBusConnection.register_object()'s."""
+    """While this lasts the name has an object with the interfaces of the XML, which answers in a
+    thread; the two are Gio.DBusConnection.register_object()'s."""
     context, connection = GLib.MainContext.new(), Bus(world).connection
     loop = GLib.MainLoop.new(context, False)
     started = threading.Event()
 
     def serve():
         context.push_thread_default()
-        connection.register_object(path, Gio.DBusNodeInfo.new_for_xml(xml).interfaces[0], on_call,
-                                   on_get, None)
+        for interface in Gio.DBusNodeInfo.new_for_xml(xml).interfaces:
+            connection.register_object(path, interface, on_call, on_get, None)
         connection.call_sync(DBUS, "/", DBUS, "RequestName", GLib.Variant("(su)", (name, 0)), None,
                              Gio.DBusCallFlags.NONE, -1, None)
         started.set()
