@@ -15,16 +15,11 @@ int kh_verb_doctor(KhCli *cli);
 int kh_verb_list(KhCli *cli);
 int kh_verb_logs(KhCli *cli);
 int kh_verb_measure(KhCli *cli);
-int kh_verb_pause(KhCli *cli);
+int kh_verb_operate(KhCli *cli); /* start, stop, restart, reset, pause, resume */
 int kh_verb_report(KhCli *cli);
-int kh_verb_reset(KhCli *cli);
-int kh_verb_restart(KhCli *cli);
-int kh_verb_resume(KhCli *cli);
 int kh_verb_set(KhCli *cli);
 int kh_verb_show(KhCli *cli);
-int kh_verb_start(KhCli *cli);
 int kh_verb_status(KhCli *cli);
-int kh_verb_stop(KhCli *cli);
 int kh_verb_wait(KhCli *cli);
 
 /*
@@ -41,16 +36,6 @@ int kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVar
  */
 GVariant *kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *name, char **path,
                           GError **error);
-
-/* What --help says of the options of a verb with a deadline; NULL: it has no such option. */
-typedef struct {
-    const char *force;
-    const char *no_wait;
-    const char *timeout;
-} KhTimedHelp;
-
-/* The whole of such a verb: its options, then @operation on each that is named. */
-int kh_verb_timed(KhCli *cli, const KhOperation *operation, const KhTimedHelp *help);
 
 /* Reads seconds, 1 to 3600 with a fraction, into @dict as "timeout-usec"; NULL is nothing. */
 gboolean kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error);
