@@ -108,13 +108,6 @@ kh_attest_options_entries(KhAttestOptions *self)
     return (GOptionEntry *)(gpointer)g_array_free(entries, FALSE);
 }
 
-static gboolean
-refuse(GError **error, const char *text)
-{
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, text);
-    return FALSE;
-}
-
 gboolean
 kh_attest_options_have_files(const KhAttestOptions *self)
 {
@@ -141,7 +134,8 @@ check_uuid(const char *text, GError **error)
     if (strlen(text) == UUID_LENGTH && strspn(text, "0123456789abcdef-") == UUID_LENGTH &&
         g_uuid_string_is_valid(text))
         return TRUE;
-    return refuse(error, "--sealed needs the UUID of the disk, in lower case");
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "--sealed needs the UUID of the disk, in lower case");
 }
 
 static gboolean
@@ -151,25 +145,29 @@ check_launch(const KhAttestOptions *self, GError **error)
     gboolean files = kh_attest_options_have_files(self);
 
     if (files && self->measurement != NULL)
-        return refuse(
-            error,
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
             "--measurement already gives the measurement; leave out files and launch options");
     if (!files && has_shape(self))
-        return refuse(error, "Launch options need --build-info, --katana-repo or --ovmf");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "Launch options need --build-info, --katana-repo or --ovmf");
     if (self->sealed != NULL && (self->unsealed || launch->cmdline != NULL))
-        return refuse(error, "--sealed cannot be combined with --unsealed or --cmdline");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--sealed cannot be combined with --unsealed or --cmdline");
     if (self->unsealed && launch->cmdline != NULL)
-        return refuse(error, "--unsealed cannot be combined with --cmdline");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--unsealed cannot be combined with --cmdline");
     if (self->build_info == NULL)
         return self->sealed == NULL || check_uuid(self->sealed, error);
     if (launch->kernel != NULL || launch->initrd != NULL || launch->cmdline != NULL ||
         launch->katana_repo != NULL)
-        return refuse(
-            error,
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
             "--build-info can be combined with --ovmf, but not with other files or --cmdline");
     if (self->sealed == NULL && !self->unsealed)
-        return refuse(error, "With --build-info, give --sealed UUID or --unsealed too: the host's "
-                             "word is not taken for that");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "With --build-info, give --sealed UUID or --unsealed too: the host's "
+                            "word is not taken for that");
     return self->sealed == NULL || check_uuid(self->sealed, error);
 }
 
@@ -177,12 +175,15 @@ gboolean
 kh_attest_options_check(const KhAttestOptions *self, GError **error)
 {
     if (self->fee_token != NULL && self->chain_id == NULL)
-        return refuse(error, "--fee-token needs --chain-id: they are hashed together");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--fee-token needs --chain-id: they are hashed together");
     if (self->block != NULL && self->min_block != NULL)
-        return refuse(error, "--block and --min-block cannot be combined");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--block and --min-block cannot be combined");
     if (self->certs != NULL && (self->offline || self->key_service != NULL))
-        return refuse(error, "--certs cannot be combined with --offline or --key-service, because "
-                             "nothing is fetched");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--certs cannot be combined with --offline or --key-service, because "
+                            "nothing is fetched");
     return check_launch(self, error);
 }
 
@@ -293,7 +294,8 @@ kh_attest_options_load(KhAttestOptions *self, KhCli *cli, char **cmdline, GError
     if (parts == NULL || parts->has_kernel)
         return parts;
     kh_boot_parts_free(parts);
-    refuse(error,
-           "A firmware alone would start any kernel; give --kernel FILE and --initrd FILE too");
+    kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "A firmware alone would start any kernel; give --kernel FILE and --initrd FILE too");
     return NULL;
 }

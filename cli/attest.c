@@ -98,12 +98,10 @@ trust_other_root(Attest *self, GError **error)
     data = g_bytes_get_data(bytes, &length);
     if (!kh_certificates_add(one, data, length, path, error))
         return FALSE;
-    if (kh_certificates_get_length(one) != 1) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has more than one certificate; it must have the root certificate only",
-                    path);
-        return FALSE;
-    }
+    if (kh_certificates_get_length(one) != 1)
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "%s has more than one certificate; it must have the root certificate only", path);
     set_cache(self, kh_certificates_get(one, 0)->sha256);
     kh_anchors_free(self->anchors);
     self->anchors = kh_anchors_new_empty(TRUE);
@@ -128,11 +126,9 @@ read_files(Attest *self, GError **error)
     }
     if (!kh_attest_options_have_files(options))
         return TRUE;
-    if (kh_policy_has(self->policy, KH_POLICY_MEASUREMENT)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The policy file already gives the measurement; leave out the files");
-        return FALSE;
-    }
+    if (kh_policy_has(self->policy, KH_POLICY_MEASUREMENT))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "The policy file already gives the measurement; leave out the files");
     self->parts = kh_attest_options_load(&self->options, self->cli, &self->cmdline, error);
     return self->parts != NULL;
 }
@@ -355,19 +351,16 @@ ask_host(Attest *self, const char *name, GError **error)
     if (!late)
         return self->evidence != NULL;
     g_clear_error(error);
-    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "The service did not answer within %d s",
-                HOST_S);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_TIMED_OUT, "The service did not answer within %d s",
+                        HOST_S);
 }
 
 static gboolean
 find_evidence(Attest *self, const char *name, GError **error)
 {
-    if ((name == NULL) != (self->options.quote != NULL)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Give the NAME of an instance, or --quote FILE");
-        return FALSE;
-    }
+    if ((name == NULL) != (self->options.quote != NULL))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "Give the NAME of an instance, or --quote FILE");
     if (name != NULL)
         return ask_host(self, name, error);
     self->evidence = kh_evidence_read(self->options.quote, error);

@@ -11,17 +11,6 @@
 
 #define FILE_MAX (64 * 1024)
 
-static gboolean G_GNUC_PRINTF(3, 4) refuse(GError **error, KhError code, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    if (error != NULL)
-        *error = g_error_new_valist(KH_ERROR, (int)code, format, arguments);
-    va_end(arguments);
-    return FALSE;
-}
-
 static char **
 read_lines(const char *path, GError **error)
 {
@@ -34,9 +23,9 @@ read_lines(const char *path, GError **error)
         return NULL;
     data = g_bytes_get_data(bytes, &length);
     if (length > FILE_MAX || memchr(data == NULL ? "" : data, '\0', length) != NULL) {
-        refuse(error, KH_ERROR_INVALID_ARGUMENT,
-               "%s is not a build-info.txt: it has a zero byte, or more than %d bytes", path,
-               FILE_MAX);
+        kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                     "%s is not a build-info.txt: it has a zero byte, or more than %d bytes", path,
+                     FILE_MAX);
         return NULL;
     }
     text = g_strndup(data == NULL ? "" : data, length);
@@ -54,7 +43,7 @@ find_value(char **lines, const char *key, const char **value, GError **error)
         if (strncmp(lines[i], key, length) != 0 || lines[i][length] != '=')
             continue;
         if (*value != NULL)
-            return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s appears twice", key);
+            return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s appears twice", key);
         *value = g_strchomp(lines[i]) + length + 1;
     }
     return TRUE;
@@ -68,7 +57,7 @@ need_hash(char **lines, const char *key, guint8 sha256[KH_SHA256_SIZE], GError *
     if (!find_value(lines, key, &value, error))
         return FALSE;
     if (value == NULL)
-        return refuse(error, KH_ERROR_INVALID_ARGUMENT, "%s is missing", key);
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is missing", key);
     return kh_bytes_from_hex(value, key, sha256, KH_SHA256_SIZE, error);
 }
 
@@ -106,8 +95,8 @@ check_firmware(char **lines, const KhBootParts *parts, gboolean named, GError **
     if (!need_hash(lines, "OVMF_SHA256", published, error))
         return FALSE;
     if (memcmp(published, parts->firmware->sha256, KH_SHA256_SIZE) != 0)
-        return refuse(error, KH_ERROR_INTEGRITY_MISMATCH,
-                      "%s is not the firmware that OVMF_SHA256 names", parts->firmware->name);
+        return kh_error_set(error, KH_ERROR_INTEGRITY_MISMATCH,
+                            "%s is not the firmware that OVMF_SHA256 names", parts->firmware->name);
     return kh_firmware_check_kernel(parts->firmware, error);
 }
 
@@ -152,9 +141,10 @@ published_launch(char **lines, KhLaunchOptions *options, GError **error)
         cmdline = g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, uuid, NULL);
     }
     if (cmdline == NULL)
-        refuse(error, KH_ERROR_INVALID_ARGUMENT,
-               "LAUNCH_MEASUREMENT is given, but no LAUNCH_SHAPE with cmdline= and no LUKS_UUID to "
-               "say what was measured");
+        kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "LAUNCH_MEASUREMENT is given, but no LAUNCH_SHAPE with cmdline= and no LUKS_UUID to "
+            "say what was measured");
     return cmdline;
 }
 
@@ -182,8 +172,8 @@ check_measurement(char **lines, const KhBootParts *parts, GError **error)
     }
     hex = kh_bytes_to_hex(digest, sizeof digest);
     return g_ascii_strcasecmp(hex, published) == 0 ||
-           refuse(error, KH_ERROR_INTEGRITY_MISMATCH,
-                  "LAUNCH_MEASUREMENT does not match the hashes in the same file");
+           kh_error_set(error, KH_ERROR_INTEGRITY_MISMATCH,
+                        "LAUNCH_MEASUREMENT does not match the hashes in the same file");
 }
 
 /* All that the file says of @parts, which have their firmware. */

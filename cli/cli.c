@@ -257,10 +257,9 @@ check_count(KhCli *cli, guint n, const char *usage, guint min, guint max, GError
 {
     if (n >= min && n <= max)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s has %s arguments; usage: katana-hypervisor %s%s%s", cli->verb,
-                n < min ? "too few" : "too many", cli->verb, usage[0] == '\0' ? "" : " ", usage);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT, "%s has %s arguments; usage: katana-hypervisor %s%s%s",
+        cli->verb, n < min ? "too few" : "too many", cli->verb, usage[0] == '\0' ? "" : " ", usage);
 }
 
 /* What is left of @args, and what followed "--". */
@@ -287,9 +286,9 @@ check_arguments(KhCli *cli, char **arguments, GError **error)
         if (g_utf8_validate(arguments[i], -1, NULL))
             continue;
         shown = kh_text_sanitize(arguments[i], ARGUMENT_SHOWN);
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Argument %u of %s is \"%s\", which is not UTF-8", i + 1, cli->verb, shown);
-        return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "Argument %u of %s is \"%s\", which is not UTF-8", i + 1, cli->verb,
+                            shown);
     }
     return TRUE;
 }
@@ -298,16 +297,12 @@ static gboolean
 check_global(KhCli *cli, GError **error)
 {
     /* main() has taken it out, wherever it stood by itself. */
-    if (cli->host != NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "-H must be an argument of its own, -H USER@HOST");
-        return FALSE;
-    }
-    if (cli->session && cli->system) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "--session and --system cannot be combined");
-        return FALSE;
-    }
+    if (cli->host != NULL)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "-H must be an argument of its own, -H USER@HOST");
+    if (cli->session && cli->system)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--session and --system cannot be combined");
     return TRUE;
 }
 

@@ -19,9 +19,8 @@ wants_session(KhCli *cli, gboolean *session, GError **error)
     *session = g_str_equal(choice, "session");
     if (*session || g_str_equal(choice, "system"))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "KATANA_HYPERVISOR_BUS is \"%s\"; it must be session or system", choice);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "KATANA_HYPERVISOR_BUS is \"%s\"; it must be session or system", choice);
 }
 
 gboolean
@@ -120,11 +119,11 @@ check_type(GVariant *value, const char *type, const char *what, GError **error)
 {
     if (g_variant_is_of_type(value, G_VARIANT_TYPE(type)))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "The service answered %s with a value of an unexpected type, %s where %s was "
-                "expected; it may be of another version",
-                what, g_variant_get_type_string(value), type);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_FAILED,
+        "The service answered %s with a value of an unexpected type, %s where %s was "
+        "expected; it may be of another version",
+        what, g_variant_get_type_string(value), type);
 }
 
 GVariant *

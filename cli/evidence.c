@@ -139,13 +139,12 @@ read_shape(KhEvidence *self, KhCli *cli, const char *name, const char *path, GEr
 
     if (instance == NULL)
         return FALSE;
-    if (g_variant_lookup(instance, "Tee", "b", &tee) && !tee) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "\"%s\" is not confidential and gives no evidence; that takes an instance "
-                    "created with --tee",
-                    name);
-        return FALSE;
-    }
+    if (g_variant_lookup(instance, "Tee", "b", &tee) && !tee)
+        return kh_error_set(
+            error, KH_ERROR_NOT_SUPPORTED,
+            "\"%s\" is not confidential and gives no evidence; that takes an instance "
+            "created with --tee",
+            name);
     g_variant_lookup(instance, "Vcpus", "u", &self->vcpus);
     if (g_variant_lookup(instance, "Id", "&s", &text) && g_uuid_string_is_valid(text))
         self->id = g_strdup(text);

@@ -49,10 +49,9 @@ find_firmware(const char *folder, char **path, GError **error)
 
     if (upper != NULL && lower != NULL && !same_file(upper, lower)) {
         shown = g_filename_display_name(folder);
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has both OVMF.fd and ovmf.fd; give the one that is booted with --ovmf",
-                    shown);
-        return FALSE;
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "%s has both OVMF.fd and ovmf.fd; give the one that is booted with --ovmf", shown);
     }
     *path = upper != NULL ? g_steal_pointer(&upper) : g_steal_pointer(&lower);
     return TRUE;

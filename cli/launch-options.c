@@ -57,13 +57,6 @@ kh_launch_options_entries(KhLaunchOptions *self)
     return g_memdup2(entries, sizeof entries);
 }
 
-static gboolean
-invalid(GError **error, const char *message)
-{
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, message);
-    return FALSE;
-}
-
 /* What the options leave open comes from the checkout. */
 static gboolean
 complete(const KhLaunchOptions *self, KhCli *cli, KhKatanaBuild *build, GError **error)
@@ -73,7 +66,8 @@ complete(const KhLaunchOptions *self, KhCli *cli, KhKatanaBuild *build, GError *
     build->initrd = g_strdup(self->initrd);
     if (self->katana_repo == NULL)
         return build->ovmf != NULL ||
-               invalid(error, "The firmware is missing; give --ovmf FILE or --katana-repo DIR");
+               kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "The firmware is missing; give --ovmf FILE or --katana-repo DIR");
     if (!kh_katana_repo_find(self->katana_repo, build, error))
         return FALSE;
     if (build->others != NULL)
@@ -93,8 +87,9 @@ kh_launch_options_load(KhLaunchOptions *self, KhCli *cli, const char **cmdline, 
                : self->katana_repo != NULL ? KH_DEFAULT_CMDLINE
                                            : "";
     if (build.kernel == NULL && (*cmdline)[0] != '\0') {
-        invalid(error,
-                "A command line is only measured together with a kernel; give --kernel FILE too");
+        kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "A command line is only measured together with a kernel; give --kernel FILE too");
         return NULL;
     }
     return kh_boot_parts_load(build.ovmf, build.kernel, build.initrd, error);
@@ -110,10 +105,10 @@ parse_number(const char *text, const char *what, guint64 max, guint64 *number, G
     if (g_ascii_string_to_unsigned(hex ? text + 2 : text, hex ? 16 : 10, 0, max, number, NULL))
         return TRUE;
     shown = g_strescape(text, NULL);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is \"%s\"; give a number up to 0x%" G_GINT64_MODIFIER "x, as 33 or 0x21", what,
-                shown, max);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "%s is \"%s\"; give a number up to 0x%" G_GINT64_MODIFIER
+                        "x, as 33 or 0x21",
+                        what, shown, max);
 }
 
 static gboolean
@@ -124,7 +119,8 @@ parse_processor(const KhLaunchOptions *self, guint32 *signature, GError **error)
     guint64 number;
 
     if (self->vcpu_sig != NULL && self->vcpu_type != NULL)
-        return invalid(error, "--vcpu-type and --vcpu-sig cannot be combined");
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--vcpu-type and --vcpu-sig cannot be combined");
     if (self->vcpu_sig != NULL) {
         if (!parse_number(self->vcpu_sig, "--vcpu-sig", G_MAXUINT32, &number, error))
             return FALSE;

@@ -168,13 +168,14 @@ begin_clock(Work *self)
         set_clock(self);
 }
 
-static void
-set_late(Work *self, GError **error)
+static gboolean
+fail_late(Work *self, GError **error)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT,
-                "\"%s\" did not answer within %g s and is still starting: wait for it, read its "
-                "log, or stop it",
-                self->name, (double)self->timeout / G_USEC_PER_SEC);
+    return kh_error_set(
+        error, KH_ERROR_TIMED_OUT,
+        "\"%s\" did not answer within %g s and is still starting: wait for it, read its "
+        "log, or stop it",
+        self->name, (double)self->timeout / G_USEC_PER_SEC);
 }
 
 /* --- a job --------------------------------------------------------------------------- */
@@ -272,21 +273,22 @@ judge(Work *self, gboolean gone, GError **error)
              : operation->goal != KH_GOAL_GONE && up == (operation->goal == KH_GOAL_UP))
         return TRUE;
     if (gone)
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "\"%s\" has been deleted", self->name);
-    else if (g_str_equal(self->state, "failed") && self->last != NULL)
+        return kh_error_set(error, KH_ERROR_NOT_FOUND, "\"%s\" has been deleted", self->name);
+    if (g_str_equal(self->state, "failed") && self->last != NULL) {
         g_propagate_error(error, g_steal_pointer(&self->last));
-    else if (operation->goal == KH_GOAL_UP)
-        g_set_error(error, KH_ERROR, KH_ERROR_CANCELLED, "\"%s\" was stopped before it ran",
-                    self->name);
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                    "The service was restarted during the %s of \"%s\", which is %s now; try again",
-                    operation->job, self->name, self->state);
-    return FALSE;
+        return FALSE;
+    }
+    if (operation->goal == KH_GOAL_UP)
+        return kh_error_set(error, KH_ERROR_CANCELLED, "\"%s\" was stopped before it ran",
+                            self->name);
+    return kh_error_set(
+        error, KH_ERROR_INVALID_STATE,
+        "The service was restarted during the %s of \"%s\", which is %s now; try again",
+        operation->job, self->name, self->state);
 }
 
 static gboolean
-set_absent(Work *self, GError **error)
+fail_absent(Work *self, GError **error)
 {
     GError *failure = g_error_new(G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY,
                                   "The service has gone during the %s of \"%s\"",
@@ -311,7 +313,7 @@ follow_instance(Work *self, GError **error)
     kh_watch_begin(&watch);
     while (!kh_cli_is_late(self->cli)) {
         if (watch.absent && self->waited)
-            return set_absent(self, error);
+            return fail_absent(self, error);
         if (watch.gone || (!watch.absent && !has_next_job(self) && is_at_rest(self))) {
             g_clear_pointer(&self->job, g_free);
             return judge(self, watch.gone, error);
@@ -350,11 +352,10 @@ conclude_job(Work *self, GError **error)
     if (self->done)
         return TRUE;
     if (self->error == NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The %s of \"%s\" has failed, and the service does not say why",
-                    self->operation->job, self->name);
-    else
-        g_propagate_error(error, g_steal_pointer(&self->error));
+        return kh_error_set(error, KH_ERROR_FAILED,
+                            "The %s of \"%s\" has failed, and the service does not say why",
+                            self->operation->job, self->name);
+    g_propagate_error(error, g_steal_pointer(&self->error));
     return FALSE;
 }
 
@@ -369,10 +370,8 @@ wait_for_end(Work *self, GError **error)
             return conclude_job(self, error);
         if (!kh_cli_is_late(self->cli) && !find_again(self, error))
             return FALSE;
-        if (kh_cli_is_late(self->cli)) {
-            set_late(self, error);
-            return FALSE;
-        }
+        if (kh_cli_is_late(self->cli))
+            return fail_late(self, error);
         if (self->job == NULL)
             return TRUE;
     }

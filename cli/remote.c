@@ -26,8 +26,7 @@ check_host(const char *host, GError **error)
     if (host[0] != '\0' && host[0] != '-' && host[0] != '@' &&
         strspn(host, allowed) == strlen(host))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--host must be USER@HOST");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "--host must be USER@HOST");
 }
 
 /* The value of a host option at @argv, NULL if it is none; *n: how many words it takes. */
@@ -145,8 +144,7 @@ check(const char *host, const char *refusal, GError **error)
 {
     if (refusal == NULL)
         return check_host(host, error);
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, refusal);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s", refusal);
 }
 
 gboolean

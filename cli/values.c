@@ -160,8 +160,7 @@ kh_time_parse(const char *text, gint64 *seconds, GError **error)
         return TRUE;
     }
     shown = kh_text_sanitize(text, TIME_TEXT_MAX);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "--at is \"%s\"; it must be a day or a time, 2025-06-01 or 2025-06-01T12:00:00Z",
-                shown);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "--at is \"%s\"; it must be a day or a time, 2025-06-01 or 2025-06-01T12:00:00Z", shown);
 }

@@ -104,10 +104,8 @@ add_labels(GVariantDict *dict, char **labels, GError **error)
     for (; labels != NULL && *labels != NULL; labels++) {
         g_auto(GStrv) parts = g_strsplit(*labels, "=", 2);
 
-        if (g_strv_length(parts) != 2) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--label must be KEY=VALUE");
-            return FALSE;
-        }
+        if (g_strv_length(parts) != 2)
+            return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "--label must be KEY=VALUE");
         g_variant_builder_add(&builder, "{ss}", parts[0], parts[1]);
     }
     g_variant_dict_insert_value(dict, "labels", g_variant_builder_end(&builder));

@@ -26,9 +26,8 @@ may_be_deleted(KhCli *cli, const KhOperation *operation, const Options *options,
     g_variant_lookup(properties, "State", "&s", &state);
     if (options->force || g_strv_contains(down, state))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                "\"%s\" is %s; stop it first, or delete it with --force", name, state);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_STATE,
+                        "\"%s\" is %s; stop it first, or delete it with --force", name, state);
 }
 
 /* Those that can go; of the others is said what is wrong, and *@code is the first's. */
@@ -62,8 +61,7 @@ confirm(const Options *options, char **names, GError **error)
     fprintf(stderr, "Delete %s %s? [y/N] ", list, what[options->keep][names[1] != NULL]);
     if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_CANCELLED, "Nothing was deleted");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_CANCELLED, "Nothing was deleted");
 }
 
 /* Nobody is asked about what will be refused, nor a script: it has said what it wants. */

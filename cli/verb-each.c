@@ -23,10 +23,9 @@ check_exact(GVariant *properties, const char *name, GError **error)
     g_variant_lookup(properties, "Name", "&s", &real);
     if (g_str_equal(id, name) || g_str_equal(real, name))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
-                "\"%s\" is only the beginning of an id; a deletion needs the whole name or id",
-                name);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_NOT_FOUND,
+        "\"%s\" is only the beginning of an id; a deletion needs the whole name or id", name);
 }
 
 static const char *
@@ -164,8 +163,7 @@ check_interrupted(Each *self, char **names, GError **error)
     if (!self->cli->interrupted)
         return TRUE;
     left = g_strjoinv(", ", names);
-    g_set_error(error, KH_ERROR, KH_ERROR_CANCELLED, "Interrupted; nothing was done to %s", left);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_CANCELLED, "Interrupted; nothing was done to %s", left);
 }
 
 static void
@@ -210,7 +208,7 @@ kh_verb_parse_seconds(const char *text, double min, double max, double *seconds,
     *seconds = g_ascii_strtod(text, &end);
     if (end != text && *end == '\0' && *seconds >= min && *seconds <= max)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "--timeout is \"%s\"; it must be from %.0f to %.0f seconds", text, min, max);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "--timeout is \"%s\"; it must be from %.0f to %.0f seconds", text, min,
+                        max);
 }

@@ -31,10 +31,10 @@ check_order(const char *cursor, const char *path, GError **error)
 {
     if (cursor == NULL || strcmp(path, cursor) > 0)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "The service answered ListInstances with %s where instances after %s were expected",
-                path, cursor);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_FAILED,
+        "The service answered ListInstances with %s where instances after %s were expected", path,
+        cursor);
 }
 
 /* Appends the page that comes after @cursor, which becomes its last path. */

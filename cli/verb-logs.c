@@ -87,9 +87,8 @@ check_json(KhCli *cli, GError **error)
 {
     if (!cli->json)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "logs prints text only; leave --json out");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "logs prints text only; leave --json out");
 }
 
 static gboolean

@@ -218,10 +218,10 @@ is_expected(GVariant *properties, const guint8 *measurement, GError **error)
 
     if (n == KH_LAUNCH_DIGEST_SIZE && memcmp(bytes, measurement, n) == 0)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
-                "The service expects another measurement; the instance's boot components may have "
-                "been changed since it was created");
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INTEGRITY_MISMATCH,
+        "The service expects another measurement; the instance's boot components may have "
+        "been changed since it was created");
 }
 
 /* What it would boot; the digest is printed before the service's is compared with it. */

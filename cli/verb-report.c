@@ -32,13 +32,6 @@ free_options(Options *options)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, free_options)
 
-static gboolean
-refuse(GError **error, const char *text)
-{
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, text);
-    return FALSE;
-}
-
 /* An option is an expectation like a line of the policy file, and is not given in both. */
 static gboolean
 add_option(KhPolicy *policy, KhPolicyKey key, const char *value, GError **error)
@@ -134,8 +127,9 @@ run_verify(KhCli *cli, const Options *options, const char *path)
     if (policy == NULL || !kh_time_parse(options->at, &input.time, &error))
         return kh_cli_fail(cli, error);
     if (options->certs == NULL) {
-        refuse(&error, "--certs DIR is missing; give the folder with the VCEK or VLEK, the ASK or "
-                       "ASVK, and the ARK");
+        kh_error_set(&error, KH_ERROR_INVALID_ARGUMENT,
+                     "--certs DIR is missing; give the folder with the VCEK or VLEK, the ASK or "
+                     "ASVK, and the ARK");
         return kh_cli_fail(cli, error);
     }
     report = read_report(path, &error);
@@ -203,8 +197,9 @@ check_show_options(const Options *options, GError **error)
     if (options->certs == NULL && options->crl == NULL && options->at == NULL &&
         options->policy == NULL && options->measurement == NULL && options->report_data == NULL)
         return TRUE;
-    return refuse(error,
-                  "report show takes no option but --product; the others are for report verify");
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "report show takes no option but --product; the others are for report verify");
 }
 
 /* For --help: the keys that a policy file may have. */
@@ -248,7 +243,8 @@ kh_verb_report(KhCli *cli)
     if (g_str_equal(words[0], "verify"))
         return run_verify(cli, &o, words[1]);
     if (!g_str_equal(words[0], "show"))
-        refuse(&error, "report must be followed by show or verify");
+        kh_error_set(&error, KH_ERROR_INVALID_ARGUMENT,
+                     "report must be followed by show or verify");
     else if (check_show_options(&o, &error))
         return run_show(cli, &o, words[1]);
     return kh_cli_fail(cli, error);

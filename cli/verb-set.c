@@ -59,13 +59,11 @@ refuse_unknown(const char *word, GError **error)
         known[i] = word_of(&keys[i]);
     nearest = of_the_bus != NULL ? word_of(of_the_bus) : kh_nearest_word(word, known);
     if (nearest != NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There is no key \"%s\"; did you mean \"%s\"?", word, nearest);
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There is no key \"%s\"; the keys are the options of create, see create --help",
-                    word);
-    return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "There is no key \"%s\"; did you mean \"%s\"?", word, nearest);
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "There is no key \"%s\"; the keys are the options of create, see create --help", word);
 }
 
 static const KhConfigKey *
@@ -80,15 +78,11 @@ find_key(const char *word)
 static gboolean
 add_label(Changes *changes, const KhConfigKey *key, const char *text, GError **error)
 {
-    if (!g_utf8_validate(text, -1, NULL)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not UTF-8", word_of(key));
-        return FALSE;
-    }
-    if (text[0] == '\0' || text[0] == '=') {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Write label=K=V to set a label, label=K to remove it");
-        return FALSE;
-    }
+    if (!g_utf8_validate(text, -1, NULL))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is not UTF-8", word_of(key));
+    if (text[0] == '\0' || text[0] == '=')
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "Write label=K=V to set a label, label=K to remove it");
     g_ptr_array_add(changes->labels, g_strdup(text));
     if (!g_ptr_array_find(changes->keys, key, NULL)) {
         g_ptr_array_add(changes->keys, (gpointer)key);
@@ -102,10 +96,8 @@ add_value(Changes *changes, const KhConfigKey *key, const char *text, GError **e
 {
     GVariant *value;
 
-    if (g_ptr_array_find(changes->keys, key, NULL)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is given twice", word_of(key));
-        return FALSE;
-    }
+    if (g_ptr_array_find(changes->keys, key, NULL))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is given twice", word_of(key));
     value = key->form == KH_CONFIG_LIST ? kh_value_katana_args(text, NULL, error)
                                         : kh_value_parse_change(key, text, error);
     if (value == NULL)
@@ -121,11 +113,9 @@ add_change(Changes *changes, const char *text, GError **error)
     g_auto(GStrv) parts = g_strsplit(text, "=", 2);
     const KhConfigKey *key;
 
-    if (g_strv_length(parts) != 2) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "\"%s\" has no value; write KEY=VALUE", text);
-        return FALSE;
-    }
+    if (g_strv_length(parts) != 2)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "\"%s\" has no value; write KEY=VALUE", text);
     key = find_key(parts[0]);
     if (key == NULL)
         return refuse_unknown(parts[0], error);

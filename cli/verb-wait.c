@@ -67,12 +67,10 @@ on_removed(GDBusConnection *bus, const char *sender, const char *root, const cha
 static gboolean
 fail_timed_out(Wait *self, GError **error)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_TIMED_OUT, "%s did not become %s in time; %s%s",
-                self->name, self->wanted,
-                self->watch.absent || self->state == NULL ? "the service is not answering"
-                                                          : "it is ",
-                self->watch.absent || self->state == NULL ? "" : self->state);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_TIMED_OUT, "%s did not become %s in time; %s%s", self->name, self->wanted,
+        self->watch.absent || self->state == NULL ? "the service is not answering" : "it is ",
+        self->watch.absent || self->state == NULL ? "" : self->state);
 }
 
 /* Whether an operator has to do something before the state can be reached. */
@@ -96,18 +94,16 @@ was_created(const Wait *self)
 static gboolean
 fail_ended(const Wait *self, GError **error)
 {
-    if (!self->watch.gone && was_created(self))
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                    "%s is %s, and will not be created again: it has been started before",
-                    self->name, self->state);
-    else if (self->watch.gone)
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                    "%s has been deleted, and will not be %s", self->name, self->wanted);
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
-                    "%s has failed, and will not be %s by itself; show %s and logs %s say why",
-                    self->name, self->wanted, self->name, self->name);
-    return FALSE;
+    if (self->watch.gone)
+        return kh_error_set(error, KH_ERROR_INVALID_STATE,
+                            "%s has been deleted, and will not be %s", self->name, self->wanted);
+    if (was_created(self))
+        return kh_error_set(error, KH_ERROR_INVALID_STATE,
+                            "%s is %s, and will not be created again: it has been started before",
+                            self->name, self->state);
+    return kh_error_set(error, KH_ERROR_INVALID_STATE,
+                        "%s has failed, and will not be %s by itself; show %s and logs %s say why",
+                        self->name, self->wanted, self->name, self->name);
 }
 
 static gboolean
@@ -159,14 +155,12 @@ check_state(const char *state, GError **error)
         known[i] = kh_state_name((KhState)i);
     nearest = state == NULL ? NULL : kh_nearest_word(state, known);
     if (state == NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "--for STATE is missing");
-    else if (nearest != NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There is no state \"%s\"; did you mean \"%s\"?", state, nearest);
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There is no state \"%s\"; see wait --help", state);
-    return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "--for STATE is missing");
+    if (nearest != NULL)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "There is no state \"%s\"; did you mean \"%s\"?", state, nearest);
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "There is no state \"%s\"; see wait --help", state);
 }
 
 static gboolean

@@ -64,6 +64,17 @@ kh_error_is_not_authorized(const GError *error)
            g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_DISMISSED);
 }
 
+gboolean
+kh_error_set(GError **error, KhError code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_propagate_error(error, g_error_new_valist(KH_ERROR, (int)code, format, arguments));
+    va_end(arguments);
+    return FALSE;
+}
+
 /* Who reads "too many levels" looks for levels, where one link is what is in the way. */
 static const char *
 text_of_errno(int number)

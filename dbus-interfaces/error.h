@@ -70,6 +70,9 @@ KhError kh_error_from_name(const char *name);
 /* Whether @error carries one of the three NotAuthorized codes. */
 gboolean kh_error_is_not_authorized(const GError *error);
 
+/* An error of this domain. FALSE, to be returned. */
+gboolean kh_error_set(GError **error, KhError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
 /*
  * "@name cannot be @doing: " and what errno says: KH_ERROR_RESOURCE_UNAVAILABLE where room,
  * descriptors or memory are short, NOT_FOUND, else FAILED. ELOOP is taken for a symbolic link
