@@ -138,8 +138,7 @@ void
 kh_attest_output_json(const KhAttestOutput *output)
 {
     const KhAttestation *result = output->result;
-    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
-    g_autoptr(JsonObject) object = json_object_new();
+    JsonObject *object = json_object_new();
     g_autofree char *summary = kh_attestation_summary(result);
 
     json_object_set_string_member(object, "name", output->name);
@@ -154,8 +153,7 @@ kh_attest_output_json(const KhAttestOutput *output)
     json_object_set_array_member(object, "not_covered", text_array(result->uncovered));
     json_object_set_array_member(object, "notes", text_array(output->notes));
     set_explanation(object, result->explanation);
-    json_node_set_object(root, object);
-    kh_output_json(root);
+    kh_output_json_object(object);
 }
 
 static void

@@ -92,21 +92,15 @@ kh_cli_error_name(const GError *error)
 static void
 print_json_error(const GError *error, const char *message)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(JsonNode) root = NULL;
+    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
+    JsonObject *object = json_object_new(), *member = json_object_new();
     g_autofree char *name = g_strconcat(KH_ERROR_PREFIX_DBUS, kh_cli_error_name(error), NULL);
     g_autofree char *text = NULL;
 
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "error");
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "name");
-    json_builder_add_string_value(builder, name);
-    json_builder_set_member_name(builder, "message");
-    json_builder_add_string_value(builder, message);
-    json_builder_end_object(builder);
-    json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
+    json_object_set_string_member(member, "name", name);
+    json_object_set_string_member(member, "message", message);
+    json_object_set_object_member(object, "error", member);
+    json_node_take_object(root, object);
     text = kh_output_json_text(root, FALSE);
     g_printerr("%s\n", text);
 }

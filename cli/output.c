@@ -29,6 +29,16 @@ kh_output_key(const char *property)
     return g_string_free(key, FALSE);
 }
 
+/* Takes @object. */
+static JsonNode *
+node_of_object(JsonObject *object)
+{
+    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+
+    json_node_take_object(node, object);
+    return node;
+}
+
 /* An array of structs of strings as objects with these names. */
 static JsonNode *
 objects_of(GVariant *rows, const char *const *names)
@@ -55,8 +65,7 @@ objects_of(GVariant *rows, const char *const *names)
 static JsonNode *
 error_node(GVariant *pair)
 {
-    JsonNode *node;
-    g_autoptr(JsonObject) object = NULL;
+    JsonObject *object;
     const char *name, *message;
 
     g_variant_get(pair, "(&s&s)", &name, &message);
@@ -65,9 +74,7 @@ error_node(GVariant *pair)
     object = json_object_new();
     json_object_set_string_member(object, "name", name);
     json_object_set_string_member(object, "message", message);
-    node = json_node_new(JSON_NODE_OBJECT);
-    json_node_set_object(node, object);
-    return node;
+    return node_of_object(object);
 }
 
 /* Lower-case hexadecimal digits; transfer full. */
@@ -110,8 +117,7 @@ value_node(const char *property, GVariant *value)
 JsonNode *
 kh_output_properties(GVariant *properties)
 {
-    g_autoptr(JsonObject) object = json_object_new();
-    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+    JsonObject *object = json_object_new();
     GVariantIter iter;
     const char *name;
     GVariant *item;
@@ -123,8 +129,7 @@ kh_output_properties(GVariant *properties)
 
         json_object_set_member(object, key, value_node(name, value));
     }
-    json_node_set_object(node, object);
-    return node;
+    return node_of_object(object);
 }
 
 /* In JSON, of one beyond the first 65536 both halves of UTF-16 (RFC 8259, 7). */
@@ -224,6 +229,22 @@ kh_output_json(JsonNode *node)
 
     puts(text);
     fflush(stdout);
+    json_node_unref(node);
+}
+
+void
+kh_output_json_object(JsonObject *object)
+{
+    kh_output_json(node_of_object(object));
+}
+
+void
+kh_output_json_array(JsonArray *array)
+{
+    JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+
+    json_node_take_array(node, array);
+    kh_output_json(node);
 }
 
 void
@@ -392,4 +413,13 @@ kh_output_fields(GVariant *properties)
     if (g_variant_lookup(properties, "LimitsEnforced", "b", &enforced) && !enforced)
         puts("limits are not enforced");
     fflush(stdout);
+}
+
+void
+kh_output_shown(gboolean json, GVariant *properties)
+{
+    if (json)
+        kh_output_json(kh_output_properties(properties));
+    else
+        kh_output_fields(properties);
 }

@@ -31,8 +31,10 @@ char *kh_output_shell_word(const char *word);
 /* Ends @text, harmless UTF-8, where it would take more than @columns of a terminal. */
 void kh_output_cut(char *text, guint columns);
 
-/* One JSON document and a line feed. */
+/* One JSON document, which is taken, and a line feed. */
 void kh_output_json(JsonNode *node);
+void kh_output_json_object(JsonObject *object);
+void kh_output_json_array(JsonArray *array);
 
 /* Rows of equal length, the first one the heading, as aligned columns. */
 void kh_output_table(GPtrArray *rows);
@@ -45,5 +47,8 @@ char *kh_output_value(const char *property, GVariant *value);
  * not enforced.
  */
 void kh_output_fields(GVariant *properties);
+
+/* The one or the other: as JSON, or for people. */
+void kh_output_shown(gboolean json, GVariant *properties);
 
 G_END_DECLS

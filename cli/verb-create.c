@@ -199,9 +199,7 @@ print(KhCli *cli, const char *path, GError **error)
         kh_lasting_warn_of_boot(cli);
     kh_lasting_warn_of_logout(cli);
     if (cli->json) {
-        g_autoptr(JsonNode) node = kh_output_properties(properties);
-
-        kh_output_json(node);
+        kh_output_json(kh_output_properties(properties));
         return TRUE;
     }
     g_variant_lookup(properties, "Name", "&s", &name);

@@ -94,13 +94,11 @@ to_array(GVariant *checks)
 static void
 print_json(GVariant *checks, gboolean tee)
 {
-    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
-    g_autoptr(JsonObject) object = json_object_new();
+    JsonObject *object = json_object_new();
 
     json_object_set_string_member(object, "status", worst_of(checks, tee));
     json_object_set_array_member(object, "checks", to_array(checks));
-    json_node_set_object(root, object);
-    kh_output_json(root);
+    kh_output_json_object(object);
 }
 
 static void

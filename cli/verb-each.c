@@ -166,15 +166,6 @@ check_interrupted(Each *self, char **names, GError **error)
     return kh_error_set(error, KH_ERROR_CANCELLED, "Interrupted; nothing was done to %s", left);
 }
 
-static void
-print_documents(Each *self)
-{
-    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_ARRAY);
-
-    json_node_set_array(root, self->documents);
-    kh_output_json(root);
-}
-
 int
 kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options)
 {
@@ -196,8 +187,18 @@ kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant
             break;
     }
     if (cli->json && (first == 0 || json_array_get_length(documents) > 0))
-        print_documents(&each);
+        kh_output_json_array(json_array_ref(documents));
     return first;
+}
+
+gboolean
+kh_verb_print_json(KhCli *cli, const char *path, GError **error)
+{
+    g_autoptr(GVariant) properties = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
+
+    if (properties != NULL)
+        kh_output_json(kh_output_properties(properties));
+    return properties != NULL;
 }
 
 gboolean

@@ -126,13 +126,11 @@ print_table(GPtrArray *instances)
 static void
 print_json(GPtrArray *instances)
 {
-    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_ARRAY);
-    g_autoptr(JsonArray) array = json_array_new();
+    JsonArray *array = json_array_new();
 
     for (guint i = 0; i < instances->len; i++)
         json_array_add_element(array, kh_output_properties(instances->pdata[i]));
-    json_node_set_array(root, array);
-    kh_output_json(root);
+    kh_output_json_array(array);
 }
 
 int

@@ -112,7 +112,6 @@ static gboolean
 print_json(const KhLaunch *launch, const guint8 *measurement, GError **error)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(JsonNode) root = NULL;
 
     json_builder_begin_object(builder);
     add_hex(builder, "measurement", measurement, KH_LAUNCH_DIGEST_SIZE);
@@ -120,8 +119,7 @@ print_json(const KhLaunch *launch, const guint8 *measurement, GError **error)
     if (!add_inputs(builder, launch, error))
         return FALSE;
     json_builder_end_object(builder);
-    root = json_builder_get_root(builder);
-    kh_output_json(root);
+    kh_output_json(json_builder_get_root(builder));
     return TRUE;
 }
 

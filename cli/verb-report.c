@@ -65,8 +65,7 @@ read_report(const char *path, GError **error)
 static void
 print_json(const KhVerification *result, KhVerdict verdict, const char *summary)
 {
-    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
-    g_autoptr(JsonObject) object = json_object_new();
+    JsonObject *object = json_object_new();
 
     json_object_set_string_member(object, "verdict", kh_verdict_name(verdict));
     json_object_set_string_member(object, "summary", summary);
@@ -77,8 +76,7 @@ print_json(const KhVerification *result, KhVerdict verdict, const char *summary)
         json_object_set_array_member(object, "certificates", kh_report_output_path(result->chain));
         kh_report_output_add_provider(object, result->chain);
     }
-    json_node_set_object(root, object);
-    kh_output_json(root);
+    kh_output_json_object(object);
 }
 
 /* The verdict stands alone on the last line, and comes from no one else's text. */
@@ -148,15 +146,11 @@ static void
 print_fields(KhCli *cli, const KhReport *report, KhProduct product)
 {
     g_autoptr(JsonObject) fields = kh_report_output_fields(report, product);
-    g_autoptr(JsonNode) root = NULL;
 
-    if (!cli->json) {
+    if (cli->json)
+        kh_output_json_object(g_steal_pointer(&fields));
+    else
         kh_report_output_text(fields);
-        return;
-    }
-    root = json_node_new(JSON_NODE_OBJECT);
-    json_node_set_object(root, fields);
-    kh_output_json(root);
 }
 
 static int

@@ -215,23 +215,13 @@ configure(KhCli *cli, const char *path, const Changes *changes, GError **error)
 static gboolean
 print(KhCli *cli, const char *path, const Changes *changes, char **pending, GError **error)
 {
-    g_autoptr(GVariant) properties = NULL;
-    g_autoptr(JsonNode) node = NULL;
-
     for (guint i = 0; !cli->json && i < changes->keys->len; i++) {
         const KhConfigKey *key = changes->keys->pdata[i];
         gboolean waits = g_strv_contains((const char *const *)pending, key->key);
 
         printf("%s: %s\n", word_of(key), waits ? "at next start" : "now");
     }
-    if (!cli->json)
-        return TRUE;
-    properties = kh_client_get_all(cli, path, KH_INTERFACE_INSTANCE, error);
-    if (properties == NULL)
-        return FALSE;
-    node = kh_output_properties(properties);
-    kh_output_json(node);
-    return TRUE;
+    return !cli->json || kh_verb_print_json(cli, path, error);
 }
 
 /* Only when the call itself wants it: whoever changes the memory need not hear of it again. */

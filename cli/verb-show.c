@@ -7,19 +7,6 @@
 #include "output.h"
 #include "verbs.h"
 
-static void
-print(KhCli *cli, GVariant *properties)
-{
-    g_autoptr(JsonNode) node = NULL;
-
-    if (!cli->json) {
-        kh_output_fields(properties);
-        return;
-    }
-    node = kh_output_properties(properties);
-    kh_output_json(node);
-}
-
 static GVariant *
 get_configuration(KhCli *cli, const char *path, gboolean qemu_args, GError **error)
 {
@@ -43,9 +30,7 @@ print_command(KhCli *cli, GVariant *configuration)
     if (args == NULL)
         return;
     if (cli->json) {
-        g_autoptr(JsonNode) node = json_gvariant_serialize(args);
-
-        kh_output_json(node);
+        kh_output_json(json_gvariant_serialize(args));
         return;
     }
     words = g_variant_get_strv(args, NULL);
@@ -81,6 +66,6 @@ kh_verb_show(KhCli *cli)
     if (qemu_args)
         print_command(cli, result);
     else
-        print(cli, result);
+        kh_output_shown(cli->json, result);
     return 0;
 }

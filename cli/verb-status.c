@@ -16,12 +16,6 @@ kh_verb_status(KhCli *cli)
         properties = kh_client_get_all(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, &error);
     if (properties == NULL)
         return kh_cli_fail(cli, error);
-    if (cli->json) {
-        g_autoptr(JsonNode) node = kh_output_properties(properties);
-
-        kh_output_json(node);
-    } else {
-        kh_output_fields(properties);
-    }
+    kh_output_shown(cli->json, properties);
     return 0;
 }

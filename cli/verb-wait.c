@@ -181,18 +181,9 @@ static int
 print(KhCli *cli, Wait *self)
 {
     GError *error = NULL;
-    g_autoptr(GVariant) properties = NULL;
-    g_autoptr(JsonNode) node = NULL;
 
     kh_cli_set_deadline(cli, 0);
-    if (!cli->json)
-        return 0;
-    properties = kh_client_get_all(cli, self->path, KH_INTERFACE_INSTANCE, &error);
-    if (properties == NULL)
-        return kh_cli_fail(cli, error);
-    node = kh_output_properties(properties);
-    kh_output_json(node);
-    return 0;
+    return !cli->json || kh_verb_print_json(cli, self->path, &error) ? 0 : kh_cli_fail(cli, error);
 }
 
 int

@@ -40,6 +40,9 @@ GVariant *kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *
 /* Reads seconds, 1 to 3600 with a fraction, into @dict as "timeout-usec"; NULL is nothing. */
 gboolean kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error);
 
+/* The instance at @path as it is now, as JSON. */
+gboolean kh_verb_print_json(KhCli *cli, const char *path, GError **error);
+
 /* Reads the seconds of --timeout, with a fraction. */
 gboolean kh_verb_parse_seconds(const char *text, double min, double max, double *seconds,
                                GError **error);
