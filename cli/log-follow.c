@@ -10,6 +10,7 @@
 #include "client.h"
 #include "error.h"
 #include "names.h"
+#include "watch.h"
 
 #define CHUNK 65536
 /* Between the end of a stream and a look at what has become of the instance. */
@@ -23,15 +24,15 @@ typedef struct {
     KhCli *cli;
     const KhLogSubject *subject;
     KhLogOutput *output;
-    gboolean known; /* whether the service is there */
-    gboolean there;
+    KhWatch watch;  /* of the instance */
+    gboolean known; /* since the end of a stream: that it is there, and stays */
     gboolean said_gone;
     gboolean unread; /* nobody reads what is printed */
     gboolean paused;
     gboolean placed;  /* whether it is known where in its log is what is printed */
     guint64 origin;   /* then: where in that log the output would have begun; may wrap around */
     gboolean unclear; /* what was printed last has been found at several places */
-    guint name, reader;
+    guint reader;
 } Follower;
 
 int
@@ -53,22 +54,15 @@ kh_log_open(KhCli *cli, const KhLogSubject *subject, GVariant *options, GError *
     return -1;
 }
 
+/* One that is being deleted will not be there a moment later. */
 static void
-on_there(GDBusConnection *bus, const char *name, const char *owner, gpointer data)
+take_instance(GVariant *properties, gpointer data)
 {
     Follower *self = data;
+    const char *state;
 
-    self->known = TRUE;
-    self->there = TRUE;
-}
-
-static void
-on_gone(GDBusConnection *bus, const char *name, gpointer data)
-{
-    Follower *self = data;
-
-    self->known = TRUE;
-    self->there = FALSE;
+    if (g_variant_lookup(properties, "State", "&s", &state))
+        self->known = !g_str_equal(state, kh_state_name(KH_STATE_DELETING));
 }
 
 static gboolean
@@ -93,15 +87,19 @@ begin(Follower *self)
 {
     /* One that goes while it is asked, too, is waited for. */
     self->cli->no_activate = TRUE;
-    self->name = g_bus_watch_name_on_connection(
-        self->cli->bus, KH_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, on_there, on_gone, self, NULL);
+    self->watch = (KhWatch){.cli = self->cli,
+                            .path = self->subject->path,
+                            .interface = KH_INTERFACE_INSTANCE,
+                            .take = take_instance,
+                            .data = self};
+    kh_watch_begin(&self->watch);
     self->reader = g_unix_fd_add(STDOUT_FILENO, G_IO_ERR | G_IO_HUP | G_IO_NVAL, on_unread, self);
 }
 
 static void
 end(Follower *self)
 {
-    g_bus_unwatch_name(self->name);
+    kh_watch_end(&self->watch);
     g_clear_handle_id(&self->reader, g_source_remove);
 }
 
@@ -114,59 +112,33 @@ pause_for_a_moment(Follower *self)
         g_main_context_iteration(NULL, TRUE);
 }
 
-/* The service is there; FALSE where that is no longer waited for: unread, or with @error. */
-static gboolean
-wait_for_service(Follower *self, GError **error)
+static void
+note_absence(Follower *self)
 {
-    while (!self->there && !self->unread) {
-        if (g_dbus_connection_is_closed(self->cli->bus)) {
-            g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED,
-                        "The bus has gone, and the log cannot be followed any more");
-            return FALSE;
-        }
-        if (self->known && !self->said_gone) {
-            kh_cli_note(self->cli, "the service has gone; %s is followed again when it is back",
-                        self->subject->name);
-            self->said_gone = TRUE;
-        }
-        g_main_context_iteration(NULL, TRUE);
-    }
-    return !self->unread;
+    if (!self->watch.absent || self->said_gone)
+        return;
+    kh_cli_note(self->cli, "the service has gone; %s is followed again when it is back",
+                self->subject->name);
+    self->said_gone = TRUE;
 }
 
-/* The state of the instance; NULL and @error. */
-static char *
-get_state(Follower *self, GError **error)
-{
-    g_autoptr(GVariant) state =
-        kh_client_get(self->cli, self->subject->path, KH_INTERFACE_INSTANCE, "State", "s", error);
-
-    return state == NULL ? NULL : g_variant_dup_string(state, NULL);
-}
-
-/* Whether the instance is there, asked until it is known; FALSE: unread, or with @error. */
+/* Asks until it is known whether the instance is there; FALSE: unread, or with @error. */
 static gboolean
-find_instance(Follower *self, gboolean *exists, GError **error)
+find_instance(Follower *self, GError **error)
 {
-    for (;;) {
-        g_autoptr(GError) failure = NULL;
-        g_autofree char *state = NULL;
+    KhWatch *watch = &self->watch;
 
-        pause_for_a_moment(self);
-        if (!wait_for_service(self, error))
-            return FALSE;
-        state = get_state(self, &failure);
-        *exists = state != NULL;
-        /* One that is being deleted will not be there a moment later. */
-        if (state != NULL && !g_str_equal(state, kh_state_name(KH_STATE_DELETING)))
-            return TRUE;
-        if (failure != NULL && kh_cli_exit_code(failure) == KH_EXIT_NOT_FOUND)
-            return TRUE;
-        if (failure != NULL && kh_cli_exit_code(failure) != KH_EXIT_UNAVAILABLE) {
-            g_propagate_error(error, g_steal_pointer(&failure));
+    self->known = watch->look = FALSE;
+    while (!self->unread && (watch->absent || watch->look || !(self->known || watch->gone))) {
+        note_absence(self);
+        if (!watch->absent && !watch->look) {
+            pause_for_a_moment(self);
+            watch->look = !watch->absent;
+        } else if (!kh_watch_next(watch, error)) {
             return FALSE;
         }
     }
+    return !self->unread;
 }
 
 /* The whole log, as far as it has been written, or for ever; -1 and @error. */
@@ -298,15 +270,14 @@ open_again(Follower *self, GError **error)
 static int
 go_on(Follower *self, GError **error)
 {
-    gboolean exists = FALSE;
     int fd;
 
     for (;;) {
         g_autoptr(GError) failure = NULL;
 
-        if (!find_instance(self, &exists, error))
+        if (!find_instance(self, error))
             return -1;
-        if (!exists) {
+        if (self->watch.gone) {
             kh_cli_note(self->cli, "%s has been deleted", self->subject->name);
             return -1;
         }

@@ -90,8 +90,7 @@ gboolean
 kh_watch_next(KhWatch *self, GError **error)
 {
     if (g_dbus_connection_is_closed(self->cli->bus)) {
-        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED,
-                    "The connection to the bus was lost; try again");
+        g_set_error(error, G_DBUS_ERROR, G_DBUS_ERROR_DISCONNECTED, "The bus has gone; try again");
         return FALSE;
     }
     if (self->look)

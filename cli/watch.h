@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One object of the service, followed by its signals, never polled, and over restarts of the
- * service. Used by the verb wait and by operation.c.
+ * service. Used by the verb wait, by operation.c and log-follow.c.
  */
 #pragma once
 
