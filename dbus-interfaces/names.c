@@ -56,11 +56,11 @@ kh_name_check(const char *name, GError **error)
     if (name_is_good(name))
         return TRUE;
     shown = kh_text_sanitize(name, 80);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is not an instance name: use 1 to %d of a-z, 0-9, '.', '_' and '-', "
-                "beginning and ending with a letter or digit, without two dots in a row",
-                shown, KH_NAME_MAX);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "\"%s\" is not an instance name: use 1 to %d of a-z, 0-9, '.', '_' and '-', "
+        "beginning and ending with a letter or digit, without two dots in a row",
+        shown, KH_NAME_MAX);
 }
 
 char *

@@ -33,10 +33,9 @@ check_text(const char *option, const char *text, GError **error)
     if (text == NULL || g_utf8_validate(text, -1, NULL))
         return TRUE;
     shown = kh_text_sanitize(text, SHOWN_MAX);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "--%s is \"%s\", which is not UTF-8; texts are UTF-8 in every locale", option,
-                shown);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "--%s is \"%s\", which is not UTF-8; texts are UTF-8 in every locale",
+                        option, shown);
 }
 
 static gboolean
@@ -111,9 +110,9 @@ check_flags(const GOptionEntry *entries, char **args, GError **error)
     while ((word = next_option(entries, args, &at, &entry)) != NULL) {
         if (entry == NULL || entry->arg != G_OPTION_ARG_NONE || strchr(word, '=') == NULL)
             continue;
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "--%s takes no value; give it alone, or leave it out", entry->long_name);
-        return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "--%s takes no value; give it alone, or leave it out",
+                            entry->long_name);
     }
     return TRUE;
 }

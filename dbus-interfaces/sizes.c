@@ -135,11 +135,11 @@ kh_size_parse(const char *text, guint64 *bytes, GError **error)
     if (size_value(text, bytes))
         return TRUE;
     shown = kh_text_sanitize(text, 40);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is not a size: write a positive number with an optional unit, for example "
-                "4G, 512M, 1.5GiB or 4GB",
-                shown);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "\"%s\" is not a size: write a positive number with an optional unit, for example "
+        "4G, 512M, 1.5GiB or 4GB",
+        shown);
 }
 
 char *
@@ -184,9 +184,8 @@ kh_number_parse(const char *text, const char *what, guint64 min, guint64 max, gu
     if (g_ascii_string_to_unsigned(text, 10, min, max, number, NULL))
         return TRUE;
     shown = kh_text_sanitize(text, 40);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is not a valid %s: write a number from %" G_GUINT64_FORMAT
-                " to %" G_GUINT64_FORMAT,
-                shown, what, min, max);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "\"%s\" is not a valid %s: write a number from %" G_GUINT64_FORMAT
+                        " to %" G_GUINT64_FORMAT,
+                        shown, what, min, max);
 }

@@ -40,9 +40,9 @@ kh_bytes_from_hex(const char *text, const char *what, guint8 *data, gsize length
     if (n == 2 * length)
         return TRUE;
     shown = kh_text_sanitize(text, SHOWN_MAX);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is \"%s\"; it must be %" G_GSIZE_FORMAT " hex digits", what, shown, 2 * length);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "%s is \"%s\"; it must be %" G_GSIZE_FORMAT " hex digits", what, shown,
+                        2 * length);
 }
 
 gboolean

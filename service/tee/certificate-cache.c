@@ -111,11 +111,9 @@ kh_certificate_cache_put(KhCertificateCache *cache, const char *name, GBytes *by
     g_autofree char *path = g_build_filename(cache->folder, name, NULL);
     GError *failure = NULL;
 
-    if (!make_folder(cache)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "The folder %s cannot be made: %s",
-                    cache->folder, g_strerror(errno));
-        return FALSE;
-    }
+    if (!make_folder(cache))
+        return kh_error_set(error, KH_ERROR_FAILED, "The folder %s cannot be made: %s",
+                            cache->folder, g_strerror(errno));
     if (g_file_set_contents_full(path, g_bytes_get_data(bytes, NULL),
                                  (gssize)g_bytes_get_size(bytes), G_FILE_SET_CONTENTS_CONSISTENT,
                                  FILE_MODE, &failure))

@@ -127,19 +127,16 @@ append(KhCertificates *certificates, X509 *taken, const char *origin, GError **e
     KhCertificate *certificate;
     guint8 sha256[EVP_MAX_MD_SIZE];
 
-    if (X509_digest(x509, EVP_sha256(), sha256, NULL) != 1) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s cannot be hashed", origin);
-        return FALSE;
-    }
+    if (X509_digest(x509, EVP_sha256(), sha256, NULL) != 1)
+        return kh_error_set(error, KH_ERROR_FAILED, "%s cannot be hashed", origin);
     if (contains(certificates, sha256))
         return TRUE;
-    if (certificates->all->len == KH_CERTIFICATES_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "There are more than %d certificates; take away those that do not belong to "
-                    "the report",
-                    KH_CERTIFICATES_MAX);
-        return FALSE;
-    }
+    if (certificates->all->len == KH_CERTIFICATES_MAX)
+        return kh_error_set(
+            error, KH_ERROR_LIMIT_EXCEEDED,
+            "There are more than %d certificates; take away those that do not belong to "
+            "the report",
+            KH_CERTIFICATES_MAX);
     certificate = g_new0(KhCertificate, 1);
     memcpy(certificate->sha256, sha256, KH_FINGERPRINT_SIZE);
     certificate->origin = kh_text_sanitize(origin, NAME_MAX_SHOWN);
@@ -154,8 +151,7 @@ static gboolean
 refuse(const char *origin, const char *what, GError **error)
 {
     ERR_clear_error();
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s %s", origin, what);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "%s %s", origin, what);
 }
 
 int

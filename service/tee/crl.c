@@ -18,8 +18,7 @@ static gboolean
 fail(GError **error, const char *text)
 {
     ERR_clear_error();
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_FAILED, text);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "%s", text);
 }
 
 /* The only one there: a second would go unread, and may revoke what the first does not. */
@@ -79,8 +78,7 @@ check_issuer(const X509_CRL *crl, const KhCertificate *root, GError **error)
     if (X509_NAME_cmp(issuer, X509_get_subject_name(root->x509)) == 0)
         return TRUE;
     name = kh_certificate_format_name(issuer);
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "the CRL is of another issuer, %s", name);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "the CRL is of another issuer, %s", name);
 }
 
 static gboolean
@@ -114,10 +112,8 @@ check_entries(X509_CRL *crl, const KhCertificate *certificate, GError **error)
     for (int i = 0; i < sk_X509_REVOKED_num(revoked); i++) {
         const X509_REVOKED *one = sk_X509_REVOKED_value(revoked, i);
 
-        if (ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(one), serial) == 0) {
-            g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "%s is revoked", certificate->subject);
-            return FALSE;
-        }
+        if (ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(one), serial) == 0)
+            return kh_error_set(error, KH_ERROR_FAILED, "%s is revoked", certificate->subject);
     }
     return TRUE;
 }
@@ -138,11 +134,9 @@ kh_crl_check(GBytes *bytes, const KhCrlUse *use, GError **error)
 
     if (crl == NULL || !check_issuer(crl, use->root, error))
         return FALSE;
-    if (!kh_signature_verify_crl(crl, use->root->x509, &failure)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "the CRL is not authentic: %s",
-                    failure->message);
-        return FALSE;
-    }
+    if (!kh_signature_verify_crl(crl, use->root->x509, &failure))
+        return kh_error_set(error, KH_ERROR_FAILED, "the CRL is not authentic: %s",
+                            failure->message);
     return check_extensions(crl, error) && check_time(crl, use, error) &&
            check_entries(crl, use->intermediate, error) && check_entries(crl, use->root, error);
 }

@@ -71,9 +71,8 @@ static gboolean
 fail(Which which, const char *what, GError **error)
 {
     ERR_clear_error();
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "the extension %s (%s) %s", known[which].name,
-                known[which].oid, what);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "the extension %s (%s) %s", known[which].name,
+                        known[which].oid, what);
 }
 
 static int
@@ -93,22 +92,16 @@ file(X509_EXTENSION *extension, GHashTable *seen, Found found, GError **error)
     int length = OBJ_obj2txt(oid, sizeof oid, X509_EXTENSION_get_object(extension), TRUE);
     int which = which_of(oid);
 
-    if (length <= 0 || length >= OID_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "an extension has an oversized identifier");
-        return FALSE;
-    }
-    if (!g_hash_table_add(seen, g_strdup(oid))) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "the extension %s%s%s%s is there twice",
-                    which < 0 ? "" : known[which].name, which < 0 ? "" : " (", oid,
-                    which < 0 ? "" : ")");
-        return FALSE;
-    }
+    if (length <= 0 || length >= OID_MAX)
+        return kh_error_set(error, KH_ERROR_FAILED, "an extension has an oversized identifier");
+    if (!g_hash_table_add(seen, g_strdup(oid)))
+        return kh_error_set(error, KH_ERROR_FAILED, "the extension %s%s%s%s is there twice",
+                            which < 0 ? "" : known[which].name, which < 0 ? "" : " (", oid,
+                            which < 0 ? "" : ")");
     if (which >= 0)
         found[which] = X509_EXTENSION_get_data(extension);
-    else if (X509_EXTENSION_get_critical(extension) && !X509_supported_extension(extension)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "the critical extension %s is unknown", oid);
-        return FALSE;
-    }
+    else if (X509_EXTENSION_get_critical(extension) && !X509_supported_extension(extension))
+        return kh_error_set(error, KH_ERROR_FAILED, "the critical extension %s is unknown", oid);
     return TRUE;
 }
 
@@ -118,11 +111,9 @@ collect(const X509 *x509, Found found, GError **error)
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int n = X509_get_ext_count(x509);
 
-    if (n > EXTENSIONS_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "it has %d extensions, more than %d", n,
-                    EXTENSIONS_MAX);
-        return FALSE;
-    }
+    if (n > EXTENSIONS_MAX)
+        return kh_error_set(error, KH_ERROR_FAILED, "it has %d extensions, more than %d", n,
+                            EXTENSIONS_MAX);
     for (int i = 0; i < n; i++)
         if (!file(X509_get_ext(x509, i), seen, found, error))
             return FALSE;
@@ -196,7 +187,7 @@ static gboolean
 read_one(KhExtensions *self, Which which, const ASN1_OCTET_STRING *value, GError **error)
 {
     char **text = which == EXT_PRODUCT ? &self->product_name : &self->csp_id;
-    guint8 number;
+    guint8 number = 0;
 
     switch (known[which].form) {
     case FORM_NUMBER:

@@ -55,16 +55,13 @@ kh_felt_parse(const char *text, KhFelt *felt, GError **error)
     gsize n = strnlen(text, 2 + DIGITS_MAX + 1);
 
     if (!g_str_has_prefix(text, "0x") || n < 3 || n > 2 + DIGITS_MAX ||
-        !read_digits(text + 2, n - 2, bytes)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "not a field element, which is 0x and 1 to %d hex digits", DIGITS_MAX);
-        return FALSE;
-    }
+        !read_digits(text + 2, n - 2, bytes))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "not a field element, which is 0x and 1 to %d hex digits", DIGITS_MAX);
     if (kh_felt_from_bytes(bytes, felt))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "not a canonical field element: it is not less than the field's prime");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "not a canonical field element: it is not less than the field's prime");
 }
 
 void
@@ -103,12 +100,10 @@ kh_felt_from_short_string(const char *text, KhFelt *felt, GError **error)
 {
     gsize length = strnlen(text, SHORT_STRING_MAX + 1);
 
-    if (!is_short_string(text, length)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "not a short string, which is 1 to %d printable ASCII characters",
-                    SHORT_STRING_MAX);
-        return FALSE;
-    }
+    if (!is_short_string(text, length))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "not a short string, which is 1 to %d printable ASCII characters",
+                            SHORT_STRING_MAX);
     memset(felt->bytes, 0, sizeof felt->bytes);
     memcpy(felt->bytes + KH_FELT_SIZE - length, text, length);
     return TRUE;

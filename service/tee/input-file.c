@@ -168,9 +168,8 @@ kh_input_file_read_own(const char *path, const char *what, guint64 max, GError *
 static gboolean
 no_sha256(GError **error)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "libcrypto cannot compute SHA-256; look at its configuration");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED,
+                        "libcrypto cannot compute SHA-256; look at its configuration");
 }
 
 gboolean

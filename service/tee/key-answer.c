@@ -52,18 +52,16 @@ check_chip(const KhKeyItem *item, GError **error)
     gsize used =
         kh_product_is_turin_like(item->product) ? KH_REPORT_TURIN_ID_SIZE : KH_REPORT_CHIP_ID_SIZE;
 
-    if (kh_bytes_are_zero(item->chip_id, sizeof item->chip_id)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The report masks the id of its chip, by which a VCEK is asked for; give the "
-                    "certificate from the host");
-        return FALSE;
-    }
+    if (kh_bytes_are_zero(item->chip_id, sizeof item->chip_id))
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "The report masks the id of its chip, by which a VCEK is asked for; give the "
+            "certificate from the host");
     if (kh_bytes_are_zero(item->chip_id + used, sizeof item->chip_id - used))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The chip's id has more than the %" G_GSIZE_FORMAT " bytes of %s", used,
-                kh_product_name(item->product));
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "The chip's id has more than the %" G_GSIZE_FORMAT " bytes of %s", used,
+                        kh_product_name(item->product));
 }
 
 static gboolean
@@ -72,12 +70,10 @@ check_tcb(const KhKeyItem *item, GError **error)
     int first = kh_product_is_turin_like(item->product) ? KH_TCB_FMC : KH_TCB_BOOT_LOADER;
 
     for (int i = first; i < KH_N_TCB_PARTS; i++)
-        if (item->tcb.part[i] < 0 || item->tcb.part[i] > G_MAXUINT8) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "A VCEK of %s is asked for by its TCB, which lacks %s here",
-                        kh_product_name(item->product), kh_tcb_part_name((KhTcbPart)i));
-            return FALSE;
-        }
+        if (item->tcb.part[i] < 0 || item->tcb.part[i] > G_MAXUINT8)
+            return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                                "A VCEK of %s is asked for by its TCB, which lacks %s here",
+                                kh_product_name(item->product), kh_tcb_part_name((KhTcbPart)i));
     return TRUE;
 }
 

@@ -314,10 +314,9 @@ check_url(const char *url, GError **error)
         g_uri_get_userinfo(uri) == NULL && g_uri_get_query(uri) == NULL &&
         g_uri_get_fragment(uri) == NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The key service's address is \"%s\"; it must be http:// or https:// and a host",
-                url);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "The key service's address is \"%s\"; it must be http:// or https:// and a host", url);
 }
 
 static KhHttpLimits

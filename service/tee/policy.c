@@ -26,9 +26,8 @@ refuse(const char *name, const char *value, const char *must, GError **error)
 {
     g_autofree char *shown = kh_text_sanitize(value, SHOWN_MAX);
 
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must be %s", name,
-                shown, must);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must be %s", name,
+                        shown, must);
 }
 
 static gboolean
@@ -169,11 +168,9 @@ parse_byte_strings(KhExpectation *self, const char *name, const char *value, gsi
 {
     g_auto(GStrv) items = g_strsplit(value, ";", VALUES_MAX + 2);
 
-    if (g_strv_length(items) > VALUES_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s has more than %d values", name,
-                    VALUES_MAX);
-        return FALSE;
-    }
+    if (g_strv_length(items) > VALUES_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s has more than %d values", name,
+                            VALUES_MAX);
     self->values = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     for (guint i = 0; items[i] != NULL; i++) {
         g_autofree guint8 *data = g_malloc(size);
@@ -293,10 +290,9 @@ check_bits(const KhPolicy *policy, KhPolicyKey require, KhPolicyKey forbid, GErr
         forbidden |= KH_REPORT_POLICY_DEBUG | KH_REPORT_POLICY_MIGRATE_MA;
     if ((required & forbidden) == 0)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s has a bit that %s has, or that is always refused", keys[require].name,
-                keys[forbid].name);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "%s has a bit that %s has, or that is always refused", keys[require].name,
+                        keys[forbid].name);
 }
 
 gboolean
@@ -305,15 +301,10 @@ kh_policy_set(KhPolicy *policy, KhPolicyKey key, const char *value, KhCheckSourc
 {
     KhExpectation *expectation = &policy->expectations[key];
 
-    if (expectation->given) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is given twice",
-                    keys[key].name);
-        return FALSE;
-    }
-    if (value[0] == '\0') {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is empty", keys[key].name);
-        return FALSE;
-    }
+    if (expectation->given)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is given twice", keys[key].name);
+    if (value[0] == '\0')
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is empty", keys[key].name);
     if (!keys[key].parse(expectation, keys[key].name, value, error)) {
         clear(expectation);
         return FALSE;
@@ -343,10 +334,9 @@ refuse_key(const char *name, GError **error)
     for (int i = 0; i < KH_N_POLICY_KEYS; i++)
         known[i] = keys[i].name;
     nearest = strlen(name) > SHOWN_MAX ? NULL : kh_nearest_word(name, known);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "the key \"%s\" is unknown%s%s%s",
-                shown, nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                nearest != NULL ? "\"?" : "");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "the key \"%s\" is unknown%s%s%s", shown,
+                        nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                        nearest != NULL ? "\"?" : "");
 }
 
 /*
@@ -374,9 +364,8 @@ check_duplicates(const char *text, guint *n_keys, GError **error)
         if (!g_hash_table_add(seen, g_strdup(name))) {
             g_autofree char *shown = kh_text_sanitize(name + (name[0] == '['), SHOWN_MAX);
 
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "the %s \"%s\" is there twice",
-                        name[0] == '[' ? "group" : "key", shown);
-            return FALSE;
+            return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "the %s \"%s\" is there twice",
+                                name[0] == '[' ? "group" : "key", shown);
         }
         *n_keys += name[0] != '[';
     }
@@ -392,16 +381,14 @@ check_groups(GKeyFile *file, GError **error)
         if (!g_str_equal(groups[i], KH_POLICY_GROUP)) {
             g_autofree char *shown = kh_text_sanitize(groups[i], SHOWN_MAX);
 
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "the group \"%s\" is unknown; the only one is [" KH_POLICY_GROUP "]",
-                        shown);
-            return FALSE;
+            return kh_error_set(
+                error, KH_ERROR_INVALID_ARGUMENT,
+                "the group \"%s\" is unknown; the only one is [" KH_POLICY_GROUP "]", shown);
         }
     if (groups[0] != NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "it is empty; a policy has a group [" KH_POLICY_GROUP "]");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "it is empty; a policy has a group [" KH_POLICY_GROUP "]");
 }
 
 /* As it is written: no value needs an escape, and GLib's reading of broken ones is no help. */
@@ -428,34 +415,27 @@ kh_policy_parse(KhPolicy *policy, const char *text, gsize length, GError **error
     guint n_lines = 0;
     gsize n_keys = 0;
 
-    if (length > KH_POLICY_FILE_MAX || strlen(copy) != length || !g_utf8_validate(copy, -1, NULL)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "it is not UTF-8 text of at most 64 KiB");
-        return FALSE;
-    }
+    if (length > KH_POLICY_FILE_MAX || strlen(copy) != length || !g_utf8_validate(copy, -1, NULL))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "it is not UTF-8 text of at most 64 KiB");
     if (!check_duplicates(copy, &n_lines, error))
         return FALSE;
     /* Without the flag a "key[language]" would be left out without a word. */
     if (!g_key_file_load_from_data(file, copy, length, G_KEY_FILE_KEEP_TRANSLATIONS, &failure)) {
         g_autofree char *shown = kh_text_sanitize(failure->message, 4 * SHOWN_MAX);
 
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s", shown);
-        return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s", shown);
     }
     if (!check_groups(file, error))
         return FALSE;
     names = g_key_file_get_keys(file, KH_POLICY_GROUP, &n_keys, NULL);
-    if (n_keys != n_lines) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%u of its lines are keys, but only %" G_GSIZE_FORMAT " could be read", n_lines,
-                    n_keys);
-        return FALSE;
-    }
-    if (n_keys == 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "it has no key, so it asks for nothing");
-        return FALSE;
-    }
+    if (n_keys != n_lines)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "%u of its lines are keys, but only %" G_GSIZE_FORMAT " could be read",
+                            n_lines, n_keys);
+    if (n_keys == 0)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "it has no key, so it asks for nothing");
     for (guint i = 0; names[i] != NULL; i++)
         if (!apply(policy, file, names[i], error))
             return FALSE;

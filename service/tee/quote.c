@@ -376,11 +376,9 @@ take_rpc_error(JsonNode *node, GError **error)
     JsonNode *code = object == NULL ? NULL : get_member(object, "code");
 
     if (code == NULL || !JSON_NODE_HOLDS_VALUE(code) ||
-        json_node_get_value_type(code) != G_TYPE_INT64) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "Katana answers " METHOD " with an error that has no code");
-        return FALSE;
-    }
+        json_node_get_value_type(code) != G_TYPE_INT64)
+        return kh_error_set(error, KH_ERROR_FAILED,
+                            "Katana answers " METHOD " with an error that has no code");
     set_rpc_error(error, json_node_get_int(code), get_text(get_member(object, "message")));
     return FALSE;
 }

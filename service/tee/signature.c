@@ -18,8 +18,7 @@ static gboolean
 fail(GError **error, const char *text)
 {
     ERR_clear_error();
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_FAILED, text);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "%s", text);
 }
 
 /* Of SHA-384, with its parameters absent or NULL (RFC 4055, 2.1). */

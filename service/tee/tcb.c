@@ -89,18 +89,15 @@ parse_part(const char *item, const char *what, KhTcb *tcb, GError **error)
     guint64 number;
     int part;
 
-    if (g_strv_length(pair) != 2) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has \"%s\"; it must be PART=NUMBER, separated by commas", what, shown);
-        return FALSE;
-    }
+    if (g_strv_length(pair) != 2)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "%s has \"%s\"; it must be PART=NUMBER, separated by commas", what,
+                            shown);
     part = part_of_name(g_strstrip(pair[0]));
-    if (part < 0 || tcb->part[part] != KH_TCB_NONE) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has \"%s\"%s: parts are fmc, bootloader, tee, snp and microcode", what,
-                    shown, part < 0 ? ", which is unknown" : " twice");
-        return FALSE;
-    }
+    if (part < 0 || tcb->part[part] != KH_TCB_NONE)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "%s has \"%s\"%s: parts are fmc, bootloader, tee, snp and microcode",
+                            what, shown, part < 0 ? ", which is unknown" : " twice");
     if (!kh_number_parse(g_strstrip(pair[1]), what, 0, 255, &number, error))
         return FALSE;
     tcb->part[part] = (gint16)number;
@@ -118,6 +115,5 @@ kh_tcb_parse(const char *text, const char *what, KhTcb *tcb, GError **error)
             return FALSE;
     if (items[0] != NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is empty", what);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is empty", what);
 }
