@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "names.h"
 #include "unit-file.h"
 
@@ -92,13 +93,10 @@ read_invocation(GVariant *properties)
 {
     g_autoptr(GVariant) bytes =
         g_variant_lookup_value(properties, "InvocationID", G_VARIANT_TYPE_BYTESTRING);
-    GString *text = g_string_new(NULL);
     gsize n = 0;
     const guint8 *data = bytes == NULL ? NULL : g_variant_get_fixed_array(bytes, &n, 1);
 
-    for (gsize i = 0; i < n; i++)
-        g_string_append_printf(text, "%02x", data[i]);
-    return g_string_free(text, FALSE);
+    return kh_bytes_to_hex(data, n);
 }
 
 static void

@@ -15,30 +15,20 @@
 /* The last second that GDateTime knows. */
 #define TIME_MAX G_GUINT64_CONSTANT(253402300799)
 
-static void
-set_felt(JsonObject *object, const char *key, const KhFelt *felt)
-{
-    g_autofree char *text = kh_felt_to_string(felt);
-
-    json_object_set_string_member(object, key, text);
-}
-
 /* A number as such, "none" for the one before the first. */
 static void
 set_number(JsonObject *object, const char *key, const KhFelt *felt)
 {
-    g_autofree char *text = NULL;
     guint64 number;
     KhFelt none;
 
     kh_felt_max(&none);
     if (kh_felt_equal(felt, &none))
-        text = g_strdup("none");
+        json_object_set_string_member(object, key, "none");
     else if (kh_felt_to_u64(felt, &number))
-        text = g_strdup_printf("%" G_GUINT64_FORMAT, number);
+        kh_output_set_text(object, key, g_strdup_printf("%" G_GUINT64_FORMAT, number));
     else
-        text = kh_felt_to_string(felt);
-    json_object_set_string_member(object, key, text);
+        kh_output_set_text(object, key, kh_felt_to_string(felt));
 }
 
 /* How old the host says that the block is. */
@@ -75,13 +65,12 @@ block_fields(const KhAttestationInput *input)
 {
     const KhQuote *quote = input->quote;
     JsonObject *object = json_object_new();
-    g_autofree char *age = format_age(input);
 
     json_object_set_string_member(object, "schema", kh_quote_schema_name(quote));
     if (quote->schema != KH_QUOTE_UNKNOWN) {
         set_number(object, "block", &quote->block_number);
-        set_felt(object, "block_hash", &quote->block_hash);
-        set_felt(object, "state_root", &quote->state_root);
+        kh_output_set_text(object, "block_hash", kh_felt_to_string(&quote->block_hash));
+        kh_output_set_text(object, "state_root", kh_felt_to_string(&quote->state_root));
     }
     if (quote->schema == KH_QUOTE_RANGE || quote->schema == KH_QUOTE_CONFIG) {
         set_number(object, "prev_block", &quote->prev_block_number);
@@ -89,7 +78,7 @@ block_fields(const KhAttestationInput *input)
             set_number(object, "fork_block", &quote->fork_block_number);
     }
     set_not_bound(object, quote);
-    json_object_set_string_member(object, "block_time", age);
+    kh_output_set_text(object, "block_time", format_age(input));
     return object;
 }
 
@@ -139,11 +128,10 @@ kh_attest_output_json(const KhAttestOutput *output)
 {
     const KhAttestation *result = output->result;
     JsonObject *object = json_object_new();
-    g_autofree char *summary = kh_attestation_summary(result);
 
     json_object_set_string_member(object, "name", output->name);
     json_object_set_string_member(object, "verdict", kh_verdict_name(result->verdict));
-    json_object_set_string_member(object, "summary", summary);
+    kh_output_set_text(object, "summary", kh_attestation_summary(result));
     if (output->input->quote != NULL)
         json_object_set_object_member(object, "katana", block_fields(output->input));
     set_report(object, result->verification);

@@ -68,8 +68,9 @@ kh_client_connect(KhCli *cli, GError **error)
     return cli->served;
 }
 
-GDBusCallFlags
-kh_client_flags(KhCli *cli)
+/* Whether the service may have a person asked, and the bus start the service. */
+static GDBusCallFlags
+get_flags(KhCli *cli)
 {
     return (kh_cli_may_ask(cli) ? G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION
                                 : G_DBUS_CALL_FLAGS_NONE) |
@@ -84,7 +85,7 @@ call_once(KhCli *cli, const char *path, const char *interface, const char *metho
     g_autoptr(GAsyncResult) result = NULL;
 
     g_dbus_connection_call_with_unix_fd_list(cli->bus, KH_BUS_NAME, path, interface, method,
-                                             parameters, NULL, kh_client_flags(cli), G_MAXINT, NULL,
+                                             parameters, NULL, get_flags(cli), G_MAXINT, NULL,
                                              cli->deadline, kh_cli_keep_result, &result);
     kh_cli_wait_for_result(&result);
     return g_dbus_connection_call_with_unix_fd_list_finish(cli->bus, fds, result, error);

@@ -33,9 +33,6 @@ GVariant *kh_client_call(KhCli *cli, const char *path, const char *interface, co
 GVariant *kh_client_ask(KhCli *cli, const char *path, const char *interface, const char *method,
                         GVariant *parameters, const char *type, GError **error);
 
-/* The flags of every call: whether the service may have a person asked. */
-GDBusCallFlags kh_client_flags(KhCli *cli);
-
 /* The object path of an instance by name, id or prefix; transfer full. */
 char *kh_client_find(KhCli *cli, const char *name_or_id, GError **error);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "names.h"
 #include "sizes.h"
 #include "words.h"
@@ -83,11 +84,8 @@ hex_of(GVariant *bytes)
 {
     gsize n = 0;
     const guint8 *data = g_variant_get_fixed_array(bytes, &n, 1);
-    GString *hex = g_string_new(NULL);
 
-    for (gsize i = 0; i < n; i++)
-        g_string_append_printf(hex, "%02x", data[i]);
-    return g_string_free(hex, FALSE);
+    return kh_bytes_to_hex(data, n);
 }
 
 static JsonNode *
@@ -220,6 +218,13 @@ kh_output_cut(char *text, guint columns)
             return;
         }
     }
+}
+
+void
+kh_output_set_text(JsonObject *object, const char *key, char *text)
+{
+    json_object_set_string_member(object, key, text);
+    g_free(text);
 }
 
 void

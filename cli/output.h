@@ -31,6 +31,9 @@ char *kh_output_shell_word(const char *word);
 /* Ends @text, harmless UTF-8, where it would take more than @columns of a terminal. */
 void kh_output_cut(char *text, guint columns);
 
+/* A member with @text, which is taken. */
+void kh_output_set_text(JsonObject *object, const char *key, char *text);
+
 /* One JSON document, which is taken, and a line feed. */
 void kh_output_json(JsonNode *node);
 void kh_output_json_object(JsonObject *object);

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "names.h"
+#include "output.h"
 
 #define PROVIDER_MAX 256
 #define KEY_WIDTH 20
@@ -15,17 +16,7 @@
 static void
 add_hex_number(JsonObject *object, const char *key, guint64 number)
 {
-    g_autofree char *text = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", number);
-
-    json_object_set_string_member(object, key, text);
-}
-
-static void
-add_bytes(JsonObject *object, const char *key, const guint8 *data, gsize length)
-{
-    g_autofree char *hex = kh_bytes_to_hex(data, length);
-
-    json_object_set_string_member(object, key, hex);
+    kh_output_set_text(object, key, g_strdup_printf("0x%" G_GINT64_MODIFIER "x", number));
 }
 
 static void
@@ -67,16 +58,8 @@ add_tcb(JsonObject *object, const KhReport *report, KhReportTcb which, KhProduct
     for (int i = 0; product != KH_PRODUCT_UNKNOWN && i < KH_N_TCB_PARTS; i++)
         if (tcb.part[i] != KH_TCB_NONE)
             json_object_set_int_member(parts, kh_tcb_part_name((KhTcbPart)i), tcb.part[i]);
-    add_bytes(parts, "raw", kh_report_tcb_raw(report, which), 8);
+    kh_output_set_text(parts, "raw", kh_bytes_to_hex(kh_report_tcb_raw(report, which), 8));
     json_object_set_object_member(object, kh_report_tcb_name(which), parts);
-}
-
-static void
-add_version(JsonObject *object, const char *key, guint32 version)
-{
-    g_autofree char *text = kh_report_version_format(version);
-
-    json_object_set_string_member(object, key, text);
 }
 
 static void
@@ -121,12 +104,15 @@ kh_report_output_fields(const KhReport *report, KhProduct product)
         gsize length;
         const guint8 *data = kh_report_field(report, (KhReportField)i, &length);
 
-        add_bytes(object, kh_report_field_name((KhReportField)i), data, length);
+        kh_output_set_text(object, kh_report_field_name((KhReportField)i),
+                           kh_bytes_to_hex(data, length));
     }
     for (int i = 0; i < KH_N_REPORT_TCBS; i++)
         add_tcb(object, report, (KhReportTcb)i, product);
-    add_version(object, "current_version", report->current_version);
-    add_version(object, "committed_version", report->committed_version);
+    kh_output_set_text(object, "current_version",
+                       kh_report_version_format(report->current_version));
+    kh_output_set_text(object, "committed_version",
+                       kh_report_version_format(report->committed_version));
     if (report->version >= 5) {
         add_hex_number(object, "launch_mitigations", report->launch_mitigations);
         add_hex_number(object, "current_mitigations", report->current_mitigations);
@@ -263,7 +249,7 @@ kh_report_output_path(const KhChain *chain)
         json_object_set_string_member(object, "role", kh_role_name(path[i]->role));
         json_object_set_string_member(object, "subject", path[i]->subject);
         json_object_set_string_member(object, "file", path[i]->origin);
-        add_bytes(object, "sha256", path[i]->sha256, KH_FINGERPRINT_SIZE);
+        kh_output_set_text(object, "sha256", kh_bytes_to_hex(path[i]->sha256, KH_FINGERPRINT_SIZE));
         json_array_add_object_element(array, object);
     }
     return array;
@@ -288,10 +274,6 @@ kh_report_output_path_text(const KhChain *chain)
 void
 kh_report_output_add_provider(JsonObject *object, const KhChain *chain)
 {
-    g_autofree char *provider = NULL;
-
-    if (find_provider(chain) == NULL)
-        return;
-    provider = kh_text_sanitize(find_provider(chain), PROVIDER_MAX);
-    json_object_set_string_member(object, "csp_id", provider);
+    if (find_provider(chain) != NULL)
+        kh_output_set_text(object, "csp_id", kh_text_sanitize(find_provider(chain), PROVIDER_MAX));
 }

@@ -63,14 +63,6 @@ worst_of(GVariant *checks, gboolean tee)
     return worst;
 }
 
-static void
-add_member(JsonObject *object, const char *key, const char *value)
-{
-    g_autofree char *text = kh_text_sanitize(value, TEXT_MAX);
-
-    json_object_set_string_member(object, key, text);
-}
-
 static JsonArray *
 to_array(GVariant *checks)
 {
@@ -82,10 +74,10 @@ to_array(GVariant *checks)
     while (g_variant_iter_next(&iter, "(&s&s&s&s)", &check, &status, &found, &remedy)) {
         JsonObject *one = json_object_new();
 
-        add_member(one, "check", check);
-        add_member(one, "status", status);
-        add_member(one, "found", found);
-        add_member(one, "remedy", remedy);
+        kh_output_set_text(one, "check", kh_text_sanitize(check, TEXT_MAX));
+        kh_output_set_text(one, "status", kh_text_sanitize(status, TEXT_MAX));
+        kh_output_set_text(one, "found", kh_text_sanitize(found, TEXT_MAX));
+        kh_output_set_text(one, "remedy", kh_text_sanitize(remedy, TEXT_MAX));
         json_array_add_object_element(array, one);
     }
     return array;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* katana-hypervisor show */
+/* katana-hypervisor show, and status, which shows the service. */
 #include <stdio.h>
 
 #include "client.h"
+#include "error.h"
 #include "names.h"
 #include "output.h"
 #include "verbs.h"
@@ -19,8 +20,8 @@ get_configuration(KhCli *cli, const char *path, gboolean qemu_args, GError **err
 }
 
 /* One command that a shell can run. */
-static void
-print_command(KhCli *cli, GVariant *configuration)
+static gboolean
+print_command(KhCli *cli, GVariant *configuration, GError **error)
 {
     g_autoptr(GVariant) args =
         g_variant_lookup_value(configuration, "qemu-args", G_VARIANT_TYPE_STRING_ARRAY);
@@ -28,10 +29,12 @@ print_command(KhCli *cli, GVariant *configuration)
     g_autofree const char **words = NULL;
 
     if (args == NULL)
-        return;
+        return kh_error_set(
+            error, KH_ERROR_FAILED,
+            "The service answered GetConfiguration without the qemu-args that were expected");
     if (cli->json) {
         kh_output_json(json_gvariant_serialize(args));
-        return;
+        return TRUE;
     }
     words = g_variant_get_strv(args, NULL);
     for (guint i = 0; words[i] != NULL; i++) {
@@ -40,6 +43,7 @@ print_command(KhCli *cli, GVariant *configuration)
         g_string_append_printf(line, "%s%s", i > 0 ? " " : "", quoted);
     }
     puts(line->str);
+    return TRUE;
 }
 
 int
@@ -61,11 +65,24 @@ kh_verb_show(KhCli *cli)
         result = get_configuration(cli, path, qemu_args, &error);
     else if (path != NULL)
         result = kh_client_get_instance(cli, path, &error);
-    if (result == NULL)
+    if (result == NULL || (qemu_args && !print_command(cli, result, &error)))
         return kh_cli_fail(cli, error);
-    if (qemu_args)
-        print_command(cli, result);
-    else
+    if (!qemu_args)
         kh_output_shown(cli->json, result);
+    return 0;
+}
+
+int
+kh_verb_status(KhCli *cli)
+{
+    GError *error = NULL;
+    g_auto(GStrv) none = kh_cli_parse(cli, NULL, "", 0, 0, &error);
+    g_autoptr(GVariant) properties = NULL;
+
+    if (none != NULL)
+        properties = kh_client_get_all(cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, &error);
+    if (properties == NULL)
+        return kh_cli_fail(cli, error);
+    kh_output_shown(cli->json, properties);
     return 0;
 }

@@ -347,6 +347,7 @@ def b162_newer_properties():
         service.answers["GetConfiguration"] = properties(**{
             "memory-bytes": "much", "block-time": "x", "katana-args": dbus.UInt32(1)})
         tap.check("much" in world.cli("show", "--config", "one").stdout, "configuration")
+        says_wrong(world, "show", "--qemu-args", "one")
 
 
 def b164_no_stream_and_no_end():
