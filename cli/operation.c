@@ -325,6 +325,8 @@ follow_instance(Work *self, GError **error)
         }
         if (!kh_watch_next(&watch, error))
             return FALSE;
+        if (self->state != NULL && g_str_equal(self->state, "starting"))
+            begin_clock(self);
     }
     return TRUE;
 }
