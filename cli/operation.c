@@ -22,6 +22,9 @@
 
 #define LINE_SHOWN_MAX 4096
 #define COLUMNS_DEFAULT 80
+/* What a stop takes at most after the guest has had its time: QEMU quits, or is killed. */
+#define LAST_RESORTS_USEC (15 * G_USEC_PER_SEC)
+#define ANSWER_MS 5000
 /* A service that has failed is started again within seconds. */
 #define RETURN_S 10
 
@@ -39,8 +42,8 @@ typedef struct {
     char *next;    /* its Job */
     GError *last;  /* its LastError */
     gboolean starts_again;
-    guint64 timeout; /* of a start, microseconds; 0: not known yet, or none */
-    gboolean on_terminal, line_shown, stepped, cancel_sent, waited;
+    guint64 timeout; /* microseconds; 0: none */
+    gboolean on_terminal, line_shown, cancel_sent, waited;
     guint interrupt, patience;
 } Work;
 
@@ -101,10 +104,8 @@ take_job(GVariant *properties, gpointer data)
     const char *text;
 
     take_error(properties, "Error", &self->error);
-    if (g_variant_lookup(properties, "Step", "&s", &text)) {
-        self->stepped = TRUE;
+    if (g_variant_lookup(properties, "Step", "&s", &text))
         show_step(self, text);
-    }
     if (!g_variant_lookup(properties, "State", "&s", &text))
         return;
     self->ended = !g_str_equal(text, "running");
@@ -137,45 +138,66 @@ take_instance(GVariant *properties, gpointer data)
 
 /* --- the clock ----------------------------------------------------------------------- */
 
-/* A job has no deadline, its caller has. Where none is given the service says how long a start
-   may take; one that does not ends its jobs itself. */
-static void
-set_clock(Work *self)
+/* What the service says of itself; 0 from one that does not, and that ends its jobs itself. */
+static guint64
+get_usual(Work *self, const char *property)
 {
-    g_autoptr(GVariant) usual = NULL;
+    g_autoptr(GVariant) usual =
+        kh_client_get(self->cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, property, "t", NULL);
 
-    if (self->timeout == 0)
-        usual = kh_client_get(self->cli, KH_PATH_MANAGER, KH_INTERFACE_MANAGER, "StartTimeoutUSec",
-                              "t", NULL);
-    if (usual != NULL)
-        self->timeout = g_variant_get_uint64(usual);
-    if (self->timeout != 0)
-        kh_cli_set_deadline(self->cli, (guint)CLAMP(self->timeout / 1000, 1, G_MAXUINT));
+    return usual == NULL ? 0 : g_variant_get_uint64(usual);
 }
 
-/* It is for the start: before that a restart takes as long as the machine takes to stop. */
+static gboolean
+is_stopping(Work *self)
+{
+    g_autoptr(GVariant) state =
+        kh_client_get(self->cli, self->path, KH_INTERFACE_INSTANCE, "State", "s", NULL);
+
+    return state != NULL && g_str_equal(g_variant_get_string(state, NULL), "stopping");
+}
+
+/* A job has no deadline, its caller has; a deletion takes what it takes. */
 static void
 begin_clock(Work *self)
 {
-    g_autoptr(GVariant) state = NULL;
+    const gboolean up = self->operation->goal == KH_GOAL_UP;
 
-    if (self->cli->deadline != NULL || self->operation->goal != KH_GOAL_UP)
+    if (self->operation->goal == KH_GOAL_GONE)
         return;
-    if (self->operation->stops)
-        state = kh_client_get(self->cli, self->path, KH_INTERFACE_INSTANCE, "State", "s", NULL);
-    if (!self->operation->stops ||
-        (state != NULL && g_str_equal(g_variant_get_string(state, NULL), "starting")))
-        set_clock(self);
+    if (self->timeout == 0)
+        self->timeout = get_usual(self, up ? "StartTimeoutUSec" : "StopTimeoutUSec");
+    if (self->timeout == 0)
+        return;
+    if (self->operation->stops && up && is_stopping(self))
+        self->timeout += get_usual(self, "StopTimeoutUSec") + LAST_RESORTS_USEC;
+    else if (!up)
+        self->timeout += LAST_RESORTS_USEC;
+    kh_cli_set_deadline(self->cli, (guint)CLAMP(self->timeout / 1000, 1, G_MAXUINT));
 }
 
 static gboolean
 fail_late(Work *self, GError **error)
 {
-    return kh_error_set(
-        error, KH_ERROR_TIMED_OUT,
-        "\"%s\" did not answer within %g s and is still starting: wait for it, read its "
-        "log, or stop it",
-        self->name, (double)self->timeout / G_USEC_PER_SEC);
+    const double seconds = (double)self->timeout / G_USEC_PER_SEC;
+    g_autoptr(GVariant) pid = NULL;
+
+    if (self->operation->goal == KH_GOAL_UP)
+        return kh_error_set(error, KH_ERROR_TIMED_OUT,
+                            "\"%s\" did not answer within %g s and is still starting: wait for it, "
+                            "read its log, or stop it",
+                            self->name, seconds);
+    kh_cli_set_deadline(self->cli, ANSWER_MS);
+    pid = kh_client_get(self->cli, self->path, KH_INTERFACE_INSTANCE, "MainPid", "u", NULL);
+    if (pid != NULL && g_variant_get_uint32(pid) != 0)
+        return kh_error_set(
+            error, KH_ERROR_TIMED_OUT,
+            "QEMU of \"%s\" was killed and has not ended; a device or a file system may be stuck",
+            self->name);
+    return kh_error_set(error, KH_ERROR_TIMED_OUT,
+                        "\"%s\" did not stop within %g s: it is still being started or looked for, "
+                        "and stops as soon as that is over",
+                        self->name, seconds);
 }
 
 /* --- a job --------------------------------------------------------------------------- */
@@ -213,12 +235,7 @@ follow_job(Work *self, GError **error)
     kh_watch_begin(&watch);
     while (!self->ended && !watch.gone && !watch.broken && !watch.absent &&
            !kh_cli_is_late(self->cli)) {
-        gboolean stepped = self->stepped;
-
-        self->stepped = FALSE;
-        if (stepped)
-            begin_clock(self);
-        else if (self->cli->interrupted && !self->cancel_sent && self->operation->goes_on == NULL)
+        if (self->cli->interrupted && !self->cancel_sent && self->operation->goes_on == NULL)
             cancel_job(self);
         else if (!kh_watch_next(&watch, error))
             return FALSE;
@@ -325,8 +342,6 @@ follow_instance(Work *self, GError **error)
         }
         if (!kh_watch_next(&watch, error))
             return FALSE;
-        if (self->state != NULL && g_str_equal(self->state, "starting"))
-            begin_clock(self);
     }
     return TRUE;
 }

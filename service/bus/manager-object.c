@@ -255,6 +255,8 @@ kh_manager_object_new(KhManager *manager, const KhMachines *machines, KhGate *ga
                                         kh_launcher_get_limits(machines->launcher) == KH_LIMIT_ALL);
     kh_dbus_manager_set_start_timeout_usec(bus, (guint64)machines->settings->start_timeout *
                                                     G_USEC_PER_SEC);
+    kh_dbus_manager_set_stop_timeout_usec(bus, (guint64)machines->settings->stop_timeout *
+                                                   G_USEC_PER_SEC);
     kh_dbus_manager_set_state_directory(bus, kh_state_dir_get_path(machines->state_dir));
     on_changed(manager, self);
     g_signal_connect(manager, "changed", G_CALLBACK(on_changed), self);

@@ -40,7 +40,7 @@ class Jobs(StandIn):
         super().__init__(world, GetAll=self.get_all, Get=self.get, **{
             **{verb: begun for verb in ("Start", "Stop", "Restart", "Reset", "Delete")}, **answers})
         self.objects = {INSTANCE: instance(state)}
-        self.usual = None
+        self.usual = None # StartTimeoutUSec and StopTimeoutUSec
 
     def get_all(self, message):
         found = self.objects.get(message.get_path())
@@ -50,7 +50,7 @@ class Jobs(StandIn):
 
     def get(self, message):
         _, name = message.get_args_list()
-        if name == "StartTimeoutUSec" and self.usual is not None:
+        if name.endswith("TimeoutUSec") and self.usual is not None:
             return "v", dbus.UInt64(self.usual, variant_level=1)
         found = self.objects.get(message.get_path(), {})
         if name not in found:
@@ -259,12 +259,19 @@ def b163_clock_of_its_own():
         service.objects[INSTANCE] = instance("stopping")
         running = Running(world, "restart", "one", "--timeout", "1")
         service.asked("Restart")
-        running.goes_on(2)
-        service.objects[INSTANCE] = instance("starting")
-        begun = time.monotonic()
-        service.set(JOB, Step="launching")
-        running.ends(6)
-        tap.check(0.8 < time.monotonic() - begun < 4, "the clock is the start's")
+        running.goes_on(4)
+        running.process.kill()
+
+
+def b163_clock_of_a_stop():
+    """a stop that does not end, as of a QEMU that cannot be killed, is given up as well"""
+    with World() as world, Jobs(world) as service:
+        service.answers["OpenLog"] = log_of(b"")
+        for pid, says in ((7, "was killed and has not ended"), (0, "still being started or looked")):
+            service.objects = {JOB: job(), INSTANCE: instance("stopping", MainPid=dbus.UInt32(pid))}
+            begun = time.monotonic()
+            assert_cli(world, 6, says, "stop", "one", "--timeout", "1")
+            tap.check(15 < time.monotonic() - begun < 20, "the last resorts have their time")
 
 
 # With the same object for the manager and the instance.
@@ -370,5 +377,5 @@ if __name__ == "__main__":
         b160_follows_one_job, b160_no_end_is_lost, b160_cancels_its_job,
         b161_job_of_a_restarted_service, b161_no_job_any_more, b161_waits_for_what_is_under_way,
         b161_real_restart, b162_answers_of_another_type, b162_properties_of_another_type,
-        b162_newer_properties, b163_errors_of_a_job, b163_clock_of_its_own,
+        b162_newer_properties, b163_errors_of_a_job, b163_clock_of_its_own, b163_clock_of_a_stop,
         b164_no_stream_and_no_end]))

@@ -43,7 +43,7 @@ def truth(world, bus):
         "Version": world.cli("--version").stdout.split()[-1],
         "Features": sorted(bus.properties(MANAGER, "Manager")["Features"]),
         "Accelerator": "tcg", "Launcher": "direct", "StateDirectory": str(world.state),
-        "StartTimeoutUSec": 120 * 10**6,
+        "StartTimeoutUSec": 120 * 10**6, "StopTimeoutUSec": 30 * 10**6,
         "LimitsEnforced": all(one["LimitsEnforced"] for one in shown) and bool(ids),
         "DefaultImage": default_image(world), "InstanceCount": len(ids),
         "RunningCount": sum(one["State"] == "running" for one in shown),
