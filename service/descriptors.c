@@ -63,12 +63,12 @@ check(guint wanted, guint kept, GError **error)
 {
     if (count_free(wanted + kept) >= wanted + kept)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "The service has too few file descriptors: it may have %u and each machine takes "
-                "%d, which is enough for %u machines; raise LimitNOFILE= of its unit, or "
-                "\"ulimit -n\" where it is started by hand",
-                kh_descriptors_limit(), KH_DESCRIPTORS_MACHINE, kh_descriptors_machines());
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_RESOURCE_UNAVAILABLE,
+        "The service has too few file descriptors: it may have %u and each machine takes "
+        "%d, which is enough for %u machines; raise LimitNOFILE= of its unit, or "
+        "\"ulimit -n\" where it is started by hand",
+        kh_descriptors_limit(), KH_DESCRIPTORS_MACHINE, kh_descriptors_machines());
 }
 
 gboolean

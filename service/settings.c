@@ -20,11 +20,9 @@ typedef gboolean (*SetFunction)(KhSettings *settings, const char *value, GError 
 static gboolean
 set_path(char **field, const char *key, const char *value, GError **error)
 {
-    if (!g_path_is_absolute(value)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is \"%s\"; it must be an absolute path", key, value);
-        return FALSE;
-    }
+    if (!g_path_is_absolute(value))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "%s is \"%s\"; it must be an absolute path", key, value);
     g_free(*field);
     *field = g_strdup(value);
     return TRUE;
@@ -69,12 +67,10 @@ static gboolean
 set_word(char **field, const char *key, const char *const known[4], const char *value,
          GError **error)
 {
-    if (!g_strv_contains(known, value)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is \"%s\"; it must be %s, %s or %s", key, value, known[0], known[1],
-                    known[2]);
-        return FALSE;
-    }
+    if (!g_strv_contains(known, value))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "%s is \"%s\"; it must be %s, %s or %s", key, value, known[0], known[1],
+                            known[2]);
     g_free(*field);
     *field = g_strdup(value);
     return TRUE;
@@ -126,9 +122,8 @@ set_on_service_stop(KhSettings *settings, const char *value, GError **error)
     settings->stop_all = g_str_equal(value, "stop-all");
     if (settings->stop_all || g_str_equal(value, "keep"))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "on-service-stop is \"%s\"; it must be keep or stop-all", value);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "on-service-stop is \"%s\"; it must be keep or stop-all", value);
 }
 
 static gboolean
@@ -137,9 +132,8 @@ set_simulate_tee(KhSettings *settings, const char *value, GError **error)
     settings->simulate_tee = g_str_equal(value, "true");
     if (settings->simulate_tee || g_str_equal(value, "false"))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "insecure-simulate-tee is \"%s\"; it must be true or false", value);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "insecure-simulate-tee is \"%s\"; it must be true or false", value);
 }
 
 static gboolean
@@ -161,11 +155,10 @@ set_log_size(KhSettings *settings, const char *value, GError **error)
     if (size < min || size > max) {
         g_autofree char *meant = kh_size_guess(size, min, max);
 
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "log-size is \"%s\"; it must be from 64K to 1G%s%s%s", value,
-                    meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "",
-                    meant != NULL ? "?" : "");
-        return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "log-size is \"%s\"; it must be from 64K to 1G%s%s%s", value,
+                            meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "",
+                            meant != NULL ? "?" : "");
     }
     settings->log_size = size;
     return TRUE;
@@ -436,9 +429,9 @@ parse_options(KhSettings *s, int argc, char **argv, char **values, GError **erro
         return FALSE;
     if (g_strv_length(copy) <= 1)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "\"%s\" is not an option, and nothing else can be given; see --help", copy[1]);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "\"%s\" is not an option, and nothing else can be given; see --help",
+                        copy[1]);
 }
 
 static gboolean

@@ -54,12 +54,11 @@ kh_limits_enter(KhLimits *limits, const char *sender, KhLimit limit, GError **er
         counts = g_new0(guint, KH_N_LIMITS);
         g_hash_table_insert(limits->counts, g_strdup(sender), counts);
     }
-    if (counts[limit] >= bounds[limit].max) {
-        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                    "You already have %u %s, as many as one %s may have; wait for one to end",
-                    counts[limit], bounds[limit].what, bounds[limit].whom);
-        return FALSE;
-    }
+    if (counts[limit] >= bounds[limit].max)
+        return kh_error_set(
+            error, KH_ERROR_LIMIT_EXCEEDED,
+            "You already have %u %s, as many as one %s may have; wait for one to end",
+            counts[limit], bounds[limit].what, bounds[limit].whom);
     counts[limit]++;
     return TRUE;
 }

@@ -432,11 +432,11 @@ has_room(KhTurns *self, guint32 uid, GError **error)
     if (user == NULL || user->waiting < most)
         return TRUE;
     note_greed(self, uid);
-    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "You already have %u calls with long answers in progress, as many as one user may "
-                "have; wait for one to end",
-                user->waiting);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_LIMIT_EXCEEDED,
+        "You already have %u calls with long answers in progress, as many as one user may "
+        "have; wait for one to end",
+        user->waiting);
 }
 
 gboolean

@@ -264,9 +264,8 @@ read_log_request(GVariant *options, KhLogRequest *request, GError **error)
     request->name = g_str_equal(source, "qemu") ? KH_FILE_QEMU_LOG : KH_FILE_SERIAL_LOG;
     if (g_str_equal(source, "guest") || g_str_equal(source, "qemu"))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The option \"source\" must be \"guest\" or \"qemu\"");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "The option \"source\" must be \"guest\" or \"qemu\"");
 }
 
 /* A stream counts against its opener, connection and user, until it is closed. */

@@ -100,11 +100,10 @@ read_options(GVariant *options, guint *limit, const char **cursor, GError **erro
     g_variant_lookup(options, "cursor", "&s", cursor);
     if (*limit > 0 && g_str_has_prefix(*cursor, PREFIX))
         return TRUE;
-    g_set_error_literal(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
                         *limit == 0 ? "The option \"limit\" is 0; give at least 1"
                                     : "The option \"cursor\" is not the object path of an "
                                       "instance; give the last one of the page before");
-    return FALSE;
 }
 
 /* The named properties, and no other is looked at; all where none is named. */

@@ -109,9 +109,8 @@ read_mode(GVariant *options, gboolean *kill, GError **error)
     *kill = g_str_equal(mode, "kill");
     if (*kill || g_str_equal(mode, "graceful"))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The option \"mode\" must be \"graceful\" or \"kill\"");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "The option \"mode\" must be \"graceful\" or \"kill\"");
 }
 
 static gboolean

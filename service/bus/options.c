@@ -44,10 +44,9 @@ check_one(const char *name, GVariant *value, const KhOption *known, GError **err
             continue;
         if (g_variant_is_of_type(value, G_VARIANT_TYPE(known->type)))
             return TRUE;
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The option \"%s\" has the D-Bus type '%s'; it must be '%s'", shown,
-                    g_variant_get_type_string(value), known->type);
-        return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "The option \"%s\" has the D-Bus type '%s'; it must be '%s'", shown,
+                            g_variant_get_type_string(value), known->type);
     }
     return refuse_unknown(shown, all, error);
 }
@@ -86,13 +85,12 @@ kh_options_get_timeout(GVariant *options, gint64 *timeout_usec, GError **error)
     *timeout_usec = 0;
     if (!g_variant_lookup(options, "timeout-usec", "t", &value))
         return TRUE;
-    if (value < G_USEC_PER_SEC || value > (guint64)TIMEOUT_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "timeout-usec is %" G_GUINT64_FORMAT "; it must be from 1000000 (a second) to "
-                    "3600000000 (an hour)",
-                    value);
-        return FALSE;
-    }
+    if (value < G_USEC_PER_SEC || value > (guint64)TIMEOUT_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "timeout-usec is %" G_GUINT64_FORMAT
+                            "; it must be from 1000000 (a second) to "
+                            "3600000000 (an hour)",
+                            value);
     *timeout_usec = (gint64)value;
     return TRUE;
 }

@@ -110,9 +110,8 @@ read_request(GVariant *options, KhEvidenceRequest *request, GError **error)
     request->before = !g_variant_lookup(options, "prev", "t", &request->prev) && !request->genesis;
     if (request->before || request->genesis != g_variant_lookup(options, "prev", "t", NULL))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The options prev and genesis cannot be combined");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "The options prev and genesis cannot be combined");
 }
 
 static gboolean

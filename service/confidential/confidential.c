@@ -11,10 +11,10 @@ check_dev(const KhConfig *config, gboolean allowed, GError **error)
 {
     if (!config->dev || allowed)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "dev gives Katana's accounts keys that everybody knows, and no confidential "
-                "machine can protect those; leave dev out, or give the option allow-dev as well");
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "dev gives Katana's accounts keys that everybody knows, and no confidential "
+        "machine can protect those; leave dev out, or give the option allow-dev as well");
 }
 
 gboolean
@@ -47,23 +47,19 @@ kh_confidential_check_image(KhImageStore *images, const KhConfig *config, GError
 
     if (!config->tee)
         return TRUE;
-    if (image == NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
-        return FALSE;
-    }
-    if (kh_image_part(image, KH_IMAGE_FIRMWARE) == NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "The boot components have no " KH_IMAGE_FIRMWARE
-                    ", which a confidential machine needs to have its kernel measured; build them "
-                    "with it (from Debian's package ovmf-amdsev)");
-        return FALSE;
-    }
-    if (config->sealed && !can_be_sealed(image)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "The boot components cannot open a sealed disk: their " KH_IMAGE_BUILD_INFO
-                    " does not say SEALED=yes; leave sealed out, or use other boot components");
-        return FALSE;
-    }
+    if (image == NULL)
+        return kh_error_set(error, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
+    if (kh_image_part(image, KH_IMAGE_FIRMWARE) == NULL)
+        return kh_error_set(
+            error, KH_ERROR_NOT_SUPPORTED,
+            "The boot components have no " KH_IMAGE_FIRMWARE
+            ", which a confidential machine needs to have its kernel measured; build them "
+            "with it (from Debian's package ovmf-amdsev)");
+    if (config->sealed && !can_be_sealed(image))
+        return kh_error_set(
+            error, KH_ERROR_NOT_SUPPORTED,
+            "The boot components cannot open a sealed disk: their " KH_IMAGE_BUILD_INFO
+            " does not say SEALED=yes; leave sealed out, or use other boot components");
     return TRUE;
 }
 
@@ -76,14 +72,13 @@ check_sealed(const KhRecord *record, const KhConfig *config, GError **error)
     if (!record->formatted || (!now->sealed && !config->sealed) ||
         !kh_config_measures_differently(now, config))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                now->sealed
-                    ? "The disk of \"%s\" is sealed to the vcpus, vcpu-type and image of its first "
+    return kh_error_set(
+        error, KH_ERROR_NOT_SUPPORTED,
+        now->sealed ? "The disk of \"%s\" is sealed to the vcpus, vcpu-type and image of its first "
                       "start, and could not be opened with others; create another instance"
                     : "The disk of \"%s\" has been in use without a seal since its first start and "
                       "cannot be sealed any more; create another instance",
-                record->name);
-    return FALSE;
+        record->name);
 }
 
 gboolean
@@ -91,13 +86,12 @@ kh_confidential_check_change(const KhRecord *record, const KhConfig *config, GEr
 {
     const KhConfig *now = kh_record_get_wanted(record);
 
-    if (now->tee != config->tee) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "Whether \"%s\" is confidential was decided when it was created; create "
-                    "another instance",
-                    record->name);
-        return FALSE;
-    }
+    if (now->tee != config->tee)
+        return kh_error_set(
+            error, KH_ERROR_NOT_SUPPORTED,
+            "Whether \"%s\" is confidential was decided when it was created; create "
+            "another instance",
+            record->name);
     return !config->tee ||
            (check_dev(config, now->dev, error) && check_sealed(record, config, error));
 }

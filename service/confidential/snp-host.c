@@ -17,11 +17,11 @@ kh_snp_host_judge(KhFindings *findings, GError **error)
 
         if (finding->status != KH_FINDING_FAIL)
             continue;
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "This host cannot run confidential machines (SEV-SNP): %s; %s. The verb doctor "
-                    "shows all checks",
-                    finding->found, finding->remedy);
-        return FALSE;
+        return kh_error_set(
+            error, KH_ERROR_NOT_SUPPORTED,
+            "This host cannot run confidential machines (SEV-SNP): %s; %s. The verb doctor "
+            "shows all checks",
+            finding->found, finding->remedy);
     }
     return TRUE;
 }

@@ -102,9 +102,8 @@ check_monitor(KhInstance *self, GError **error)
     }
     if (self->current.job == NULL && self->run != NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                "Another command for \"%s\" is in progress; try again", self->record->name);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_BUSY,
+                        "Another command for \"%s\" is in progress; try again", self->record->name);
 }
 
 KhJob *

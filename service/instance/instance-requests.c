@@ -69,11 +69,10 @@ check_row(KhInstance *self, KhOperation operation, GError **error)
 {
     if (self->record->damage == NULL || !needs_configuration(operation))
         return TRUE;
-    g_set_error(
-        error, KH_ERROR, KH_ERROR_FAILED,
+    return kh_error_set(
+        error, KH_ERROR_FAILED,
         "The row of \"%s\" in the database is damaged (%s); it can only be stopped and deleted",
         self->record->name, self->record->damage);
-    return FALSE;
 }
 
 KhAdmission

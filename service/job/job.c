@@ -265,16 +265,12 @@ kh_job_wait_finish(KhJob *self, GAsyncResult *result, GError **error)
 gboolean
 kh_job_cancel(KhJob *self, gint64 uid, GError **error)
 {
-    if (self->state != KH_JOB_RUNNING) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE, "The %s has ended: it is %s",
-                    self->plan.operation, kh_job_state_name(self->state));
-        return FALSE;
-    }
-    if (!self->plan.can_be_cancelled) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "A %s that has begun cannot be cancelled", self->plan.operation);
-        return FALSE;
-    }
+    if (self->state != KH_JOB_RUNNING)
+        return kh_error_set(error, KH_ERROR_INVALID_STATE, "The %s has ended: it is %s",
+                            self->plan.operation, kh_job_state_name(self->state));
+    if (!self->plan.can_be_cancelled)
+        return kh_error_set(error, KH_ERROR_NOT_SUPPORTED,
+                            "A %s that has begun cannot be cancelled", self->plan.operation);
     self->canceller = uid;
     g_cancellable_cancel(self->cancellable);
     g_signal_emit(self, signals[SIGNAL_CANCEL], 0);

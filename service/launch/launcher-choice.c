@@ -45,10 +45,9 @@ find_place(const KhSettings *settings, Place *place, GError **error)
         place->control_group = g_strdup("/");
         return TRUE;
     }
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED, "%s",
-                geteuid() != 0 ? "the service is not root"
-                               : "this system was not booted with systemd");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_NOT_SUPPORTED, "%s",
+                        geteuid() != 0 ? "the service is not root"
+                                       : "this system was not booted with systemd");
 }
 
 static void

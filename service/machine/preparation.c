@@ -56,10 +56,9 @@ refuse_missing(const Preparation *p, const char *file, GError **error)
 {
     g_autofree char *folder = g_build_filename(kh_state_dir_get_instances(p->dir), p->id, NULL);
 
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "%s%s%s is not there; mount its file system, or set the right state-dir", folder,
-                file[0] != '\0' ? "/" : "", file);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_RESOURCE_UNAVAILABLE,
+                        "%s%s%s is not there; mount its file system, or set the right state-dir",
+                        folder, file[0] != '\0' ? "/" : "", file);
 }
 
 /* Whether data.raw has an ext2, 3 or 4 file system (magic number at 1024 + 56); its size. */
@@ -100,11 +99,9 @@ make_disk(Preparation *p, int folder, GError **error)
                         size, p->storage);
         return p->formatted;
     }
-    if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "data.raw cannot be replaced: %s",
-                    g_strerror(errno));
-        return FALSE;
-    }
+    if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT)
+        return kh_error_set(error, KH_ERROR_FAILED, "data.raw cannot be replaced: %s",
+                            g_strerror(errno));
     if (!kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error))
         return FALSE;
     kh_crash_point("start:disk-made");
@@ -143,11 +140,11 @@ check_not_held(const Preparation *p, int folder, GError **error)
 {
     if (flock(folder, LOCK_SH | LOCK_NB) == 0)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                "Another machine already runs in %s/%s, whose shim holds the folder; restart the "
-                "service, which then follows that machine",
-                kh_state_dir_get_instances(p->dir), p->id);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_LAUNCH_FAILED,
+        "Another machine already runs in %s/%s, whose shim holds the folder; restart the "
+        "service, which then follows that machine",
+        kh_state_dir_get_instances(p->dir), p->id);
 }
 
 static gboolean
@@ -294,10 +291,10 @@ check_tee(const KhMachines *machines, const KhRecord *record, GError **error)
         return FALSE;
     if (machines->facts->kvm_usable)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "A confidential machine needs KVM, which the machines cannot use on this host; the "
-                "verb doctor says why");
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_NOT_SUPPORTED,
+        "A confidential machine needs KVM, which the machines cannot use on this host; the "
+        "verb doctor says why");
 }
 
 static gboolean
@@ -305,26 +302,22 @@ check_claims(const KhMachines *machines, const KhRecord *record, GError **error)
 {
     const KhConfig *config = record->config;
 
-    if (g_str_equal(config->accelerator, "kvm") && !machines->facts->kvm_usable) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "The instance has accelerator=kvm, which the machines cannot use on this host; "
-                    "the verb doctor says why, and accelerator=auto does without");
-        return FALSE;
-    }
+    if (g_str_equal(config->accelerator, "kvm") && !machines->facts->kvm_usable)
+        return kh_error_set(
+            error, KH_ERROR_NOT_SUPPORTED,
+            "The instance has accelerator=kvm, which the machines cannot use on this host; "
+            "the verb doctor says why, and accelerator=auto does without");
     if (!check_tee(machines, record, error))
         return FALSE;
-    if (access(machines->settings->qemu, X_OK) != 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
-                    "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu",
-                    machines->settings->qemu, g_strerror(errno));
-        return FALSE;
-    }
-    if (record->vm_uid < 0 && geteuid() == 0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The instance was created by a service that was not root, and QEMU never runs "
-                    "as root; create another one");
-        return FALSE;
-    }
+    if (access(machines->settings->qemu, X_OK) != 0)
+        return kh_error_set(error, KH_ERROR_LAUNCH_FAILED,
+                            "QEMU cannot be run as %s: %s; install qemu-system-x86 or set qemu",
+                            machines->settings->qemu, g_strerror(errno));
+    if (record->vm_uid < 0 && geteuid() == 0)
+        return kh_error_set(
+            error, KH_ERROR_FAILED,
+            "The instance was created by a service that was not root, and QEMU never runs "
+            "as root; create another one");
     return (machines->uids == NULL || record->vm_uid < 0 ||
             kh_uid_pool_confirm(machines->uids, (guint32)record->vm_uid, error)) &&
            kh_port_probe(config->rpc_address, config->rpc_port, error);

@@ -39,13 +39,12 @@ check_ended(const Removal *removal, GError **error)
     guint32 uid = (guint32)removal->uid;
 
     while (removal->own_user && kh_uid_has_processes(uid)) {
-        if (g_get_monotonic_time() > deadline) {
-            g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                        "A process of the machine's user %u is still running, so nothing was "
-                        "removed; end it, and delete the instance again",
-                        uid);
-            return FALSE;
-        }
+        if (g_get_monotonic_time() > deadline)
+            return kh_error_set(
+                error, KH_ERROR_BUSY,
+                "A process of the machine's user %u is still running, so nothing was "
+                "removed; end it, and delete the instance again",
+                uid);
         g_usleep(ENDS_INTERVAL_USEC);
     }
     return TRUE;

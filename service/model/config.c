@@ -34,11 +34,10 @@ refuse_size(const KhConfigKey *key, guint64 bytes, GError **error)
     g_autofree char *most = kh_size_format(key->max);
     g_autofree char *meant = kh_size_guess(bytes, key->min, key->max);
 
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is %" G_GUINT64_FORMAT " bytes; it must be from %s to %s%s%s%s", key->key,
-                bytes, least, most, meant != NULL ? "; did you mean " : "",
-                meant != NULL ? meant : "", meant != NULL ? "?" : "");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "%s is %" G_GUINT64_FORMAT " bytes; it must be from %s to %s%s%s%s",
+                        key->key, bytes, least, most, meant != NULL ? "; did you mean " : "",
+                        meant != NULL ? meant : "", meant != NULL ? "?" : "");
 }
 
 static gboolean
@@ -51,11 +50,10 @@ check_range(const KhConfigKey *key, guint64 number, GError **error)
         return TRUE;
     if (key->form == KH_CONFIG_SIZE)
         return refuse_size(key, number, error);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is %" G_GUINT64_FORMAT "; it must be from %" G_GUINT64_FORMAT
-                " to %" G_GUINT64_FORMAT,
-                key->key, number, key->min, key->max);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "%s is %" G_GUINT64_FORMAT "; it must be from %" G_GUINT64_FORMAT
+                        " to %" G_GUINT64_FORMAT,
+                        key->key, number, key->min, key->max);
 }
 
 static guint64
@@ -74,12 +72,10 @@ number_of(GVariant *value)
 static gboolean
 check_value(const KhConfigKey *key, GVariant *value, GError **error)
 {
-    if (!g_variant_is_of_type(value, G_VARIANT_TYPE(key->type))) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s has the D-Bus type '%s'; it must be '%s'", key->key,
-                    g_variant_get_type_string(value), key->type);
-        return FALSE;
-    }
+    if (!g_variant_is_of_type(value, G_VARIANT_TYPE(key->type)))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "%s has the D-Bus type '%s'; it must be '%s'", key->key,
+                            g_variant_get_type_string(value), key->type);
     if (key->form == KH_CONFIG_NUMBER || key->form == KH_CONFIG_SIZE)
         return check_range(key, number_of(value), error);
     return TRUE;
@@ -116,10 +112,8 @@ check_keys(GVariant *dict, GError **error)
 
         if (key == NULL)
             return refuse_unknown(name, error);
-        if (!g_hash_table_add(seen, (gpointer)key->key)) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is given twice", name);
-            return FALSE;
-        }
+        if (!g_hash_table_add(seen, (gpointer)key->key))
+            return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is given twice", name);
         if (!check_value(key, value, error))
             return FALSE;
     }
@@ -206,20 +200,17 @@ check_limits(const KhConfig *config, const KhConfigLimits *limits, GError **erro
     g_autofree char *storage = kh_size_format(config->storage_bytes);
     g_autofree char *storage_max = kh_size_format(limits->storage_max);
 
-    if (config->memory_bytes > limits->memory_max) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "memory-bytes is %" G_GUINT64_FORMAT " (%s), more than the %" G_GUINT64_FORMAT
-                    " (%s) of this host",
-                    config->memory_bytes, memory, limits->memory_max, memory_max);
-        return FALSE;
-    }
-    if (config->storage_bytes > limits->storage_max) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "storage-bytes is %s, and a file on the file system of the state folder can "
-                    "have at most %s",
-                    storage, storage_max);
-        return FALSE;
-    }
+    if (config->memory_bytes > limits->memory_max)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "memory-bytes is %" G_GUINT64_FORMAT
+                            " (%s), more than the %" G_GUINT64_FORMAT " (%s) of this host",
+                            config->memory_bytes, memory, limits->memory_max, memory_max);
+    if (config->storage_bytes > limits->storage_max)
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "storage-bytes is %s, and a file on the file system of the state folder can "
+            "have at most %s",
+            storage, storage_max);
     return TRUE;
 }
 
@@ -231,11 +222,10 @@ check_address(const KhConfig *config, GError **error)
 
     if (inet_pton(AF_INET, config->rpc_address, &address) == 1)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "rpc-address is \"%s\"; it must be an IPv4 address in dotted form, such as "
-                "127.0.0.1",
-                shown);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "rpc-address is \"%s\"; it must be an IPv4 address in dotted form, such as "
+                        "127.0.0.1",
+                        shown);
 }
 
 /* The guest splits its arguments at white space, without quoting. */
@@ -258,21 +248,18 @@ check_choice(const char *key, const char *value, const char *const *choices, GEr
         return TRUE;
     list = g_strjoinv(", ", (char **)choices);
     shown = kh_text_sanitize(value, 64);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must be one of: %s",
-                key, shown, list);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must be one of: %s",
+                        key, shown, list);
 }
 
 static gboolean
 check_words(const KhConfig *config, GError **error)
 {
     if (strlen(config->chain_id) > 31 || has_blank_or_control(config->chain_id) ||
-        config->chain_id[0] == '-') {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "chain-id must have at most 31 characters, none of them blank, and not "
-                    "start with '-'");
-        return FALSE;
-    }
+        config->chain_id[0] == '-')
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "chain-id must have at most 31 characters, none of them blank, and not "
+                            "start with '-'");
     return check_choice("accelerator", config->accelerator, accelerators, error) &&
            check_choice("restart-policy", config->restart_policy, policies, error);
 }
@@ -283,9 +270,8 @@ check_image(const KhConfig *config, GError **error)
     if (g_str_equal(config->image, KH_CONFIG_IMAGE_DEFAULT) ||
         (strlen(config->image) == 64 && strspn(config->image, "0123456789abcdef") == 64))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "image must be \"default\" or the id of an image, 64 hexadecimal digits");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "image must be \"default\" or the id of an image, 64 hexadecimal digits");
 }
 
 static gboolean
@@ -309,24 +295,20 @@ check_katana_arg(const char *arg, guint number, GError **error)
 {
     const char *reserved = NULL;
 
-    if (strlen(arg) > KATANA_ARG_BYTES_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Katana argument %u is longer than %d bytes", number, KATANA_ARG_BYTES_MAX);
-        return FALSE;
-    }
-    if (arg[0] == '\0' || has_blank_or_control(arg)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Katana argument %u is empty or has a blank in it, and the guest splits "
-                    "arguments at blanks; leave it out, or write it without",
-                    number);
-        return FALSE;
-    }
-    if (is_reserved(arg, &reserved)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "Katana argument %u is %s, which the machine sets itself; leave it out", number,
-                    reserved);
-        return FALSE;
-    }
+    if (strlen(arg) > KATANA_ARG_BYTES_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "Katana argument %u is longer than %d bytes", number,
+                            KATANA_ARG_BYTES_MAX);
+    if (arg[0] == '\0' || has_blank_or_control(arg))
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "Katana argument %u is empty or has a blank in it, and the guest splits "
+            "arguments at blanks; leave it out, or write it without",
+            number);
+    if (is_reserved(arg, &reserved))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "Katana argument %u is %s, which the machine sets itself; leave it out",
+                            number, reserved);
     return TRUE;
 }
 
@@ -335,11 +317,10 @@ check_katana_args(const KhConfig *config, GError **error)
 {
     guint n = g_strv_length((char **)config->katana_args);
 
-    if (n > KATANA_ARGS_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "katana-args has %u arguments, at most %d are allowed", n, KATANA_ARGS_MAX);
-        return FALSE;
-    }
+    if (n > KATANA_ARGS_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "katana-args has %u arguments, at most %d are allowed", n,
+                            KATANA_ARGS_MAX);
     for (guint i = 0; i < n; i++)
         if (!check_katana_arg(config->katana_args[i], i + 1, error))
             return FALSE;
@@ -351,9 +332,8 @@ check_dev_only(const KhConfig *config, GError **error)
 {
     if (config->dev || (!config->no_fee && config->accounts == 0))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s can only be used with dev",
-                config->no_fee ? "no-fee" : "accounts");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s can only be used with dev",
+                        config->no_fee ? "no-fee" : "accounts");
 }
 
 static gboolean
@@ -364,19 +344,16 @@ check_labels(const KhConfig *config, GError **error)
     const char *key, *value;
     GVariantIter iter;
 
-    if (g_variant_n_children(labels) > LABELS_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There are more than %d labels; use fewer", LABELS_MAX);
-        return FALSE;
-    }
+    if (g_variant_n_children(labels) > LABELS_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "There are more than %d labels; use fewer", LABELS_MAX);
     g_variant_iter_init(&iter, labels);
     while (g_variant_iter_next(&iter, "{&s&s}", &key, &value)) {
         if (key[0] != '\0' && strlen(key) <= LABEL_KEY_MAX && strlen(value) <= LABEL_VALUE_MAX)
             continue;
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The key of a label must have 1 to %d bytes, and its value at most %d",
-                    LABEL_KEY_MAX, LABEL_VALUE_MAX);
-        return FALSE;
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "The key of a label must have 1 to %d bytes, and its value at most %d",
+                            LABEL_KEY_MAX, LABEL_VALUE_MAX);
     }
     return TRUE;
 }
@@ -391,11 +368,11 @@ check_description(const KhConfig *config, GError **error)
         c = g_utf8_next_char(c);
     if (*c == '\0' && g_utf8_strlen(config->description, -1) <= DESCRIPTION_MAX)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "description has %s; it must be a line of at most %d characters",
-                *c != '\0' ? "a character that cannot be printed" : "more characters than that",
-                DESCRIPTION_MAX);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "description has %s; it must be a line of at most %d characters",
+                        *c != '\0' ? "a character that cannot be printed"
+                                   : "more characters than that",
+                        DESCRIPTION_MAX);
 }
 
 static gboolean
@@ -405,9 +382,8 @@ check_tee_only(const KhConfig *config, GError **error)
 
     if (config->tee || (!config->sealed && !typed))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s can only be used with tee",
-                config->sealed ? "sealed" : "vcpu-type");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s can only be used with tee",
+                        config->sealed ? "sealed" : "vcpu-type");
 }
 
 /* What the measurement holds of the processor must be the same on every host. */
@@ -416,19 +392,16 @@ check_tee(const KhConfig *config, GError **error)
 {
     if (!config->tee)
         return check_tee_only(config, error);
-    if (g_str_equal(config->accelerator, "tcg")) {
-        g_set_error(
-            error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
+    if (g_str_equal(config->accelerator, "tcg"))
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
             "accelerator is tcg, but a confidential machine only runs with kvm; use kvm or auto");
-        return FALSE;
-    }
-    if (g_str_equal(config->vcpu_type, "host") || g_str_equal(config->vcpu_type, "max")) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "vcpu-type is %s, which differs from host to host, so that no measurement "
-                    "can be expected of it; give a model such as " KH_CONFIG_VCPU_TYPE_DEFAULT,
-                    config->vcpu_type);
-        return FALSE;
-    }
+    if (g_str_equal(config->vcpu_type, "host") || g_str_equal(config->vcpu_type, "max"))
+        return kh_error_set(
+            error, KH_ERROR_INVALID_ARGUMENT,
+            "vcpu-type is %s, which differs from host to host, so that no measurement "
+            "can be expected of it; give a model such as " KH_CONFIG_VCPU_TYPE_DEFAULT,
+            config->vcpu_type);
     return kh_cpu_type_parse(config->vcpu_type, error) != NULL;
 }
 

@@ -15,11 +15,9 @@ parse(const char *text, const char *name, const char *example, guint64 min, guin
 {
     g_auto(GStrv) parts = g_strsplit(text, "-", 2);
 
-    if (g_strv_length(parts) != 2) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "%s is \"%s\"; it must look like %s", name, text, example);
-        return FALSE;
-    }
+    if (g_strv_length(parts) != 2)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is \"%s\"; it must look like %s",
+                            name, text, example);
     return kh_number_parse(parts[0], name, min, max, &bounds[0], error) &&
            kh_number_parse(parts[1], name, bounds[0], max, &bounds[1], error);
 }

@@ -111,11 +111,11 @@ kh_port_check_address(const char *address, GError **error)
     multicast = IN_MULTICAST(ntohl(parsed.s_addr));
     if (!multicast && !is_broadcast(&parsed))
         return probe(address, 0, error);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is a %s address, to which nobody can connect; choose an address of this host, "
-                "or 0.0.0.0 for all of them",
-                address, multicast ? "multicast" : "broadcast");
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "%s is a %s address, to which nobody can connect; choose an address of this host, "
+        "or 0.0.0.0 for all of them",
+        address, multicast ? "multicast" : "broadcast");
 }
 
 /* What there is to do about it: who has them, and where there could be more. */

@@ -78,9 +78,8 @@ check_room(sqlite3 *db, const char *path, GError **error)
     if ((guint64)info.f_bavail * info.f_frsize >=
         (guint64)(2 * pages * page_size) + KH_RESERVE_BYTES)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "%s has too little space for a copy of the database; free some", folder);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_RESOURCE_UNAVAILABLE,
+                        "%s has too little space for a copy of the database; free some", folder);
 }
 
 /* Its mode from the start: VACUUM INTO takes an empty file as it is. */

@@ -58,13 +58,12 @@ check_header(const char *path, const guint8 *header, guint known, GError **error
     if (memcmp(header, "SQLite format 3", 16) != 0 ||
         big_endian_at(header + 68) != KH_DATABASE_APPLICATION_ID)
         return set_foreign(path, error);
-    if (version > known) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s has the schema version %u, but this program only knows versions up to %u; "
-                    "install the newer program, or set another state-dir",
-                    path, version, known);
-        return FALSE;
-    }
+    if (version > known)
+        return kh_error_set(
+            error, KH_ERROR_FAILED,
+            "%s has the schema version %u, but this program only knows versions up to %u; "
+            "install the newer program, or set another state-dir",
+            path, version, known);
     return TRUE;
 }
 

@@ -71,18 +71,16 @@ check_path(const char *path, GError **error)
 {
     g_autofree char *shown = NULL;
 
-    if (!g_path_is_absolute(path)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT, "%s is not an absolute path", path);
-        return FALSE;
-    }
+    if (!g_path_is_absolute(path))
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT, "%s is not an absolute path", path);
     if (is_plain(path))
         return TRUE;
     shown = g_strescape(path, NULL);
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The path %s has a quote, a backslash or a control character in it, or is not "
-                "UTF-8; choose another one",
-                shown);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INVALID_ARGUMENT,
+        "The path %s has a quote, a backslash or a control character in it, or is not "
+        "UTF-8; choose another one",
+        shown);
 }
 
 /* Of a file system that is not mounted yet, most likely: nothing is made in its place. */
@@ -93,11 +91,11 @@ check_link(const char *path, GError **error)
 
     if (target == NULL || g_file_test(path, G_FILE_TEST_EXISTS))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s is a symbolic link to %s, which is not there; mount its file system, or "
-                "correct the link",
-                path, target);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_FAILED,
+        "%s is a symbolic link to %s, which is not there; mount its file system, or "
+        "correct the link",
+        path, target);
 }
 
 /* Each part of @path from the root on. */
@@ -229,9 +227,9 @@ check_apart(KhStateDir *self, GError **error)
 {
     if (!g_str_equal(self->path, self->runtime))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "%s is both state-dir and runtime-dir; set another runtime-dir", self->path);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "%s is both state-dir and runtime-dir; set another runtime-dir",
+                        self->path);
 }
 
 /*
@@ -262,12 +260,11 @@ check_parts(KhStateDir *self, GError **error)
     const char *const parts[] = {self->path, self->instances, self->images};
 
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
-        if (g_str_equal(parts[i], self->runtime)) {
-            g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                        "The runtime folder is %s, where state is kept; set another runtime-dir",
-                        self->runtime);
-            return FALSE;
-        }
+        if (g_str_equal(parts[i], self->runtime))
+            return kh_error_set(
+                error, KH_ERROR_INVALID_ARGUMENT,
+                "The runtime folder is %s, where state is kept; set another runtime-dir",
+                self->runtime);
     return TRUE;
 }
 
@@ -383,11 +380,11 @@ kh_state_dir_check_writable(KhStateDir *self, GError **error)
 
     if (folder == NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s is on a read-only file system: until that is mounted writable, instances can "
-                "be shown and stopped, but nothing else",
-                folder);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_FAILED,
+        "%s is on a read-only file system: until that is mounted writable, instances can "
+        "be shown and stopped, but nothing else",
+        folder);
 }
 
 /* @fresh instead of *@old, under its number: threads may be at work with that. */
