@@ -6,7 +6,7 @@
 
 #include "build-info.h"
 #include "error.h"
-#include "neighbour-cmdlines.h"
+#include "kernel-cmdline.h"
 #include "sizes.h"
 
 #define UUID_LENGTH 36
@@ -282,15 +282,14 @@ kh_attest_options_katana(const KhAttestOptions *self, KhKatanaExpectations *expe
 KhBootParts *
 kh_attest_options_load(KhAttestOptions *self, KhCli *cli, char **cmdline, GError **error)
 {
-    const char *plain = KH_DEFAULT_CMDLINE;
+    const char *given = NULL;
     KhBootParts *parts = self->build_info != NULL
                              ? kh_build_info_load(self->build_info, self->launch.ovmf, error)
-                             : kh_launch_options_load(&self->launch, cli, &plain, error);
+                             : kh_launch_options_load(&self->launch, cli, &given, error);
 
-    if (self->sealed != NULL)
-        *cmdline = g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, self->sealed, NULL);
-    else
-        *cmdline = g_strdup(self->unsealed ? KH_DEFAULT_CMDLINE : plain);
+    *cmdline = self->sealed != NULL || self->unsealed || given == NULL
+                   ? kh_kernel_cmdline(self->sealed)
+                   : g_strdup(given);
     if (parts == NULL || parts->has_kernel)
         return parts;
     kh_boot_parts_free(parts);

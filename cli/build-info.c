@@ -6,8 +6,8 @@
 
 #include "bytes.h"
 #include "error.h"
+#include "kernel-cmdline.h"
 #include "launch-options.h"
-#include "neighbour-cmdlines.h"
 
 #define FILE_MAX (64 * 1024)
 
@@ -138,7 +138,7 @@ published_launch(char **lines, KhLaunchOptions *options, GError **error)
         cmdline = read_shape(shape, options);
     } else if (uuid != NULL) {
         options->vcpus = g_strdup("1");
-        cmdline = g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, uuid, NULL);
+        cmdline = kh_kernel_cmdline(uuid);
     }
     if (cmdline == NULL)
         kh_error_set(

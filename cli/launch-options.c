@@ -7,7 +7,7 @@
 #include "cpu-types.h"
 #include "error.h"
 #include "katana-repo.h"
-#include "neighbour-cmdlines.h"
+#include "kernel-cmdline.h"
 #include "sizes.h"
 
 /* Of an instance that nobody has configured. */
@@ -37,7 +37,7 @@ kh_launch_options_entries(KhLaunchOptions *self)
         {"initrd", 0, 0, G_OPTION_ARG_FILENAME, &self->initrd, "Its initrd (default: none)",
          "FILE"},
         {"cmdline", 0, 0, G_OPTION_ARG_FILENAME, &self->cmdline,
-         "The kernel's command line (default: empty; " KH_DEFAULT_CMDLINE " with --katana-repo)",
+         "The kernel's command line (default: empty; " KH_KERNEL_CMDLINE " with --katana-repo)",
          "TEXT"},
         {"katana-repo", 0, 0, G_OPTION_ARG_FILENAME, &self->katana_repo,
          "Take the other files from this checkout of Katana", "DIR"},
@@ -83,9 +83,9 @@ kh_launch_options_load(KhLaunchOptions *self, KhCli *cli, const char **cmdline, 
 
     if (!complete(self, cli, &build, error))
         return NULL;
-    *cmdline = self->cmdline != NULL       ? self->cmdline
-               : self->katana_repo != NULL ? KH_DEFAULT_CMDLINE
-                                           : "";
+    if (self->cmdline == NULL && self->katana_repo != NULL)
+        self->cmdline = kh_kernel_cmdline(NULL);
+    *cmdline = self->cmdline != NULL ? self->cmdline : "";
     if (build.kernel == NULL && (*cmdline)[0] != '\0') {
         kh_error_set(
             error, KH_ERROR_INVALID_ARGUMENT,

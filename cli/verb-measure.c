@@ -11,9 +11,9 @@
 #include "client.h"
 #include "cpu-types.h"
 #include "error.h"
+#include "kernel-cmdline.h"
 #include "launch-options.h"
 #include "names.h"
-#include "neighbour-cmdlines.h"
 #include "output.h"
 #include "verbs.h"
 
@@ -202,8 +202,7 @@ cmdline_of(GVariant *properties)
 
     g_variant_lookup(properties, "Id", "&s", &id);
     g_variant_lookup(properties, "Sealed", "b", &sealed);
-    return sealed ? g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, id, NULL)
-                  : g_strdup(KH_DEFAULT_CMDLINE);
+    return kh_kernel_cmdline(sealed ? id : NULL);
 }
 
 static gboolean

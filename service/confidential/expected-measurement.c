@@ -6,6 +6,7 @@
 #include "qemu/command-line.h"
 #include "tee/bytes.h"
 #include "tee/cpu-types.h"
+#include "tee/kernel-cmdline.h"
 #include "tee/measurement.h"
 
 #define QEMU_TIMEOUT_S 20
@@ -185,7 +186,7 @@ work_new(const KhMeasuredLaunch *launch)
     work->firmware = g_build_filename(launch->image_folder, KH_IMAGE_FIRMWARE, NULL);
     work->kernel = g_build_filename(launch->image_folder, KH_IMAGE_KERNEL, NULL);
     work->initrd = g_build_filename(launch->image_folder, KH_IMAGE_INITRD, NULL);
-    work->cmdline = kh_command_line_of_kernel(config->sealed ? launch->id : NULL);
+    work->cmdline = kh_kernel_cmdline(config->sealed ? launch->id : NULL);
     work->sums[0] = sum_of(launch->image, KH_IMAGE_FIRMWARE);
     work->sums[1] = sum_of(launch->image, KH_IMAGE_KERNEL);
     work->sums[2] = sum_of(launch->image, KH_IMAGE_INITRD);

@@ -6,7 +6,7 @@
 
 #include "launch/shim-protocol.h"
 #include "port/registry.h"
-#include "tee/neighbour-cmdlines.h"
+#include "tee/kernel-cmdline.h"
 
 /* Where the guest serves RPC (guest contract). */
 #define GUEST_RPC_PORT 5050
@@ -135,7 +135,7 @@ add_boot(Builder *b)
 
     add(b, "-kernel", component(b, "vmlinuz", KH_SHIM_FD_KERNEL));
     add(b, "-initrd", component(b, "initrd.img", KH_SHIM_FD_INITRD));
-    add(b, "-append", kh_command_line_of_kernel(b->machine->luks_uuid));
+    add(b, "-append", kh_kernel_cmdline(b->machine->luks_uuid));
     if (is_confidential(b))
         add(b, "-bios", component(b, "ovmf.fd", KH_SHIM_FD_FIRMWARE));
     add(b, "-fw_cfg", g_strdup_printf("name=opt/org.katana/args,file=%s", args));
@@ -230,14 +230,6 @@ build(Builder *b)
     add_network(b);
     g_ptr_array_add(b->args, NULL);
     return (char **)g_ptr_array_free(b->args, FALSE);
-}
-
-char *
-kh_command_line_of_kernel(const char *luks_uuid)
-{
-    if (luks_uuid == NULL)
-        return g_strdup(KH_DEFAULT_CMDLINE);
-    return g_strconcat(KH_DEFAULT_CMDLINE " " KH_SEALED_OPTION, luks_uuid, NULL);
 }
 
 char **

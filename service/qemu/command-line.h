@@ -36,9 +36,6 @@ typedef struct {
  */
 char **kh_command_line_build(const KhMachine *machine);
 
-/* The kernel's command line, which is measured. Transfer full. */
-char *kh_command_line_of_kernel(const char *luks_uuid);
-
 /*
  * An equivalent command that a shell can run, binary first: paths for descriptors, the
  * serial port to a file, sockets in the current folder. Transfer full.

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernel-cmdline.h"
 #include "measurement.h"
 
 static void
@@ -44,16 +45,6 @@ add(GPtrArray *cmdlines, char *bytes, const char *label)
     g_ptr_array_add(cmdlines, cmdline);
 }
 
-static char *
-without_trailing_blanks(const char *cmdline)
-{
-    gsize length = strlen(cmdline);
-
-    while (length > 0 && strchr(" \t\r\n", cmdline[length - 1]) != NULL)
-        length--;
-    return g_strndup(cmdline, length);
-}
-
 /* @bytes as it is, and as editors and scripts spoil its end. */
 static void
 add_endings(GPtrArray *cmdlines, const char *bytes, const char *label)
@@ -63,31 +54,15 @@ add_endings(GPtrArray *cmdlines, const char *bytes, const char *label)
     g_autofree char *trimmed = g_strconcat(label, " without trailing blanks", NULL);
 
     add(cmdlines, g_strdup(bytes), label);
-    add(cmdlines, without_trailing_blanks(bytes), trimmed);
+    add(cmdlines, kh_kernel_cmdline_trim(bytes), trimmed);
     add(cmdlines, g_strconcat(bytes, "\n", NULL), newline);
     add(cmdlines, g_strconcat(bytes, " ", NULL), space);
-}
-
-/* Without the option that seals; the same when there is none. */
-static char *
-unseal(const char *cmdline)
-{
-    const char *option = strstr(cmdline, KH_SEALED_OPTION);
-    const char *start, *end;
-
-    if (option == NULL || (option > cmdline && option[-1] != ' '))
-        return g_strdup(cmdline);
-    end = option + strcspn(option, " \n");
-    start = option > cmdline ? option - 1 : option;
-    return g_strdup_printf("%.*s%s", (int)(start - cmdline), cmdline, end);
 }
 
 static void
 add_sealed(GPtrArray *cmdlines, const char *unsealed, const char *uuid)
 {
-    g_autofree char *trimmed = without_trailing_blanks(unsealed);
-    g_autofree char *sealed =
-        g_strconcat(trimmed, trimmed[0] == '\0' ? "" : " ", KH_SEALED_OPTION, uuid, NULL);
+    g_autofree char *sealed = kh_kernel_cmdline_seal(unsealed, uuid);
     g_autofree char *shown = g_strescape(uuid, NULL);
     g_autofree char *label = g_strdup_printf("the one sealed with %s", shown);
 
@@ -98,14 +73,15 @@ GPtrArray *
 kh_neighbour_cmdlines(const char *cmdline, const char *luks_uuid)
 {
     GPtrArray *cmdlines = g_ptr_array_new_with_free_func(cmdline_free);
-    g_autofree char *unsealed = unseal(cmdline);
+    g_autofree char *unsealed = kh_kernel_cmdline_unseal(cmdline);
+    g_autofree char *plain = kh_kernel_cmdline(NULL);
 
     add_endings(cmdlines, cmdline, "the same");
     add_endings(cmdlines, unsealed, "the unsealed one");
     if (luks_uuid != NULL)
         add_sealed(cmdlines, unsealed, luks_uuid);
     add_sealed(cmdlines, unsealed, KH_CANONICAL_LUKS_UUID);
-    add_endings(cmdlines, KH_DEFAULT_CMDLINE, "the default one");
+    add_endings(cmdlines, plain, "the default one");
     add_endings(cmdlines, "", "the empty one");
     return cmdlines;
 }

@@ -8,9 +8,6 @@ G_BEGIN_DECLS
 
 /* Katana's published measurements are made with this one. */
 #define KH_CANONICAL_LUKS_UUID "00000000-0000-0000-0000-000000000001"
-/* What start boots with. */
-#define KH_DEFAULT_CMDLINE "console=ttyS0"
-#define KH_SEALED_OPTION "KATANA_EXPECTED_LUKS_UUID="
 
 typedef struct {
     char *bytes;

@@ -20,6 +20,7 @@
 
 #define DEBIAN_SHA256 "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"
 #define DEBIAN_FILE "firmware/OVMF.amdsev.debian-2026.08+ds-2.fd"
+#define SEALED "KATANA_EXPECTED_LUKS_UUID="
 #define UUID "a0b1c2d3-0000-4000-8000-00000000000f"
 
 typedef enum {
@@ -743,16 +744,15 @@ explain_cmdlines(Files *files, gconstpointer data)
         {"quiet", "console=ttyS0", "the default one"},
         {"quiet", "", "the empty one"},
         {"quiet \xff\"", "quiet \xff\"\n", "\\377\\\"\\n"},
-        {"console=ttyS0", "console=ttyS0 " KH_SEALED_OPTION UUID, "sealed with " UUID},
-        {"console=ttyS0", "console=ttyS0 " KH_SEALED_OPTION UUID "\n", "a trailing newline"},
-        {"console=ttyS0", "console=ttyS0 " KH_SEALED_OPTION KH_CANONICAL_LUKS_UUID,
+        {"console=ttyS0", "console=ttyS0 " SEALED UUID, "sealed with " UUID},
+        {"console=ttyS0", "console=ttyS0 " SEALED UUID "\n", "a trailing newline"},
+        {"console=ttyS0", "console=ttyS0 " SEALED KH_CANONICAL_LUKS_UUID,
          "sealed with " KH_CANONICAL_LUKS_UUID},
-        {"console=ttyS0 " KH_SEALED_OPTION UUID, "console=ttyS0", "the unsealed one"},
-        {"console=ttyS0 " KH_SEALED_OPTION UUID " quiet", "console=ttyS0 quiet",
-         "the unsealed one"},
-        {KH_SEALED_OPTION UUID " a", " a", "the unsealed one"},
-        {"console=ttyS0 " KH_SEALED_OPTION UUID,
-         "console=ttyS0 " KH_SEALED_OPTION KH_CANONICAL_LUKS_UUID, "sealed with 00000000"},
+        {"console=ttyS0 " SEALED UUID, "console=ttyS0", "the unsealed one"},
+        {"console=ttyS0 " SEALED UUID " quiet", "console=ttyS0 quiet", "the unsealed one"},
+        {SEALED UUID " a", " a", "the unsealed one"},
+        {"console=ttyS0 " SEALED UUID, "console=ttyS0 " SEALED KH_CANONICAL_LUKS_UUID,
+         "sealed with 00000000"},
     };
     g_autoptr(KhBootParts) parts = load(files->amdsev, files->kernel, files->initrd);
     const KhNeighbours neighbours = {.luks_uuid = UUID};
