@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "write-all.h"
+
 #define CHUNK 65536
 /* CRs in a row of which a line end may still become. */
 #define RETURNS_MAX 16
@@ -18,25 +20,11 @@ kh_log_output_init(KhLogOutput *self)
     self->terminal = isatty(STDOUT_FILENO);
 }
 
-/* Whoever has made stdout may have set it to not block. */
+/* Whoever has made stdout may have set it to not block. 0, or an errno. */
 static int
-write_all(const char *text, gsize length)
+put(const char *text, gsize length)
 {
-    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
-
-    while (length > 0) {
-        ssize_t n = write(STDOUT_FILENO, text, length);
-
-        if (n < 0 && errno == EAGAIN)
-            poll(&output, 1, -1);
-        else if (n < 0 && errno != EINTR)
-            return errno;
-        if (n > 0) {
-            text += n;
-            length -= (gsize)n;
-        }
-    }
-    return 0;
+    return kh_write_all(STDOUT_FILENO, text, length) == length ? 0 : errno;
 }
 
 static void
@@ -87,9 +75,9 @@ print(KhLogOutput *self, const GString *text)
     int failure;
 
     if (!self->terminal || text->len == 0)
-        return write_all(text->str, text->len);
+        return put(text->str, text->len);
     harmless = kh_harmless_text(&self->harmless, text->str, text->len);
-    failure = write_all(harmless->str, harmless->len);
+    failure = put(harmless->str, harmless->len);
     g_string_free(harmless, TRUE);
     return failure;
 }
@@ -122,7 +110,7 @@ kh_log_output_end(KhLogOutput *self)
     if (failure != 0 || !self->terminal)
         return failure;
     rest = kh_harmless_text(&self->harmless, "", 0);
-    failure = write_all(rest->str, rest->len);
+    failure = put(rest->str, rest->len);
     g_string_free(rest, TRUE);
     return failure;
 }

@@ -19,6 +19,7 @@
 #include "error.h"
 #include "hash.h"
 #include "state/instance-dir.h"
+#include "write-all.h"
 
 #define PART_MAX (G_GUINT64_CONSTANT(1) << 30)
 #define TEXT_MAX (64 * 1024)
@@ -314,20 +315,6 @@ copy_in_kernel(int from, int to, guint64 *copied)
 }
 
 static gboolean
-write_all(int fd, const char *data, gsize length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, data, length);
-
-        if (n < 0 && errno != EINTR)
-            return FALSE;
-        data += MAX(n, 0);
-        length -= (gsize)MAX(n, 0);
-    }
-    return TRUE;
-}
-
-static gboolean
 copy_bytes(int from, int to)
 {
     g_autofree char *buffer = g_malloc(COPY_CHUNK);
@@ -340,7 +327,7 @@ copy_bytes(int from, int to)
         return FALSE;
     while (copied <= PART_MAX &&
            ((n = read(from, buffer, COPY_CHUNK)) > 0 || (n < 0 && errno == EINTR))) {
-        if (n > 0 && !write_all(to, buffer, (gsize)n))
+        if (n > 0 && kh_write_all(to, buffer, (gsize)n) < (gsize)n)
             return FALSE;
         copied += (guint64)MAX(n, 0);
     }

@@ -17,6 +17,7 @@
 #include "error.h"
 #include "names.h"
 #include "trash-name.h"
+#include "write-all.h"
 
 /* Deeper folders are lifted to the top and removed from there. */
 #define DEPTH_MAX 32
@@ -262,24 +263,6 @@ create_file(int folder, const char *name, gint64 uid, GError **error)
     return fd;
 }
 
-static gboolean
-write_all(int fd, const char *text)
-{
-    gsize length = strlen(text);
-
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-
-        if (n < 0 && errno != EINTR)
-            return FALSE;
-        if (n > 0) {
-            text += n;
-            length -= (gsize)n;
-        }
-    }
-    return TRUE;
-}
-
 static gboolean remove_entry(int folder, const char *name, int top, guint depth, GError **error);
 
 /* A folder goes out of the way under a name that nobody needs, whatever it holds. */
@@ -309,6 +292,7 @@ clear_name(int folder, const char *name, GError **error)
 gboolean
 kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text, GError **error)
 {
+    gsize length = strlen(text);
     gboolean written;
     int fd;
 
@@ -317,7 +301,8 @@ kh_instance_dir_write(int folder, const char *name, gint64 uid, const char *text
     fd = create_file(folder, name, uid, error);
     if (fd < 0)
         return FALSE;
-    written = write_all(fd, text) || kh_error_set_errno(error, name, "written");
+    written =
+        kh_write_all(fd, text, length) == length || kh_error_set_errno(error, name, "written");
     close(fd);
     if (!written)
         unlinkat(folder, name, 0);

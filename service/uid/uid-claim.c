@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "write-all.h"
+
 /* One byte more than a path may have: what is longer is no path to open(2) either. */
 #define PATH_MAX_READ 4096
 #define UNFINISHED ".new-"
@@ -75,7 +77,7 @@ write_new(const KhUidClaims *claims)
 
     if (fd < 0)
         return NULL;
-    written = write(fd, claims->owner, length) == (ssize_t)length;
+    written = kh_write_all(fd, claims->owner, length) == length;
     close(fd);
     if (written)
         return g_steal_pointer(&name);

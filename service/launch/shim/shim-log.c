@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shim-folder.h"
+#include "write-all.h"
 
 /* Whole lines are gathered up to this, so that a busy guest costs few writes. */
 #define BATCH (32 * 1024)
@@ -56,19 +57,13 @@ rotate(KhShimLog *log)
 
 /* All or nothing: a line half written is taken back. */
 static bool
-write_all(KhShimLog *log, const char *data, size_t length)
+append_whole(KhShimLog *log, const char *data, size_t length)
 {
-    size_t done = 0;
-    while (done < length) {
-        ssize_t n = write(log->fd, data + done, length - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            if (done > 0 && ftruncate(log->fd, log->size) < 0)
-                log->size += done;
-            return false;
-        }
-        done += n;
+    size_t done = kh_write_all(log->fd, data, length);
+    if (done < length) {
+        if (done > 0 && ftruncate(log->fd, log->size) < 0)
+            log->size += done;
+        return false;
     }
     log->size += length;
     log->torn = length > 0 ? data[length - 1] != '\n' : log->torn;
@@ -84,7 +79,7 @@ report_dropped(KhShimLog *log)
         return true;
     int length = snprintf(text, sizeof text, "%s[%" PRIu64 " bytes of this log were dropped]\n",
                           log->torn ? "\n" : "", log->dropped);
-    if (!write_all(log, text, length))
+    if (!append_whole(log, text, length))
         return false;
     log->dropped = 0;
     return true;
@@ -95,7 +90,8 @@ put(KhShimLog *log, const char *data, size_t length)
 {
     if (length == 0)
         return;
-    if ((log->fd < 0 && !create_file(log)) || !report_dropped(log) || !write_all(log, data, length))
+    if ((log->fd < 0 && !create_file(log)) || !report_dropped(log) ||
+        !append_whole(log, data, length))
         log->dropped += length;
 }
 
