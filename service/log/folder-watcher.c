@@ -10,11 +10,13 @@
 #include "error.h"
 
 #define EVENTS (IN_MODIFY | IN_CREATE | IN_MOVE)
+/* More than a queue has (16384 events, inotify(7)), unless it is filled meanwhile. */
+#define READS_MAX 256
 
 struct _KhFolderWatcher {
     GObject parent_instance;
-    int fd; /* of inotify; -1 before the first watch */
-    guint source;
+    int fd;              /* of inotify; -1 before the first watch */
+    guint source;        /* what it waits for: news, or the end of a rest */
     GHashTable *folders; /* inotify's number -> GPtrArray of KhFolderWatch */
     guint64 bufferful;   /* how many have been read */
 };
@@ -121,22 +123,42 @@ tell_of(KhFolderWatcher *self, const struct inotify_event *event)
         tell(self, watches, event->len > 0 ? event->name : NULL);
 }
 
-/* A bufferful per turn of the main loop. */
+static gboolean on_events(int fd, GIOCondition condition, gpointer data);
+
+static gboolean
+on_rest_over(gpointer data)
+{
+    KhFolderWatcher *self = data;
+
+    self->source = g_unix_fd_add(self->fd, G_IO_IN, on_events, self);
+    return G_SOURCE_REMOVE;
+}
+
+/*
+ * A bufferful; of what else has come by then nobody looks which folder it is of. Then it rests,
+ * since a machine writes its disk in a folder as often as it likes.
+ */
 static gboolean
 on_events(int fd, GIOCondition condition, gpointer data)
 {
     g_autoptr(KhFolderWatcher) self = g_object_ref(data);
     _Alignas(struct inotify_event) char buffer[4096];
     ssize_t n = read(fd, buffer, sizeof buffer);
+    guint more = 0;
 
     self->bufferful++;
+    self->source = g_timeout_add(KH_FOLDER_REST_MS, on_rest_over, self);
     for (ssize_t at = 0; at < n;) {
         const struct inotify_event *event = (const struct inotify_event *)(buffer + at);
 
         tell_of(self, event);
         at += (ssize_t)(sizeof *event + event->len);
     }
-    return G_SOURCE_CONTINUE;
+    while (more < READS_MAX && read(fd, buffer, sizeof buffer) > 0)
+        more++;
+    if (more > 0)
+        tell_all(self);
+    return G_SOURCE_REMOVE;
 }
 
 static gboolean

@@ -16,6 +16,9 @@ G_DECLARE_FINAL_TYPE(KhFolderWatcher, kh_folder_watcher, KH, FOLDER_WATCHER, GOb
 /* Takes the descriptor with the first watch. Transfer full. */
 KhFolderWatcher *kh_folder_watcher_new(void);
 
+/* The first news are told at once, those that follow in a hurry together after this. */
+#define KH_FOLDER_REST_MS 100
+
 /* One who watches. */
 typedef struct _KhFolderWatch KhFolderWatch;
 

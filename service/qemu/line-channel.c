@@ -18,9 +18,9 @@ struct _KhLineChannel {
     GByteArray *unsent;
     char *sending; /* being written */
     guint8 chunk[CHUNK];
-    gint64 interval;   /* monotonic; when the current one began */
-    gsize in_interval; /* bytes received in it */
-    guint rest;        /* until the next one begins */
+    gint64 interval; /* monotonic; when the current one began */
+    gsize spent;     /* in it */
+    guint rest;      /* until the next one begins */
 };
 
 G_DEFINE_FINAL_TYPE(KhLineChannel, kh_line_channel, G_TYPE_OBJECT)
@@ -98,34 +98,15 @@ fail(KhLineChannel *self, const char *reason)
     g_signal_emit(self, signals[SIGNAL_CLOSED], 0, error);
 }
 
-/* Hands out every whole line; what a handler closes ends it. */
-static void
-emit_lines(KhLineChannel *self)
-{
-    guint8 *feed;
-
-    while (!g_cancellable_is_cancelled(self->cancellable) &&
-           (feed = memchr(self->received->data, '\n', self->received->len)) != NULL) {
-        gsize length = (gsize)(feed - self->received->data);
-        g_autofree char *line = g_strndup((char *)self->received->data, length);
-
-        g_byte_array_remove_range(self->received, 0, (guint)length + 1);
-        g_strchomp(line);
-        g_signal_emit(self, signals[SIGNAL_LINE], 0, line);
-    }
-    if (self->received->len > KH_LINE_MAX)
-        fail(self, "a line was too long");
-}
-
-static void read_more(KhLineChannel *self);
+static void go_on(KhLineChannel *self);
 
 static gboolean
 on_rest_over(gpointer data)
 {
-    KhLineChannel *self = data;
+    g_autoptr(KhLineChannel) self = g_object_ref(data);
 
     self->rest = 0;
-    read_more(self);
+    go_on(self);
     return G_SOURCE_REMOVE;
 }
 
@@ -133,20 +114,53 @@ on_rest_over(gpointer data)
  * A guest or a QEMU that sends without end is slowed down by what it sends into: else it would
  * have the service's processor, which no limit of the machine counts.
  */
-static gboolean
-take_a_rest(KhLineChannel *self, gsize received)
+static void
+spend(KhLineChannel *self, gsize cost)
 {
     gint64 now = g_get_monotonic_time();
 
     if (now - self->interval >= KH_LINE_INTERVAL_MS * 1000) {
         self->interval = now;
-        self->in_interval = 0;
+        self->spent = 0;
     }
-    self->in_interval += received;
-    if (self->in_interval < KH_LINE_BURST)
-        return FALSE;
-    self->rest = g_timeout_add(KH_LINE_INTERVAL_MS, on_rest_over, self);
-    return TRUE;
+    self->spent += cost;
+    if (self->spent >= KH_LINE_BURST && self->rest == 0)
+        self->rest = g_timeout_add(KH_LINE_INTERVAL_MS, on_rest_over, self);
+}
+
+/* The first whole line, taken out; NULL: none has come. Transfer full. */
+static char *
+take_line(KhLineChannel *self)
+{
+    const guint8 *begin = self->received->data;
+    const guint8 *feed = memchr(begin, '\n', self->received->len);
+    char *line = feed == NULL ? NULL : g_strndup((const char *)begin, (gsize)(feed - begin));
+
+    if (line == NULL)
+        return NULL;
+    g_byte_array_remove_range(self->received, 0, (guint)(feed - begin) + 1);
+    return g_strchomp(line);
+}
+
+static void read_more(KhLineChannel *self);
+
+/* Hands out whole lines, then reads on; both end where a handler closes, or a rest begins. */
+static void
+go_on(KhLineChannel *self)
+{
+    while (!g_cancellable_is_cancelled(self->cancellable) && self->rest == 0) {
+        g_autofree char *line = take_line(self);
+
+        if (line != NULL) {
+            spend(self, KH_LINE_COST);
+            g_signal_emit(self, signals[SIGNAL_LINE], 0, line);
+        } else if (self->received->len > KH_LINE_MAX) {
+            fail(self, "a line was too long");
+        } else {
+            read_more(self);
+            return;
+        }
+    }
 }
 
 static void
@@ -163,9 +177,8 @@ read_done(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_byte_array_append(self->received, self->chunk, (guint)n);
-    emit_lines(self);
-    if (!g_cancellable_is_cancelled(self->cancellable) && !take_a_rest(self, (gsize)n))
-        read_more(self);
+    spend(self, (gsize)n + KH_LINE_COST);
+    go_on(self);
 }
 
 static void

@@ -15,9 +15,14 @@ G_BEGIN_DECLS
  */
 #define KH_LINE_MAX (64 * 1024)
 
-/* More than so many bytes in an interval wait for the next one, in the socket. */
+/*
+ * More than so many bytes in an interval wait for the next one, in the socket. A line, and
+ * what one turn of the main loop receives, count as so many besides: they cost that much even
+ * where they are empty, or a single byte.
+ */
 #define KH_LINE_BURST (64 * 1024)
-#define KH_LINE_INTERVAL_MS 100
+#define KH_LINE_COST 1024
+#define KH_LINE_INTERVAL_MS 500
 
 #define KH_TYPE_LINE_CHANNEL (kh_line_channel_get_type())
 G_DECLARE_FINAL_TYPE(KhLineChannel, kh_line_channel, KH, LINE_CHANNEL, GObject)

@@ -448,9 +448,34 @@ news_are_of_the_log(Fixture *f, gconstpointer data)
         append(f, "serial.log.1", "x");
         append(f, "data.raw", "x");
     }
+    while (told == 0)
+        g_main_context_iteration(NULL, TRUE);
     while (g_main_context_iteration(NULL, FALSE))
         ;
     g_assert_cmpuint(told, ==, 1);
+    kh_folder_watcher_remove(f->watcher, watch);
+}
+
+/* A machine that writes to its disk as fast as it can wakes the service now and then. */
+static void
+busy_disk(Fixture *f, gconstpointer data)
+{
+    guint told = 0, turns = 0, rests = 0;
+    KhFolderWatch *watch =
+        kh_folder_watcher_add(f->watcher, f->folder, "serial.log", count_news, &told, NULL);
+    gint64 begin = g_get_monotonic_time();
+
+    while (told == 0 || rests < 4) {
+        for (guint i = 0; i < 500; i++)
+            append(f, i % 2 == 0 ? "data.raw" : "qemu.log", "x");
+        if (rests >= 2 && told == 0)
+            append(f, "serial.log", "x");
+        turns += g_main_context_iteration(NULL, FALSE);
+        rests = (guint)((g_get_monotonic_time() - begin) / (KH_FOLDER_REST_MS * 1000));
+        g_assert_cmpuint(rests, <, 600);
+    }
+    /* News, and the end of a rest. */
+    g_assert_cmpuint(turns, <=, 2 * (rests + 1));
     kh_folder_watcher_remove(f->watcher, watch);
 }
 
@@ -471,6 +496,7 @@ main(int argc, char **argv)
     ADD("/log/many-followers", many_followers);
     ADD("/log/gone", ends_when_gone);
     ADD("/log/news", news_are_of_the_log);
+    ADD("/log/busy-disk", busy_disk);
     g_test_add_func("/ending/fatal", fatal_lines);
     g_test_add_func("/ending/exit-codes", exit_codes);
     ADD("/ending/describe", endings);

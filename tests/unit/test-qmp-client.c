@@ -189,30 +189,63 @@ an_endless_line_closes(Fixture *f, gconstpointer data)
     g_assert_cmpuint(sent, >, KH_LINE_MAX);
 }
 
+/* What a peer sends without end, and how much of it in one turn of the main loop. */
+typedef struct {
+    const char *unit;
+    gsize in_turn;
+    gboolean qmp;
+} Flood;
+
+static const Flood empty_lines = {"\n", 65536, FALSE}, tiny_lines = {"ok\n", 65536, FALSE},
+                   lines_apart = {"running pid=9\n", 14, FALSE}, bytes_apart = {" ", 1, FALSE},
+                   events = {"{\"event\":\"A\"}\n", 65536, TRUE},
+                   answers = {"{\"return\":{},\"id\":99}\n", 65536, TRUE};
+
+static void
+count_line(KhLineChannel *channel, const char *line, guint *lines)
+{
+    ++*lines;
+}
+
+static void
+send_some(Fixture *f, const Flood *flood)
+{
+    gsize length = strlen(flood->unit), sent = 0;
+    gssize n = 1;
+
+    while (n > 0 && sent < flood->in_turn) {
+        n = send(f->peer, flood->unit, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent += (gsize)MAX(n, 0);
+    }
+}
+
 /*
- * A peer that writes for half a second, or until enough is read; what it does not get rid of waits
- * with it.
+ * However fast the peer is, lines and turns of the main loop are no more than a burst has, and
+ * after each there was a rest; and they go on.
  */
 static void
 a_flood_is_slowed_down(Fixture *f, gconstpointer data)
 {
-    gint64 begin = g_get_monotonic_time(), now;
-    char block[4096];
-    gsize sent = 0;
+    const Flood *flood = data;
+    gint64 begin = g_get_monotonic_time(), intervals = 0;
+    const guint burst = KH_LINE_BURST / KH_LINE_COST + 1;
+    guint lines = 0, turns = 0;
 
-    memset(block, '\n', sizeof block);
-    f->control = kh_guest_control_new(f->channel, 20);
-    while ((now = g_get_monotonic_time()) < begin + G_USEC_PER_SEC / 2 ||
-           (sent <= 2 * KH_LINE_BURST && now < begin + 60 * G_USEC_PER_SEC)) {
-        ssize_t n = send(f->peer, block, sizeof block, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n > 0)
-            sent += (gsize)n;
-        g_main_context_iteration(NULL, FALSE);
+    g_signal_connect(f->channel, "line", G_CALLBACK(count_line), &lines);
+    if (flood->qmp)
+        f->qmp = kh_qmp_client_new(f->channel);
+    else
+        kh_line_channel_begin(f->channel);
+    while (MAX(lines, turns) < 2 * burst) {
+        send_some(f, flood);
+        turns += g_main_context_iteration(NULL, FALSE);
+        intervals = (g_get_monotonic_time() - begin) / (KH_LINE_INTERVAL_MS * 1000);
+        g_assert_cmpint(intervals, <, 600);
     }
-    /* The socket holds some of it, too. */
-    g_assert_cmpuint(sent, <, 12 * KH_LINE_BURST + 512 * 1024);
-    g_assert_cmpuint(sent, >, 2 * KH_LINE_BURST);
+    g_assert_cmpuint(lines, <=, burst * (intervals + 1));
+    /* One is the end of a rest. */
+    g_assert_cmpuint(turns, <=, (burst + 1) * (intervals + 1));
+    g_signal_handlers_disconnect_by_data(f->channel, &lines);
 }
 
 static void
@@ -308,6 +341,8 @@ stop_is_the_last_word(Fixture *f, gconstpointer data)
 }
 
 #define ADD(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
+#define ADD_FLOOD(path, flood)                                                                     \
+    g_test_add(path, Fixture, flood, set_up, a_flood_is_slowed_down, tear_down)
 
 int
 main(int argc, char **argv)
@@ -318,7 +353,12 @@ main(int argc, char **argv)
     ADD("/qmp/lost", a_lost_monitor_fails_what_waits);
     ADD("/qmp/nonsense", nonsense_closes);
     ADD("/qmp/endless-line", an_endless_line_closes);
-    ADD("/control/flood", a_flood_is_slowed_down);
+    ADD_FLOOD("/line-channel/empty-lines", &empty_lines);
+    ADD_FLOOD("/line-channel/tiny-lines", &tiny_lines);
+    ADD_FLOOD("/line-channel/lines-apart", &lines_apart);
+    ADD_FLOOD("/line-channel/bytes-apart", &bytes_apart);
+    ADD_FLOOD("/qmp/events", &events);
+    ADD_FLOOD("/qmp/answers", &answers);
     ADD("/control/start", starts_katana);
     ADD("/control/running", running_already);
     ADD("/control/refused", refuses_to_start);
