@@ -12,6 +12,7 @@
 #include "auth/doorway.h"
 #include "auth/intake.h"
 #include "bus/exporter.h"
+#include "confidential/snp-host.h"
 #include "descriptors.h"
 #include "doctor/check-context.h"
 #include "doctor/processor.h"
@@ -87,7 +88,8 @@ choose_accelerator(Daemon *self, GError **error)
 {
     const char *wanted = self->settings->accelerator;
     gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
-    gboolean opens = kh_launcher_probe(self->machines.launcher, "kvm", uid);
+    gint64 gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
+    gboolean opens = kh_launcher_probe(self->machines.launcher, "kvm", uid, gid);
     gboolean virtualizes = kh_processor_virtualizes("/proc");
     /* The service's own unit hides the device itself. */
     const char *why_not =
@@ -96,9 +98,10 @@ choose_accelerator(Daemon *self, GError **error)
             : "there is no /dev/kvm (load the module kvm_amd or kvm_intel)";
 
     self->facts.vm_uid = uid;
-    self->facts.vm_gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
+    self->facts.vm_gid = gid;
+    self->facts.c_bit = kh_snp_host_c_bit();
     self->facts.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
-                            kh_launcher_probe(self->machines.launcher, "sev", uid);
+                            kh_launcher_probe(self->machines.launcher, "sev", uid, gid);
     self->facts.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
     self->facts.accelerator = self->facts.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
     if (g_str_equal(wanted, "kvm") && !opens) {

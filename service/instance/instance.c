@@ -6,7 +6,6 @@
  */
 #include "instance-private.h"
 
-#include "confidential/snp-host.h"
 #include "error.h"
 #include "log/instance-log.h"
 #include "machine/preparation.h"
@@ -235,7 +234,7 @@ kh_instance_get_portable_command(KhInstance *self)
                                .image_folder = image,
                                .data_folder = data,
                                .simulated = kh_instance_is_simulated(self),
-                               .c_bit = kh_snp_host_c_bit(),
+                               .c_bit = self->machines->facts->c_bit,
                                .luks_uuid = config->sealed ? self->record->id : NULL};
 
     return kh_command_line_build_portable(&machine);

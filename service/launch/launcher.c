@@ -2,7 +2,6 @@
 /* What the launchers share, and the calls through their interface; see launcher.h. */
 #include "launcher.h"
 
-#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,16 +114,14 @@ add(GStrvBuilder *args, const char *option, char *value)
 
 /* The machine's group has the number of its user; neither has an entry anywhere. */
 static void
-add_uid(GStrvBuilder *args, gint64 uid, gboolean kvm)
+add_uid(GStrvBuilder *args, gint64 uid, gint64 kvm_gid)
 {
-    struct group *group = kvm ? getgrnam("kvm") : NULL;
-
     if (uid < 0)
         return;
     add(args, "--uid", g_strdup_printf("%" G_GINT64_FORMAT, uid));
     add(args, "--gid", g_strdup_printf("%" G_GINT64_FORMAT, uid));
-    if (group != NULL)
-        add(args, "--group", g_strdup_printf("%u", group->gr_gid));
+    if (kvm_gid >= 0)
+        add(args, "--group", g_strdup_printf("%" G_GINT64_FORMAT, kvm_gid));
 }
 
 char **
@@ -136,7 +133,7 @@ kh_launcher_build_run_args(const KhLaunchSpec *launch, int ready_fd)
     add(args, "--instance", g_strdup(launch->id));
     add(args, "--state-dir", g_strdup(launch->state_folder));
     add(args, "--runtime-dir", g_strdup(launch->runtime_folder));
-    add_uid(args, launch->uid, launch->kvm);
+    add_uid(args, launch->uid, launch->kvm ? launch->kvm_gid : -1);
     add(args, "--kernel", g_strdup(launch->kernel));
     add(args, "--initrd", g_strdup(launch->initrd));
     if (launch->firmware != NULL)
@@ -241,7 +238,7 @@ kh_launcher_format_async(KhLauncher *self, const char *state_folder, const char 
     g_task_set_source_tag(task, kh_launcher_format_async);
     g_strv_builder_add(builder, "--format");
     add(builder, "--state-dir", g_strdup(state_folder));
-    add_uid(builder, uid, FALSE);
+    add_uid(builder, uid, -1);
     g_strv_builder_add_many(builder, "--", "mkfs.ext4", "-q", "-F", "-E",
                             "lazy_itable_init=1,lazy_journal_init=1,nodiscard", file, NULL);
     args = g_strv_builder_end(builder);
@@ -270,7 +267,7 @@ on_probed(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 gboolean
-kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid)
+kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid, gint64 kvm_gid)
 {
     g_autofree char *mode = g_strconcat("--probe-", device, NULL);
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
@@ -278,7 +275,7 @@ kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid)
     Probe probe = {FALSE, FALSE};
 
     g_strv_builder_add(builder, mode);
-    add_uid(builder, uid, TRUE);
+    add_uid(builder, uid, kvm_gid);
     args = g_strv_builder_end(builder);
     KH_LAUNCHER_GET_IFACE(self)->run_tool_async(self, (const char *const *)args, on_probed, &probe);
     /* Not in a context of its own: a connection that is made here is for later, too. */

@@ -21,8 +21,9 @@ typedef struct {
     const char *runtime_folder; /* the instance's own */
     int instances_fd;           /* the folders that these are in; see KhMachineRef */
     int runtime_fd;
-    gint64 uid;   /* -1: the service's own */
-    gboolean kvm; /* the group kvm is needed */
+    gint64 uid;     /* -1: the service's own */
+    gboolean kvm;   /* the device is needed */
+    gint64 kvm_gid; /* then, the group that may open it; -1: none */
     const char *kernel;
     const char *initrd;
     const char *firmware; /* of a confidential machine, which needs /dev/sev; else NULL */
@@ -144,10 +145,10 @@ void kh_launcher_format_async(KhLauncher *self, const char *state_folder, const 
 gboolean kh_launcher_format_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Whether a machine's device, "kvm" or "sev", opens for @uid with the group kvm, where machines
- * run. Blocks: for start-up only.
+ * Whether a machine's device, "kvm" or "sev", opens for @uid with the group @kvm_gid (-1: none),
+ * where machines run. Blocks: for start-up only.
  */
-gboolean kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid);
+gboolean kh_launcher_probe(KhLauncher *self, const char *device, gint64 uid, gint64 kvm_gid);
 
 /*
  * The shim's arguments for @launch, without its own path; @ready_fd -1 for none. Transfer

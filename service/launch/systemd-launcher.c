@@ -23,7 +23,7 @@
 struct _KhSystemdLauncher {
     GObject parent_instance;
     char *shim;
-    char *control_group; /* of the systemd that is asked */
+    KhLimitKinds limits;
     KhUnitManager manager;
     KhSystemdBus *bus;
     guint patience_ms; /* no wait is longer */
@@ -41,7 +41,6 @@ kh_systemd_launcher_finalize(GObject *object)
     KhSystemdLauncher *self = KH_SYSTEMD_LAUNCHER(object);
 
     g_free(self->shim);
-    g_free(self->control_group);
     g_clear_object(&self->bus);
     G_OBJECT_CLASS(kh_systemd_launcher_parent_class)->finalize(object);
 }
@@ -57,29 +56,15 @@ kh_systemd_launcher_init(KhSystemdLauncher *self)
 {
 }
 
-KhLauncher *
-kh_systemd_launcher_new(const char *shim, const char *address, const char *control_group,
-                        guint patience_ms)
-{
-    KhSystemdLauncher *self = g_object_new(KH_TYPE_SYSTEMD_LAUNCHER, NULL);
-
-    self->shim = g_strdup(shim);
-    self->control_group = g_strdup(control_group);
-    self->manager = address == NULL ? KH_UNIT_MANAGER_SYSTEM : KH_UNIT_MANAGER_USER;
-    self->bus = kh_systemd_bus_new(address);
-    self->patience_ms = patience_ms;
-    return KH_LAUNCHER(self);
-}
-
 /*
  * systemd takes limits in any case; the kernel holds to them in the unified hierarchy only, and
  * to those whose controllers systemd itself has: a user's has what was delegated to it.
  */
 static KhLimitKinds
-get_limits(KhLauncher *launcher)
+find_limits(const char *control_group)
 {
-    g_autofree char *path = g_build_filename(
-        "/sys/fs/cgroup", KH_SYSTEMD_LAUNCHER(launcher)->control_group, "cgroup.controllers", NULL);
+    g_autofree char *path =
+        g_build_filename("/sys/fs/cgroup", control_group, "cgroup.controllers", NULL);
     g_autofree char *text = NULL;
     g_auto(GStrv) offered = NULL;
 
@@ -88,6 +73,26 @@ get_limits(KhLauncher *launcher)
     offered = g_strsplit(g_strchomp(text), " ", -1);
     return (g_strv_contains((const char *const *)offered, "memory") ? KH_LIMIT_MEMORY : 0) |
            (g_strv_contains((const char *const *)offered, "cpu") ? KH_LIMIT_CPU : 0);
+}
+
+KhLauncher *
+kh_systemd_launcher_new(const char *shim, const char *address, const char *control_group,
+                        guint patience_ms)
+{
+    KhSystemdLauncher *self = g_object_new(KH_TYPE_SYSTEMD_LAUNCHER, NULL);
+
+    self->shim = g_strdup(shim);
+    self->limits = find_limits(control_group);
+    self->manager = address == NULL ? KH_UNIT_MANAGER_SYSTEM : KH_UNIT_MANAGER_USER;
+    self->bus = kh_systemd_bus_new(address);
+    self->patience_ms = patience_ms;
+    return KH_LAUNCHER(self);
+}
+
+static KhLimitKinds
+get_limits(KhLauncher *launcher)
+{
+    return KH_SYSTEMD_LAUNCHER(launcher)->limits;
 }
 
 static char *

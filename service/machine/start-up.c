@@ -6,7 +6,6 @@
 #include "error.h"
 #include "preparation.h"
 #include "qemu/command-line.h"
-#include "confidential/snp-host.h"
 
 #define MIB (G_GUINT64_CONSTANT(1) << 20)
 #define OVERHEAD_MIB 256
@@ -68,7 +67,7 @@ launch(GTask *task)
                                .name = record->name,
                                .accelerator = s->how.accelerator,
                                .simulated = record->simulated,
-                               .c_bit = kh_snp_host_c_bit(),
+                               .c_bit = machines->facts->c_bit,
                                .luks_uuid = config->sealed ? record->id : NULL};
     g_auto(GStrv) args = kh_command_line_build(&machine);
     const KhLaunchSpec request = {.id = record->id,
@@ -79,6 +78,7 @@ launch(GTask *task)
                                   .runtime_fd = kh_state_dir_runtime_fd(machines->state_dir),
                                   .uid = record->vm_uid,
                                   .kvm = g_str_equal(s->how.accelerator, "kvm"),
+                                  .kvm_gid = machines->facts->vm_gid,
                                   .kernel = kernel,
                                   .initrd = initrd,
                                   .firmware = config->tee && !record->simulated ? firmware : NULL,

@@ -16,6 +16,7 @@ typedef struct {
     gboolean sev_opens; /* /dev/sev, for the machines' uid */
     gint64 vm_uid;      /* one that machines run under; -1: the service's own */
     gint64 vm_gid;      /* the group kvm, which they have besides; -1: none */
+    guint c_bit;        /* the place of the C-bit in an address of a confidential machine */
     KhConfigLimits limits;
 } KhFacts;
 

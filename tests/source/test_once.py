@@ -12,6 +12,8 @@ ONCE = (
     # The kernel's command line is measured: who starts and who verifies ask the same function.
     (r'"[^"\n]*console=ttyS0', "service/tee/kernel-cmdline"),
     (r'"[^"\n]*KATANA_EXPECTED_LUKS_UUID', "service/tee/kernel-cmdline"),
+    # Name services may block: asked once, when the service starts.
+    (r"\bget(?:gr|pw)\w+\(", "service/doctor/check-context"),
     # A descriptor may take a part only, be interrupted, or not block.
     (r"^(?:static .*\n)?\w*write_all\(int ", "dbus-interfaces/write-all"),
 )

@@ -431,6 +431,24 @@ release(Fixture *f, gconstpointer data)
     g_assert_cmpint(g_get_monotonic_time() - begin, >=, 2 * SHORT_MS * 1000);
 }
 
+/* Which limits there are is read with the launcher's beginning, and no more. */
+static void
+limits_are_read_once(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("kh-group-XXXXXX", NULL);
+    g_autofree char *group = g_strconcat("../../..", folder, NULL);
+    g_autofree char *file = g_build_filename(folder, "cgroup.controllers", NULL);
+    g_autoptr(KhLauncher) some = NULL, none = NULL;
+
+    g_assert_true(g_file_set_contents(file, "cpuset memory pids\n", -1, NULL));
+    some = kh_systemd_launcher_new("/shim", NULL, group, G_MAXUINT);
+    g_assert_cmpint(g_unlink(file), ==, 0);
+    none = kh_systemd_launcher_new("/shim", NULL, group, G_MAXUINT);
+    g_assert_cmpint(kh_launcher_get_limits(some), ==, KH_LIMIT_MEMORY);
+    g_assert_cmpint(kh_launcher_get_limits(none), ==, KH_LIMIT_NONE);
+    g_assert_cmpint(g_rmdir(folder), ==, 0);
+}
+
 /* The unit is of the service with the original of our folders. */
 static void
 release_foreign(Fixture *f, gconstpointer data)
@@ -613,6 +631,7 @@ main(int argc, char **argv)
     TEST("launch-over-foreign", launch_over_foreign);
     TEST("late-launch", late_launch);
     TEST("registers", registers);
+    g_test_add_func("/systemd-launcher/limits", limits_are_read_once);
     status = g_test_run();
     g_unlink(path);
     g_rmdir(folder);

@@ -145,6 +145,28 @@ machine_with_more(void)
     assert_property(p, "PrivateTmp", "false");
 }
 
+/* By the number that the service has found, and asks nobody for again. */
+static void
+group_of_the_device(void)
+{
+    KhLaunchSpec launch = example();
+    g_autofree char *without = NULL, *with = NULL, *none = NULL;
+    g_auto(GStrv) ordinary = NULL, kvm = NULL, no_group = NULL;
+
+    launch.kvm_gid = 47110815;
+    ordinary = kh_launcher_build_run_args(&launch, -1);
+    launch.kvm = TRUE;
+    kvm = kh_launcher_build_run_args(&launch, -1);
+    launch.kvm_gid = -1;
+    no_group = kh_launcher_build_run_args(&launch, -1);
+    without = g_strjoinv(" ", ordinary);
+    with = g_strjoinv(" ", kvm);
+    none = g_strjoinv(" ", no_group);
+    g_assert_null(strstr(without, "--group"));
+    g_assert_nonnull(strstr(with, " --group 47110815 "));
+    g_assert_null(strstr(none, "--group"));
+}
+
 static void
 mount_on(const char *folder)
 {
@@ -276,6 +298,7 @@ main(int argc, char **argv)
     g_test_add_func("/unit-properties/machine", machine);
     g_test_add_func("/unit-properties/dollars", dollars);
     g_test_add_func("/unit-properties/machine-with-more", machine_with_more);
+    g_test_add_func("/unit-properties/group-of-the-device", group_of_the_device);
     g_test_add_func("/unit-properties/machine-below-links", machine_below_links);
     g_test_add_func("/unit-properties/confidential", confidential_machine);
     g_test_add_func("/unit-properties/tools", tools);
