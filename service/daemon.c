@@ -5,18 +5,15 @@
 #include <glib-unix.h>
 #include <libsoup/soup.h>
 #include <signal.h>
-#include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "auth/doorway.h"
 #include "auth/intake.h"
 #include "bus/exporter.h"
-#include "confidential/snp-host.h"
 #include "descriptors.h"
-#include "doctor/check-context.h"
-#include "doctor/processor.h"
 #include "error.h"
+#include "find-facts.h"
 #include "manager/autostart.h"
 #include "manager/stop-all.h"
 #include "launch/launcher-choice.h"
@@ -29,7 +26,7 @@
 typedef struct {
     const KhSettings *settings;
     GMainLoop *loop;
-    KhFacts facts;
+    KhFacts *facts;
     KhMachines machines;
     KhShutdown *shutdown;
     KhStartProgress *progress; /* NULL once the service is ready */
@@ -75,54 +72,13 @@ daemon_free(Daemon *self)
     g_clear_object(&self->machines.store);
     g_clear_object(&self->machines.state_dir);
     g_clear_pointer(&self->progress, kh_start_progress_free);
-    g_free(self->facts.boot_id);
+    g_clear_pointer(&self->facts, kh_facts_free);
     g_clear_pointer(&self->loop, g_main_loop_unref);
     g_clear_error(&self->error);
     g_free(self);
 }
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Daemon, daemon_free)
-
-static gboolean
-choose_accelerator(Daemon *self, GError **error)
-{
-    const char *wanted = self->settings->accelerator;
-    gint64 uid = geteuid() == 0 ? (gint64)self->settings->uids.first : -1;
-    gint64 gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
-    gboolean opens = kh_launcher_probe(self->machines.launcher, "kvm", uid, gid);
-    gboolean virtualizes = kh_processor_virtualizes("/proc");
-    /* The service's own unit hides the device itself. */
-    const char *why_not =
-        g_file_test("/sys/class/misc/kvm", G_FILE_TEST_EXISTS)
-            ? "the machines' user cannot open /dev/kvm (the verb doctor says more)"
-            : "there is no /dev/kvm (load the module kvm_amd or kvm_intel)";
-
-    self->facts.vm_uid = uid;
-    self->facts.vm_gid = gid;
-    self->facts.c_bit = kh_snp_host_c_bit();
-    self->facts.sev_opens = g_file_test("/sys/class/misc/sev", G_FILE_TEST_EXISTS) &&
-                            kh_launcher_probe(self->machines.launcher, "sev", uid, gid);
-    self->facts.kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
-    self->facts.accelerator = self->facts.kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
-    if (g_str_equal(wanted, "kvm") && !opens) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "accelerator is kvm, but %s; set accelerator to auto to do without", why_not);
-        return FALSE;
-    }
-    if (g_str_equal(wanted, "auto") && !self->facts.kvm_usable)
-        g_warning("KVM is not used, machines are emulated and slow (tcg): %s",
-                  virtualizes ? why_not : "the processor has neither vmx nor svm");
-    return TRUE;
-}
-
-static void
-set_limits(Daemon *self)
-{
-    KhConfigLimits *limits = &self->facts.limits;
-
-    limits->memory_max = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
-    limits->storage_max = kh_state_dir_file_max(self->machines.state_dir);
-}
 
 static gboolean
 open_stores(Daemon *self, GError **error)
@@ -161,28 +117,23 @@ warn_of_read_only(KhStateDir *state_dir)
 }
 
 static gboolean
-read_boot_id(KhFacts *facts, GError **error)
-{
-    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &facts->boot_id, NULL, error))
-        return FALSE;
-    g_strstrip(facts->boot_id);
-    return TRUE;
-}
-
-static gboolean
 set_up(Daemon *self, GError **error)
 {
     self->progress = kh_start_progress_new();
-    if (!open_stores(self, error) || !read_boot_id(&self->facts, error))
+    if (!open_stores(self, error))
         return FALSE;
     warn_of_read_only(self->machines.state_dir);
     if (self->settings->simulate_tee)
         g_warning("insecure-simulate-tee is set: confidential machines start without any "
                   "protection");
-    set_limits(self);
     self->machines.launcher = kh_launcher_choose(self->settings, error);
-    if (self->machines.launcher == NULL || !choose_accelerator(self, error))
+    if (self->machines.launcher == NULL)
         return FALSE;
+    self->facts =
+        kh_find_facts(self->settings, self->machines.launcher, self->machines.state_dir, error);
+    if (self->facts == NULL)
+        return FALSE;
+    self->machines.facts = self->facts;
     self->jobs = kh_jobs_new();
     self->manager = kh_manager_new(&self->machines, self->jobs, self->shutdown);
     return kh_manager_load(self->manager, self->progress, error);
@@ -204,7 +155,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
 
     g_message("Serving %s from %s with %u instances, accelerator %s", name,
               self->settings->state_dir, kh_manager_list(self->manager)->len,
-              self->facts.accelerator);
+              self->facts->accelerator);
     if (self->ready)
         return;
     self->ready = TRUE;
@@ -212,7 +163,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
     kh_copies_start(self->copies);
     g_clear_pointer(&self->progress, kh_start_progress_free);
     sd_notify(0, "READY=1\nSTATUS=");
-    kh_autostart_begin(self->manager, &self->facts, self->shutdown);
+    kh_autostart_begin(self->manager, self->facts, self->shutdown);
 }
 
 /* Why the name cannot be had: it is another's, or the bus lets nobody like us have it. */
@@ -421,7 +372,6 @@ kh_daemon_run(const KhSettings *settings, GError **error)
 
     register_types();
     self->settings = self->machines.settings = settings;
-    self->machines.facts = &self->facts;
     self->shutdown = kh_shutdown_new();
     self->loop = g_main_loop_new(NULL, FALSE);
     watch_signals(self);
@@ -445,7 +395,6 @@ kh_daemon_adopt_empty_state(const KhSettings *settings, GError **error)
     const KhStrangers *found;
 
     self->settings = self->machines.settings = settings;
-    self->machines.facts = &self->facts;
     self->shutdown = kh_shutdown_new();
     if (!open_stores(self, error))
         return FALSE;

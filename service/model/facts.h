@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a service finds out about its host once, when it starts, and never asks again. Filled by
- * the daemon; read by whatever makes machines.
+ * the daemon (find-facts.h); read by whatever makes machines.
  */
 #pragma once
 
@@ -16,8 +16,17 @@ typedef struct {
     gboolean sev_opens; /* /dev/sev, for the machines' uid */
     gint64 vm_uid;      /* one that machines run under; -1: the service's own */
     gint64 vm_gid;      /* the group kvm, which they have besides; -1: none */
-    guint c_bit;        /* the place of the C-bit in an address of a confidential machine */
+    guint c_bit;        /* the place of the C-bit in an address (SEV-SNP) */
     KhConfigLimits limits;
 } KhFacts;
+
+static inline void
+kh_facts_free(KhFacts *facts)
+{
+    g_free(facts->boot_id);
+    g_free(facts);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhFacts, kh_facts_free)
 
 G_END_DECLS

@@ -61,6 +61,7 @@ FLOORS = (
 
 # Files of service/ that are not its ground.
 FILES_APART = {"service/daemon": "daemon", "service/main": "daemon",
+               "service/find-facts": "daemon",
                "service/settings": "service/settings"}
 
 # The command line is a client like any other, and verifies and checks by itself.
