@@ -94,7 +94,7 @@ on_instance_added(KhManager *manager, KhInstance *instance, KhExporter *self)
     g_autoptr(KhTeeObject) tee = NULL;
 
     if (record->config->tee)
-        tee = kh_tee_object_new(instance, self->machines, self->gate);
+        tee = kh_tee_object_new(instance, self->machines->state_dir, self->gate);
     export_both(self, path, G_DBUS_INTERFACE_SKELETON(object), (GDBusInterfaceSkeleton *)tee);
 }
 

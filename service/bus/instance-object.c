@@ -410,6 +410,6 @@ kh_instance_object_new(KhInstance *instance, KhManager *manager, KhJobs *jobs,
     g_signal_connect(self, "handle-configure", G_CALLBACK(on_configure), NULL);
     g_signal_connect(self, "handle-get-configuration", G_CALLBACK(on_get_configuration), NULL);
     g_signal_connect(self, "handle-open-log", G_CALLBACK(on_open_log), NULL);
-    kh_operations_serve(KH_DBUS_INSTANCE(self), instance, jobs, machines, gate);
+    kh_operations_serve(KH_DBUS_INSTANCE(self), instance, jobs, machines->settings, gate);
     return self;
 }

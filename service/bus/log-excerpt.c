@@ -17,7 +17,7 @@
 
 typedef struct {
     KhInstance *instance;
-    const KhMachines *machines;
+    const KhSettings *settings;
     GDBusMethodInvocation *invocation; /* until it is answered */
     GError *error;
     char *text;
@@ -78,7 +78,7 @@ open_log(Answer *answer, int folder)
                                               : KH_FILE_SERIAL_LOG,
                                   .uid = kh_instance_get_record(answer->instance)->vm_uid,
                                   .file_size = 0, /* and a line: no more is read of each */
-                                  .files_max = MIN(FILES, answer->machines->settings->log_files),
+                                  .files_max = MIN(FILES, answer->settings->log_files),
                                   .lines = KH_LOG_LINES};
 
     kh_log_stream_open_async(folder, &request, NULL, NULL, NULL, NULL, on_opened, answer);
@@ -101,7 +101,7 @@ on_asked(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-kh_log_excerpt_answer(KhInstance *instance, const KhMachines *machines, KhGate *gate,
+kh_log_excerpt_answer(KhInstance *instance, const KhSettings *settings, KhGate *gate,
                       GDBusInterfaceSkeleton *skeleton, GDBusMethodInvocation *invocation,
                       GError *error)
 {
@@ -113,7 +113,7 @@ kh_log_excerpt_answer(KhInstance *instance, const KhMachines *machines, KhGate *
     }
     answer = g_new0(Answer, 1);
     answer->instance = g_object_ref(instance);
-    answer->machines = machines;
+    answer->settings = settings;
     answer->invocation = invocation;
     answer->error = error;
     kh_gate_ask_async(gate, skeleton, invocation, ACTION_READ_LOGS, on_asked, answer);

@@ -17,7 +17,7 @@ G_BEGIN_DECLS
  * KH_ERROR_TIMED_OUT and KH_ERROR_GUEST_FAILED; any other error is answered as it is. The
  * answer is sent later when polkit has to be asked; it does not prompt.
  */
-void kh_log_excerpt_answer(KhInstance *instance, const KhMachines *machines, KhGate *gate,
+void kh_log_excerpt_answer(KhInstance *instance, const KhSettings *settings, KhGate *gate,
                            GDBusInterfaceSkeleton *skeleton, GDBusMethodInvocation *invocation,
                            GError *error);
 

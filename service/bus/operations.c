@@ -51,7 +51,7 @@ find_method(const char *name)
 typedef struct {
     KhInstance *instance;
     KhJobs *jobs;
-    const KhMachines *machines;
+    const KhSettings *settings;
     KhGate *gate;
 } Context;
 
@@ -95,7 +95,7 @@ on_done(GObject *source, GAsyncResult *result, gpointer data)
     if (kh_job_wait_finish(KH_JOB(source), result, &error))
         answer(call->invocation, call->method, KH_JOB(source));
     else
-        kh_log_excerpt_answer(context->instance, context->machines, context->gate,
+        kh_log_excerpt_answer(context->instance, context->settings, context->gate,
                               G_DBUS_INTERFACE_SKELETON(skeleton), call->invocation,
                               kh_error_import(error, KH_ERROR_FAILED, "The service"));
 }
@@ -167,13 +167,13 @@ on_call(KhDbusInstance *skeleton, GDBusMethodInvocation *invocation, GVariant *o
 
 void
 kh_operations_serve(KhDbusInstance *skeleton, KhInstance *instance, KhJobs *jobs,
-                    const KhMachines *machines, KhGate *gate)
+                    const KhSettings *settings, KhGate *gate)
 {
     Context *context = g_new0(Context, 1);
 
     context->instance = g_object_ref(instance);
     context->jobs = g_object_ref(jobs);
-    context->machines = machines;
+    context->settings = settings;
     context->gate = g_object_ref(gate);
     g_object_set_data_full(G_OBJECT(skeleton), DATA, context, context_free);
     for (guint i = 0; i < G_N_ELEMENTS(methods); i++)

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 
 /* Serves Start, Stop, Restart, Reset, Pause, Resume and Delete on @skeleton. */
 void kh_operations_serve(KhDbusInstance *skeleton, KhInstance *instance, KhJobs *jobs,
-                         const KhMachines *machines, KhGate *gate);
+                         const KhSettings *settings, KhGate *gate);
 
 /* Adds what polkit's rules and messages may use of @instance. */
 void kh_operations_describe(KhInstance *instance, GHashTable *details);

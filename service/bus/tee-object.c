@@ -22,7 +22,7 @@
 struct _KhTeeObject {
     KhDbusTeeSkeleton parent_instance;
     KhInstance *instance;
-    const KhMachines *machines;
+    KhStateDir *state_dir;
     guint gatherings; /* under way */
 };
 
@@ -136,7 +136,7 @@ static gboolean
 on_get_evidence(KhTeeObject *self, GDBusMethodInvocation *invocation, GVariant *options)
 {
     const KhConfig *config = kh_instance_get_record(self->instance)->config;
-    g_autofree char *certificates = kh_state_dir_build(self->machines->state_dir, CERTIFICATES);
+    g_autofree char *certificates = kh_state_dir_build(self->state_dir, CERTIFICATES);
     KhEvidenceRequest request = {
         .address = config->rpc_address, .port = config->rpc_port, .certificates = certificates};
     GError *error = NULL;
@@ -162,12 +162,12 @@ describe(GDBusInterfaceSkeleton *skeleton, const char *method, GVariant *paramet
 }
 
 KhTeeObject *
-kh_tee_object_new(KhInstance *instance, const KhMachines *machines, KhGate *gate)
+kh_tee_object_new(KhInstance *instance, KhStateDir *state_dir, KhGate *gate)
 {
     KhTeeObject *self = g_object_new(KH_TYPE_TEE_OBJECT, NULL);
 
     self->instance = g_object_ref(instance);
-    self->machines = machines;
+    self->state_dir = state_dir;
     kh_gate_attach(gate, G_DBUS_INTERFACE_SKELETON(self), describe);
     kh_dbus_tee_set_guest_policy(KH_DBUS_TEE(self), KH_GUEST_POLICY);
     kh_dbus_tee_set_guest_features(KH_DBUS_TEE(self), KH_GUEST_FEATURES);

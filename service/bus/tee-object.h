@@ -15,6 +15,6 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE(KhTeeObject, kh_tee_object, KH, TEE_OBJECT, KhDbusTeeSkeleton)
 
 /* Over @instance, behind @gate. */
-KhTeeObject *kh_tee_object_new(KhInstance *instance, const KhMachines *machines, KhGate *gate);
+KhTeeObject *kh_tee_object_new(KhInstance *instance, KhStateDir *state_dir, KhGate *gate);
 
 G_END_DECLS
