@@ -2,7 +2,7 @@
 /*
  * Copies of the state database, beside it and as closed as it is (they hold arguments): once a
  * day "state.db.copy", of which the last is kept as "state.db.copy.1"; and one before a
- * migration, by sql.c. Each is written under another name and takes its place when it is
+ * migration, by schema.c. Each is written under another name and takes its place when it is
  * whole, so that neither a full disk nor a damaged database costs an older one. Owned by the
  * daemon.
  */
@@ -11,10 +11,9 @@
 #include <gio/gio.h>
 #include <sqlite3.h>
 
-G_BEGIN_DECLS
+#include "copy-advice.h"
 
-#define KH_COPIES_SUFFIX ".copy"
-#define KH_COPIES_OLDER_SUFFIX ".copy.1"
+G_BEGIN_DECLS
 
 #define KH_TYPE_COPIES (kh_copies_get_type())
 G_DECLARE_FINAL_TYPE(KhCopies, kh_copies, KH, COPIES, GObject)
@@ -36,11 +35,5 @@ gboolean kh_copies_is_writing(KhCopies *self);
  * not at all, as where there is no room (KH_ERROR_RESOURCE_UNAVAILABLE).
  */
 gboolean kh_copies_write(sqlite3 *db, const char *path, GError **error);
-
-/*
- * Which copy to put in the place of the database at @path, for people: an order. NULL where there
- * is none. Transfer full.
- */
-char *kh_copies_describe(const char *path);
 
 G_END_DECLS

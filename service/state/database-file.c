@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "copies.h"
+#include "copy-advice.h"
 #include "error.h"
 #include "read-only.h"
 
@@ -30,7 +30,7 @@ big_endian_at(const guint8 *bytes)
 static gboolean
 set_foreign(const char *path, GError **error)
 {
-    g_autofree char *copy = kh_copies_describe(path);
+    g_autofree char *copy = kh_copy_advice(path);
 
     if (copy == NULL)
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,

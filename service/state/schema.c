@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "copies.h"
 #include "database-file.h"
 #include "error.h"
 #include "sql.h"
@@ -64,6 +65,33 @@ kh_schema_version(void)
     return LAST_VERSION;
 }
 
+gboolean
+kh_schema_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GError **error)
+{
+    gint64 last = g_strv_length((char **)steps);
+    gint64 version;
+
+    if (!kh_sql_number(db, "PRAGMA user_version", &version, error))
+        return FALSE;
+    if (version < 0 || version > last) {
+        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
+                    "The state database has the schema version %" G_GINT64_FORMAT
+                    ", but this program only knows versions up to %" G_GINT64_FORMAT,
+                    version, last);
+        return FALSE;
+    }
+    if (version > 0 && steps[version] != NULL && !kh_copies_write(db, copy_path, error))
+        return FALSE;
+    for (; steps[version] != NULL; version++) {
+        g_autofree char *script = g_strdup_printf(
+            "BEGIN IMMEDIATE;%s;PRAGMA user_version=%d;COMMIT", steps[version], (int)version + 1);
+
+        if (!kh_sql_run_script(db, script, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /*
  * image_of(pending), for the step that made references of the images: what a configuration names,
  * also one that is damaged elsewhere. What follows that key in the text is no free text.
@@ -97,7 +125,7 @@ kh_schema_set_up(sqlite3 *db, const char *path, GError **error)
     copy = g_strdup_printf("%s.before-%u", path, LAST_VERSION);
     sqlite3_create_function_v2(db, "image_of", 1, SQLITE_UTF8, NULL, find_image, NULL, NULL, NULL);
     return (version > 0 || kh_sql_run_script(db, id, error)) &&
-           kh_sql_migrate(db, migrations, copy, error) &&
+           kh_schema_migrate(db, migrations, copy, error) &&
            kh_sql_run_script(db, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", error) &&
            kh_sql_number(db, "PRAGMA user_version", &version, error);
 }

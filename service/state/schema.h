@@ -19,6 +19,15 @@ guint kh_schema_version(void);
  */
 gboolean kh_schema_set_up(sqlite3 *db, const char *path, GError **error);
 
+/*
+ * Brings @db from its user_version to the number of @steps (SQL scripts, NULL-ended),
+ * each in a transaction of its own. Of a database that has a version already, a copy is
+ * written to @copy_path first (replacing an older copy). KH_ERROR_FAILED for a version that
+ * is not among @steps.
+ */
+gboolean kh_schema_migrate(sqlite3 *db, const char *const *steps, const char *copy_path,
+                           GError **error);
+
 /* KH_ERROR_FAILED unless the @db that was read from @path, read-only, has that version. */
 gboolean kh_schema_check(sqlite3 *db, const char *path, GError **error);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "copies.h"
+#include "copy-advice.h"
 #include "error.h"
 
 /* Of a commit that fails SQLite notes nothing but in the file: that of the log, mostly. */
@@ -63,7 +63,7 @@ is_damaged(sqlite3 *db, int code)
 void
 kh_sql_set_damaged(const char *path, const char *found, GError **error)
 {
-    g_autofree char *copy = kh_copies_describe(path);
+    g_autofree char *copy = kh_copy_advice(path);
 
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                 "The state database %s is damaged or cannot be read: %s; stop the service, move it "
@@ -324,31 +324,4 @@ kh_sql_run_script(sqlite3 *db, const char *script, GError **error)
     kh_sql_set_error(db, "be set up", error);
     sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return FALSE;
-}
-
-gboolean
-kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, GError **error)
-{
-    gint64 last = g_strv_length((char **)steps);
-    gint64 version;
-
-    if (!kh_sql_number(db, "PRAGMA user_version", &version, error))
-        return FALSE;
-    if (version < 0 || version > last) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The state database has the schema version %" G_GINT64_FORMAT
-                    ", but this program only knows versions up to %" G_GINT64_FORMAT,
-                    version, last);
-        return FALSE;
-    }
-    if (version > 0 && steps[version] != NULL && !kh_copies_write(db, copy_path, error))
-        return FALSE;
-    for (; steps[version] != NULL; version++) {
-        g_autofree char *script = g_strdup_printf(
-            "BEGIN IMMEDIATE;%s;PRAGMA user_version=%d;COMMIT", steps[version], (int)version + 1);
-
-        if (!kh_sql_run_script(db, script, error))
-            return FALSE;
-    }
-    return TRUE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The little that the store needs around sqlite3: statements with bound values, errors
- * as GError, transactions, and migrations by user_version. Used in this folder only.
+ * The little that the store needs around sqlite3: statements with bound values, errors as GError,
+ * and transactions. Used in this folder only.
  */
 #pragma once
 
@@ -74,14 +74,5 @@ gboolean kh_sql_run_script(sqlite3 *db, const char *script, GError **error);
 
 /* The first column of the first row as a number; FALSE and @error when there is none. */
 gboolean kh_sql_number(sqlite3 *db, const char *sql, gint64 *number, GError **error);
-
-/*
- * Brings @db from its user_version to the number of @steps (SQL scripts, NULL-ended),
- * each in a transaction of its own. Of a database that has a version already, a copy is
- * written to @copy_path first (replacing an older copy). KH_ERROR_FAILED for a version that
- * is not among @steps.
- */
-gboolean kh_sql_migrate(sqlite3 *db, const char *const *steps, const char *copy_path,
-                        GError **error);
 
 G_END_DECLS

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "state/schema.h"
 #include "state/sql.h"
 
 typedef struct {
@@ -665,20 +666,20 @@ migrates(Fixture *f, gconstpointer data)
     gint64 number;
 
     g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
-    g_assert_true(kh_sql_migrate(db, one, copy, NULL));
+    g_assert_true(kh_schema_migrate(db, one, copy, NULL));
     g_assert_false(g_file_test(copy, G_FILE_TEST_EXISTS));
     g_assert_true(kh_sql_run(db, NULL, "INSERT INTO t VALUES(7)", ""));
-    g_assert_true(kh_sql_migrate(db, two, copy, NULL));
+    g_assert_true(kh_schema_migrate(db, two, copy, NULL));
     g_assert_true(g_file_test(copy, G_FILE_TEST_EXISTS));
     g_assert_true(kh_sql_number(db, "SELECT a FROM t WHERE b IS NULL", &number, NULL));
     g_assert_cmpint(number, ==, 7);
 
     /* Of a later program. */
-    g_assert_false(kh_sql_migrate(db, one, copy, &error));
+    g_assert_false(kh_schema_migrate(db, one, copy, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_FAILED);
 
     /* A step that fails leaves the version and the schema of the one before. */
-    g_assert_false(kh_sql_migrate(db, broken, copy, NULL));
+    g_assert_false(kh_schema_migrate(db, broken, copy, NULL));
     g_assert_true(kh_sql_number(db, "PRAGMA user_version", &number, NULL));
     g_assert_cmpint(number, ==, 2);
     g_assert_true(kh_sql_number(db, "SELECT count(*) FROM sqlite_schema", &number, NULL));
