@@ -73,7 +73,7 @@ apply_live_keys(KhInstance *self, guint32 caller)
     const gint64 before = self->record->caller_uid;
 
     if (self->run != NULL)
-        kh_launcher_set_cpu_quota(self->machines->launcher, self->record->id, config->cpu_quota);
+        kh_run_apply_cpu_quota(self->run);
     if (self->restart_timer != 0 && self->record->state == KH_STATE_FAILED &&
         g_str_equal(config->restart_policy, "no")) {
         kh_instance_forget_restart(self);

@@ -5,25 +5,10 @@
  */
 #include "instance-private.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "crash-point.h"
 #include "error.h"
 #include "log/instance-log.h"
 #include "machine/removal.h"
-#include "state/instance-dir.h"
-
-/* FALSE, too, where there is no folder to be marked. */
-static gboolean
-mark_folder(KhInstance *self)
-{
-    int instances = kh_state_dir_instances_fd(self->machines->state_dir);
-    g_autofree char *marked = g_strconcat(self->record->id, KH_DIR_DELETED_SUFFIX, NULL);
-
-    return kh_instance_dir_mark_deleted(instances, self->record->id, NULL) &&
-           faccessat(instances, marked, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
 
 /*
  * That it is to be deleted must be known to the next service, by its row; or, where the disk
@@ -37,7 +22,7 @@ note_deletion(KhInstance *self, GError **error)
     if (kh_instance_save_intent(self, &failure))
         return TRUE;
     if (g_error_matches(failure, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE) &&
-        !self->record->keep_data && mark_folder(self)) {
+        !self->record->keep_data && kh_removal_mark(self->machines, self->record)) {
         g_clear_error(&failure);
         return TRUE;
     }
@@ -132,11 +117,9 @@ kh_instance_conclude_removal(KhInstance *self)
 {
     /* The manager lets go of it. */
     g_autoptr(KhInstance) held = g_object_ref(self);
-    KhUidPool *uids = self->machines->uids;
     KhLifecycle job;
 
-    if (uids != NULL && self->record->vm_uid >= 0)
-        kh_uid_pool_release(uids, (guint32)self->record->vm_uid);
+    kh_removal_free_uid(self->machines, self->record);
     kh_crash_point("delete:uid-released");
     kh_log_instance(self->record, G_LOG_LEVEL_MESSAGE, "deleted");
     kh_instance_emit_gone(self);

@@ -166,9 +166,6 @@ void kh_instance_follow(KhInstance *self, KhVm *vm);
 void kh_instance_note_paused(KhRun *run, KhInstance *self);
 void kh_instance_note_resumed(KhRun *run, KhInstance *self);
 
-/* What is known of its machine; valid as long as the instance and its record. */
-KhMachineRef kh_instance_get_machine_ref(KhInstance *self);
-
 /* Has the launcher let go of a machine that is dead, or never was; then concludes. */
 void kh_instance_release(KhInstance *self);
 

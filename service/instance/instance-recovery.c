@@ -9,7 +9,6 @@
 
 #include "descriptors.h"
 #include "error.h"
-#include "launch/shim-finder.h"
 #include "log/instance-log.h"
 
 #define LOOK_DELAY_MAX_S 8 /* a look costs little, and who waits for a stop waits for it */
@@ -200,29 +199,6 @@ take_result(KhInstance *self, KhVm *vm, GError *error)
     }
 }
 
-static void
-on_recovered(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(KhInstance) self = data;
-    GError *error = NULL;
-    g_autoptr(KhVm) vm = kh_launcher_recover_finish(KH_LAUNCHER(source), result, &error);
-
-    take_result(self, vm, error);
-}
-
-KhMachineRef
-kh_instance_get_machine_ref(KhInstance *self)
-{
-    const KhRecord *record = self->record;
-
-    return (KhMachineRef){.id = record->id,
-                          .instances_fd = kh_state_dir_instances_fd(self->machines->state_dir),
-                          .runtime_fd = kh_state_dir_runtime_fd(self->machines->state_dir),
-                          .uid = record->vm_uid,
-                          .shim = record->shim,
-                          .qemu = record->qemu};
-}
-
 /* A machine that is to end may have of what is kept for that. */
 static gboolean
 check_descriptors(KhInstance *self, GError **error)
@@ -234,40 +210,23 @@ check_descriptors(KhInstance *self, GError **error)
                 : kh_descriptors_check)(KH_DESCRIPTORS_MACHINE, error);
 }
 
-/* By the pids of the row, else by what else it has left: at once, before anybody asks. */
-static KhVm *
-find_machine(const KhMachineRef *ref, GError **error)
+static void
+on_found(KhVm *vm, GError *error, gpointer data)
 {
-    GError *failure = NULL;
-    KhVm *vm = ref->shim.pid > 0 ? kh_shim_finder_follow(ref, &failure) : NULL;
+    g_autoptr(KhInstance) self = data;
 
-    if (vm != NULL)
-        return vm;
-    if (failure == NULL || g_error_matches(failure, KH_ERROR, KH_ERROR_NOT_FOUND)) {
-        g_clear_error(&failure);
-        return kh_shim_finder_find(ref, error);
-    }
-    g_propagate_error(error, failure);
-    return NULL;
+    take_result(self, vm, error);
 }
 
 static void
 look(KhInstance *self)
 {
-    const KhMachineRef ref = kh_instance_get_machine_ref(self);
-    g_autoptr(KhVm) vm = NULL;
     GError *error = NULL;
 
-    if (!check_descriptors(self, &error)) {
+    if (check_descriptors(self, &error))
+        kh_machines_find(self->machines, self->record, on_found, g_object_ref(self));
+    else
         take_result(self, NULL, error);
-        return;
-    }
-    if (kh_launcher_knows_machines(self->machines->launcher)) {
-        kh_launcher_recover_async(self->machines->launcher, &ref, on_recovered, g_object_ref(self));
-        return;
-    }
-    vm = find_machine(&ref, &error);
-    take_result(self, vm, error);
 }
 
 void

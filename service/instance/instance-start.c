@@ -5,7 +5,6 @@
  */
 #include "instance-private.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "crash-point.h"
@@ -13,7 +12,6 @@
 #include "error.h"
 #include "launch/shim-protocol.h"
 #include "machine/start-up.h"
-#include "state/instance-dir.h"
 
 gboolean
 kh_instance_has_machine(KhInstance *self)
@@ -21,26 +19,12 @@ kh_instance_has_machine(KhInstance *self)
     return self->presence != KH_PRESENCE_NONE;
 }
 
-/* A shim that was killed leaves its sockets; they would only be connected to in vain. */
-static void
-drop_sockets(KhInstance *self)
-{
-    static const char *const names[] = {KH_SOCKET_QMP, KH_SOCKET_CONTROL, KH_SOCKET_CONSOLE};
-    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(self->machines->state_dir),
-                                      self->record->id, NULL);
-
-    for (guint i = 0; folder >= 0 && i < G_N_ELEMENTS(names); i++)
-        unlinkat(folder, names[i], 0);
-    if (folder >= 0)
-        close(folder);
-}
-
 /* The launcher has let go of a machine that is dead. */
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(KhInstance) self = data;
-    gboolean out_of_memory = kh_launcher_release_finish(KH_LAUNCHER(source), result);
+    gboolean out_of_memory = kh_machines_release_finish(self->machines, self->record, result);
     KhStopStep step = KH_STOP_NONE;
 
     if (self->run != NULL)
@@ -48,16 +32,13 @@ on_released(GObject *source, GAsyncResult *result, gpointer data)
     g_clear_object(&self->run);
     self->presence = KH_PRESENCE_NONE;
     kh_instance_touch(self, KH_ASPECT_MACHINE);
-    drop_sockets(self);
     kh_instance_conclude(self, step, out_of_memory);
 }
 
 void
 kh_instance_release(KhInstance *self)
 {
-    const KhMachineRef ref = kh_instance_get_machine_ref(self);
-
-    kh_launcher_release_async(self->machines->launcher, &ref, on_released, g_object_ref(self));
+    kh_machines_release_async(self->machines, self->record, on_released, g_object_ref(self));
 }
 
 static void
@@ -159,8 +140,7 @@ on_started_up(GObject *source, GAsyncResult *result, gpointer data)
         kh_instance_save(self, NULL);
         kh_crash_point("start:noted");
         /* It may have been changed since the launch. */
-        kh_launcher_set_cpu_quota(self->machines->launcher, self->record->id,
-                                  self->record->config->cpu_quota);
+        kh_run_apply_cpu_quota(self->run);
         kh_instance_tell(self);
         /* Stopped or deleted meanwhile: nothing of value runs in it yet. */
         if (self->record->state == KH_STATE_STARTING)

@@ -8,9 +8,7 @@
 
 #include "error.h"
 #include "log/instance-log.h"
-#include "machine/preparation.h"
 #include "machine/start-up.h"
-#include "qemu/command-line.h"
 #include "state/instance-dir.h"
 
 /* Of an error that is kept, in bytes: 10,000 of them fit in one message of the bus. */
@@ -224,20 +222,8 @@ kh_instance_get_memory_limit(KhInstance *self)
 char **
 kh_instance_get_portable_command(KhInstance *self)
 {
-    const KhConfig *config = self->record->config;
-    g_autofree char *image = kh_image_store_folder(self->machines->images, config->image);
-    g_autofree char *data = kh_preparation_state_folder(self->machines, self->record);
-    const KhMachine machine = {.config = config,
-                               .name = self->record->name,
-                               .accelerator = kh_instance_get_accelerator(self),
-                               .qemu = self->machines->settings->qemu,
-                               .image_folder = image,
-                               .data_folder = data,
-                               .simulated = kh_instance_is_simulated(self),
-                               .c_bit = self->machines->facts->c_bit,
-                               .luks_uuid = config->sealed ? self->record->id : NULL};
-
-    return kh_command_line_build_portable(&machine);
+    return kh_start_up_describe(self->machines, self->record, kh_instance_get_accelerator(self),
+                                kh_instance_is_simulated(self));
 }
 
 int

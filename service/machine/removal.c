@@ -2,6 +2,9 @@
 /* The end of an instance; see removal.h. */
 #include "removal.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "crash-point.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
@@ -119,4 +122,21 @@ gboolean
 kh_removal_run_finish(GAsyncResult *result, GError **error)
 {
     return g_task_propagate_boolean(G_TASK(result), error);
+}
+
+gboolean
+kh_removal_mark(const KhMachines *machines, const KhRecord *record)
+{
+    int instances = kh_state_dir_instances_fd(machines->state_dir);
+    g_autofree char *marked = g_strconcat(record->id, KH_DIR_DELETED_SUFFIX, NULL);
+
+    return kh_instance_dir_mark_deleted(instances, record->id, NULL) &&
+           faccessat(instances, marked, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void
+kh_removal_free_uid(const KhMachines *machines, const KhRecord *record)
+{
+    if (machines->uids != NULL && record->vm_uid >= 0)
+        kh_uid_pool_release(machines->uids, (guint32)record->vm_uid);
 }

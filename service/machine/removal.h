@@ -17,4 +17,13 @@ void kh_removal_run_async(const KhMachines *machines, const KhRecord *record,
                           GAsyncReadyCallback callback, gpointer user_data);
 gboolean kh_removal_run_finish(GAsyncResult *result, GError **error);
 
+/*
+ * Marks the folder of @record as deleted, for a service that cannot ask the row. FALSE, too, where
+ * there is no folder.
+ */
+gboolean kh_removal_mark(const KhMachines *machines, const KhRecord *record);
+
+/* Its uid is free for another one: after its row has gone. */
+void kh_removal_free_uid(const KhMachines *machines, const KhRecord *record);
+
 G_END_DECLS

@@ -280,6 +280,13 @@ kh_run_get_monitor(KhRun *self)
     return self->monitor;
 }
 
+void
+kh_run_apply_cpu_quota(KhRun *self)
+{
+    kh_launcher_set_cpu_quota(self->machines->launcher, self->record->id,
+                              self->record->config->cpu_quota);
+}
+
 KhStopStep
 kh_run_get_stop_step(KhRun *self)
 {

@@ -58,6 +58,9 @@ void kh_run_stop(KhRun *self, guint control_ms, guint quit_ms);
 
 void kh_run_kill(KhRun *self);
 
+/* Holds it to what its configuration allows of the processors now. */
+void kh_run_apply_cpu_quota(KhRun *self);
+
 /* How far a stop had to go. */
 KhStopStep kh_run_get_stop_step(KhRun *self);
 

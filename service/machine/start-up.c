@@ -35,6 +35,32 @@ kh_start_up_memory_max(const KhConfig *config, const char *accelerator)
     return config->memory_bytes + (OVERHEAD_MIB + buffer) * MIB;
 }
 
+static KhMachine
+machine_of(const KhMachines *machines, const KhRecord *record, const char *accelerator,
+           gboolean simulated)
+{
+    return (KhMachine){.config = record->config,
+                       .name = record->name,
+                       .accelerator = accelerator,
+                       .simulated = simulated,
+                       .c_bit = machines->facts->c_bit,
+                       .luks_uuid = record->config->sealed ? record->id : NULL};
+}
+
+char **
+kh_start_up_describe(const KhMachines *machines, const KhRecord *record, const char *accelerator,
+                     gboolean simulated)
+{
+    g_autofree char *image = kh_image_store_folder(machines->images, record->config->image);
+    g_autofree char *data = kh_preparation_state_folder(machines, record);
+    KhMachine machine = machine_of(machines, record, accelerator, simulated);
+
+    machine.qemu = machines->settings->qemu;
+    machine.image_folder = image;
+    machine.data_folder = data;
+    return kh_command_line_build_portable(&machine);
+}
+
 static void
 on_launched(GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -63,12 +89,7 @@ launch(GTask *task)
     g_autofree char *kernel = g_build_filename(image, KH_IMAGE_KERNEL, NULL);
     g_autofree char *initrd = g_build_filename(image, KH_IMAGE_INITRD, NULL);
     g_autofree char *firmware = g_build_filename(image, KH_IMAGE_FIRMWARE, NULL);
-    const KhMachine machine = {.config = config,
-                               .name = record->name,
-                               .accelerator = s->how.accelerator,
-                               .simulated = record->simulated,
-                               .c_bit = machines->facts->c_bit,
-                               .luks_uuid = config->sealed ? record->id : NULL};
+    const KhMachine machine = machine_of(machines, record, s->how.accelerator, record->simulated);
     g_auto(GStrv) args = kh_command_line_build(&machine);
     const KhLaunchSpec request = {.id = record->id,
                                   .name = record->name,

@@ -34,4 +34,10 @@ KhVm *kh_start_up_finish(GAsyncResult *result, GError **error);
 /* What shim and QEMU of @config may use together, in bytes. */
 guint64 kh_start_up_memory_max(const KhConfig *config, const char *accelerator);
 
+/*
+ * The equivalent command line of command-line.h, of @record's machine, for people; transfer full.
+ */
+char **kh_start_up_describe(const KhMachines *machines, const KhRecord *record,
+                            const char *accelerator, gboolean simulated);
+
 G_END_DECLS
