@@ -20,6 +20,7 @@ struct _KhManager {
     GHashTable *by_id;
     KhImagePins *pins;   /* which of them are pinned to what, and what else is needed */
     GHashTable *running; /* set of those that are */
+    GQueue creations;    /* tasks at their last step, one at a time */
     KhStrangers *strangers;
 };
 

@@ -12,18 +12,9 @@
 
 #define PORTS (G_MAXUINT16 + 1)
 
-/*
- * To look for the lowest free port in the table takes longer the more are taken, so those are
- * noted, and forgotten before they are given up. What is noted is taken; of what is not the
- * table is asked.
- */
-void
-kh_store_note_ports(KhStore *self, const char *id, gboolean taken)
+static void
+note_rows(KhStore *self, sqlite3_stmt *row, gboolean taken)
 {
-    g_autoptr(sqlite3_stmt) row =
-        id == NULL
-            ? kh_sql_prepare(self->db, NULL, "SELECT port FROM ports", "")
-            : kh_sql_prepare(self->db, NULL, "SELECT port FROM ports WHERE instance_id=?", "s", id);
     int result = SQLITE_ERROR;
 
     while (row != NULL && (result = sqlite3_step(row)) == SQLITE_ROW) {
@@ -32,8 +23,34 @@ kh_store_note_ports(KhStore *self, const char *id, gboolean taken)
         if (port >= 0 && port < PORTS)
             self->taken[port] = taken ? TRUE : FALSE;
     }
-    if (result != SQLITE_DONE)
-        memset(self->taken, FALSE, PORTS);
+    self->ports_known = self->ports_known && result == SQLITE_DONE;
+}
+
+void
+kh_store_note_ports(KhStore *self, const char *id, gboolean taken)
+{
+    g_autoptr(sqlite3_stmt) row =
+        kh_sql_prepare(self->db, NULL, "SELECT port FROM ports WHERE instance_id=?", "s", id);
+
+    note_rows(self, row, taken);
+}
+
+/*
+ * To ask the table for each port takes longer the more are taken. Where it could not be read, the
+ * next who asks has it read; who claims a port that another has is told by the table in any case.
+ */
+static const guint8 *
+taken_ports(KhStore *self)
+{
+    g_autoptr(sqlite3_stmt) row = NULL;
+
+    if (self->ports_known)
+        return self->taken;
+    memset(self->taken, FALSE, PORTS);
+    self->ports_known = TRUE;
+    row = kh_sql_prepare(self->db, NULL, "SELECT port FROM ports", "");
+    note_rows(self, row, TRUE);
+    return self->taken;
 }
 
 /* Names and ports of instances are for everybody to read. */
@@ -82,15 +99,9 @@ kh_store_write_ports(KhStore *self, const KhRecord *record, GError **error)
 }
 
 gboolean
-kh_store_has_port(KhStore *self, guint16 port)
-{
-    return kh_sql_count(self->db, "SELECT count(*) FROM ports WHERE port=?", "i", (gint64)port) > 0;
-}
-
-gboolean
 kh_store_check_port(KhStore *self, guint16 port, GError **error)
 {
-    if (!kh_store_has_port(self, port))
+    if (!taken_ports(self)[port])
         return TRUE;
     set_port_taken(self, port, error);
     return FALSE;
@@ -99,22 +110,19 @@ kh_store_check_port(KhStore *self, guint16 port, GError **error)
 guint
 kh_store_count_ports(KhStore *self, guint16 first, guint16 last)
 {
-    return (guint)kh_sql_count(self->db, "SELECT count(*) FROM ports WHERE port BETWEEN ? AND ?",
-                               "ii", (gint64)first, (gint64)last);
+    const guint8 *taken = taken_ports(self);
+    guint count = 0;
+
+    for (guint port = first; port <= last; port++)
+        count += taken[port];
+    return count;
 }
 
 guint16
 kh_store_find_port(KhStore *self, guint16 first, guint16 last)
 {
-    const guint8 *end = self->taken + last + 1, *from = self->taken + first, *found;
+    const guint8 *taken = taken_ports(self);
+    const guint8 *found = memchr(taken + first, FALSE, (gsize)last - first + 1);
 
-    while ((found = memchr(from, FALSE, (gsize)(end - from))) != NULL) {
-        guint16 port = (guint16)(found - self->taken);
-
-        if (!kh_store_has_port(self, port))
-            return port;
-        self->taken[port] = TRUE;
-        from = found + 1;
-    }
-    return 0;
+    return found == NULL ? 0 : (guint16)(found - taken);
 }

@@ -21,9 +21,10 @@ struct _KhStore {
     KhReserve *reserve;
     gint64 reserve_tried; /* monotonic: when it was last made again, or tried to */
     guint8 *taken;        /* a flag for each port, see store-ports.c */
+    gboolean ports_known; /* whether these are as the table says */
 };
 
-/* Notes the ports of the instance @id, NULL: of all, as taken; or notes that they are not. */
+/* Notes the ports of the instance @id as taken; or that they are not. */
 void kh_store_note_ports(KhStore *self, const char *id, gboolean taken);
 
 /* In a transaction: has @record hold the ports of both its configurations, and no other. */

@@ -33,10 +33,12 @@ kh_store_release_uid(KhStore *self, const char *id, GError **error)
                       g_get_real_time(), id);
 }
 
-gboolean
-kh_store_has_uid(KhStore *self, guint32 uid)
+KhUidUse
+kh_store_get_uid_use(KhStore *self, guint32 uid)
 {
-    return kh_sql_count(self->db, "SELECT count(*) FROM uids WHERE uid=?", "i", (gint64)uid) > 0;
+    return (KhUidUse)kh_sql_count(self->db,
+                                  "SELECT 1 + count(*) + count(instance_id) FROM uids WHERE uid=?",
+                                  "i", (gint64)uid);
 }
 
 GArray *

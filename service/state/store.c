@@ -152,7 +152,6 @@ kh_store_open(const char *path, GError **error)
     if (!open_anyway(self, path, error))
         return NULL;
     fill_index(self, path);
-    kh_store_note_ports(self, NULL, TRUE);
     kh_reserve_keep(self->reserve);
     return g_steal_pointer(&self);
 }
@@ -185,6 +184,7 @@ open_for_writing(KhStore *self, GError **error)
     self->index_fd = fresh->index_fd;
     fresh->index_fd = -1;
     self->read_only = fresh->read_only;
+    self->ports_known = FALSE;
     return TRUE;
 }
 
@@ -286,7 +286,10 @@ insert(KhStore *self, gconstpointer data, GError **error)
 gboolean
 kh_store_insert(KhStore *self, const KhRecord *record, GError **error)
 {
-    return open_for_writing(self, error) && run_transaction(self, insert, record, error);
+    gboolean done = open_for_writing(self, error) && run_transaction(self, insert, record, error);
+
+    kh_store_note_ports(self, record->id, TRUE);
+    return done;
 }
 
 static gboolean

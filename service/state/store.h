@@ -70,19 +70,16 @@ gboolean kh_store_forget_image(KhStore *self, const char *image, GError **error)
 /* Removes the row and its port; its uid becomes free as of now. */
 gboolean kh_store_remove(KhStore *self, const char *id, GError **error);
 
-/* Whether a row has @port. */
-gboolean kh_store_has_port(KhStore *self, guint16 port);
-
-/* The same: KH_ERROR_PORT_UNAVAILABLE, with the name of its instance, where one has. */
+/*
+ * What follows is answered from memory, which is as the database is after each change, whatever
+ * has come of it. KH_ERROR_PORT_UNAVAILABLE, with the name of its instance, where one has @port.
+ */
 gboolean kh_store_check_port(KhStore *self, guint16 port, GError **error);
 
-/* How many ports from @first to @last rows have. */
+/* How many ports from @first to @last instances have. */
 guint kh_store_count_ports(KhStore *self, guint16 first, guint16 last);
 
-/*
- * The lowest port from @first to @last that no row has; 0 for none. Where the database does not
- * answer it is one that none had: whoever claims it then is told.
- */
+/* The lowest port from @first to @last that no instance has; 0 for none. */
 guint16 kh_store_find_port(KhStore *self, guint16 first, guint16 last);
 
 typedef struct {
@@ -91,8 +88,14 @@ typedef struct {
     gint64 released_usec; /* when it became free */
 } KhUidRow;
 
-/* Whether @uid was ever given out, as far as the database answers. */
-gboolean kh_store_has_uid(KhStore *self, guint32 uid);
+typedef enum {
+    KH_UID_USE_UNKNOWN, /* the database does not answer */
+    KH_UID_USE_NEVER,
+    KH_UID_USE_FREE, /* again */
+    KH_UID_USE_HELD,
+} KhUidUse;
+
+KhUidUse kh_store_get_uid_use(KhStore *self, guint32 uid);
 
 /* Every uid ever given out: GArray of KhUidRow by ascending release. Transfer full. */
 GArray *kh_store_uids(KhStore *self, GError **error);

@@ -18,8 +18,14 @@ struct _KhUidPool {
     KhUidRange range;
     char *owner;
     KhUidClaims claims;
-    GHashTable *used;   /* uids that have a row, which stays; others may have one, too */
+    GHashTable *used;   /* uids that have a row, which stays, or will have */
+    GQueue free;        /* those of them that no row has now, the longest free one first */
+    guint64 unused;     /* how many of the range were not */
+    guint32 next;       /* where to look for one of these */
     GHashTable *spared; /* uids of whom nothing is known but that they are in use; or NULL */
+    GMutex looking;     /* of the two below, which threads use */
+    GHashTable *look;   /* the last look at all processes; NULL where that was not possible */
+    gint64 look_begun;  /* monotonic */
 };
 
 G_DEFINE_FINAL_TYPE(KhUidPool, kh_uid_pool, G_TYPE_OBJECT)
@@ -34,6 +40,9 @@ kh_uid_pool_finalize(GObject *object)
     if (self->claims.owner_fd >= 0)
         close(self->claims.owner_fd);
     g_clear_pointer(&self->spared, g_hash_table_unref);
+    g_clear_pointer(&self->look, g_hash_table_unref);
+    g_mutex_clear(&self->looking);
+    g_queue_clear(&self->free);
     g_hash_table_unref(self->used);
     g_clear_object(&self->store);
     g_free(self->owner);
@@ -51,6 +60,8 @@ kh_uid_pool_init(KhUidPool *self)
 {
     self->claims.folder_fd = self->claims.owner_fd = -1;
     self->used = g_hash_table_new(NULL, NULL);
+    g_queue_init(&self->free);
+    g_mutex_init(&self->looking);
 }
 
 gboolean
@@ -118,51 +129,83 @@ in_range(KhUidPool *self, guint32 uid)
     return uid >= self->range.first && uid <= self->range.last;
 }
 
-/* To read all rows for each claim takes longer the more there are. */
 static gboolean
-was_used(KhUidPool *self, guint32 uid)
+try_claim(KhUidPool *self, guint32 uid, GHashTable *running)
 {
-    if (g_hash_table_contains(self->used, GUINT_TO_POINTER(uid)))
-        return TRUE;
-    return kh_store_has_uid(self->store, uid) &&
-           g_hash_table_add(self->used, GUINT_TO_POINTER(uid));
+    if (!is_free(self, uid, running) || !kh_uid_claim_make(&self->claims, name_of(uid).text))
+        return FALSE;
+    g_hash_table_add(self->used, GUINT_TO_POINTER(uid));
+    return TRUE;
 }
 
+/* Goes on where it ended, and begins anew where the range does: claims of others have gone. */
 static gint64
 claim_never_used(KhUidPool *self, GHashTable *running)
 {
-    for (guint64 uid = self->range.first; uid <= self->range.last; uid++)
-        if (!was_used(self, (guint32)uid) && is_free(self, (guint32)uid, running) &&
-            kh_uid_claim_make(&self->claims, name_of((guint32)uid).text))
-            return (gint64)uid;
+    guint64 count = (guint64)self->range.last - self->range.first + 1;
+
+    for (guint64 i = 0; i < count && self->unused > 0; i++) {
+        guint32 uid = self->next;
+
+        self->next = uid == self->range.last ? self->range.first : uid + 1;
+        if (!g_hash_table_contains(self->used, GUINT_TO_POINTER(uid)) &&
+            try_claim(self, uid, running)) {
+            self->unused--;
+            return uid;
+        }
+    }
     return -1;
 }
 
-/* Rows come by ascending release. */
 static gint64
-claim_longest_free(KhUidPool *self, GHashTable *running, GError **error)
+claim_longest_free(KhUidPool *self, GHashTable *running)
 {
-    g_autoptr(GArray) rows = kh_store_uids(self->store, error);
+    for (GList *i = self->free.head; i != NULL; i = i->next) {
+        guint32 uid = GPOINTER_TO_UINT(i->data);
 
-    if (rows == NULL)
-        return -1;
-    for (guint i = 0; i < rows->len; i++) {
-        KhUidRow row = g_array_index(rows, KhUidRow, i);
-
-        if (!row.in_use && in_range(self, row.uid) && is_free(self, row.uid, running) &&
-            kh_uid_claim_make(&self->claims, name_of(row.uid).text))
-            return row.uid;
+        if (in_range(self, uid) && try_claim(self, uid, running)) {
+            g_queue_delete_link(&self->free, i);
+            return uid;
+        }
     }
-    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "Every uid from %u to %u is in use; delete an instance or widen vm-uid-range",
-                self->range.first, self->range.last);
     return -1;
+}
+
+static void
+look_in_thread(GTask *task, gpointer source, gpointer asked, GCancellable *cancellable)
+{
+    KhUidPool *self = source;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->looking);
+
+    if (self->look_begun <= *(gint64 *)asked) {
+        g_clear_pointer(&self->look, g_hash_table_unref);
+        self->look_begun = g_get_monotonic_time();
+        self->look = kh_uids_of_processes();
+    }
+    g_task_return_pointer(task, self->look == NULL ? NULL : g_hash_table_ref(self->look),
+                          (GDestroyNotify)g_hash_table_unref);
+}
+
+void
+kh_uid_pool_look_async(KhUidPool *self, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    gint64 now = g_get_monotonic_time();
+
+    g_task_set_source_tag(task, kh_uid_pool_look_async);
+    g_task_set_task_data(task, g_memdup2(&now, sizeof now), g_free);
+    g_task_run_in_thread(task, look_in_thread);
+}
+
+GHashTable *
+kh_uid_pool_look_finish(KhUidPool *self, GAsyncResult *result)
+{
+    return g_task_propagate_pointer(G_TASK(result), NULL);
 }
 
 gint64
-kh_uid_pool_claim(KhUidPool *self, GError **error)
+kh_uid_pool_claim(KhUidPool *self, GHashTable *running, GError **error)
 {
-    g_autoptr(GHashTable) running = kh_uids_of_processes();
     gint64 uid;
 
     if (running == NULL) {
@@ -172,19 +215,13 @@ kh_uid_pool_claim(KhUidPool *self, GError **error)
         return -1;
     }
     uid = claim_never_used(self, running);
-    return uid >= 0 ? uid : claim_longest_free(self, running, error);
-}
-
-/* Whether the database says that @uid is an instance's. */
-static gboolean
-is_held(KhUidPool *self, guint32 uid)
-{
-    g_autoptr(GArray) rows = kh_store_uids(self->store, NULL);
-
-    for (guint i = 0; rows != NULL && i < rows->len; i++)
-        if (g_array_index(rows, KhUidRow, i).uid == uid)
-            return g_array_index(rows, KhUidRow, i).in_use;
-    return FALSE;
+    if (uid < 0)
+        uid = claim_longest_free(self, running);
+    if (uid < 0)
+        g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
+                    "Every uid from %u to %u is in use; delete an instance or widen vm-uid-range",
+                    self->range.first, self->range.last);
+    return uid;
 }
 
 static gboolean
@@ -260,14 +297,24 @@ kh_uid_pool_confirm(KhUidPool *self, guint32 uid, GError **error)
 
     /* Without a look the claim of one that no row has is a living stranger's. */
     if (kh_uid_claim_look(&self->claims, name.text, NULL) == KH_UID_CLAIM_ABANDONED &&
-        is_held(self, uid))
+        kh_store_get_uid_use(self->store, uid) == KH_UID_USE_HELD)
         look.running = kh_uids_of_processes();
     return confirm(self, uid, &look, error);
 }
 
+/* As the database says: what it holds, or does not answer about, stays claimed. */
 void
 kh_uid_pool_release(KhUidPool *self, guint32 uid)
 {
+    gpointer key = GUINT_TO_POINTER(uid);
+    KhUidUse use = kh_store_get_uid_use(self->store, uid);
+
+    if (use == KH_UID_USE_HELD || use == KH_UID_USE_UNKNOWN)
+        return;
+    if (use == KH_UID_USE_FREE)
+        g_queue_push_tail(&self->free, key);
+    else if (g_hash_table_remove(self->used, key))
+        self->unused++;
     kh_uid_claim_drop(&self->claims, name_of(uid).text);
 }
 
@@ -285,6 +332,7 @@ kh_uid_pool_spare(KhUidPool *self, GHashTable *uids)
 {
     g_clear_pointer(&self->spared, g_hash_table_unref);
     self->spared = uids == NULL ? NULL : g_hash_table_ref(uids);
+    self->next = self->range.first;
 }
 
 static void
@@ -341,6 +389,19 @@ kh_uid_pool_drop_leaked(KhUidPool *self, GHashTable *spared)
         drop_if_leaked(self, name, kept, running);
 }
 
+/* Rows come by ascending release. */
+static void
+note_row(KhUidPool *self, const KhUidRow *row)
+{
+    gpointer uid = GUINT_TO_POINTER(row->uid);
+
+    g_hash_table_add(self->used, uid);
+    if (!row->in_use)
+        g_queue_push_tail(&self->free, uid);
+    if (in_range(self, row->uid))
+        self->unused--;
+}
+
 /*
  * The claims of a boot are gone with it: what the database holds is claimed before another
  * service can take it.
@@ -355,7 +416,7 @@ claim_again(KhUidPool *self)
         KhUidRow row = g_array_index(rows, KhUidRow, i);
         g_autoptr(GError) error = NULL;
 
-        g_hash_table_add(self->used, GUINT_TO_POINTER(row.uid));
+        note_row(self, &row);
         if (row.in_use && !confirm(self, row.uid, &look, &error))
             g_warning("An instance cannot be started: %s", error->message);
     }
@@ -385,6 +446,8 @@ kh_uid_pool_new(KhStore *store, const KhUidRange *range, const char *lock_folder
         return NULL;
     self->store = g_object_ref(store);
     self->range = *range;
+    self->next = range->first;
+    self->unused = (guint64)range->last - range->first + 1;
     self->owner = g_strdup(owner);
     self->claims.owner = self->owner;
     if (!open_claims(self, lock_folder, owner_fd, error))

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <gio/gio.h>
+
 #include "model/ranges.h"
 #include "state/store.h"
 #include "uid-processes.h"
@@ -32,11 +34,22 @@ KhUidPool *kh_uid_pool_new(KhStore *store, const KhUidRange *range, const char *
                            const char *owner, int owner_fd, GError **error);
 
 /*
- * Claims a uid that no instance has, no lock file names and no process runs as: one never
- * used before any other, then the one free for longest. -1 and KH_ERROR_LIMIT_EXCEEDED, or
- * RESOURCE_UNAVAILABLE where the processes cannot be looked at.
+ * Looks at all processes of the host, in a thread, for kh_uid_pool_claim(): the more there are,
+ * the longer it takes. One look serves all who have asked before it began. Finishes with what
+ * kh_uids_of_processes() has found; transfer full.
  */
-gint64 kh_uid_pool_claim(KhUidPool *self, GError **error);
+void kh_uid_pool_look_async(KhUidPool *self, GAsyncReadyCallback callback, gpointer user_data);
+GHashTable *kh_uid_pool_look_finish(KhUidPool *self, GAsyncResult *result);
+
+/*
+ * Claims a uid that no instance has, no lock file names and no process runs as: one never
+ * used before any other, then the one free for longest. @running is a look that began after it
+ * was known that one is needed. What has come under a uid since then is found all the same where
+ * it is its real one (kh_uids_include()), as it is of all that a machine has ever started; and
+ * no other service starts a machine under a uid that it has not claimed. -1 and
+ * KH_ERROR_LIMIT_EXCEEDED, or RESOURCE_UNAVAILABLE where the processes cannot be looked at.
+ */
+gint64 kh_uid_pool_claim(KhUidPool *self, GHashTable *running, GError **error);
 
 /*
  * Makes the claim of a uid that the database holds good again after a reboot, or after the
@@ -44,6 +57,8 @@ gint64 kh_uid_pool_claim(KhUidPool *self, GError **error);
  */
 gboolean kh_uid_pool_confirm(KhUidPool *self, guint32 uid, GError **error);
 
+/* Gives up the claim of @uid, which has become free in the database, or has not come to be there.
+ */
 void kh_uid_pool_release(KhUidPool *self, guint32 uid);
 
 /* Whether the claim of @uid is another service's whose state folder is there, and no doubt. */

@@ -23,7 +23,7 @@ from test_facts import word_to_monitor
 
 TABLE = SOURCE / "tests/faults.md"
 NUMBERS = [*range(1, 20), *range(20, 29), *range(30, 42), *range(80, 98), 99,
-           *range(120, 151), *range(154, 156), *range(160, 166)]
+           *range(120, 151), *range(154, 156), *range(160, 166), *range(170, 172)]
 
 
 def b02_refused_command():

@@ -3,15 +3,19 @@
 """Thousands of instances: what a start, a new bus and one change cost, and that what is not made
 anew each time is still true.
 """
+import contextlib
+import os
 import re
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 
 import many
 import tap
 from bus import ROOT, Bus, Gio, GLib
-from harness import BUILD, MANAGER, NAME, World
+from harness import BUILD, MANAGER, NAME, World, as_root
 from live import edit, live, refused, running, service_dies
 
 FEW, MANY = 300, 4800
@@ -255,10 +259,71 @@ def b99_asks_for_time():
         notified.close()
 
 
+def main_thread_seconds(world):
+    """Of the processor, that the service's main loop has used."""
+    pid = world.service.pid
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as times:
+        return int(times.read().split()[0]) / 1e9
+
+
+@contextlib.contextmanager
+def sleepers(count):
+    """So many processes more on this host."""
+    script = f"for i in $(seq {count}); do sleep 300 & done; echo; wait"
+    with subprocess.Popen(["setsid", "sh", "-c", script], stdout=subprocess.PIPE) as shell:
+        shell.stdout.readline()
+        try:
+            yield
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
+
+
+def b170_processes_of_the_host():
+    """a look at every process of the host for each create, by a service that answers nobody then"""
+    as_root()
+    with live() as (world, bus):
+        def create(first, count=30):
+            begun = main_thread_seconds(world)
+            for number in range(first, first + count):
+                bus.create(f"n{number}")
+            return main_thread_seconds(world) - begun
+        create(0)
+        alone = create(30)
+        with sleepers(1500):
+            among = create(60)
+        tap.note(f"30 creates: {alone:.3f} s, with 1,500 processes {among:.3f} s")
+        tap.check(among < 2 * alone, f"{among:.3f} s after {alone:.3f} s")
+
+
+@contextlib.contextmanager
+def locked(world):
+    """The database, by another program."""
+    with contextlib.closing(sqlite3.connect(world.state / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def b171_failed_changes():
+    """what is free is what the database says, after a change that it did not take, too"""
+    with live() as (world, bus):
+        first = world.ports[0]
+        path = bus.create("a")
+        with locked(world):
+            refused("Busy", lambda: bus.configure(path, rpc_port=first + 1))
+            refused("Busy", lambda: bus.create("b", rpc_port=first + 2))
+        tap.equal([bus.properties(bus.create(name))["RpcPort"] for name in "bc"],
+                  [first + 1, first + 2], "the lowest free ports")
+        said = refused("PortUnavailable", lambda: bus.configure(path, rpc_port=first + 1))
+        tap.check('belongs to the instance "b"' in said, said)
+        bus.configure(path, rpc_port=first + 3)
+        tap.equal(bus.properties(bus.create("d"))["RpcPort"], first, "what was given up")
+
+
 def main():
     return tap.run([b99_linear, b99_users_of_images, b99_pending_of_a_dead_service,
                     b99_asks_for_time, b128_default_range, b128_ports_run_out,
-                    b129_users_are_not_broadcast, b129_asked_again, b129_creates_are_linear])
+                    b129_users_are_not_broadcast, b129_asked_again, b129_creates_are_linear,
+                    b170_processes_of_the_host, b171_failed_changes])
 
 
 if __name__ == "__main__":

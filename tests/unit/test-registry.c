@@ -11,6 +11,7 @@
 #include "uid/uid-pool.h"
 #include "port/registry.h"
 #include "state/instance-dir.h"
+#include "state/sql.h"
 
 typedef struct {
     char *folder;
@@ -36,7 +37,7 @@ tear_down(Fixture *f, gconstpointer data)
 }
 
 static KhRecord *
-insert(KhStore *store, const char *id, guint16 port, gint64 uid)
+make_record(const char *id, guint16 port, gint64 uid)
 {
     static const KhConfigLimits limits = {G_MAXINT64, G_MAXINT64};
     g_autoptr(GVariant) empty = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
@@ -47,6 +48,14 @@ insert(KhStore *store, const char *id, guint16 port, gint64 uid)
     record->name = g_strdup(id);
     record->config = kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
     record->vm_uid = uid;
+    return record;
+}
+
+static KhRecord *
+insert(KhStore *store, const char *id, guint16 port, gint64 uid)
+{
+    KhRecord *record = make_record(id, port, uid);
+
     g_assert_true(kh_store_insert(store, record, NULL));
     return record;
 }
@@ -195,6 +204,33 @@ ports_come_and_go(Fixture *f, gconstpointer data)
     g_assert_cmpuint(kh_store_count_ports(f->store, 5050, 5060), ==, 1);
 }
 
+/* What did not come to be, or could not be removed, changes nothing of what is said to be free. */
+static void
+ports_after_failures(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, 70000001);
+    g_autofree char *path = g_build_filename(f->folder, "state.db", NULL);
+    g_autoptr(sqlite3) db = kh_sql_open(path, SQLITE_OPEN_READWRITE, NULL);
+    g_autoptr(KhRecord) two = make_record("two", 5051, 70000001);
+    g_autoptr(KhConfig) before = one->config;
+
+    one->config = kh_config_with(before, "rpc-port", g_variant_new_uint16(5051));
+    /* Another's uid, by which the whole transaction fails. */
+    g_assert_false(kh_store_insert(f->store, two, NULL));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5051);
+    kh_store_set_patient(f->store, FALSE);
+    g_assert_true(kh_sql_run(db, NULL, "BEGIN IMMEDIATE", ""));
+    g_assert_false(kh_store_reconfigure(f->store, one, NULL));
+    g_assert_false(kh_store_remove(f->store, "one", NULL));
+    g_assert_true(kh_sql_run(db, NULL, "ROLLBACK", ""));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5051);
+    g_assert_false(kh_store_check_port(f->store, 5050, NULL));
+    g_assert_cmpuint(kh_store_count_ports(f->store, 5050, 5060), ==, 1);
+    g_assert_true(kh_store_reconfigure(f->store, one, NULL));
+    g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5050);
+    g_assert_false(kh_store_check_port(f->store, 5051, NULL));
+}
+
 /* It goes on behind a port that belongs to nobody here, and is listened on. */
 static void
 port_choice_goes_on(Fixture *f, gconstpointer data)
@@ -246,6 +282,14 @@ pool_of(Fixture *f, const char *owner, guint32 first, guint32 last)
     return pool;
 }
 
+static gint64
+claim(KhUidPool *pool, GError **error)
+{
+    g_autoptr(GHashTable) running = kh_uids_of_processes();
+
+    return kh_uid_pool_claim(pool, running, error);
+}
+
 static void
 uid_rivals(Fixture *f, gconstpointer data)
 {
@@ -253,46 +297,81 @@ uid_rivals(Fixture *f, gconstpointer data)
     g_autoptr(KhUidPool) session = pool_of(f, "/root/b", 70000001, 70000003);
     g_autoptr(GError) error = NULL;
 
-    g_assert_cmpint(kh_uid_pool_claim(system, NULL), ==, 70000001);
-    g_assert_cmpint(kh_uid_pool_claim(session, NULL), ==, 70000002);
+    g_assert_cmpint(claim(system, NULL), ==, 70000001);
+    g_assert_cmpint(claim(session, NULL), ==, 70000002);
     g_assert_false(kh_uid_pool_confirm(session, 70000001, NULL));
     g_assert_true(kh_uid_pool_confirm(system, 70000001, NULL));
     kh_uid_pool_release(session, 70000001);
-    g_assert_cmpint(kh_uid_pool_claim(session, NULL), ==, 70000003);
-    g_assert_cmpint(kh_uid_pool_claim(session, &error), ==, -1);
+    g_assert_cmpint(claim(session, NULL), ==, 70000003);
+    g_assert_cmpint(claim(session, &error), ==, -1);
     g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
     kh_uid_pool_release(system, 70000001);
-    g_assert_cmpint(kh_uid_pool_claim(session, NULL), ==, 70000001);
+    g_assert_cmpint(claim(session, NULL), ==, 70000001);
+}
+
+static KhRecord *
+insert_claimed(Fixture *f, KhUidPool *pool, const char *name, guint16 port)
+{
+    return insert(f->store, name, port, claim(pool, NULL));
+}
+
+static void
+remove_claimed(Fixture *f, KhUidPool *pool, const KhRecord *record)
+{
+    g_assert_true(kh_store_remove(f->store, record->id, NULL));
+    kh_uid_pool_release(pool, (guint32)record->vm_uid);
+    g_usleep(1000);
 }
 
 static void
 uid_longest_free_first(Fixture *f, gconstpointer data)
 {
     g_autoptr(KhUidPool) pool = pool_of(f, "/var/lib/a", 70000001, 70000002);
-    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, 70000001);
-    g_autoptr(KhRecord) two = insert(f->store, "two", 5051, 70000002);
+    g_autoptr(KhRecord) one = insert_claimed(f, pool, "one", 5050);
+    g_autoptr(KhRecord) two = insert_claimed(f, pool, "two", 5051);
 
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, -1);
-    g_assert_true(kh_store_remove(f->store, "two", NULL));
-    g_usleep(1000);
-    g_assert_true(kh_store_remove(f->store, "one", NULL));
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000002);
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000001);
+    g_assert_cmpint(one->vm_uid, ==, 70000001);
+    g_assert_cmpint(claim(pool, NULL), ==, -1);
+    remove_claimed(f, pool, two);
+    remove_claimed(f, pool, one);
+    /* The same for the service after this one. */
+    g_clear_object(&pool);
+    pool = pool_of(f, "/var/lib/a", 70000001, 70000002);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000002);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000001);
 }
 
-/* One that a row came to have since it was last looked at has been used, and stays so. */
+/* One that a row had has been used; one whose row did not come to be has not. */
 static void
 uid_of_a_row(Fixture *f, gconstpointer data)
 {
     g_autoptr(KhUidPool) pool = pool_of(f, "/var/lib/a", 70000001, 70000003);
-    g_autoptr(KhRecord) one = insert(f->store, "one", 5050, 70000001);
+    g_autoptr(KhRecord) one = insert_claimed(f, pool, "one", 5050);
 
-    g_assert_true(kh_store_has_uid(f->store, 70000001));
-    g_assert_false(kh_store_has_uid(f->store, 70000002));
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000002);
-    g_assert_true(kh_store_remove(f->store, "one", NULL));
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000003);
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000001);
+    g_assert_cmpint(kh_store_get_uid_use(f->store, 70000001), ==, KH_UID_USE_HELD);
+    g_assert_cmpint(kh_store_get_uid_use(f->store, 70000002), ==, KH_UID_USE_NEVER);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000002);
+    kh_uid_pool_release(pool, 70000002);
+    remove_claimed(f, pool, one);
+    g_assert_cmpint(kh_store_get_uid_use(f->store, 70000001), ==, KH_UID_USE_FREE);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000003);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000002);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000001);
+}
+
+/* What could not be taken out of the database is held there, and by its claim. */
+static void
+uid_of_a_row_that_stays(Fixture *f, gconstpointer data)
+{
+    g_autoptr(KhUidPool) pool = pool_of(f, "/var/lib/a", 70000001, 70000001);
+    g_autoptr(KhUidPool) other = pool_of(f, "/root/b", 70000001, 70000001);
+    g_autoptr(KhRecord) one = insert_claimed(f, pool, "one", 5050);
+
+    kh_uid_pool_release(pool, 70000001);
+    g_assert_cmpint(claim(pool, NULL), ==, -1);
+    g_assert_cmpint(claim(other, NULL), ==, -1);
+    remove_claimed(f, pool, one);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000001);
 }
 
 static void
@@ -317,7 +396,7 @@ uid_of_a_process_is_skipped(Fixture *f, gconstpointer data)
         g_usleep(1000);
         g_file_get_contents(path, &command, NULL, NULL);
     } while (g_strcmp0(command, "sleep\n") != 0);
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, 70000002);
+    g_assert_cmpint(claim(pool, NULL), ==, 70000002);
     kill(pid, SIGKILL);
 }
 
@@ -333,11 +412,13 @@ main(int argc, char **argv)
     ADD("/port/choice", port_choice);
     ADD("/port/lowest", lowest_port);
     ADD("/port/come-and-go", ports_come_and_go);
+    ADD("/port/failures", ports_after_failures);
     ADD("/port/goes-on", port_choice_goes_on);
     g_test_add_func("/uid/ranges", uid_ranges);
     ADD("/uid/rivals", uid_rivals);
     ADD("/uid/longest-free", uid_longest_free_first);
     ADD("/uid/row", uid_of_a_row);
+    ADD("/uid/row-stays", uid_of_a_row_that_stays);
     ADD("/uid/process", uid_of_a_process_is_skipped);
     return g_test_run();
 }

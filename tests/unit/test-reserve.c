@@ -358,7 +358,7 @@ read_by_another(Fixture *f, gconstpointer data)
     fill(f, 0);
     g_assert_true(run(f, "python3 -c 'import sqlite3; c = sqlite3.connect(\"%s/disk/state.db\");"
                          " c.execute(\"SELECT * FROM settings\").fetchall(); c.close()'"));
-    g_assert_false(kh_store_has_port(store, 1));
+    g_assert_true(kh_store_check_port(store, 1, NULL));
     g_assert_true(kh_store_set_setting(store, "key", "after", NULL));
 }
 

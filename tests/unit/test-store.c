@@ -124,8 +124,8 @@ nothing_left_of_a_refused_insert(Fixture *f, gconstpointer data)
     uids = kh_store_uids(store, NULL);
     g_assert_cmpuint(loaded->len, ==, 1);
     g_assert_cmpuint(uids->len, ==, 1);
-    g_assert_false(kh_store_has_port(store, 5051));
-    g_assert_false(kh_store_has_port(store, 5052));
+    g_assert_true(kh_store_check_port(store, 5051, NULL));
+    g_assert_true(kh_store_check_port(store, 5052, NULL));
 }
 
 static void
@@ -137,7 +137,7 @@ removal_frees(Fixture *f, gconstpointer data)
 
     g_assert_true(kh_store_insert(store, record, NULL));
     g_assert_true(kh_store_remove(store, "id1", NULL));
-    g_assert_false(kh_store_has_port(store, 5050));
+    g_assert_true(kh_store_check_port(store, 5050, NULL));
     uids = kh_store_uids(store, NULL);
     g_assert_cmpuint(uids->len, ==, 1);
     g_assert_false(g_array_index(uids, KhUidRow, 0).in_use);
@@ -353,7 +353,8 @@ reconfigures(Fixture *f, gconstpointer data)
     g_assert_true(kh_store_insert(store, second, NULL));
     first->pending = kh_config_with(first->config, "rpc-port", g_variant_new_uint16(5060));
     g_assert_true(kh_store_reconfigure(store, first, NULL));
-    g_assert_true(kh_store_has_port(store, 5050) && kh_store_has_port(store, 5060));
+    g_assert_false(kh_store_check_port(store, 5050, NULL));
+    g_assert_false(kh_store_check_port(store, 5060, NULL));
     loaded = kh_store_load(store, NULL);
     g_assert_cmpuint(((KhRecord *)loaded->pdata[0])->pending->rpc_port, ==, 5060);
 
@@ -364,7 +365,7 @@ reconfigures(Fixture *f, gconstpointer data)
     kh_config_free(first->config);
     first->config = g_steal_pointer(&first->pending);
     g_assert_true(kh_store_reconfigure(store, first, NULL));
-    g_assert_false(kh_store_has_port(store, 5050));
+    g_assert_true(kh_store_check_port(store, 5050, NULL));
 }
 
 /* What the program of the schema version before this one has left. */

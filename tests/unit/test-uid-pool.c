@@ -90,11 +90,19 @@ tear_down(Fixture *f, gconstpointer data)
     g_free(f->locks);
 }
 
+static gint64
+try_claim(KhUidPool *pool, GError **error)
+{
+    g_autoptr(GHashTable) running = kh_uids_of_processes();
+
+    return kh_uid_pool_claim(pool, running, error);
+}
+
 static guint32
 claim(Fixture *f, guint service)
 {
     g_autoptr(GError) error = NULL;
-    gint64 uid = kh_uid_pool_claim(f->pools[service], &error);
+    gint64 uid = try_claim(f->pools[service], &error);
 
     g_assert_no_error(error);
     g_assert_cmpint(uid, >=, f->range.first);
@@ -143,7 +151,7 @@ never_shared(Fixture *f, gconstpointer data)
 
     for (guint i = 0; i < 4; i++)
         g_assert_true(g_hash_table_add(seen, GUINT_TO_POINTER(claim(f, i % 2))));
-    g_assert_cmpint(kh_uid_pool_claim(f->pools[0], &error), ==, -1);
+    g_assert_cmpint(try_claim(f->pools[0], &error), ==, -1);
     g_assert_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED);
 }
 
@@ -427,7 +435,7 @@ no_descriptors(Fixture *f, gconstpointer data)
         uids = kh_uids_of_processes();
         g_assert_null(uids);
         g_assert_true(kh_uid_has_processes(FIRST + 3));
-        g_assert_cmpint(kh_uid_pool_claim(f->pools[0], &error), ==, -1);
+        g_assert_cmpint(try_claim(f->pools[0], &error), ==, -1);
         g_assert_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE);
     }
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
@@ -452,6 +460,49 @@ processes(Fixture *f, gconstpointer data)
     g_assert_false(kh_uid_has_processes(FIRST));
     sleeper_end(&process);
     g_assert_false(kh_uid_has_processes(FIRST));
+}
+
+static void
+keep_look(GObject *source, GAsyncResult *result, gpointer data)
+{
+    *(GHashTable **)data = kh_uid_pool_look_finish(KH_UID_POOL(source), result);
+}
+
+/* What was seen before it was asked is no answer: who has a uid in part may have come since. */
+static void
+looks(Fixture *f, gconstpointer data)
+{
+    GHashTable *found[2] = {NULL, NULL};
+    int ready[2];
+    pid_t pid;
+
+    if (geteuid() != 0) {
+        g_test_skip("needs root to run a process under another uid");
+        return;
+    }
+    kh_uid_pool_look_async(f->pools[0], keep_look, &found[0]);
+    while (found[0] == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpint(pipe(ready), ==, 0);
+    pid = fork();
+    if (pid == 0) {
+        alarm(10);
+        if (seteuid(FIRST) == 0 && write(ready[1], "", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    g_assert_cmpint(read(ready[0], &(char){0}, 1), ==, 1);
+    g_assert_false(kh_uids_include(found[0], FIRST));
+    kh_uid_pool_look_async(f->pools[0], keep_look, &found[1]);
+    while (found[1] == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpint(kh_uid_pool_claim(f->pools[0], found[1], NULL), ==, FIRST + 1);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    for (guint i = 0; i < 2; i++) {
+        g_hash_table_unref(found[i]);
+        close(ready[i]);
+    }
 }
 
 static gpointer
@@ -503,7 +554,7 @@ running_uids_are_skipped(Fixture *f, gconstpointer data)
 
     close(fd);
     g_assert_no_error(error);
-    g_assert_cmpint(kh_uid_pool_claim(pool, NULL), ==, -1);
+    g_assert_cmpint(try_claim(pool, NULL), ==, -1);
 }
 
 static void
@@ -545,6 +596,7 @@ main(int argc, char **argv)
     ADD("/uids/unfinished", unfinished_claims);
     ADD("/uids/no-descriptors", no_descriptors);
     ADD("/uids/processes", processes);
+    ADD("/uids/looks", looks);
     ADD("/uids/headless", headless_process);
     g_test_add_func("/uids/ranges", ranges);
     return g_test_run();
