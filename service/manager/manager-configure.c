@@ -109,20 +109,29 @@ check_change(KhManager *self, const Change *change, GError **error)
     return g_steal_pointer(&config);
 }
 
-/* The same, pinned to @image, with what else a confidential instance asks for. */
+/* @config, with what else a confidential instance asks of it. Takes @config, which may be NULL. */
 static KhConfig *
-check_pinned_change(KhManager *self, const Change *change, const char *image, GError **error)
+check_confidential(KhManager *self, const Change *change, KhConfig *config, GError **error)
 {
-    const KhRecord *record = kh_instance_get_record(change->instance);
-    g_autoptr(KhConfig) config = check_change(self, change, error);
-    g_autoptr(KhConfig) pinned = NULL;
+    g_autoptr(KhConfig) pinned = config;
 
-    if (config != NULL)
-        pinned = kh_config_with(config, "image", g_variant_new_string(image));
-    if (pinned == NULL || !kh_confidential_check_change(record, pinned, error) ||
+    if (pinned == NULL ||
+        !kh_confidential_check_change(kh_instance_get_record(change->instance), pinned, error) ||
         !kh_confidential_check_image(self->machines->images, pinned, error))
         return NULL;
     return g_steal_pointer(&pinned);
+}
+
+/* After an await everything once more, pinned to @image. */
+static KhConfig *
+check_pinned_change(KhManager *self, const Change *change, const char *image, GError **error)
+{
+    g_autoptr(KhConfig) config = check_change(self, change, error);
+    KhConfig *pinned = NULL;
+
+    if (config != NULL)
+        pinned = kh_config_with(config, "image", g_variant_new_string(image));
+    return check_confidential(self, change, pinned, error);
 }
 
 /* Takes @pinned. What is refused changes nothing: the default moves after it was not. */
@@ -167,13 +176,13 @@ on_change_measured(GObject *source, GAsyncResult *result, gpointer data)
     kh_image_pins_release(self->pins);
 }
 
+/* Takes @config, which has been checked: NULL, and @error, where it was refused. */
 static void
-apply_change(KhManager *self, GTask *task, const char *image)
+apply_change(KhManager *self, GTask *task, KhConfig *config, GError *error)
 {
     Change *change = g_task_get_task_data(task);
     const KhRecord *record = kh_instance_get_record(change->instance);
-    GError *error = NULL;
-    g_autoptr(KhConfig) pinned = check_pinned_change(self, change, image, &error);
+    g_autoptr(KhConfig) pinned = config;
     g_autofree char *measurement = NULL;
 
     if (pinned == NULL) {
@@ -194,15 +203,15 @@ on_image_for_change(GObject *source, GAsyncResult *result, gpointer data)
 {
     g_autoptr(GTask) task = data;
     KhManager *self = g_task_get_source_object(task);
+    KhConfig *config = NULL;
     GError *error = NULL;
     g_autofree char *image = kh_image_store_import_finish(KH_IMAGE_STORE(source), result, &error);
 
     if (image != NULL) {
         kh_crash_point("set:image-imported");
-        apply_change(self, task, image);
-    } else {
-        g_task_return_error(task, error);
+        config = check_pinned_change(self, g_task_get_task_data(task), image, &error);
     }
+    apply_change(self, task, config, error);
     kh_image_pins_release(self->pins);
 }
 
@@ -213,7 +222,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
     Change *change = g_new0(Change, 1);
-    g_autoptr(KhConfig) config = NULL;
+    KhConfig *config = NULL;
     GError *error = NULL;
 
     change->instance = g_object_ref(instance);
@@ -222,13 +231,16 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
     change->caller = caller;
     g_task_set_source_tag(task, kh_manager_configure_async);
     g_task_set_task_data(task, change, change_free);
-    if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) == KH_ADMISSION_REFUSE ||
-        (config = check_change(self, change, &error)) == NULL)
-        g_task_return_error(task, error);
-    else if ((change->wants_default = kh_manager_wants_default_image(config)))
+    if (kh_instance_check(instance, KH_OPERATION_CONFIGURE, &error) != KH_ADMISSION_REFUSE)
+        config = check_change(self, change, &error);
+    change->wants_default = config != NULL && kh_manager_wants_default_image(config);
+    if (change->wants_default) {
+        kh_config_free(config);
         kh_manager_import(self, on_image_for_change, task);
-    else
-        apply_change(self, task, config->image);
+    } else {
+        config = check_confidential(self, change, config, &error);
+        apply_change(self, task, config, error);
+    }
 }
 
 gboolean

@@ -17,10 +17,13 @@ struct _KhManager {
     KhShutdown *shutdown;
     GPtrArray *instances; /* oldest first */
     GHashTable *by_name;  /* of two with one name, as damaged rows may have it, the older */
-    GHashTable *by_id;
-    KhImagePins *pins;   /* which of them are pinned to what, and what else is needed */
-    GHashTable *running; /* set of those that are */
-    GQueue creations;    /* tasks at their last step, one at a time */
+    gboolean namesakes;   /* whether there were such */
+    GTree *by_id;
+    KhImagePins *pins;  /* which of them are pinned to what, and what else is needed */
+    GHashTable *shares; /* instance -> what it adds to the two below */
+    guint running;      /* how many are */
+    guint64 labels_bytes;
+    GQueue creations; /* tasks at their last step, one at a time */
     KhStrangers *strangers;
 };
 

@@ -82,17 +82,18 @@ refuse(KhManager *self, guint machines, GError **error)
 gboolean
 kh_manager_check_database(KhManager *self, GError **error)
 {
-    g_autofree char *text = kh_store_get_setting(self->machines->store, SETTING_ADOPTED);
-    g_auto(GStrv) adopted = g_strsplit(text != NULL ? text : "", " ", -1);
-    const char *const *known = (const char *const *)adopted;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) adopted = NULL;
     guint machines, folders = 0;
 
     if (self->strangers == NULL || !kh_strangers_any(self->strangers))
         return TRUE;
     kh_manager_find_strangers(self);
-    machines = count_unadopted(self->strangers->machines, known);
+    text = kh_store_get_setting(self->machines->store, SETTING_ADOPTED);
+    adopted = g_strsplit(text != NULL ? text : "", " ", -1);
+    machines = count_unadopted(self->strangers->machines, (const char *const *)adopted);
     if (self->instances->len == 0)
-        folders = count_unadopted(self->strangers->folders, known);
+        folders = count_unadopted(self->strangers->folders, (const char *const *)adopted);
     if (machines == 0 && folders == 0)
         return TRUE;
     refuse(self, machines, error);

@@ -35,7 +35,7 @@ kh_manager_dispose(GObject *object)
     for (guint i = 0; i < self->instances->len; i++)
         g_signal_handlers_disconnect_by_data(self->instances->pdata[i], self);
     g_hash_table_remove_all(self->by_name);
-    g_hash_table_remove_all(self->by_id);
+    g_tree_remove_all(self->by_id);
     g_ptr_array_set_size(self->instances, 0);
     G_OBJECT_CLASS(kh_manager_parent_class)->dispose(object);
 }
@@ -47,9 +47,9 @@ kh_manager_finalize(GObject *object)
 
     g_ptr_array_unref(self->instances);
     g_hash_table_unref(self->by_name);
-    g_hash_table_unref(self->by_id);
+    g_tree_unref(self->by_id);
     g_clear_pointer(&self->pins, kh_image_pins_free);
-    g_hash_table_unref(self->running);
+    g_hash_table_unref(self->shares);
     g_clear_pointer(&self->strangers, kh_strangers_free);
     G_OBJECT_CLASS(kh_manager_parent_class)->finalize(object);
 }
@@ -71,13 +71,19 @@ kh_manager_class_init(KhManagerClass *class)
                                                NULL, NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
+static int
+compare_ids(gconstpointer a, gconstpointer b, gpointer data)
+{
+    return strcmp(a, b);
+}
+
 static void
 kh_manager_init(KhManager *self)
 {
     self->instances = g_ptr_array_new_with_free_func(g_object_unref);
     self->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    self->by_id = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    self->running = g_hash_table_new(NULL, NULL);
+    self->by_id = g_tree_new_full(compare_ids, NULL, g_free, NULL);
+    self->shares = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 }
 
 KhManager *
@@ -112,18 +118,36 @@ kh_manager_import(KhManager *self, GAsyncReadyCallback callback, GTask *task)
                                 NULL, callback, g_object_ref(task));
 }
 
+/* What an instance adds to the sums of all, so that nobody has to visit them. */
+typedef struct {
+    guint running, labels_bytes;
+} Share;
+
+static void
+take_share(KhManager *self, KhInstance *instance)
+{
+    const Share *share = g_hash_table_lookup(self->shares, instance);
+
+    if (share == NULL)
+        return;
+    self->running -= share->running;
+    self->labels_bytes -= share->labels_bytes;
+    g_hash_table_remove(self->shares, instance);
+}
+
 /* What is counted of @instance; the images that others are pinned to by that. */
 static char **
 count(KhManager *self, KhInstance *instance)
 {
     const KhRecord *record = kh_instance_get_record(instance);
+    const KhConfig *wanted = kh_record_get_wanted(record);
+    Share share = {record->state == KH_STATE_RUNNING ? 1 : 0, wanted->labels_bytes};
 
-    if (record->state == KH_STATE_RUNNING)
-        g_hash_table_add(self->running, instance);
-    else
-        g_hash_table_remove(self->running, instance);
-    return kh_image_pins_note(self->pins, instance, record->config->image,
-                              kh_record_get_wanted(record)->image);
+    take_share(self, instance);
+    self->running += share.running;
+    self->labels_bytes += share.labels_bytes;
+    g_hash_table_insert(self->shares, instance, g_memdup2(&share, sizeof share));
+    return kh_image_pins_note(self->pins, instance, record->config->image, wanted->image);
 }
 
 static void
@@ -151,6 +175,8 @@ note_name(KhManager *self, KhInstance *instance)
 
     if (!g_hash_table_contains(self->by_name, name))
         g_hash_table_insert(self->by_name, g_strdup(name), instance);
+    else
+        self->namesakes = TRUE;
 }
 
 /* It is in the list no more; who else has its name is found by that from now on. */
@@ -159,11 +185,11 @@ forget_name(KhManager *self, KhInstance *instance)
 {
     const KhRecord *record = kh_instance_get_record(instance);
 
-    g_hash_table_remove(self->by_id, record->id);
+    g_tree_remove(self->by_id, record->id);
     if (kh_manager_find_name(self, record->name) != instance)
         return;
     g_hash_table_remove(self->by_name, record->name);
-    for (guint i = 0; i < self->instances->len; i++)
+    for (guint i = 0; self->namesakes && i < self->instances->len; i++)
         if (g_str_equal(kh_instance_get_record(self->instances->pdata[i])->name, record->name))
             note_name(self, self->instances->pdata[i]);
 }
@@ -175,7 +201,7 @@ forget(KhManager *self, KhInstance *instance)
     g_auto(GStrv) images = kh_image_pins_note(self->pins, instance, NULL, NULL);
 
     g_signal_handlers_disconnect_by_data(instance, self);
-    g_hash_table_remove(self->running, instance);
+    take_share(self, instance);
     g_ptr_array_remove(self->instances, instance);
     forget_name(self, instance);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, instance);
@@ -204,7 +230,7 @@ kh_manager_add(KhManager *self, KhRecord *record)
 
     g_ptr_array_add(self->instances, instance);
     note_name(self, instance);
-    g_hash_table_insert(self->by_id, g_strdup(record->id), instance);
+    g_tree_insert(self->by_id, g_strdup(record->id), instance);
     /* After its own object has told the bus: an image that it has left may go by this. */
     g_signal_connect_after(instance, "changed", G_CALLBACK(on_instance_changed), self);
     g_signal_connect(instance, "gone", G_CALLBACK(on_instance_gone), self);
@@ -242,7 +268,7 @@ remove_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *canc
 KhInstance *
 kh_manager_find_id(KhManager *self, const char *id)
 {
-    return g_hash_table_lookup(self->by_id, id);
+    return g_tree_lookup(self->by_id, id);
 }
 
 /* A mark beside a folder that is there was not made by this program. */
@@ -344,7 +370,7 @@ kh_manager_list(KhManager *self)
 guint
 kh_manager_count_running(KhManager *self)
 {
-    return g_hash_table_size(self->running);
+    return self->running;
 }
 
 KhInstance *
@@ -364,28 +390,21 @@ find_exactly(KhManager *self, const char *name_or_id)
 static KhInstance *
 find_by_prefix(KhManager *self, const char *prefix, GError **error)
 {
-    KhInstance *found = NULL;
+    GTreeNode *node = strlen(prefix) < PREFIX_MIN ? NULL : g_tree_lower_bound(self->by_id, prefix);
+    GTreeNode *next = node == NULL ? NULL : g_tree_node_next(node);
 
-    for (guint i = 0; strlen(prefix) >= PREFIX_MIN && i < self->instances->len; i++) {
-        const KhRecord *record = kh_instance_get_record(self->instances->pdata[i]);
-
-        if (!g_str_has_prefix(record->id, prefix))
-            continue;
-        if (found != NULL) {
-            g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                        "The ids of several instances begin with \"%s\"; give more of the id",
-                        prefix);
-            return NULL;
-        }
-        found = self->instances->pdata[i];
-    }
-    if (found == NULL) {
+    if (node == NULL || !g_str_has_prefix(g_tree_node_key(node), prefix)) {
         g_autofree char *shown = kh_text_sanitize(prefix, 80);
 
         g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND,
                     "There is no instance \"%s\"; list the instances to see their names", shown);
+        return NULL;
     }
-    return found;
+    if (next == NULL || !g_str_has_prefix(g_tree_node_key(next), prefix))
+        return g_tree_node_value(node);
+    g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
+                "The ids of several instances begin with \"%s\"; give more of the id", prefix);
+    return NULL;
 }
 
 KhInstance *
@@ -417,19 +436,14 @@ kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig 
                         GError **error)
 {
     guint old = before == NULL ? 0 : before->labels_bytes;
-    guint64 sum = config->labels_bytes;
+    guint64 sum = self->labels_bytes - old + config->labels_bytes;
 
-    if (sum <= old)
-        return TRUE;
-    for (guint i = 0; i < self->instances->len; i++)
-        sum +=
-            kh_record_get_wanted(kh_instance_get_record(self->instances->pdata[i]))->labels_bytes;
-    if (sum - old <= LABELS_BYTES_MAX)
+    if (config->labels_bytes <= old || sum <= LABELS_BYTES_MAX)
         return TRUE;
     g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
                 "The labels and descriptions of all instances would have %" G_GUINT64_FORMAT
                 " bytes, more than the %u there is room for; use fewer or shorter ones",
-                sum - old, LABELS_BYTES_MAX);
+                sum, LABELS_BYTES_MAX);
     return FALSE;
 }
 
