@@ -217,8 +217,8 @@ def b99_pending_of_a_dead_service():
         renew_components(world)
         new = bus.properties(bus.create("y"))["Image"].rsplit("/", 1)[1]
         service_dies(world)
-        edit(world, "UPDATE instances SET state='stopped', "
-                    "pending=replace(config, ?, ?) WHERE name='x'", old, new)
+        edit(world, "UPDATE instances SET state='stopped', pending=replace(config, ?, ?), "
+                    "pending_image=? WHERE name='x'", old, new, new)
         world.start()
         tap.eventually(lambda: images(bus) == {new: ["x", "y"]}, 5, "users of images")
         tap.equal(bus.properties(path)["Image"].rsplit("/", 1)[1], new, "its image")
