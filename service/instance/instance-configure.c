@@ -55,8 +55,8 @@ exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *secr
         kh_crash_point("set:written");
         return TRUE;
     }
-    kh_config_free(config);
-    kh_config_free(pending);
+    kh_config_unref(config);
+    kh_config_unref(pending);
     record->config = g_steal_pointer(&old_config);
     record->pending = g_steal_pointer(&old_pending);
     kh_instance_replace(&record->measurement, old_measurement);
@@ -99,7 +99,7 @@ kh_instance_configure(KhInstance *self, KhConfig *config, GVariant *changes,
         differences = kh_config_differences(now, wanted);
         secrets = list_secrets(self->record, changes);
         if (differences[0] == NULL && secrets[0] == '\0')
-            g_clear_pointer(&wanted, kh_config_free);
+            g_clear_pointer(&wanted, kh_config_unref);
     } else {
         now = g_steal_pointer(&wanted);
         secrets = g_strdup("");

@@ -237,7 +237,7 @@ kh_instance_take_pending(KhInstance *self)
 {
     if (self->record->pending == NULL)
         return;
-    kh_config_free(self->record->config);
+    kh_config_unref(self->record->config);
     self->record->config = g_steal_pointer(&self->record->pending);
     kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
     kh_instance_replace(&self->record->pending_measurement, "");

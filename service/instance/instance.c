@@ -20,7 +20,7 @@ enum { SIGNAL_CHANGED, SIGNAL_GONE, N_SIGNALS };
 
 static guint signals[N_SIGNALS];
 
-/* What it waits for may hold it still, and it reads a record that goes with the instance. */
+/* What it waits for may hold it still. */
 static void
 drop_run(KhInstance *self)
 {
@@ -62,7 +62,7 @@ static void
 kh_instance_finalize(GObject *object)
 {
     g_array_unref(KH_INSTANCE(object)->overtaken);
-    kh_record_free(KH_INSTANCE(object)->record);
+    kh_record_unref(KH_INSTANCE(object)->record);
     G_OBJECT_CLASS(kh_instance_parent_class)->finalize(object);
 }
 

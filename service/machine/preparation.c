@@ -18,19 +18,17 @@
 #include "state/instance-dir.h"
 
 /*
- * One preparation. Its threads share nothing with the main loop: @machines and @record are for that
- * alone, and may be gone when a service ends before its threads.
+ * One preparation. Its threads share nothing with the main loop: @machines, which may be gone when
+ * a service ends before them, and @record, which changes, are for that alone.
  */
 typedef struct {
     const KhMachines *machines;
     KhRecord *record;
     KhStateDir *dir; /* with its descriptors, which a service that ends would close */
     char *id;
-    char *args;
     gint64 uid;
-    guint64 storage;
+    KhConfig *config;
     gboolean formatted;
-    gboolean sealed; /* the guest makes the file system, within its own encryption */
 } Preparation;
 
 static void
@@ -38,9 +36,10 @@ preparation_free(gpointer data)
 {
     Preparation *preparation = data;
 
+    kh_record_unref(preparation->record);
+    kh_config_unref(preparation->config);
     g_object_unref(preparation->dir);
     g_free(preparation->id);
-    g_free(preparation->args);
     g_free(preparation);
 }
 
@@ -89,20 +88,20 @@ make_disk(Preparation *p, int folder, GError **error)
     if (p->formatted)
         return faccessat(folder, KH_FILE_DATA, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
                refuse_missing(p, KH_FILE_DATA, error);
-    if (!p->sealed && has_file_system(p, folder, &size)) {
-        p->formatted = size == p->storage;
+    if (!p->config->sealed && has_file_system(p, folder, &size)) {
+        p->formatted = size == p->config->storage_bytes;
         if (!p->formatted)
             g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                         "data.raw has a file system and %" G_GUINT64_FORMAT
                         " bytes, and storage-bytes is %" G_GUINT64_FORMAT
                         "; set storage-bytes to its size",
-                        size, p->storage);
+                        size, p->config->storage_bytes);
         return p->formatted;
     }
     if (unlinkat(folder, KH_FILE_DATA, 0) != 0 && errno != ENOENT)
         return kh_error_set(error, KH_ERROR_FAILED, "data.raw cannot be replaced: %s",
                             g_strerror(errno));
-    if (!kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->storage, error))
+    if (!kh_instance_dir_create_disk(folder, KH_FILE_DATA, p->uid, p->config->storage_bytes, error))
         return FALSE;
     kh_crash_point("start:disk-made");
     return TRUE;
@@ -111,8 +110,12 @@ make_disk(Preparation *p, int folder, GError **error)
 static gboolean
 make_files(Preparation *p, int folder, GError **error)
 {
+    g_auto(GStrv) args = kh_config_guest_args(p->config);
+    g_autofree char *lines = g_strjoinv("\n", args);
+    g_autofree char *text = g_strconcat(lines, "\n", NULL);
+
     return make_disk(p, folder, error) &&
-           kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, p->args, error);
+           kh_instance_dir_write(folder, KH_FILE_ARGS, p->uid, text, error);
 }
 
 static int
@@ -251,7 +254,8 @@ on_made(GObject *source, GAsyncResult *result, gpointer data)
         g_task_return_error(task, error);
         return;
     }
-    if (p->formatted || p->sealed) {
+    /* The guest makes the file system of a sealed one, within its own encryption. */
+    if (p->formatted || p->config->sealed) {
         finish(task);
         return;
     }
@@ -327,18 +331,14 @@ static Preparation *
 preparation_new(const KhMachines *machines, KhRecord *record)
 {
     Preparation *p = g_new0(Preparation, 1);
-    g_auto(GStrv) args = kh_config_guest_args(record->config);
-    g_autofree char *lines = g_strjoinv("\n", args);
 
     p->machines = machines;
-    p->record = record;
+    p->record = kh_record_ref(record);
     p->dir = g_object_ref(machines->state_dir);
     p->id = g_strdup(record->id);
-    p->args = g_strconcat(lines, "\n", NULL);
     p->uid = record->vm_uid;
-    p->storage = record->config->storage_bytes;
+    p->config = kh_config_ref(record->config);
     p->formatted = record->formatted;
-    p->sealed = record->config->sealed;
     return p;
 }
 

@@ -12,7 +12,7 @@
 G_BEGIN_DECLS
 
 /*
- * Prepares @record's machine. @record must stay until the end; its "formatted" is set
+ * Prepares @record's machine (a reference is taken). Its "formatted" is set
  * once the data disk has its file system. Errors: KH_ERROR_INTEGRITY_MISMATCH,
  * PORT_UNAVAILABLE, RESOURCE_UNAVAILABLE, LAUNCH_FAILED, FAILED.
  */

@@ -20,7 +20,7 @@
 struct _KhRun {
     GObject parent_instance;
     const KhMachines *machines;
-    const KhRecord *record; /* the instance's, which outlives its run */
+    KhRecord *record; /* the instance's */
     KhVm *vm;
     int folder; /* with the sockets; -1: it could not be opened */
     KhMonitor *monitor;
@@ -87,6 +87,7 @@ kh_run_finalize(GObject *object)
     g_object_unref(self->monitor);
     kh_socket_link_free(self->control_link);
     g_object_unref(self->probing);
+    kh_record_unref(self->record);
     if (self->folder >= 0)
         close(self->folder);
     G_OBJECT_CLASS(kh_run_parent_class)->finalize(object);
@@ -252,14 +253,14 @@ on_control_channel(KhLineChannel *connected, gpointer data)
 }
 
 KhRun *
-kh_run_new(const KhMachines *machines, const KhRecord *record, KhVm *vm)
+kh_run_new(const KhMachines *machines, KhRecord *record, KhVm *vm)
 {
     KhRun *self = g_object_new(KH_TYPE_RUN, NULL);
     const uid_t uid = record->vm_uid < 0 ? geteuid() : (uid_t)record->vm_uid;
     g_autoptr(GError) error = NULL;
 
     self->machines = machines;
-    self->record = record;
+    self->record = kh_record_ref(record);
     self->vm = g_object_ref(vm);
     g_signal_connect(vm, "ended", G_CALLBACK(on_vm_ended), self);
     if (kh_vm_has_ended(vm))

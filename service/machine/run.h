@@ -35,12 +35,12 @@ typedef enum {
 #define KH_RUN_KILL_MS 10000
 
 /*
- * Follows @vm (a reference is taken). Signals: "ready" (RPC has answered, once, and once
+ * Follows @vm of @record (references are taken). Signals: "ready" (RPC has answered, once, and once
  * more after a reset), "paused" and "resumed" (QEMU's virtual processors; also told of a
  * machine that is found so), "failing" (GError: Katana has ended inside a living guest; it
  * should be stopped), "ended" (both processes are dead, once; the last signal).
  */
-KhRun *kh_run_new(const KhMachines *machines, const KhRecord *record, KhVm *vm);
+KhRun *kh_run_new(const KhMachines *machines, KhRecord *record, KhVm *vm);
 
 /* Its QEMU's monitor, to ask and to halt it by. Owned by @self. */
 KhMonitor *kh_run_get_monitor(KhRun *self);

@@ -14,7 +14,7 @@ typedef struct {
     const KhMachines *machines;
     KhRecord *record;
     KhStartUp how;
-    char *accelerator; /* what @how said of it, whose text a change of the configuration frees */
+    KhConfig *config; /* what it is started with, whatever @record gets meanwhile */
 } StartUp;
 
 static void
@@ -22,8 +22,9 @@ start_up_free(gpointer data)
 {
     StartUp *start_up = data;
 
+    kh_record_unref(start_up->record);
     g_clear_object(&start_up->how.cancellable);
-    g_free(start_up->accelerator);
+    kh_config_unref(start_up->config);
     g_free(start_up);
 }
 
@@ -81,7 +82,7 @@ launch(GTask *task)
     StartUp *s = g_task_get_task_data(task);
     const KhMachines *machines = s->machines;
     const KhRecord *record = s->record;
-    const KhConfig *config = record->config;
+    const KhConfig *config = s->config;
     g_autofree char *state = kh_preparation_state_folder(machines, record);
     g_autofree char *runtime =
         g_build_filename(kh_state_dir_get_runtime(machines->state_dir), record->id, NULL);
@@ -139,9 +140,9 @@ kh_start_up_async(const KhMachines *machines, KhRecord *record, const KhStartUp 
     StartUp *s = g_new0(StartUp, 1);
 
     s->machines = machines;
-    s->record = record;
+    s->record = kh_record_ref(record);
     s->how = *how;
-    s->how.accelerator = s->accelerator = g_strdup(how->accelerator);
+    s->config = kh_config_ref(record->config);
     g_object_ref(s->how.cancellable);
     g_task_set_source_tag(task, kh_start_up_async);
     g_task_set_check_cancellable(task, FALSE);

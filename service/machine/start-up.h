@@ -15,17 +15,17 @@ G_BEGIN_DECLS
 typedef void (*KhStepFunction)(const char *step, double progress, gpointer user_data);
 
 typedef struct {
-    const char *accelerator;   /* "kvm" or "tcg" */
+    const char *accelerator;   /* "kvm" or "tcg": static, or the configuration's */
     GCancellable *cancellable; /* a cancelled start does not go on to its next step */
     KhStepFunction on_step;
     gpointer step_data;
 } KhStartUp;
 
 /*
- * Brings @record's machine up; @record and @how's step_data must stay until the end, of @how's
- * rest it has its own. What @record holds may be replaced meanwhile: its configuration is read
- * anew for the launch. Finishes with its processes, transfer full. Errors: those of preparation.h
- * and of kh_launcher_launch_async(); KH_ERROR_CANCELLED.
+ * Brings the machine of @record (a reference is taken) up, as that is configured now; @how's
+ * step_data must stay until the end, of its rest it has its own. Finishes with its processes,
+ * transfer full. Errors: those of preparation.h and of kh_launcher_launch_async();
+ * KH_ERROR_CANCELLED.
  */
 void kh_start_up_async(const KhMachines *machines, KhRecord *record, const KhStartUp *how,
                        GAsyncReadyCallback callback, gpointer user_data);

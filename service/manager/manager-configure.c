@@ -27,7 +27,7 @@ change_free(gpointer data)
 
     g_object_unref(change->instance);
     g_variant_unref(change->changes);
-    kh_config_free(change->measured);
+    kh_config_unref(change->measured);
     g_free(change);
 }
 
@@ -53,7 +53,7 @@ choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GErr
     if (port == 0)
         return FALSE;
     *config = kh_config_with(before, "rpc-port", g_variant_new_uint16(port));
-    kh_config_free(before);
+    kh_config_unref(before);
     return TRUE;
 }
 
@@ -235,7 +235,7 @@ kh_manager_configure_async(KhManager *self, KhInstance *instance, GVariant *chan
         config = check_change(self, change, &error);
     change->wants_default = config != NULL && kh_manager_wants_default_image(config);
     if (change->wants_default) {
-        kh_config_free(config);
+        kh_config_unref(config);
         kh_manager_import(self, on_image_for_change, task);
     } else {
         config = check_confidential(self, change, config, &error);

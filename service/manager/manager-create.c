@@ -108,7 +108,7 @@ request_free(gpointer data)
     g_free(request->id);
     g_free(request->name);
     g_free(request->measurement);
-    g_clear_pointer(&request->config, kh_config_free);
+    g_clear_pointer(&request->config, kh_config_unref);
     g_clear_pointer(&request->running, g_hash_table_unref);
     g_free(request);
 }

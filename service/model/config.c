@@ -154,7 +154,7 @@ count_labels(GVariant *dict)
 static KhConfig *
 config_of_dict(GVariant *full)
 {
-    KhConfig *config = g_new0(KhConfig, 1);
+    KhConfig *config = g_atomic_rc_box_new0(KhConfig);
 
     config->dict = g_variant_get_normal_form(full);
     g_variant_lookup(config->dict, "vcpus", "u", &config->vcpus);
@@ -182,14 +182,26 @@ config_of_dict(GVariant *full)
     return config;
 }
 
-void
-kh_config_free(KhConfig *config)
+static void
+config_clear(gpointer data)
 {
-    if (config == NULL)
-        return;
+    KhConfig *config = data;
+
     g_free(config->katana_args);
     g_variant_unref(config->dict);
-    g_free(config);
+}
+
+KhConfig *
+kh_config_ref(const KhConfig *config)
+{
+    return g_atomic_rc_box_acquire((gpointer)config);
+}
+
+void
+kh_config_unref(KhConfig *config)
+{
+    if (config != NULL)
+        g_atomic_rc_box_release_full(config, config_clear);
 }
 
 static gboolean

@@ -69,7 +69,9 @@ KhConfig *kh_config_from_text(const char *text, GError **error);
 /* All keys as GVariant text, for the database. Transfer full. */
 char *kh_config_to_text(const KhConfig *config);
 
-void kh_config_free(KhConfig *config);
+/* It never changes: who needs it for longer than a call, or in a thread, has a reference. */
+KhConfig *kh_config_ref(const KhConfig *config);
+void kh_config_unref(KhConfig *config);
 
 /*
  * Whether the a{sv} @dict asks for what reaches beyond this host's loopback: another
@@ -93,6 +95,6 @@ char *kh_config_redact(const KhConfig *config, const char *text);
 /* Katana's command line in the guest, one argument per element. Transfer full. */
 char **kh_config_guest_args(const KhConfig *config);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhConfig, kh_config_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhConfig, kh_config_unref)
 
 G_END_DECLS

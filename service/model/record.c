@@ -7,7 +7,7 @@
 KhRecord *
 kh_record_new(void)
 {
-    KhRecord *record = g_new0(KhRecord, 1);
+    KhRecord *record = g_rc_box_new0(KhRecord);
 
     record->vm_uid = record->caller_uid = -1;
     record->exit_code = -1;
@@ -23,16 +23,16 @@ kh_record_new(void)
     return record;
 }
 
-void
-kh_record_free(KhRecord *record)
+static void
+record_clear(gpointer data)
 {
-    if (record == NULL)
-        return;
+    KhRecord *record = data;
+
     g_free(record->id);
     g_free(record->name);
     g_free(record->damage);
-    kh_config_free(record->config);
-    kh_config_free(record->pending);
+    kh_config_unref(record->config);
+    kh_config_unref(record->pending);
     g_free(record->reason);
     g_free(record->error_name);
     g_free(record->error_message);
@@ -42,7 +42,19 @@ kh_record_free(KhRecord *record)
     g_free(record->measurement);
     g_free(record->pending_measurement);
     g_free(record->pending_secrets);
-    g_free(record);
+}
+
+KhRecord *
+kh_record_ref(KhRecord *record)
+{
+    return g_rc_box_acquire(record);
+}
+
+void
+kh_record_unref(KhRecord *record)
+{
+    if (record != NULL)
+        g_rc_box_release_full(record, record_clear);
 }
 
 void

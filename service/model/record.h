@@ -70,8 +70,10 @@ void kh_record_set_state(KhRecord *record, KhState state);
 /* An empty record in the state "created"; text fields are "". Transfer full. */
 KhRecord *kh_record_new(void);
 
-void kh_record_free(KhRecord *record);
+/* It changes, and with it what its fields point to: for the main loop alone. */
+KhRecord *kh_record_ref(KhRecord *record);
+void kh_record_unref(KhRecord *record);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhRecord, kh_record_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhRecord, kh_record_unref)
 
 G_END_DECLS

@@ -287,8 +287,8 @@ take_damaged(sqlite3 *db, KhRecord *record, const GError *reason)
 
     g_warning("The database's row %s is damaged: %s", record->id, shown);
     record->damage = g_steal_pointer(&shown);
-    kh_config_free(record->config);
-    g_clear_pointer(&record->pending, kh_config_free);
+    kh_config_unref(record->config);
+    g_clear_pointer(&record->pending, kh_config_unref);
     if (!kh_name_check(record->name, NULL)) {
         g_free(record->name);
         record->name = g_strdup(record->id);
@@ -320,7 +320,7 @@ read_record(sqlite3 *db, sqlite3_stmt *row)
 GPtrArray *
 kh_instance_rows_load(sqlite3 *db, GError **error)
 {
-    g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)kh_record_free);
+    g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)kh_record_unref);
     g_autofree char *names = list_columns(TRUE, FALSE);
     g_autofree char *sql = g_strdup_printf(
         "SELECT %s, (SELECT uid FROM uids WHERE instance_id = instances.id) FROM instances "

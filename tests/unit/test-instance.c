@@ -2,6 +2,7 @@
 /* Tests of what is asked of an instance at an awkward moment. */
 #include "instance/instance.h"
 #include "machine/removal.h"
+#include "machine/start-up.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -536,8 +537,8 @@ make_config(Fixture *f, const char *text)
     return kh_config_new(dict, &f->facts.limits, NULL);
 }
 
-/* Another one than the fixture's, which can be started. */
-static void
+/* Another one than the fixture's instance has, whose machine can be started. */
+static KhRecord *
 add_startable(Fixture *f, const char *image)
 {
     g_autofree char *argument = g_strnfill(LONG_TEXT, 'x');
@@ -548,14 +549,14 @@ add_startable(Fixture *f, const char *image)
 
     g_clear_object(&f->instance);
     kh_store_remove(f->machines.store, record->id, NULL);
-    kh_config_free(record->config);
+    kh_config_unref(record->config);
     record->config = make_config(f, text);
     record->vm_uid = geteuid() == 0 ? VM_UID : -1;
     g_assert_true(kh_store_insert(f->machines.store, record, NULL));
     g_assert_true(kh_instance_dir_create(kh_state_dir_instances_fd(f->machines.state_dir),
                                          record->id, record->vm_uid, NULL));
     f->settings.qemu = "/bin/true";
-    f->instance = kh_instance_new(&f->machines, f->jobs, f->shutdown, record);
+    return record;
 }
 
 /* Another configuration in the place of its own, as a "set" makes it. */
@@ -582,7 +583,7 @@ set_behind_a_start(Fixture *f, gconstpointer data)
     const KhRecord *record;
 
     mallopt(M_PERTURB, 0xa5); /* what is freed is overwritten at once */
-    add_startable(f, image);
+    f->instance = kh_instance_new(&f->machines, f->jobs, f->shutdown, add_startable(f, image));
     record = kh_instance_get_record(f->instance);
     job = ask(f, &(KhRequest){.operation = KH_OPERATION_START}, keep_result, &result, NULL);
     set_label(f);
@@ -592,6 +593,42 @@ set_behind_a_start(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->launcher->memory_max, ==,
                      record->config->memory_bytes + (overhead + buffer) * mib);
     g_clear_object(&f->instance);
+    g_clear_object(&f->machines.images);
+}
+
+static void
+ignore_step(const char *step, double progress, gpointer data)
+{
+}
+
+/* It goes by a record that nobody else has any more, and that gets another configuration. */
+static void
+start_up_has_its_record(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GCancellable) cancellable = g_cancellable_new();
+    const KhStartUp how = {
+        .accelerator = "tcg", .cancellable = cancellable, .on_step = ignore_step};
+    g_autofree char *image = import_image(f);
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) saved = NULL;
+    KhRecord *record;
+    KhConfig *before;
+
+    mallopt(M_PERTURB, 0xa5); /* what is freed is overwritten at once */
+    record = add_startable(f, image);
+    before = record->config;
+    kh_start_up_async(&f->machines, record, &how, keep_result, &result);
+    record->config = kh_config_with(before, "description", g_variant_new_string("another"));
+    kh_config_unref(before);
+    kh_record_unref(record);
+    while (result == NULL)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_null(kh_start_up_finish(result, &error));
+    g_assert_cmpstr(error->message, ==, "nothing is launched");
+    saved = kh_store_load(f->machines.store, NULL);
+    g_assert_cmpuint(saved->len, ==, 1);
+    g_assert_true(((KhRecord *)saved->pdata[0])->formatted);
     g_clear_object(&f->machines.images);
 }
 
@@ -699,6 +736,8 @@ main(int argc, char **argv)
                removal_outlives_all, tear_down);
     g_test_add("/instance/set-behind-a-start", Fixture, GINT_TO_POINTER(KH_STATE_CREATED), set_up,
                set_behind_a_start, tear_down);
+    g_test_add("/instance/start-up-has-its-record", Fixture, GINT_TO_POINTER(KH_STATE_CREATED),
+               set_up, start_up_has_its_record, tear_down);
     g_test_add("/instance/row-stays", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up, row_stays,
                tear_down);
     return g_test_run();

@@ -190,12 +190,12 @@ ports_come_and_go(Fixture *f, gconstpointer data)
     one->pending = kh_config_with(one->config, "rpc-port", g_variant_new_uint16(5051));
     g_assert_false(kh_store_reconfigure(f->store, one, NULL));
     g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5052);
-    kh_config_free(one->pending);
+    kh_config_unref(one->pending);
     one->pending = kh_config_with(one->config, "rpc-port", g_variant_new_uint16(5052));
     g_assert_true(kh_store_reconfigure(f->store, one, NULL));
     g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5053);
     g_assert_cmpuint(kh_store_count_ports(f->store, 5050, 5060), ==, 3);
-    kh_config_free(one->config);
+    kh_config_unref(one->config);
     one->config = g_steal_pointer(&one->pending);
     g_assert_true(kh_store_reconfigure(f->store, one, NULL));
     g_assert_cmpuint(kh_store_find_port(f->store, 5050, 5060), ==, 5050);

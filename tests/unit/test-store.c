@@ -362,7 +362,7 @@ reconfigures(Fixture *f, gconstpointer data)
     g_assert_false(kh_store_reconfigure(store, second, &error));
     g_assert_error(error, KH_ERROR, KH_ERROR_PORT_UNAVAILABLE);
 
-    kh_config_free(first->config);
+    kh_config_unref(first->config);
     first->config = g_steal_pointer(&first->pending);
     g_assert_true(kh_store_reconfigure(store, first, NULL));
     g_assert_true(kh_store_check_port(store, 5050, NULL));
@@ -500,7 +500,7 @@ holds_images(Fixture *f, gconstpointer data)
     g_assert_true(kh_store_reconfigure(store, record, NULL));
     g_assert_false(kh_store_forget_image(store, "default", NULL));
     g_assert_false(kh_store_forget_image(store, "beef", NULL));
-    kh_config_free(record->config);
+    kh_config_unref(record->config);
     record->config = g_steal_pointer(&record->pending);
     g_assert_true(kh_store_reconfigure(store, record, NULL));
     g_assert_true(kh_store_forget_image(store, "default", NULL));
