@@ -13,7 +13,7 @@
 
 /*
  * SO_REUSEADDR as QEMU's user network sets it: connections in TIME-WAIT do not count,
- * a listener does.
+ * a listener does. Port 0 tries the address alone, and takes none of the kernel's ports for it.
  */
 static gboolean
 can_listen(int fd, const char *address, guint16 port)
@@ -23,7 +23,10 @@ can_listen(int fd, const char *address, guint16 port)
 
     return inet_pton(AF_INET, address, &name.sin_addr) == 1 &&
            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-           bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, 1) == 0;
+           (port != 0 ||
+            setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0) &&
+           bind(fd, (struct sockaddr *)&name, sizeof name) == 0 &&
+           (port == 0 || listen(fd, 1) == 0);
 }
 
 const char *

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,6 +129,39 @@ addresses(void)
     for (const char *const *good = (const char *const[]){"127.0.0.1", "127.9.9.9", "0.0.0.0", NULL};
          *good != NULL; good++)
         g_assert_true(kh_port_check_address(*good, NULL));
+}
+
+/* In a network of its own, whose one port for whoever does not mind which is taken. */
+static void
+check_without_ports(void)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(60000)};
+    int range = -1, fd, other;
+    g_autoptr(GError) error = NULL;
+
+    if (unshare(CLONE_NEWNET) == 0)
+        range = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY | O_CLOEXEC);
+    if (range < 0 || write(range, "60000 60000", 11) != 11)
+        _exit(0);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&name, sizeof name), ==, 0);
+    g_assert_cmpint(listen(fd, 1), ==, 0);
+    name.sin_port = 0;
+    other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(other, (struct sockaddr *)&name, sizeof name), ==, -1);
+    g_assert_true(kh_port_check_address("0.0.0.0", &error));
+    g_assert_no_error(error);
+    _exit(0);
+}
+
+/* Whether an address is this host's does not hang on the kernel's having a port left. */
+static void
+no_port_is_left(void)
+{
+    if (g_test_subprocess())
+        check_without_ports();
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed();
 }
 
 static void
@@ -409,6 +443,7 @@ main(int argc, char **argv)
     g_test_add_func("/port/ranges", port_ranges);
     g_test_add_func("/port/probe", port_probe);
     g_test_add_func("/port/addresses", addresses);
+    g_test_add_func("/port/none-left", no_port_is_left);
     ADD("/port/choice", port_choice);
     ADD("/port/lowest", lowest_port);
     ADD("/port/come-and-go", ports_come_and_go);
