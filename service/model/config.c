@@ -87,14 +87,10 @@ refuse_unknown(const char *name, GError **error)
     const char *nearest = kh_config_key_nearest(name);
     g_autofree char *shown = g_strescape(name, NULL);
 
-    if (nearest != NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There is no configuration key \"%.64s\"; did you mean \"%s\"?", shown,
-                    nearest);
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "There is no configuration key \"%.64s\"", shown);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "There is no configuration key \"%.64s\"%s%s%s", shown,
+                        nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                        nearest != NULL ? "\"?" : "");
 }
 
 static gboolean
