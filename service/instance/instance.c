@@ -9,6 +9,7 @@
 #include "error.h"
 #include "log/instance-log.h"
 #include "machine/start-up.h"
+#include "model/katana-args.h"
 #include "state/instance-dir.h"
 
 /* Of an error that is kept, in bytes: 10,000 of them fit in one message of the bus. */

@@ -14,6 +14,7 @@
 #include "launch/shim-protocol.h"
 #include "confidential/snp-host.h"
 #include "host-context.h"
+#include "model/katana-args.h"
 #include "port/registry.h"
 #include "state/instance-dir.h"
 

@@ -7,6 +7,7 @@
 
 #include "crash-point.h"
 #include "error.h"
+#include "model/config-checks.h"
 #include "port/registry.h"
 #include "confidential/expected-measurement.h"
 

@@ -12,6 +12,7 @@
 #include "machine/host-context.h"
 #include "confidential/expected-measurement.h"
 #include "log/instance-log.h"
+#include "model/config-checks.h"
 #include "port/registry.h"
 #include "state/instance-dir.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checked configuration of an instance: what CreateInstance was given, with every
- * default filled in. Immutable once made. Made by the manager and the store; read by the
+ * The configuration of an instance: what CreateInstance was given, with every default filled
+ * in. Immutable once made. Made by config-checks.h, of what was checked there; read by the
  * instance, the QEMU command line and the bus object.
  */
 #pragma once
@@ -42,14 +42,14 @@ typedef struct {
     guint64 storage_max; /* what the state's file system can hold, in bytes */
 } KhConfigLimits;
 
-/*
- * Checks @dict (a{sv}) and fills in defaults. KH_ERROR_INVALID_ARGUMENT names the key,
- * what was found and what is allowed. Transfer full.
- */
-KhConfig *kh_config_new(GVariant *dict, const KhConfigLimits *limits, GError **error);
-
 #define KH_CONFIG_IMAGE_DEFAULT "default"
 #define KH_CONFIG_VCPU_TYPE_DEFAULT "EPYC-v4"
+
+/*
+ * The configuration that @dict (a{sv}; floating: taken) holds, of keys and types that have been
+ * checked; what it lacks is the default. Transfer full.
+ */
+KhConfig *kh_config_fill(GVariant *dict);
 
 /* @config with another value (floating: taken) of one key. Transfer full. */
 KhConfig *kh_config_with(const KhConfig *config, const char *key, GVariant *value);
@@ -63,10 +63,7 @@ KhConfig *kh_config_with_live_keys(const KhConfig *config, const KhConfig *wante
 /* The keys in which the two differ, sorted as the list of keys. Transfer full. */
 char **kh_config_differences(const KhConfig *a, const KhConfig *b);
 
-/* Reads what kh_config_to_text() wrote; checks types, not the host's limits. */
-KhConfig *kh_config_from_text(const char *text, GError **error);
-
-/* All keys as GVariant text, for the database. Transfer full. */
+/* All keys as GVariant text, for the database, and kh_config_from_text(). Transfer full. */
 char *kh_config_to_text(const KhConfig *config);
 
 /* It never changes: who needs it for longer than a call, or in a thread, has a reference. */
@@ -85,15 +82,6 @@ gboolean kh_config_exposes(GVariant *dict);
  * there; whichever its value: to compare it would tell a caller what he may not read.
  */
 gboolean kh_config_moves_endpoint(GVariant *dict);
-
-/*
- * @text with every value of a Katana argument in it replaced: those of 8 bytes or more,
- * alone or after a "=". For what comes from a guest and is shown to all. Transfer full.
- */
-char *kh_config_redact(const KhConfig *config, const char *text);
-
-/* Katana's command line in the guest, one argument per element. Transfer full. */
-char **kh_config_guest_args(const KhConfig *config);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhConfig, kh_config_unref)
 

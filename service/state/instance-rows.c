@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "model/config-checks.h"
 #include "sql.h"
 
 typedef enum {

@@ -2,6 +2,8 @@
 /* Tests of QEMU's command line. */
 #include "qemu/command-line.h"
 
+#include "model/config-checks.h"
+
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>

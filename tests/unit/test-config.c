@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "error.h"
+#include "model/config-checks.h"
+#include "model/katana-args.h"
 
 static const KhConfigLimits limits = {G_GUINT64_CONSTANT(1) << 35, G_GUINT64_CONSTANT(1) << 43};
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "model/config-checks.h"
 #include "state/sql.h"
 #include "state/store.h"
 

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "launch/shim-protocol.h"
+#include "model/config-checks.h"
 #include "sleeper.h"
 #include "state/instance-dir.h"
 #include "state/sql.h"

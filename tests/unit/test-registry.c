@@ -14,6 +14,8 @@
 #include "state/instance-dir.h"
 #include "state/sql.h"
 
+#include "model/config-checks.h"
+
 typedef struct {
     char *folder;
     KhStore *store;

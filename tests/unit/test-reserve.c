@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "model/config-checks.h"
 #include "state/copies.h"
 #include "state/reserve.h"
 #include "state/sql.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of how a run takes a machine that is dead before anybody has followed it. */
 #include "machine/run.h"
+#include "model/config-checks.h"
 
 #include <malloc.h>
 #include <sys/socket.h>

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "model/config-checks.h"
 #include "state/schema.h"
 #include "state/sql.h"
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "model/config-checks.h"
 #include "sleeper.h"
 
 #define FIRST 1999990000
