@@ -15,6 +15,8 @@
 #include "error.h"
 #include "hash.h"
 #include "image-folder.h"
+#include "state/instance-dir-making.h"
+#include "state/instance-dir-removal.h"
 #include "state/instance-dir.h"
 #include "write-all.h"
 

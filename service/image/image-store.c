@@ -10,6 +10,7 @@
 #include "error.h"
 #include "image-folder.h"
 #include "image-import.h"
+#include "state/instance-dir-removal.h"
 #include "state/instance-dir.h"
 
 struct _KhImageStore {

@@ -16,6 +16,8 @@
 #include "host-context.h"
 #include "model/katana-args.h"
 #include "port/registry.h"
+#include "state/instance-dir-making.h"
+#include "state/instance-dir-removal.h"
 #include "state/instance-dir.h"
 
 /*

@@ -8,8 +8,8 @@
 #include "crash-point.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
+#include "state/instance-dir-removal.h"
 #include "uid/uid-processes.h"
-#include "state/instance-dir.h"
 
 /* What is left of a process goes a moment after it. */
 #define ENDS_USEC (2 * G_USEC_PER_SEC)

@@ -3,7 +3,7 @@
 #include "leftovers.h"
 
 #include "journal.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 
 static gboolean
 is_among(GPtrArray *ids, const char *name)

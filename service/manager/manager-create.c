@@ -14,7 +14,8 @@
 #include "log/instance-log.h"
 #include "model/config-checks.h"
 #include "port/registry.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-making.h"
+#include "state/instance-dir-removal.h"
 
 /* For a while: the parts of an image, a port, what asks QEMU for its processors. */
 #define CREATE_DESCRIPTORS 8

@@ -8,10 +8,10 @@
 
 #include "error.h"
 #include "journal.h"
+#include "state/instance-dir-removal.h"
 #include "uid/uid-processes.h"
 #include "leftovers.h"
 #include "log/instance-log.h"
-#include "state/instance-dir.h"
 
 #define PREFIX_MIN 4
 /*

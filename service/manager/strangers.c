@@ -9,6 +9,7 @@
 
 #include "journal.h"
 #include "launch/shim-protocol.h"
+#include "state/instance-dir-removal.h"
 #include "state/instance-dir.h"
 
 #define ID_MIN 16 /* the shortest id that this program has ever given out */

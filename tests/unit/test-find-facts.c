@@ -8,7 +8,7 @@
 
 #include "error.h"
 #include "launch/direct-launcher.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 
 typedef struct {
     char *base;

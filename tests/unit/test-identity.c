@@ -13,7 +13,7 @@
 #include "error.h"
 #include "fake-shim.h"
 #include "launch/shim-protocol.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 
 #define ID "0a"
 #define OTHER_UID 1999995556

@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "image/hash.h"
+#include "state/instance-dir-removal.h"
 #include "state/instance-dir.h"
 
 typedef struct {

@@ -16,6 +16,8 @@
 #include "launch/shim-protocol.h"
 #include "model/config-checks.h"
 #include "sleeper.h"
+#include "state/instance-dir-making.h"
+#include "state/instance-dir-removal.h"
 #include "state/instance-dir.h"
 #include "state/sql.h"
 

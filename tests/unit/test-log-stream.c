@@ -11,8 +11,9 @@
 
 #include "error.h"
 #include "machine/exit-cause.h"
-#include "state/instance-dir.h"
 #include "log/log-stream.h"
+
+#include "state/instance-dir-removal.h"
 
 #define FILE_SIZE (1024 * 1024)
 #define FILES 4

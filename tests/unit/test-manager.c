@@ -12,7 +12,7 @@
 #include "bus/job-object.h"
 #include "error.h"
 #include "launch/direct-launcher.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 #include "state/sql.h"
 
 /* How often a record has been looked at; the linker has all calls come here. */

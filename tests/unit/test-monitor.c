@@ -11,7 +11,7 @@
 
 #include "error.h"
 #include "launch/shim-protocol.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 
 #define GREETING "{\"QMP\": {}}\n"
 

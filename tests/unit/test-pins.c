@@ -2,7 +2,7 @@
 /* Tests of who is noted as a user of which image. */
 #include "image/pins.h"
 
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 
 typedef struct {
     char *base;

@@ -15,6 +15,7 @@
 #include "state/sql.h"
 
 #include "model/config-checks.h"
+#include "state/instance-dir-removal.h"
 
 typedef struct {
     char *folder;

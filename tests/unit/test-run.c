@@ -10,7 +10,8 @@
 
 #include "launch/shim-protocol.h"
 #include "sleeper.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-making.h"
+#include "state/instance-dir-removal.h"
 
 typedef struct {
     char *base;

@@ -15,6 +15,9 @@
 #include "state/instance-dir.h"
 #include "state/state-dir.h"
 
+#include "state/instance-dir-making.h"
+#include "state/instance-dir-removal.h"
+
 typedef struct {
     char *base;
     int fd; /* of base/box */

@@ -9,7 +9,7 @@
 #include "error.h"
 #include "fake-shim.h"
 #include "launch/systemd-launcher.h"
-#include "state/instance-dir.h"
+#include "state/instance-dir-removal.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define MACHINED "org.freedesktop.machine1"
