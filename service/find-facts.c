@@ -38,11 +38,10 @@ choose_accelerator(KhFacts *facts, const char *wanted, gboolean opens, GError **
 
     facts->kvm_usable = opens && (virtualizes || g_str_equal(wanted, "kvm"));
     facts->accelerator = facts->kvm_usable && !g_str_equal(wanted, "tcg") ? "kvm" : "tcg";
-    if (g_str_equal(wanted, "kvm") && !opens) {
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                    "accelerator is kvm, but %s; set accelerator to auto to do without", why_not);
-        return FALSE;
-    }
+    if (g_str_equal(wanted, "kvm") && !opens)
+        return kh_error_set(error, KH_ERROR_NOT_SUPPORTED,
+                            "accelerator is kvm, but %s; set accelerator to auto to do without",
+                            why_not);
     if (g_str_equal(wanted, "auto") && !facts->kvm_usable)
         g_warning("KVM is not used, machines are emulated and slow (tcg): %s",
                   virtualizes ? why_not : "the processor has neither vmx nor svm");

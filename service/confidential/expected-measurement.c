@@ -106,11 +106,11 @@ check_part(const char *path, const guint8 *sha256, const char *wanted, GError **
 
     if (g_strcmp0(found, wanted) == 0)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
-                "%s has the SHA-256 %s, but its image was imported with %s; image=default changes "
-                "to today's boot components",
-                path, found, wanted == NULL ? "no such part" : wanted);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INTEGRITY_MISMATCH,
+        "%s has the SHA-256 %s, but its image was imported with %s; image=default changes "
+        "to today's boot components",
+        path, found, wanted == NULL ? "no such part" : wanted);
 }
 
 static KhBootParts *

@@ -57,11 +57,11 @@ verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
         return FALSE;
     if (g_str_equal(sha256, part->sha256))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_INTEGRITY_MISMATCH,
-                "The boot component %s of the image %s has been changed: its SHA-256 is %s, the "
-                "instance was pinned to %s",
-                part->name, id, sha256, part->sha256);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_INTEGRITY_MISMATCH,
+        "The boot component %s of the image %s has been changed: its SHA-256 is %s, the "
+        "instance was pinned to %s",
+        part->name, id, sha256, part->sha256);
 }
 
 /* The whole of it, or its list of parts; takes @reason. */

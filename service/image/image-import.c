@@ -49,11 +49,11 @@ kh_image_import_free(KhImageImport *self)
 static gboolean
 refuse_part(const char *folder, const char *name, const char *found, GError **error)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "The boot component %s/%s %s; build it with boot-components/build.sh or set "
-                "boot-components",
-                folder, name, found);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_RESOURCE_UNAVAILABLE,
+        "The boot component %s/%s %s; build it with boot-components/build.sh or set "
+        "boot-components",
+        folder, name, found);
 }
 
 static gboolean

@@ -178,7 +178,7 @@ kh_launcher_read_ready_line(const char *line, gint64 uid, gint64 shim, GError **
         g_autofree char *said = g_strchomp(g_strdup(line + strlen(KH_ERROR_PREFIX)));
         g_autofree char *text = kh_text_sanitize(said, KH_SHIM_LINE_MAX);
 
-        g_set_error_literal(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED, text);
+        g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED, "%s", text);
     } else {
         g_set_error(error, KH_ERROR, KH_ERROR_LAUNCH_FAILED,
                     "The shim ended before it started QEMU; the journal may say why");

@@ -64,11 +64,11 @@ check_storage(const KhRecord *record, const KhConfig *config, GError **error)
     if (config->storage_bytes == kh_record_get_wanted(record)->storage_bytes ||
         (!record->formatted && kh_state_is_down(record->state)))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "The data disk of \"%s\" was made at its first start, and its size (storage-bytes) "
-                "can no longer be changed; create another instance for another size",
-                record->name);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_NOT_SUPPORTED,
+        "The data disk of \"%s\" was made at its first start, and its size (storage-bytes) "
+        "can no longer be changed; create another instance for another size",
+        record->name);
 }
 
 gboolean
@@ -87,11 +87,11 @@ check_exposure(const Change *change, GError **error)
 {
     if (change->may_expose || !kh_manager_change_is_exposed(change->instance, change->changes))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                "\"%s\" has just been opened to the network, so that this change needs the right "
-                "to expose it; try again",
-                kh_instance_get_record(change->instance)->name);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_BUSY,
+        "\"%s\" has just been opened to the network, so that this change needs the right "
+        "to expose it; try again",
+        kh_instance_get_record(change->instance)->name);
 }
 
 /* The whole configuration that @change asks for. */

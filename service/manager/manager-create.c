@@ -25,9 +25,8 @@ check_name_is_free(KhManager *self, const char *name, GError **error)
 {
     if (kh_manager_find_name(self, name) == NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                "There is already an instance \"%s\"; choose another name", name);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_ALREADY_EXISTS,
+                        "There is already an instance \"%s\"; choose another name", name);
 }
 
 static gboolean
@@ -35,11 +34,11 @@ check_count(KhManager *self, GError **error)
 {
     if (self->instances->len < self->machines->settings->max_instances)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "There are %u instances, as many as max-instances allows; delete one, or set more "
-                "in %s and restart the service (10000 at most)",
-                self->instances->len, self->machines->settings->config_file);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_LIMIT_EXCEEDED,
+        "There are %u instances, as many as max-instances allows; delete one, or set more "
+        "in %s and restart the service (10000 at most)",
+        self->instances->len, self->machines->settings->config_file);
 }
 
 /* What other calls change while an image is read; the rest of a request is checked once. */

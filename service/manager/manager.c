@@ -427,8 +427,7 @@ kh_manager_check_image(KhManager *self, const KhConfig *config, GError **error)
     if (kh_manager_wants_default_image(config) ||
         kh_image_store_find(self->machines->images, config->image) != NULL)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_NOT_FOUND, "There is no image %s", config->image);
 }
 
 gboolean
@@ -440,11 +439,10 @@ kh_manager_check_labels(KhManager *self, const KhConfig *config, const KhConfig 
 
     if (config->labels_bytes <= old || sum <= LABELS_BYTES_MAX)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_LIMIT_EXCEEDED,
-                "The labels and descriptions of all instances would have %" G_GUINT64_FORMAT
-                " bytes, more than the %u there is room for; use fewer or shorter ones",
-                sum, LABELS_BYTES_MAX);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_LIMIT_EXCEEDED,
+                        "The labels and descriptions of all instances would have %" G_GUINT64_FORMAT
+                        " bytes, more than the %u there is room for; use fewer or shorter ones",
+                        sum, LABELS_BYTES_MAX);
 }
 
 void

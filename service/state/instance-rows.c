@@ -180,8 +180,7 @@ read_state(KhRecord *record, const char *name, GError **error)
     record->state = record->shim.pid > 0 ? KH_STATE_RUNNING : KH_STATE_FAILED;
     if (kh_state_from_name(name, &record->state))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "unknown state \"%s\"", name);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "unknown state \"%s\"", name);
 }
 
 static gboolean
@@ -262,16 +261,13 @@ is_path_word(const char *text)
 static gboolean
 check_words(const KhRecord *record, GError **error)
 {
-    if (record->config == NULL) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "it has no configuration");
-        return FALSE;
-    }
+    if (record->config == NULL)
+        return kh_error_set(error, KH_ERROR_FAILED, "it has no configuration");
     if (!kh_name_check(record->name, error))
         return FALSE;
     if (is_path_word(record->config->image) && is_path_word(kh_record_get_wanted(record)->image))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "its image has no id");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED, "its image has no id");
 }
 
 /*

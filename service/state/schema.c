@@ -73,13 +73,11 @@ kh_schema_migrate(sqlite3 *db, const char *const *steps, const char *copy_path, 
 
     if (!kh_sql_number(db, "PRAGMA user_version", &version, error))
         return FALSE;
-    if (version < 0 || version > last) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The state database has the schema version %" G_GINT64_FORMAT
-                    ", but this program only knows versions up to %" G_GINT64_FORMAT,
-                    version, last);
-        return FALSE;
-    }
+    if (version < 0 || version > last)
+        return kh_error_set(error, KH_ERROR_FAILED,
+                            "The state database has the schema version %" G_GINT64_FORMAT
+                            ", but this program only knows versions up to %" G_GINT64_FORMAT,
+                            version, last);
     if (version > 0 && steps[version] != NULL && !kh_copies_write(db, copy_path, error))
         return FALSE;
     for (; steps[version] != NULL; version++) {
@@ -140,10 +138,10 @@ kh_schema_check(sqlite3 *db, const char *path, GError **error)
         return FALSE;
     if (version == LAST_VERSION)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "%s has the schema version %" G_GINT64_FORMAT
-                ", and its file system is read-only, so that it cannot be brought to version %u; "
-                "mount the file system writable",
-                path, version, LAST_VERSION);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_FAILED,
+        "%s has the schema version %" G_GINT64_FORMAT
+        ", and its file system is read-only, so that it cannot be brought to version %u; "
+        "mount the file system writable",
+        path, version, LAST_VERSION);
 }

@@ -20,9 +20,8 @@ kh_store_claim_uid(KhStore *self, const KhRecord *record, GError **error)
         return FALSE;
     if (sqlite3_changes(self->db) == 1)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "Uid %" G_GINT64_FORMAT " belongs to another instance", record->vm_uid);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_RESOURCE_UNAVAILABLE,
+                        "Uid %" G_GINT64_FORMAT " belongs to another instance", record->vm_uid);
 }
 
 gboolean

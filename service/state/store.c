@@ -170,11 +170,9 @@ open_for_writing(KhStore *self, GError **error)
 
     if (!self->read_only)
         return TRUE;
-    if (kh_read_only_parent(self->path)) {
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "%s is on a read-only file system; mount that writable", self->path);
-        return FALSE;
-    }
+    if (kh_read_only_parent(self->path))
+        return kh_error_set(error, KH_ERROR_FAILED,
+                            "%s is on a read-only file system; mount that writable", self->path);
     fresh = kh_store_open(self->path, error);
     if (fresh == NULL)
         return FALSE;
@@ -250,11 +248,10 @@ static gboolean
 check_free(KhStore *self, const KhRecord *record, GError **error)
 {
     if (kh_sql_count(self->db, "SELECT count(*) FROM instances WHERE name=?", "s", record->name) >
-        0) {
-        g_set_error(error, KH_ERROR, KH_ERROR_ALREADY_EXISTS,
-                    "There is already an instance \"%s\"; choose another name", record->name);
-        return FALSE;
-    }
+        0)
+        return kh_error_set(error, KH_ERROR_ALREADY_EXISTS,
+                            "There is already an instance \"%s\"; choose another name",
+                            record->name);
     return kh_store_check_port(self, record->config->rpc_port, error);
 }
 

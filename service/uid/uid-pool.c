@@ -89,11 +89,10 @@ check_mapped(const KhUidRange *range, GError **error)
         return FALSE;
     if (kh_uid_range_is_mapped(range, uid_map))
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "vm-uid-range %u-%u does not exist in this user namespace (see "
-                "/proc/self/uid_map); set vm-uid-range to a range that does",
-                range->first, range->last);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED,
+                        "vm-uid-range %u-%u does not exist in this user namespace (see "
+                        "/proc/self/uid_map); set vm-uid-range to a range that does",
+                        range->first, range->last);
 }
 
 /* What names a uid's claim. */
@@ -282,11 +281,11 @@ confirm(KhUidPool *self, guint32 uid, Look *look, GError **error)
         good = kh_uid_claim_take_over(&self->claims, name.text);
     if (good)
         return TRUE;
-    g_set_error(error, KH_ERROR, KH_ERROR_RESOURCE_UNAVAILABLE,
-                "Uid %u has been claimed by another service on this host, with the state folder "
-                "%s; when there is no such service any more, remove %s/%u",
-                uid, path != NULL ? path : "that is not known", KH_UID_LOCK_FOLDER, uid);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_RESOURCE_UNAVAILABLE,
+        "Uid %u has been claimed by another service on this host, with the state folder "
+        "%s; when there is no such service any more, remove %s/%u",
+        uid, path != NULL ? path : "that is not known", KH_UID_LOCK_FOLDER, uid);
 }
 
 gboolean
