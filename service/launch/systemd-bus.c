@@ -2,16 +2,10 @@
 /* Calls to systemd; see systemd-bus.h. */
 #include "systemd-bus.h"
 
-#include <string.h>
-#include <systemd/sd-bus.h>
 #include <systemd/sd-id128.h>
 
 #include "error.h"
-
-#define SYSTEMD "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER SYSTEMD ".Manager"
-#define UNIT_EXISTS SYSTEMD ".UnitExists"
+#include "systemd-connection.h"
 
 /* Between two looks at a unit that is on its way; JobRemoved comes between them. */
 #define LOOK_FIRST_MS 20
@@ -21,161 +15,11 @@
 
 struct _KhSystemdBus {
     GObject parent_instance;
-    char *address;
-    GDBusConnection *connection;
-    gboolean connecting;
-    guint jobs;       /* subscription to JobRemoved */
-    GQueue waiting;   /* Waiter *: for the connection */
+    KhSystemdConnection *connection;
     GPtrArray *looks; /* Look *: at units on their way */
 };
 
 G_DEFINE_FINAL_TYPE(KhSystemdBus, kh_systemd_bus, G_TYPE_OBJECT)
-
-/* --- units --------------------------------------------------------------------------- */
-
-void
-kh_unit_state_free(KhUnitState *state)
-{
-    g_free(state->active_state);
-    g_free(state->result);
-    g_free(state->status_text);
-    g_free(state);
-}
-
-static gboolean
-state_is(const KhUnitState *state, const char *active_state)
-{
-    return g_str_equal(state->active_state, active_state);
-}
-
-gboolean
-kh_unit_state_is_dead(const KhUnitState *state)
-{
-    return !state->has_job && (state_is(state, "inactive") || state_is(state, "failed"));
-}
-
-static gboolean
-is_on_its_way(const KhUnitState *state)
-{
-    return state->has_job || state_is(state, "activating");
-}
-
-char *
-kh_unit_path(const char *unit)
-{
-    char *path = NULL;
-
-    if (sd_bus_path_encode(MANAGER_PATH "/unit", unit, &path) < 0)
-        g_error("There is no memory for the path of %s", unit);
-    return path;
-}
-
-/* --- the connection ------------------------------------------------------------------ */
-
-/* Called with the connection there, or with the reason why it is not. */
-typedef void (*Continue)(KhSystemdBus *self, gpointer data, const GError *error);
-
-typedef struct {
-    Continue next;
-    gpointer data;
-} Waiter;
-
-static void look_again(KhSystemdBus *self, const char *unit);
-
-static void
-on_job_removed(GDBusConnection *connection, const char *sender, const char *path,
-               const char *interface, const char *signal, GVariant *parameters, gpointer data)
-{
-    const char *unit = NULL;
-
-    if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(uoss)")))
-        return;
-    g_variant_get(parameters, "(uo&ss)", NULL, NULL, &unit, NULL);
-    look_again(data, unit);
-}
-
-static void
-drop_connection(KhSystemdBus *self)
-{
-    if (self->connection == NULL)
-        return;
-    g_dbus_connection_signal_unsubscribe(self->connection, self->jobs);
-    g_clear_object(&self->connection);
-}
-
-static void
-take_connection(KhSystemdBus *self, GDBusConnection *connection)
-{
-    self->connection = connection;
-    g_dbus_connection_set_exit_on_close(connection, FALSE);
-    self->jobs = g_dbus_connection_signal_subscribe(connection, SYSTEMD, MANAGER, "JobRemoved",
-                                                    MANAGER_PATH, NULL, G_DBUS_SIGNAL_FLAGS_NONE,
-                                                    on_job_removed, self, NULL);
-    g_dbus_connection_call(connection, SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe", NULL, NULL,
-                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
-}
-
-static void
-serve_waiters(KhSystemdBus *self, const GError *error)
-{
-    GQueue waiting = self->waiting;
-
-    g_queue_init(&self->waiting);
-    for (Waiter *waiter; (waiter = g_queue_pop_head(&waiting)) != NULL; g_free(waiter))
-        waiter->next(self, waiter->data, error);
-}
-
-static void
-on_connected(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autoptr(KhSystemdBus) self = data;
-    g_autoptr(GError) error = NULL;
-    GDBusConnection *connection = g_dbus_connection_new_for_address_finish(result, &error);
-
-    self->connecting = FALSE;
-    if (connection != NULL)
-        take_connection(self, connection);
-    serve_waiters(self, error);
-}
-
-static void
-connect_async(KhSystemdBus *self)
-{
-    g_autoptr(GError) error = NULL;
-    /* A look at the environment and no more. */
-    g_autofree char *address =
-        self->address != NULL ? g_strdup(self->address)
-                              : g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, &error);
-
-    if (address == NULL) {
-        serve_waiters(self, error);
-        return;
-    }
-    self->connecting = TRUE;
-    g_dbus_connection_new_for_address(address,
-                                      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
-                                          G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-                                      NULL, NULL, on_connected, g_object_ref(self));
-}
-
-static void
-connect_then(KhSystemdBus *self, Continue next, gpointer data)
-{
-    Waiter *waiter;
-
-    if (self->connection != NULL && g_dbus_connection_is_closed(self->connection))
-        drop_connection(self);
-    if (self->connection != NULL) {
-        next(self, data, NULL);
-        return;
-    }
-    waiter = g_new0(Waiter, 1);
-    waiter->next = next;
-    waiter->data = data;
-    g_queue_push_tail(&self->waiting, waiter);
-    if (!self->connecting)
-        connect_async(self);
-}
 
 /* --- looking at a unit --------------------------------------------------------------- */
 
@@ -183,16 +27,13 @@ connect_then(KhSystemdBus *self, Continue next, gpointer data)
 typedef struct {
     GTask *task; /* which owns this; ours until look_end() */
     char *unit;
-    char *path;
     GVariant *properties; /* of a start that has not been made yet */
     KhUnitOwned owned;    /* NULL: it always is */
     gpointer owned_data;
-    gboolean dead;    /* only a dead unit will do */
-    gint64 end_at;    /* when it is told to end; monotonic */
-    gboolean asking;  /* an answer is awaited */
-    guint unanswered; /* questions of this look */
-    gboolean unknown; /* one of them had no answer: the state says nothing */
-    gboolean again;   /* something has happened meanwhile */
+    gboolean dead;   /* only a dead unit will do */
+    gint64 end_at;   /* when it is told to end; monotonic */
+    gboolean asking; /* an answer is awaited */
+    gboolean again;  /* something has happened meanwhile */
     guint delay_ms;
     guint timer;
     guint timeout_ms;
@@ -209,7 +50,6 @@ look_free(gpointer data)
     g_clear_pointer(&look->properties, g_variant_unref);
     g_clear_pointer(&look->state, kh_unit_state_free);
     g_free(look->unit);
-    g_free(look->path);
     g_free(look);
 }
 
@@ -229,7 +69,6 @@ look_new(KhSystemdBus *self, const char *unit, guint timeout_ms, gpointer tag,
     g_task_set_source_tag(look->task, tag);
     g_task_set_task_data(look->task, look, look_free);
     look->unit = g_strdup(unit);
-    look->path = kh_unit_path(unit);
     look->delay_ms = LOOK_FIRST_MS;
     look->timeout_ms = timeout_ms;
     set_deadline(look);
@@ -253,8 +92,8 @@ look_end(Look *look, GError *error)
                               (GDestroyNotify)kh_unit_state_free);
 }
 
-static void start_unit(KhSystemdBus *self, gpointer data, const GError *error);
-static void look_at_unit(KhSystemdBus *self, gpointer data, const GError *error);
+static void start_unit(GDBusConnection *connection, gpointer data, const GError *error);
+static void look_at_unit(GDBusConnection *connection, gpointer data, const GError *error);
 
 static void
 look_now(Look *look)
@@ -267,7 +106,7 @@ look_now(Look *look)
         return;
     }
     look->asking = TRUE;
-    connect_then(self, look_at_unit, look);
+    kh_systemd_connection_get(self->connection, look_at_unit, look);
 }
 
 static gboolean
@@ -294,7 +133,7 @@ look_later(Look *look)
 }
 
 static void
-look_again(KhSystemdBus *self, const char *unit)
+on_job_removed(KhSystemdConnection *connection, const char *unit, KhSystemdBus *self)
 {
     for (guint i = self->looks->len; i-- > 0;) {
         Look *look = self->looks->pdata[i];
@@ -313,7 +152,7 @@ tell_to_end(KhSystemdBus *self, Look *look, GError **error)
 
     if (look->owned != NULL && !look->owned(state, look->owned_data, error))
         return FALSE;
-    if (now < look->end_at || state_is(state, "deactivating"))
+    if (now < look->end_at || kh_unit_state_is(state, "deactivating"))
         return TRUE;
     g_warning("%s is left over from a machine that was given up (%s) and is told to end",
               look->unit, state->active_state);
@@ -341,7 +180,7 @@ consider_clash(KhSystemdBus *self, Look *look)
     if (kh_unit_state_is_dead(look->state)) {
         kh_systemd_bus_release(self, look->unit);
         look->asking = TRUE;
-        connect_then(self, start_unit, look);
+        kh_systemd_connection_get(self->connection, start_unit, look);
     } else if (!tell_to_end(self, look, &reason) &&
                g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_AUTHORIZED)) {
         look_end(look, clash_error(look, reason));
@@ -367,152 +206,69 @@ consider_end(KhSystemdBus *self, Look *look)
 static void
 consider(KhSystemdBus *self, Look *look)
 {
-    look->asking = FALSE;
-    if (look->unknown)
-        look_later(look);
-    else if (look->properties != NULL)
+    if (look->properties != NULL)
         consider_clash(self, look);
     else if (look->dead)
         consider_end(self, look);
-    else if (is_on_its_way(look->state))
+    else if (look->state->job != 0 || kh_unit_state_is(look->state, "activating"))
         look_later(look);
     else
         look_end(look, NULL);
 }
 
-/* What is read of a unit, in this order: no job means that what follows is final. */
-static const struct {
-    const char *interface, *name, *type;
-} fields[] = {
-    {SYSTEMD ".Unit", "Job", "(uo)"},
-    {SYSTEMD ".Unit", "ActiveState", "s"},
-    {SYSTEMD ".Service", "Result", "s"},
-    {SYSTEMD ".Service", "StatusText", "s"},
-    {SYSTEMD ".Service", "MainPID", "u"},
-    {SYSTEMD ".Service", "ExecMainCode", "i"},
-    {SYSTEMD ".Service", "ExecMainStatus", "i"},
-};
-
 static void
-read_field(KhUnitState *state, const char *name, GVariant *value)
+on_state(KhUnitState *state, gpointer data)
 {
-    guint job;
+    Look *look = data;
 
-    if (g_str_equal(name, "Job")) {
-        g_variant_get(value, "(uo)", &job, NULL);
-        state->has_job = job != 0;
-    } else if (g_str_equal(name, "ActiveState")) {
-        g_free(state->active_state);
-        state->active_state = g_variant_dup_string(value, NULL);
-    } else if (g_str_equal(name, "Result")) {
-        g_free(state->result);
-        state->result = g_variant_dup_string(value, NULL);
-    } else if (g_str_equal(name, "StatusText")) {
-        g_free(state->status_text);
-        state->status_text = g_variant_dup_string(value, NULL);
-    } else if (g_str_equal(name, "MainPID")) {
-        state->main_pid = g_variant_get_uint32(value);
-    } else if (g_str_equal(name, "ExecMainCode")) {
-        state->exit_code = g_variant_get_int32(value);
-    } else {
-        state->exit_status = g_variant_get_int32(value);
+    look->asking = FALSE;
+    if (state == NULL) {
+        look_later(look);
+        return;
     }
+    g_clear_pointer(&look->state, kh_unit_state_free);
+    look->state = state;
+    consider(g_task_get_source_object(look->task), look);
 }
 
-/* One answer of several. A connection that closes fails them in any order. */
-typedef struct {
-    Look *look;
-    guint field;
-} Question;
-
-/* systemd itself says that there is no such unit, or none of that kind. */
-static gboolean
-is_absent(const GError *error)
+/* A lost connection ends no wait: what systemd does goes on without it. */
+static void
+look_at_unit(GDBusConnection *connection, gpointer data, const GError *error)
 {
-    static const char *const names[] = {
-        "org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod",
-        "org.freedesktop.DBus.Error.UnknownInterface", SYSTEMD ".NoSuchUnit", NULL};
-    g_autofree char *name = g_dbus_error_get_remote_error(error);
+    Look *look = data;
 
-    return name != NULL && g_strv_contains(names, name);
+    if (error != NULL)
+        on_state(NULL, look);
+    else
+        kh_unit_state_read(connection, look->unit, on_state, look);
 }
+
+/* --- the calls ----------------------------------------------------------------------- */
 
 /* The bus or systemd is away, so that what was asked for may have been done or not. */
 static gboolean
 is_unreachable(const GError *error)
 {
+    static const char *const names[] = {
+        "org.freedesktop.DBus.Error.NoReply",        "org.freedesktop.DBus.Error.Disconnected",
+        "org.freedesktop.DBus.Error.NameHasNoOwner", "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.Timeout",        NULL};
     g_autofree char *name = g_dbus_error_get_remote_error(error);
 
-    return name == NULL || g_str_has_prefix(name, "org.freedesktop.DBus.Error.NoReply") ||
-           g_str_has_prefix(name, "org.freedesktop.DBus.Error.Disconnected") ||
-           g_str_has_prefix(name, "org.freedesktop.DBus.Error.NameHasNoOwner") ||
-           g_str_has_prefix(name, "org.freedesktop.DBus.Error.ServiceUnknown") ||
-           g_str_has_prefix(name, "org.freedesktop.DBus.Error.Timeout");
+    return name == NULL || g_strv_contains(names, name);
 }
-
-static void
-on_field(GObject *source, GAsyncResult *result, gpointer data)
-{
-    g_autofree Question *question = data;
-    Look *look = question->look;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) value = NULL;
-    g_autoptr(GVariant) answer =
-        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
-
-    if (answer != NULL)
-        g_variant_get(answer, "(v)", &value);
-    if (value != NULL && g_variant_is_of_type(value, G_VARIANT_TYPE(fields[question->field].type)))
-        read_field(look->state, fields[question->field].name, value);
-    else if (error == NULL || !is_absent(error))
-        look->unknown = TRUE;
-    if (--look->unanswered == 0)
-        consider(g_task_get_source_object(look->task), look);
-}
-
-/* A lost connection ends no wait: what systemd does goes on without it. */
-static void
-look_at_unit(KhSystemdBus *self, gpointer data, const GError *error)
-{
-    Look *look = data;
-
-    if (error != NULL) {
-        look->asking = FALSE;
-        look_later(look);
-        return;
-    }
-    g_clear_pointer(&look->state, kh_unit_state_free);
-    look->state = g_new0(KhUnitState, 1);
-    look->state->active_state = g_strdup("inactive");
-    look->state->result = g_strdup("success");
-    look->state->status_text = g_strdup("");
-    look->unanswered = G_N_ELEMENTS(fields);
-    look->unknown = FALSE;
-    for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
-        Question *question = g_new0(Question, 1);
-
-        question->look = look;
-        question->field = i;
-        g_dbus_connection_call(
-            self->connection, SYSTEMD, look->path, "org.freedesktop.DBus.Properties", "Get",
-            g_variant_new("(ss)", fields[i].interface, fields[i].name), G_VARIANT_TYPE("(v)"),
-            G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, on_field, question);
-    }
-}
-
-/* --- the calls ----------------------------------------------------------------------- */
 
 static void
 on_start_answered(GObject *source, GAsyncResult *result, gpointer data)
 {
+    static const char *const exists[] = {KH_SYSTEMD ".UnitExists", NULL};
     Look *look = data;
     GError *error = NULL;
     g_autoptr(GVariant) answer =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
-    g_autofree char *name = error == NULL ? NULL : g_dbus_error_get_remote_error(error);
 
     look->asking = FALSE;
-    if (g_strcmp0(name, UNIT_EXISTS) == 0) {
+    if (kh_systemd_error_is(error, exists)) {
         g_error_free(error);
         look_later(look);
     } else if (error == NULL || is_unreachable(error)) {
@@ -528,7 +284,7 @@ on_start_answered(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
-start_unit(KhSystemdBus *self, gpointer data, const GError *error)
+start_unit(GDBusConnection *connection, gpointer data, const GError *error)
 {
     Look *look = data;
 
@@ -538,7 +294,7 @@ start_unit(KhSystemdBus *self, gpointer data, const GError *error)
         return;
     }
     g_dbus_connection_call(
-        self->connection, SYSTEMD, MANAGER_PATH, MANAGER, "StartTransientUnit",
+        connection, KH_SYSTEMD, KH_SYSTEMD_PATH, KH_SYSTEMD_MANAGER, "StartTransientUnit",
         g_variant_new("(ss@a(sv)a(sa(sv)))", look->unit, "fail", look->properties, NULL),
         G_VARIANT_TYPE("(o)"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_start_answered, look);
 }
@@ -554,7 +310,7 @@ kh_systemd_bus_start_async(KhSystemdBus *self, const char *unit, GVariant *prope
     look->owned = owned;
     look->owned_data = owned_data;
     look->asking = TRUE;
-    connect_then(self, start_unit, look);
+    kh_systemd_connection_get(self->connection, start_unit, look);
 }
 
 void
@@ -591,14 +347,14 @@ typedef struct {
 static void
 on_sent(GObject *source, GAsyncResult *result, gpointer data)
 {
+    static const char *const gone[] = {KH_SYSTEMD ".NoSuchUnit", KH_SYSTEMD ".NotReferenced", NULL};
     const char *method = data;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) answer =
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
     g_autofree char *name = error == NULL ? NULL : g_dbus_error_get_remote_error(error);
 
-    if (error == NULL || is_unreachable(error) || g_strcmp0(name, SYSTEMD ".NoSuchUnit") == 0 ||
-        g_strcmp0(name, SYSTEMD ".NotReferenced") == 0 ||
+    if (error == NULL || is_unreachable(error) || kh_systemd_error_is(error, gone) ||
         g_str_has_prefix(name, "org.freedesktop.DBus.Error.Spawn"))
         return;
     g_dbus_error_strip_remote_error(error);
@@ -606,13 +362,13 @@ on_sent(GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
-send_message(KhSystemdBus *self, gpointer data, const GError *error)
+send_message(GDBusConnection *connection, gpointer data, const GError *error)
 {
     g_autofree Message *message = data;
     g_autoptr(GVariant) parameters = message->parameters;
 
     if (error == NULL)
-        g_dbus_connection_call(self->connection, message->name, message->path, message->interface,
+        g_dbus_connection_call(connection, message->name, message->path, message->interface,
                                message->method, parameters, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
                                on_sent, (gpointer)message->method);
 }
@@ -623,13 +379,13 @@ post(KhSystemdBus *self, const Message *message)
     Message *copy = g_memdup2(message, sizeof *message);
 
     g_variant_ref_sink(copy->parameters);
-    connect_then(self, send_message, copy);
+    kh_systemd_connection_get(self->connection, send_message, copy);
 }
 
 static void
 post_to_manager(KhSystemdBus *self, const char *method, GVariant *parameters)
 {
-    post(self, &(Message){SYSTEMD, MANAGER_PATH, MANAGER, method, parameters});
+    post(self, &(Message){KH_SYSTEMD, KH_SYSTEMD_PATH, KH_SYSTEMD_MANAGER, method, parameters});
 }
 
 void
@@ -692,9 +448,8 @@ kh_systemd_bus_finalize(GObject *object)
 {
     KhSystemdBus *self = KH_SYSTEMD_BUS(object);
 
-    drop_connection(self);
+    g_object_unref(self->connection);
     g_ptr_array_unref(self->looks);
-    g_free(self->address);
     G_OBJECT_CLASS(kh_systemd_bus_parent_class)->finalize(object);
 }
 
@@ -707,7 +462,6 @@ kh_systemd_bus_class_init(KhSystemdBusClass *class)
 static void
 kh_systemd_bus_init(KhSystemdBus *self)
 {
-    g_queue_init(&self->waiting);
     self->looks = g_ptr_array_new();
 }
 
@@ -716,6 +470,7 @@ kh_systemd_bus_new(const char *address)
 {
     KhSystemdBus *self = g_object_new(KH_TYPE_SYSTEMD_BUS, NULL);
 
-    self->address = g_strdup(address);
+    self->connection = kh_systemd_connection_new(address);
+    g_signal_connect_object(self->connection, "job-removed", G_CALLBACK(on_job_removed), self, 0);
     return self;
 }

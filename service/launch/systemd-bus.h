@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the systemd launcher asks of systemd (org.freedesktop.systemd1): a connection of
- * its own to the system bus, made when first needed and again after it was lost, and the
- * few calls about transient units. What a unit does is never taken from one signal:
+ * What the systemd launcher asks of systemd (org.freedesktop.systemd1): the few calls about
+ * transient units, and waits for these. What a unit does is never taken from one signal:
  * JobRemoved only hastens the next look at the unit itself, so that a lost connection
  * costs time and no truth. Nothing blocks. For use in the main thread.
  */
 #pragma once
 
-#include <gio/gio.h>
+#include "unit-state.h"
 
 G_BEGIN_DECLS
-
-/* A unit at one moment; one that systemd does not know is "inactive", "success". */
-typedef struct {
-    gboolean has_job;   /* a start or a stop is under way or queued */
-    char *active_state; /* "active", "activating", "inactive", "failed" … */
-    char *result;       /* "success", "exit-code", "oom-kill" … */
-    char *status_text;  /* the last STATUS= of sd_notify(3), or "" */
-    guint32 main_pid;   /* 0: of none */
-    int exit_code;      /* CLD_EXITED and so on; 0 while it runs */
-    int exit_status;
-} KhUnitState;
-
-void kh_unit_state_free(KhUnitState *state);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhUnitState, kh_unit_state_free)
-
-/* Neither running nor on the way to or from it. */
-gboolean kh_unit_state_is_dead(const KhUnitState *state);
-
-/* The object path of a unit. Transfer full. */
-char *kh_unit_path(const char *unit);
 
 /*
  * Whether the unit, which lives, is the caller's to end. FALSE and KH_ERROR_NOT_AUTHORIZED
