@@ -18,14 +18,10 @@
 #pragma once
 
 #include "turns.h"
+#include "users.h"
 #include "wire.h"
 
 G_BEGIN_DECLS
-
-/* Of nobody; (uid_t)-1 is no user's. */
-#define KH_UID_UNKNOWN G_MAXUINT32
-/* What the bus takes in one message: dbus-daemon(1), max_message_size, less its own header. */
-#define KH_MESSAGE_BYTES_MAX (32u * 1024 * 1024 - 4096)
 
 typedef struct _KhIntake KhIntake;
 
@@ -54,15 +50,12 @@ KhIntake *kh_intake_of(GDBusConnection *connection);
 /* Who gets the calls that are taken, until it is set to NULL. In the main thread. */
 void kh_intake_set_taken(KhIntake *self, KhIntakeTaken taken, gpointer data);
 
-/* KH_UID_UNKNOWN: the bus does not know the connection any more. */
-typedef void (*KhIntakeIdentified)(guint32 uid, gpointer data);
-
 /*
  * Says whose the call @serial of @sender is, which has no answer yet: at once where it is known,
  * else when the bus has answered. In the main thread; it always comes. The call and its answer
  * are to be served in turn from now on.
  */
 void kh_intake_identify(KhIntake *self, const char *sender, guint32 serial,
-                        KhIntakeIdentified identified, gpointer data);
+                        KhUserIdentified identified, gpointer data);
 
 G_END_DECLS
