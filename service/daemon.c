@@ -26,7 +26,7 @@
 typedef struct {
     const KhSettings *settings;
     GMainLoop *loop;
-    KhFacts *facts;
+    KhFacts facts;
     KhMachines machines;
     KhShutdown *shutdown;
     KhStartProgress *progress; /* NULL once the service is ready */
@@ -72,7 +72,6 @@ daemon_free(Daemon *self)
     g_clear_object(&self->machines.store);
     g_clear_object(&self->machines.state_dir);
     g_clear_pointer(&self->progress, kh_start_progress_free);
-    g_clear_pointer(&self->facts, kh_facts_free);
     g_clear_pointer(&self->loop, g_main_loop_unref);
     g_clear_error(&self->error);
     g_free(self);
@@ -127,13 +126,11 @@ set_up(Daemon *self, GError **error)
         g_warning("insecure-simulate-tee is set: confidential machines start without any "
                   "protection");
     self->machines.launcher = kh_launcher_choose(self->settings, error);
-    if (self->machines.launcher == NULL)
+    if (self->machines.launcher == NULL ||
+        !kh_find_facts(self->settings, self->machines.launcher, self->machines.state_dir,
+                       &self->facts, error))
         return FALSE;
-    self->facts =
-        kh_find_facts(self->settings, self->machines.launcher, self->machines.state_dir, error);
-    if (self->facts == NULL)
-        return FALSE;
-    self->machines.facts = self->facts;
+    self->machines.facts = &self->facts;
     self->jobs = kh_jobs_new();
     self->manager = kh_manager_new(&self->machines, self->jobs, self->shutdown);
     return kh_manager_load(self->manager, self->progress, error);
@@ -155,7 +152,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
 
     g_message("Serving %s from %s with %u instances, accelerator %s", name,
               self->settings->state_dir, kh_manager_list(self->manager)->len,
-              self->facts->accelerator);
+              self->facts.accelerator);
     if (self->ready)
         return;
     self->ready = TRUE;
@@ -163,7 +160,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer data)
     kh_copies_start(self->copies);
     g_clear_pointer(&self->progress, kh_start_progress_free);
     sd_notify(0, "READY=1\nSTATUS=");
-    kh_autostart_begin(self->manager, self->facts, self->shutdown);
+    kh_autostart_begin(self->manager, &self->facts, self->shutdown);
 }
 
 /* Why the name cannot be had: it is another's, or the bus lets nobody like us have it. */

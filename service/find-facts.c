@@ -2,7 +2,6 @@
 /* What a service has to know of its host; see find-facts.h. */
 #include "find-facts.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #include "confidential/snp-host.h"
@@ -13,9 +12,11 @@
 static gboolean
 read_boot_id(KhFacts *facts, GError **error)
 {
-    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &facts->boot_id, NULL, error))
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, error))
         return FALSE;
-    g_strstrip(facts->boot_id);
+    g_strlcpy(facts->boot_id, g_strstrip(text), sizeof facts->boot_id);
     return TRUE;
 }
 
@@ -48,22 +49,20 @@ choose_accelerator(KhFacts *facts, const char *wanted, gboolean opens, GError **
     return TRUE;
 }
 
-KhFacts *
+gboolean
 kh_find_facts(const KhSettings *settings, KhLauncher *launcher, KhStateDir *state_dir,
-              GError **error)
+              KhFacts *facts, GError **error)
 {
-    g_autoptr(KhFacts) facts = g_new0(KhFacts, 1);
     const gint64 uid = geteuid() == 0 ? (gint64)settings->uids.first : -1;
+    const gint64 gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
 
     facts->vm_uid = uid;
-    facts->vm_gid = uid >= 0 ? kh_check_context_find_kvm_group() : -1;
-    facts->sev_opens = has_device("sev") && kh_launcher_probe(launcher, "sev", uid, facts->vm_gid);
+    facts->vm_gid = gid;
+    facts->sev_opens = has_device("sev") && kh_launcher_probe(launcher, "sev", uid, gid);
     facts->c_bit = kh_snp_host_c_bit();
     facts->limits.memory_max = (guint64)sysconf(_SC_PHYS_PAGES) * (guint64)sysconf(_SC_PAGESIZE);
     facts->limits.storage_max = kh_state_dir_file_max(state_dir);
-    if (!read_boot_id(facts, error) ||
-        !choose_accelerator(facts, settings->accelerator,
-                            kh_launcher_probe(launcher, "kvm", uid, facts->vm_gid), error))
-        return NULL;
-    return g_steal_pointer(&facts);
+    return read_boot_id(facts, error) &&
+           choose_accelerator(facts, settings->accelerator,
+                              kh_launcher_probe(launcher, "kvm", uid, gid), error);
 }

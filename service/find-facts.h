@@ -11,9 +11,9 @@ G_BEGIN_DECLS
 
 /*
  * Blocks. KH_ERROR_NOT_SUPPORTED where @settings want KVM and @launcher's machines cannot have
- * it. Transfer full.
+ * it.
  */
-KhFacts *kh_find_facts(const KhSettings *settings, KhLauncher *launcher, KhStateDir *state_dir,
-                       GError **error);
+gboolean kh_find_facts(const KhSettings *settings, KhLauncher *launcher, KhStateDir *state_dir,
+                       KhFacts *facts, GError **error);
 
 G_END_DECLS

@@ -10,7 +10,7 @@
 G_BEGIN_DECLS
 
 typedef struct {
-    char *boot_id;           /* of this boot of the host (random(4)) */
+    char boot_id[40];        /* of this boot of the host, a UUID (random(4)) */
     const char *accelerator; /* "kvm" or "tcg": what "auto" has come to */
     gboolean kvm_usable;
     gboolean sev_opens; /* /dev/sev, for the machines' uid */
@@ -19,14 +19,5 @@ typedef struct {
     guint c_bit;        /* the place of the C-bit in an address (SEV-SNP) */
     KhConfigLimits limits;
 } KhFacts;
-
-static inline void
-kh_facts_free(KhFacts *facts)
-{
-    g_free(facts->boot_id);
-    g_free(facts);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhFacts, kh_facts_free)
 
 G_END_DECLS

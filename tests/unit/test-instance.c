@@ -163,8 +163,8 @@ set_up(Fixture *f, gconstpointer data)
     state = g_build_filename(f->base, "state", NULL);
     runtime = g_build_filename(f->base, "run", NULL);
     f->settings = (KhSettings){.stop_timeout = 60};
-    f->facts = (KhFacts){
-        .limits = {G_MAXINT64, G_MAXINT64}, .accelerator = "tcg", .boot_id = g_strdup("this")};
+    f->facts =
+        (KhFacts){.limits = {G_MAXINT64, G_MAXINT64}, .accelerator = "tcg", .boot_id = "this"};
     f->machines = (KhMachines){.settings = &f->settings, .facts = &f->facts};
     f->shutdown = kh_shutdown_new();
     f->machines.state_dir = kh_state_dir_open(state, runtime, NULL);
@@ -190,7 +190,6 @@ tear_down(Fixture *f, gconstpointer data)
     g_clear_object(&f->shutdown);
     g_clear_object(&f->machines.store);
     g_clear_object(&f->machines.state_dir);
-    g_free(f->facts.boot_id);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
 }
