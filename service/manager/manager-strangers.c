@@ -8,7 +8,7 @@
 #include "manager-private.h"
 
 #include "error.h"
-#include "state/copy-advice.h"
+#include "state/database-file.h"
 
 #define SETTING_ADOPTED "adopted-strangers" /* their ids, with blanks between */
 
@@ -69,7 +69,7 @@ static void
 refuse(KhManager *self, guint machines, GError **error)
 {
     g_autofree char *database = kh_state_dir_build(self->machines->state_dir, "state.db");
-    g_autofree char *copy = kh_copy_advice(database);
+    g_autofree char *copy = kh_database_file_find_copy(database);
 
     g_set_error(error, KH_ERROR, KH_ERROR_INVALID_STATE,
                 "The database %s does not know %u running machines and %u folders of instances "

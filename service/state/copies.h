@@ -11,7 +11,7 @@
 #include <gio/gio.h>
 #include <sqlite3.h>
 
-#include "copy-advice.h"
+#include "database-file.h"
 
 G_BEGIN_DECLS
 

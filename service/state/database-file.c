@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "copy-advice.h"
 #include "error.h"
 #include "read-only.h"
 
@@ -26,11 +25,35 @@ big_endian_at(const guint8 *bytes)
     return GUINT32_FROM_BE(number);
 }
 
+/* NULL where there is none. */
+static char *
+describe_one(const char *path, const char *suffix)
+{
+    g_autofree char *copy = g_strconcat(path, suffix, NULL);
+    g_autoptr(GDateTime) time = NULL;
+    g_autofree char *shown = NULL;
+    GStatBuf status;
+
+    if (g_lstat(copy, &status) != 0)
+        return NULL;
+    time = g_date_time_new_from_unix_utc(status.st_mtime);
+    shown = g_date_time_format(time, "%Y-%m-%d %H:%M UTC");
+    return g_strdup_printf("put its copy %s, of %s, in its place", copy, shown);
+}
+
+char *
+kh_database_file_find_copy(const char *path)
+{
+    char *text = describe_one(path, KH_COPIES_SUFFIX);
+
+    return text != NULL ? text : describe_one(path, KH_COPIES_OLDER_SUFFIX);
+}
+
 /* Or its first page is damaged, should there have been one to copy. */
 static gboolean
 set_foreign(const char *path, GError **error)
 {
-    g_autofree char *copy = kh_copy_advice(path);
+    g_autofree char *copy = kh_database_file_find_copy(path);
 
     if (copy == NULL)
         g_set_error(error, KH_ERROR, KH_ERROR_FAILED,

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "copies.h"
-#include "database-file.h"
 #include "error.h"
 #include "sql.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "copy-advice.h"
+#include "database-file.h"
 #include "error.h"
 
 /* Of a commit that fails SQLite notes nothing but in the file: that of the log, mostly. */
@@ -63,7 +63,7 @@ is_damaged(sqlite3 *db, int code)
 void
 kh_sql_set_damaged(const char *path, const char *found, GError **error)
 {
-    g_autofree char *copy = kh_copy_advice(path);
+    g_autofree char *copy = kh_database_file_find_copy(path);
 
     g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
                 "The state database %s is damaged or cannot be read: %s; stop the service, move it "
