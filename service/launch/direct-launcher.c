@@ -12,7 +12,6 @@
 #include "crash-point.h"
 #include "error.h"
 #include "journal.h"
-#include "shim-finder.h"
 #include "shim-protocol.h"
 
 /* Between the shim's start and QEMU's exec there is little to do. */
@@ -321,34 +320,6 @@ launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallba
                                   g_object_ref(task));
 }
 
-/* Of launch and recover. */
-static KhVm *
-vm_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_pointer(G_TASK(result), error);
-}
-
-static void
-recover_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
-              gpointer user_data)
-{
-    g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
-    GError *error = NULL;
-    KhVm *vm = kh_shim_finder_find(ref, &error);
-
-    g_task_set_source_tag(task, recover_async);
-    if (vm != NULL)
-        g_task_return_pointer(task, vm, g_object_unref);
-    else
-        g_task_return_error(task, error);
-}
-
-static gboolean
-release_finish(KhLauncher *launcher, GAsyncResult *result)
-{
-    return g_task_propagate_boolean(G_TASK(result), NULL);
-}
-
 static void
 set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
 {
@@ -398,12 +369,6 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
     g_subprocess_communicate_utf8_async(process, NULL, NULL, on_tool_ended, g_object_ref(task));
 }
 
-static gboolean
-run_tool_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_boolean(G_TASK(result), error);
-}
-
 static void
 kh_direct_launcher_iface_init(KhLauncherInterface *iface)
 {
@@ -411,12 +376,7 @@ kh_direct_launcher_iface_init(KhLauncherInterface *iface)
     iface->group_suffix = "";
     iface->get_limits = get_limits;
     iface->launch_async = launch_async;
-    iface->launch_finish = vm_finish;
-    iface->recover_async = recover_async;
-    iface->recover_finish = vm_finish;
     iface->release_async = release_async;
-    iface->release_finish = release_finish;
     iface->set_cpu_quota = set_cpu_quota;
     iface->run_tool_async = run_tool_async;
-    iface->run_tool_finish = run_tool_finish;
 }

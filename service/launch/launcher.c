@@ -28,7 +28,7 @@ kh_launcher_get_name(KhLauncher *self)
 gboolean
 kh_launcher_knows_machines(KhLauncher *self)
 {
-    return KH_LAUNCHER_GET_IFACE(self)->knows_machines;
+    return KH_LAUNCHER_GET_IFACE(self)->recover_async != NULL;
 }
 
 KhLimitKinds
@@ -69,7 +69,7 @@ kh_launcher_launch_async(KhLauncher *self, const KhLaunchSpec *launch, GAsyncRea
 KhVm *
 kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError **error)
 {
-    return KH_LAUNCHER_GET_IFACE(self)->launch_finish(self, result, error);
+    return g_task_propagate_pointer(G_TASK(result), error);
 }
 
 void
@@ -82,7 +82,7 @@ kh_launcher_recover_async(KhLauncher *self, const KhMachineRef *ref, GAsyncReady
 KhVm *
 kh_launcher_recover_finish(KhLauncher *self, GAsyncResult *result, GError **error)
 {
-    return KH_LAUNCHER_GET_IFACE(self)->recover_finish(self, result, error);
+    return g_task_propagate_pointer(G_TASK(result), error);
 }
 
 void
@@ -95,7 +95,7 @@ kh_launcher_release_async(KhLauncher *self, const KhMachineRef *ref, GAsyncReady
 gboolean
 kh_launcher_release_finish(KhLauncher *self, GAsyncResult *result)
 {
-    return KH_LAUNCHER_GET_IFACE(self)->release_finish(self, result);
+    return g_task_propagate_boolean(G_TASK(result), NULL);
 }
 
 void
@@ -219,7 +219,7 @@ on_formatted(GObject *source, GAsyncResult *result, gpointer data)
     g_autoptr(GTask) task = data;
     GError *error = NULL;
 
-    if (KH_LAUNCHER_GET_IFACE(source)->run_tool_finish(KH_LAUNCHER(source), result, &error)) {
+    if (g_task_propagate_boolean(G_TASK(result), &error)) {
         g_task_return_boolean(task, TRUE);
         return;
     }
@@ -262,8 +262,7 @@ on_probed(GObject *source, GAsyncResult *result, gpointer data)
     Probe *probe = data;
 
     probe->done = TRUE;
-    probe->opens =
-        KH_LAUNCHER_GET_IFACE(source)->run_tool_finish(KH_LAUNCHER(source), result, NULL);
+    probe->opens = g_task_propagate_boolean(G_TASK(result), NULL);
 }
 
 gboolean

@@ -60,25 +60,22 @@ typedef enum {
 #define KH_TYPE_LAUNCHER (kh_launcher_get_type())
 G_DECLARE_INTERFACE(KhLauncher, kh_launcher, KH, LAUNCHER, GObject)
 
+/* What ends later ends with a GTask of the launcher's: of a KhVm, or of a boolean. */
 struct _KhLauncherInterface {
     GTypeInterface parent;
     const char *name;
     const char *group_suffix; /* of a machine's control group, after katana-vm-<id> */
-    gboolean knows_machines;
     KhLimitKinds (*get_limits)(KhLauncher *self);
     void (*launch_async)(KhLauncher *self, const KhLaunchSpec *launch, GAsyncReadyCallback callback,
                          gpointer user_data);
-    KhVm *(*launch_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
+    /* NULL: machines are not known but by what they have left. */
     void (*recover_async)(KhLauncher *self, const KhMachineRef *ref, GAsyncReadyCallback callback,
                           gpointer user_data);
-    KhVm *(*recover_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
     void (*release_async)(KhLauncher *self, const KhMachineRef *ref, GAsyncReadyCallback callback,
                           gpointer user_data);
-    gboolean (*release_finish)(KhLauncher *self, GAsyncResult *result);
     void (*set_cpu_quota)(KhLauncher *self, const char *id, guint percent);
     void (*run_tool_async)(KhLauncher *self, const char *const *args, GAsyncReadyCallback callback,
                            gpointer user_data);
-    gboolean (*run_tool_finish)(KhLauncher *self, GAsyncResult *result, GError **error);
 };
 
 /* "direct" or "systemd". */
@@ -112,10 +109,9 @@ void kh_launcher_launch_async(KhLauncher *self, const KhLaunchSpec *launch,
 KhVm *kh_launcher_launch_finish(KhLauncher *self, GAsyncResult *result, GError **error);
 
 /*
- * Looks for a machine that an earlier service was starting when it was killed; for any one
- * of an earlier service where the launcher knows its machines. Finishes with its processes,
- * transfer full, or with the errors of shim-finder.h. The descriptors in @ref must stay
- * open until then.
+ * Looks for a machine of an earlier service, by a launcher that knows its machines. Finishes with
+ * its processes, transfer full, or with the errors of shim-finder.h. The descriptors in @ref must
+ * stay open until then.
  */
 void kh_launcher_recover_async(KhLauncher *self, const KhMachineRef *ref,
                                GAsyncReadyCallback callback, gpointer user_data);

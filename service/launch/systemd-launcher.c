@@ -291,13 +291,6 @@ launch_async(KhLauncher *launcher, const KhLaunchSpec *launch, GAsyncReadyCallba
                                is_owned, call, MIN(START_MS, self->patience_ms), on_launched, task);
 }
 
-/* Of launch and recover. */
-static KhVm *
-vm_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_pointer(G_TASK(result), error);
-}
-
 /* --- recover ------------------------------------------------------------------------- */
 
 /* What its shim says of QEMU is the shortest way, and not believed against what is seen. */
@@ -396,12 +389,6 @@ release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback
     end_unit(task, RELEASE_GRACE_MS);
 }
 
-static gboolean
-release_finish(KhLauncher *launcher, GAsyncResult *result)
-{
-    return g_task_propagate_boolean(G_TASK(result), NULL);
-}
-
 static void
 set_cpu_quota(KhLauncher *launcher, const char *id, guint percent)
 {
@@ -458,26 +445,15 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
                                NULL, MIN(TOOL_MS, self->patience_ms), on_tool_ended, task);
 }
 
-static gboolean
-run_tool_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_boolean(G_TASK(result), error);
-}
-
 static void
 kh_systemd_launcher_iface_init(KhLauncherInterface *iface)
 {
     iface->name = "systemd";
     iface->group_suffix = ".service";
-    iface->knows_machines = TRUE;
     iface->get_limits = get_limits;
     iface->launch_async = launch_async;
-    iface->launch_finish = vm_finish;
     iface->recover_async = recover_async;
-    iface->recover_finish = vm_finish;
     iface->release_async = release_async;
-    iface->release_finish = release_finish;
     iface->set_cpu_quota = set_cpu_quota;
     iface->run_tool_async = run_tool_async;
-    iface->run_tool_finish = run_tool_finish;
 }

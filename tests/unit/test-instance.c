@@ -56,12 +56,6 @@ recover_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback
     SLOW_LAUNCHER(launcher)->search = g_task_new(launcher, NULL, callback, user_data);
 }
 
-static KhVm *
-recover_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_pointer(G_TASK(result), error);
-}
-
 static void
 release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback callback,
               gpointer user_data)
@@ -69,12 +63,6 @@ release_async(KhLauncher *launcher, const KhMachineRef *ref, GAsyncReadyCallback
     g_autoptr(GTask) task = g_task_new(launcher, NULL, callback, user_data);
 
     g_task_return_boolean(task, FALSE);
-}
-
-static gboolean
-release_finish(KhLauncher *launcher, GAsyncResult *result)
-{
-    return g_task_propagate_boolean(G_TASK(result), NULL);
 }
 
 /* Nothing comes up. */
@@ -98,25 +86,14 @@ run_tool_async(KhLauncher *launcher, const char *const *args, GAsyncReadyCallbac
     g_task_return_boolean(task, TRUE);
 }
 
-static gboolean
-run_tool_finish(KhLauncher *launcher, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_boolean(G_TASK(result), error);
-}
-
 static void
 slow_launcher_iface_init(KhLauncherInterface *iface)
 {
     iface->name = "slow";
-    iface->knows_machines = TRUE;
     iface->launch_async = launch_async;
-    iface->launch_finish = recover_finish;
     iface->run_tool_async = run_tool_async;
-    iface->run_tool_finish = run_tool_finish;
     iface->recover_async = recover_async;
-    iface->recover_finish = recover_finish;
     iface->release_async = release_async;
-    iface->release_finish = release_finish;
 }
 
 typedef struct {
