@@ -28,6 +28,7 @@ typedef struct {
     GMainLoop *loop;
     KhFacts facts;
     KhMachines machines;
+    KhStore *store;
     KhShutdown *shutdown;
     KhStartProgress *progress; /* NULL once the service is ready */
     KhManager *manager;
@@ -69,7 +70,7 @@ daemon_free(Daemon *self)
     g_clear_object(&self->machines.launcher);
     g_clear_object(&self->machines.images);
     g_clear_object(&self->machines.uids);
-    g_clear_object(&self->machines.store);
+    g_clear_object(&self->store);
     g_clear_object(&self->machines.state_dir);
     g_clear_pointer(&self->progress, kh_start_progress_free);
     g_clear_pointer(&self->loop, g_main_loop_unref);
@@ -90,12 +91,12 @@ open_stores(Daemon *self, GError **error)
     if (machines->state_dir == NULL)
         return FALSE;
     database = kh_state_dir_build(machines->state_dir, "state.db");
-    machines->store = kh_store_open(database, error);
-    if (machines->store == NULL)
+    self->store = kh_store_open(database, error);
+    if (self->store == NULL)
         return FALSE;
     self->copies = kh_copies_new(database);
     if (geteuid() == 0) {
-        machines->uids = kh_uid_pool_new(machines->store, &settings->uids, KH_UID_LOCK_FOLDER,
+        machines->uids = kh_uid_pool_new(self->store, &settings->uids, KH_UID_LOCK_FOLDER,
                                          kh_state_dir_get_path(machines->state_dir),
                                          kh_state_dir_fd(machines->state_dir), error);
         if (machines->uids == NULL)
@@ -132,7 +133,7 @@ set_up(Daemon *self, GError **error)
         return FALSE;
     self->machines.facts = &self->facts;
     self->jobs = kh_jobs_new();
-    self->manager = kh_manager_new(&self->machines, self->jobs, self->shutdown);
+    self->manager = kh_manager_new(&self->machines, self->store, self->jobs, self->shutdown);
     return kh_manager_load(self->manager, self->progress, error);
 }
 
@@ -395,7 +396,7 @@ kh_daemon_adopt_empty_state(const KhSettings *settings, GError **error)
     self->shutdown = kh_shutdown_new();
     if (!open_stores(self, error))
         return FALSE;
-    self->manager = kh_manager_new(&self->machines, NULL, NULL);
+    self->manager = kh_manager_new(&self->machines, self->store, NULL, NULL);
     if (!kh_manager_load(self->manager, NULL, error) ||
         !kh_manager_adopt_strangers(self->manager, error))
         return FALSE;

@@ -51,7 +51,7 @@ exchange(KhInstance *self, KhConfig *config, KhConfig *pending, const char *secr
     kh_instance_replace(&record->pending_measurement, pending == NULL ? "" : measurement);
     kh_instance_replace(&record->pending_secrets, secrets);
     kh_crash_point("set:checked");
-    if (kh_store_reconfigure(self->machines->store, record, error)) {
+    if (kh_store_reconfigure(self->store, record, error)) {
         kh_crash_point("set:written");
         return TRUE;
     }

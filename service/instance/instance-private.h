@@ -34,6 +34,7 @@ typedef enum {
 struct _KhInstance {
     GObject parent_instance;
     const KhMachines *machines;
+    KhStore *store;       /* with its row; outlives it, as all three do */
     KhJobs *jobs;         /* the service's registry, which outlives its instances */
     KhShutdown *shutdown; /* the same of this */
     KhRecord *record;

@@ -48,8 +48,8 @@ note_unsaved(KhInstance *self, GError *failure)
     /* That nothing can be written the service has said, and each of them shows it. */
     if (self->unsaved == NULL)
         kh_log_instance(self->record,
-                        kh_store_is_read_only(self->machines->store) ? G_LOG_LEVEL_DEBUG
-                                                                     : G_LOG_LEVEL_WARNING,
+                        kh_store_is_read_only(self->store) ? G_LOG_LEVEL_DEBUG
+                                                           : G_LOG_LEVEL_WARNING,
                         "Its state could not be saved, and will be as soon as that works: %s",
                         failure->message);
     g_clear_error(&self->unsaved);
@@ -62,8 +62,8 @@ static gboolean
 write_record(KhInstance *self, gboolean ports, GError **error)
 {
     gboolean saved = ports || self->unsaved != NULL
-                         ? kh_store_reconfigure(self->machines->store, self->record, error)
-                         : kh_store_update(self->machines->store, self->record, error);
+                         ? kh_store_reconfigure(self->store, self->record, error)
+                         : kh_store_update(self->store, self->record, error);
 
     if (saved)
         note_saved(self);
@@ -106,7 +106,7 @@ kh_instance_remove_row(KhInstance *self, GError **error)
 {
     GError *failure = NULL;
 
-    if (kh_store_remove(self->machines->store, self->record->id, &failure)) {
+    if (kh_store_remove(self->store, self->record->id, &failure)) {
         kh_instance_forget_unsaved(self);
         kh_crash_point("delete:row-removed");
         kh_instance_conclude_removal(self);
@@ -134,9 +134,9 @@ on_save_timer(gpointer data)
     g_autoptr(KhInstance) self = g_object_ref(data);
 
     self->save_timer = 0;
-    kh_store_set_patient(self->machines->store, FALSE);
+    kh_store_set_patient(self->store, FALSE);
     save_again(self);
-    kh_store_set_patient(self->machines->store, TRUE);
+    kh_store_set_patient(self->store, TRUE);
     kh_instance_touch(self, KH_ASPECT_STATE);
     if (!self->gone)
         kh_instance_tell(self);

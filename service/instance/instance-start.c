@@ -167,6 +167,12 @@ on_step(const char *step, double progress, gpointer data)
         kh_instance_report(self, step, progress);
 }
 
+static gboolean
+note_disk(const KhRecord *record, gpointer data, GError **error)
+{
+    return kh_instance_save_intent(data, error);
+}
+
 /* Before the start is noted, so that one which is found later was left by it. */
 static void
 drop_exit_status(KhInstance *self)
@@ -198,8 +204,10 @@ reset_record(KhInstance *self)
 void
 kh_instance_begin(KhInstance *self)
 {
-    KhStartUp how = {
-        .accelerator = kh_instance_get_accelerator(self), .on_step = on_step, .step_data = self};
+    KhStartUp how = {.accelerator = kh_instance_get_accelerator(self),
+                     .on_step = on_step,
+                     .note_disk = note_disk,
+                     .data = self};
 
     kh_instance_forget_restart(self);
     self->presence = KH_PRESENCE_BEGINNING;

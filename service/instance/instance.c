@@ -87,11 +87,13 @@ kh_instance_init(KhInstance *self)
 }
 
 KhInstance *
-kh_instance_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown, KhRecord *record)
+kh_instance_new(const KhMachines *machines, KhStore *store, KhJobs *jobs, KhShutdown *shutdown,
+                KhRecord *record)
 {
     KhInstance *self = g_object_new(KH_TYPE_INSTANCE, NULL);
 
     self->machines = machines;
+    self->store = store;
     self->jobs = jobs;
     self->shutdown = shutdown;
     self->record = record;

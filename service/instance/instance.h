@@ -10,6 +10,7 @@
 #include "model/record.h"
 #include "model/state-table.h"
 #include "shutdown.h"
+#include "state/store.h"
 
 G_BEGIN_DECLS
 
@@ -37,8 +38,8 @@ typedef enum {
  * before this one has left.
  * Signals: "changed" (KhAspects, as guint), "gone" (deleted; the last one).
  */
-KhInstance *kh_instance_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown,
-                            KhRecord *record);
+KhInstance *kh_instance_new(const KhMachines *machines, KhStore *store, KhJobs *jobs,
+                            KhShutdown *shutdown, KhRecord *record);
 
 /*
  * Goes on where a service before this one left it: a machine that the record says is running

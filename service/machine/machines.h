@@ -13,7 +13,6 @@
 #include "model/record.h"
 #include "settings.h"
 #include "state/state-dir.h"
-#include "state/store.h"
 #include "uid/uid-pool.h"
 
 G_BEGIN_DECLS
@@ -22,7 +21,6 @@ typedef struct {
     const KhSettings *settings;
     const KhFacts *facts;
     KhStateDir *state_dir;
-    KhStore *store;
     KhImageStore *images;
     KhUidPool *uids; /* NULL when the service is not root */
     KhLauncher *launcher;

@@ -27,6 +27,8 @@
 typedef struct {
     const KhMachines *machines;
     KhRecord *record;
+    KhNoteDiskFunction note_disk;
+    gpointer note_data;
     KhStateDir *dir; /* with its descriptors, which a service that ends would close */
     char *id;
     gint64 uid;
@@ -208,7 +210,7 @@ on_synced(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     p->record->formatted = TRUE;
-    if (kh_store_update(p->machines->store, p->record, &error)) {
+    if (p->note_disk(p->record, p->note_data, &error)) {
         kh_crash_point("start:disk-noted");
         g_task_return_boolean(task, TRUE);
     } else {
@@ -346,14 +348,17 @@ preparation_new(const KhMachines *machines, KhRecord *record)
 }
 
 void
-kh_preparation_run_async(const KhMachines *machines, KhRecord *record, GAsyncReadyCallback callback,
-                         gpointer user_data)
+kh_preparation_run_async(const KhMachines *machines, KhRecord *record, KhNoteDiskFunction note_disk,
+                         gpointer note_data, GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
+    Preparation *p = preparation_new(machines, record);
     GError *error = NULL;
 
+    p->note_disk = note_disk;
+    p->note_data = note_data;
     g_task_set_source_tag(task, kh_preparation_run_async);
-    g_task_set_task_data(task, preparation_new(machines, record), preparation_free);
+    g_task_set_task_data(task, p, preparation_free);
     if (!kh_state_dir_renew_runtime(machines->state_dir, &error) ||
         !check_claims(machines, record, &error)) {
         g_task_return_error(task, error);

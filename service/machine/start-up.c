@@ -4,7 +4,6 @@
 
 #include "crash-point.h"
 #include "error.h"
-#include "preparation.h"
 #include "qemu/command-line.h"
 
 #define MIB (G_GUINT64_CONSTANT(1) << 20)
@@ -112,7 +111,7 @@ launch(GTask *task)
                                   .memory_max = kh_start_up_memory_max(config, s->how.accelerator),
                                   .cpu_quota = config->cpu_quota};
 
-    s->how.on_step("starting QEMU", 0.5, s->how.step_data);
+    s->how.on_step("starting QEMU", 0.5, s->how.data);
     kh_launcher_launch_async(machines->launcher, &request, on_launched, g_object_ref(task));
 }
 
@@ -147,8 +146,8 @@ kh_start_up_async(const KhMachines *machines, KhRecord *record, const KhStartUp 
     g_task_set_source_tag(task, kh_start_up_async);
     g_task_set_check_cancellable(task, FALSE);
     g_task_set_task_data(task, s, start_up_free);
-    how->on_step("checking boot components and data disk", 0.1, how->step_data);
-    kh_preparation_run_async(machines, record, on_prepared, task);
+    how->on_step("checking boot components and data disk", 0.1, how->data);
+    kh_preparation_run_async(machines, record, how->note_disk, how->data, on_prepared, task);
 }
 
 KhVm *

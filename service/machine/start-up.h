@@ -5,9 +5,10 @@
  */
 #pragma once
 
-#include "machines.h"
 #include "launch/vm.h"
+#include "machines.h"
 #include "model/record.h"
+#include "preparation.h"
 
 G_BEGIN_DECLS
 
@@ -18,12 +19,13 @@ typedef struct {
     const char *accelerator;   /* "kvm" or "tcg": static, or the configuration's */
     GCancellable *cancellable; /* a cancelled start does not go on to its next step */
     KhStepFunction on_step;
-    gpointer step_data;
+    KhNoteDiskFunction note_disk;
+    gpointer data; /* of both */
 } KhStartUp;
 
 /*
  * Brings the machine of @record (a reference is taken) up, as that is configured now; @how's
- * step_data must stay until the end, of its rest it has its own. Finishes with its processes,
+ * data must stay until the end, of its rest it has its own. Finishes with its processes,
  * transfer full. Errors: those of preparation.h and of kh_launcher_launch_async();
  * KH_ERROR_CANCELLED.
  */

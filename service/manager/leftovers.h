@@ -6,11 +6,12 @@
 #pragma once
 
 #include "machine/machines.h"
+#include "state/store.h"
 #include "strangers.h"
 
 G_BEGIN_DECLS
 
 /* What has to do with @strangers is spared. */
-void kh_leftovers_drop(const KhMachines *machines, const KhStrangers *strangers);
+void kh_leftovers_drop(const KhMachines *machines, KhStore *store, const KhStrangers *strangers);
 
 G_END_DECLS

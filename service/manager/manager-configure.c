@@ -49,8 +49,8 @@ choose_new_port(KhManager *self, const KhRecord *record, KhConfig **config, GErr
 
     if (port == record->config->rpc_port || port == kh_record_get_wanted(record)->rpc_port)
         return TRUE;
-    port = kh_port_choose(self->machines->store, &self->machines->settings->ports,
-                          before->rpc_address, port, self->machines->settings->config_file, error);
+    port = kh_port_choose(self->store, &self->machines->settings->ports, before->rpc_address, port,
+                          self->machines->settings->config_file, error);
     if (port == 0)
         return FALSE;
     *config = kh_config_with(before, "rpc-port", g_variant_new_uint16(port));

@@ -54,7 +54,7 @@ static KhConfig *
 with_port(KhManager *self, const KhConfig *config, GError **error)
 {
     const KhSettings *settings = self->machines->settings;
-    guint16 port = kh_port_choose(self->machines->store, &settings->ports, config->rpc_address,
+    guint16 port = kh_port_choose(self->store, &settings->ports, config->rpc_address,
                                   config->rpc_port, settings->config_file, error);
 
     return port == 0 ? NULL : kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
@@ -141,7 +141,7 @@ take_back(KhManager *self, const KhRecord *record)
 {
     kh_instance_dir_remove(kh_state_dir_instances_fd(self->machines->state_dir), record->id, NULL,
                            NULL);
-    kh_store_remove(self->machines->store, record->id, NULL);
+    kh_store_remove(self->store, record->id, NULL);
 }
 
 /* The marked row with its claims, then the folder, then the mark goes; all or nothing. */
@@ -150,12 +150,12 @@ claim(KhManager *self, KhRecord *record, GError **error)
 {
     int instances = kh_state_dir_instances_fd(self->machines->state_dir);
 
-    if (!kh_store_insert(self->machines->store, record, error))
+    if (!kh_store_insert(self->store, record, error))
         return FALSE;
     kh_crash_point("create:row-inserted");
     if (kh_instance_dir_create(instances, record->id, record->vm_uid, error)) {
         kh_crash_point("create:folder-made");
-        if (kh_store_finish_making(self->machines->store, record->id, error)) {
+        if (kh_store_finish_making(self->store, record->id, error)) {
             kh_crash_point("create:finished");
             return TRUE;
         }

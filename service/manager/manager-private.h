@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 struct _KhManager {
     GObject parent_instance;
     const KhMachines *machines;
+    KhStore *store;
     KhJobs *jobs;
     KhShutdown *shutdown;
     GPtrArray *instances; /* oldest first */

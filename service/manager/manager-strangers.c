@@ -89,7 +89,7 @@ kh_manager_check_database(KhManager *self, GError **error)
     if (self->strangers == NULL || !kh_strangers_any(self->strangers))
         return TRUE;
     kh_manager_find_strangers(self);
-    text = kh_store_get_setting(self->machines->store, SETTING_ADOPTED);
+    text = kh_store_get_setting(self->store, SETTING_ADOPTED);
     adopted = g_strsplit(text != NULL ? text : "", " ", -1);
     machines = count_unadopted(self->strangers->machines, (const char *const *)adopted);
     if (self->instances->len == 0)
@@ -118,5 +118,5 @@ kh_manager_adopt_strangers(KhManager *self, GError **error)
     append_all(words, found->machines);
     g_ptr_array_add(words, NULL);
     text = g_strjoinv(" ", (char **)words->pdata);
-    return kh_store_set_setting(self->machines->store, SETTING_ADOPTED, text, error);
+    return kh_store_set_setting(self->store, SETTING_ADOPTED, text, error);
 }

@@ -87,14 +87,15 @@ kh_manager_init(KhManager *self)
 }
 
 KhManager *
-kh_manager_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown)
+kh_manager_new(const KhMachines *machines, KhStore *store, KhJobs *jobs, KhShutdown *shutdown)
 {
     KhManager *self = g_object_new(KH_TYPE_MANAGER, NULL);
 
     self->machines = machines;
+    self->store = store;
     self->jobs = jobs;
     self->shutdown = shutdown;
-    self->pins = kh_image_pins_new(machines->store, machines->images, machines->state_dir);
+    self->pins = kh_image_pins_new(store, machines->images, machines->state_dir);
     return self;
 }
 
@@ -225,7 +226,8 @@ on_instance_gone(KhInstance *instance, KhManager *self)
 KhInstance *
 kh_manager_add(KhManager *self, KhRecord *record)
 {
-    KhInstance *instance = kh_instance_new(self->machines, self->jobs, self->shutdown, record);
+    KhInstance *instance =
+        kh_instance_new(self->machines, self->store, self->jobs, self->shutdown, record);
     g_auto(GStrv) images = count(self, instance);
 
     g_ptr_array_add(self->instances, instance);
@@ -313,7 +315,7 @@ kh_manager_load(KhManager *self, KhStartProgress *progress, GError **error)
     g_autoptr(GPtrArray) records = NULL;
 
     kh_start_progress_note(progress, "Reading the database", 0, 0);
-    records = kh_store_load(self->machines->store, error);
+    records = kh_store_load(self->store, error);
     if (records == NULL)
         return FALSE;
     g_ptr_array_set_free_func(records, NULL);
@@ -355,7 +357,7 @@ kh_manager_take_over(KhManager *self, KhStartProgress *progress)
     kh_strangers_log(self->strangers, self->machines->state_dir);
     take_back_half_made(self);
     finish_deletions(self);
-    kh_leftovers_drop(self->machines, self->strangers);
+    kh_leftovers_drop(self->machines, self->store, self->strangers);
     take_over_all(self, progress);
     kh_image_pins_drop_unused(self->pins);
     g_signal_emit(self, signals[SIGNAL_CHANGED], 0);

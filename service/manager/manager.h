@@ -19,7 +19,8 @@ G_DECLARE_FINAL_TYPE(KhManager, kh_manager, KH, MANAGER, GObject)
  * Signals: "added" and "removed" (KhInstance), "changed" (counts or default image),
  * "image-users" (an image's id: others are pinned to it; after what has changed that).
  */
-KhManager *kh_manager_new(const KhMachines *machines, KhJobs *jobs, KhShutdown *shutdown);
+KhManager *kh_manager_new(const KhMachines *machines, KhStore *store, KhJobs *jobs,
+                          KhShutdown *shutdown);
 
 /* Makes an instance of every row of the store, and touches nothing; once. */
 gboolean kh_manager_load(KhManager *self, KhStartProgress *progress, GError **error);

@@ -101,6 +101,7 @@ typedef struct {
     KhSettings settings;
     KhFacts facts;
     KhMachines machines;
+    KhStore *store;
     KhJobs *jobs;
     KhShutdown *shutdown;
     SlowLauncher *launcher;
@@ -146,15 +147,15 @@ set_up(Fixture *f, gconstpointer data)
     f->shutdown = kh_shutdown_new();
     f->machines.state_dir = kh_state_dir_open(state, runtime, NULL);
     database = kh_state_dir_build(f->machines.state_dir, "state.db");
-    f->machines.store = kh_store_open(database, NULL);
+    f->store = kh_store_open(database, NULL);
     f->jobs = kh_jobs_new();
     f->launcher = g_object_new(SLOW_TYPE_LAUNCHER, NULL);
     f->machines.launcher = KH_LAUNCHER(f->launcher);
     record = make_record(&f->facts, (KhState)GPOINTER_TO_INT(data));
-    g_assert_true(kh_store_insert(f->machines.store, record, NULL));
+    g_assert_true(kh_store_insert(f->store, record, NULL));
     g_assert_true(kh_instance_dir_create(kh_state_dir_runtime_fd(f->machines.state_dir), record->id,
                                          -1, NULL));
-    f->instance = kh_instance_new(&f->machines, f->jobs, f->shutdown, record);
+    f->instance = kh_instance_new(&f->machines, f->store, f->jobs, f->shutdown, record);
     kh_instance_take_over(f->instance, FALSE);
 }
 
@@ -165,7 +166,7 @@ tear_down(Fixture *f, gconstpointer data)
     g_clear_object(&f->launcher);
     g_clear_object(&f->jobs);
     g_clear_object(&f->shutdown);
-    g_clear_object(&f->machines.store);
+    g_clear_object(&f->store);
     g_clear_object(&f->machines.state_dir);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
@@ -343,7 +344,7 @@ refused_deletion(Fixture *f, gconstpointer data)
 static KhState
 saved_state(Fixture *f)
 {
-    g_autoptr(GPtrArray) records = kh_store_load(f->machines.store, NULL);
+    g_autoptr(GPtrArray) records = kh_store_load(f->store, NULL);
 
     return records->len == 0 ? KH_N_STATES : ((KhRecord *)records->pdata[0])->state;
 }
@@ -527,11 +528,11 @@ add_startable(Fixture *f, const char *image)
     KhRecord *record = make_record(&f->facts, KH_STATE_CREATED);
 
     g_clear_object(&f->instance);
-    kh_store_remove(f->machines.store, record->id, NULL);
+    kh_store_remove(f->store, record->id, NULL);
     kh_config_unref(record->config);
     record->config = make_config(f, text);
     record->vm_uid = geteuid() == 0 ? VM_UID : -1;
-    g_assert_true(kh_store_insert(f->machines.store, record, NULL));
+    g_assert_true(kh_store_insert(f->store, record, NULL));
     g_assert_true(kh_instance_dir_create(kh_state_dir_instances_fd(f->machines.state_dir),
                                          record->id, record->vm_uid, NULL));
     f->settings.qemu = "/bin/true";
@@ -562,7 +563,8 @@ set_behind_a_start(Fixture *f, gconstpointer data)
     const KhRecord *record;
 
     mallopt(M_PERTURB, 0xa5); /* what is freed is overwritten at once */
-    f->instance = kh_instance_new(&f->machines, f->jobs, f->shutdown, add_startable(f, image));
+    f->instance =
+        kh_instance_new(&f->machines, f->store, f->jobs, f->shutdown, add_startable(f, image));
     record = kh_instance_get_record(f->instance);
     job = ask(f, &(KhRequest){.operation = KH_OPERATION_START}, keep_result, &result, NULL);
     set_label(f);
@@ -580,13 +582,22 @@ ignore_step(const char *step, double progress, gpointer data)
 {
 }
 
+static gboolean
+note_disk(const KhRecord *record, gpointer data, GError **error)
+{
+    return kh_store_update(((Fixture *)data)->store, record, error);
+}
+
 /* It goes by a record that nobody else has any more, and that gets another configuration. */
 static void
 start_up_has_its_record(Fixture *f, gconstpointer data)
 {
     g_autoptr(GCancellable) cancellable = g_cancellable_new();
-    const KhStartUp how = {
-        .accelerator = "tcg", .cancellable = cancellable, .on_step = ignore_step};
+    const KhStartUp how = {.accelerator = "tcg",
+                           .cancellable = cancellable,
+                           .on_step = ignore_step,
+                           .note_disk = note_disk,
+                           .data = f};
     g_autofree char *image = import_image(f);
     g_autoptr(GAsyncResult) result = NULL;
     g_autoptr(GError) error = NULL;
@@ -605,7 +616,7 @@ start_up_has_its_record(Fixture *f, gconstpointer data)
         g_main_context_iteration(NULL, TRUE);
     g_assert_null(kh_start_up_finish(result, &error));
     g_assert_cmpstr(error->message, ==, "nothing is launched");
-    saved = kh_store_load(f->machines.store, NULL);
+    saved = kh_store_load(f->store, NULL);
     g_assert_cmpuint(saved->len, ==, 1);
     g_assert_true(((KhRecord *)saved->pdata[0])->formatted);
     g_clear_object(&f->machines.images);

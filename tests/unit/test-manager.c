@@ -33,6 +33,7 @@ typedef struct {
     KhSettings settings;
     KhFacts facts;
     KhMachines machines;
+    KhStore *store;
     KhJobs *jobs;
     KhShutdown *shutdown;
     KhManager *manager;
@@ -56,7 +57,7 @@ make_components(Fixture *f, const char *version)
 static void
 open_manager(Fixture *f)
 {
-    f->manager = kh_manager_new(&f->machines, f->jobs, f->shutdown);
+    f->manager = kh_manager_new(&f->machines, f->store, f->jobs, f->shutdown);
     g_assert_true(kh_manager_load(f->manager, NULL, NULL));
     kh_manager_take_over(f->manager, NULL);
 }
@@ -80,7 +81,7 @@ set_up(Fixture *f, gconstpointer data)
     f->machines.state_dir = kh_state_dir_open(state, runtime, NULL);
     database = kh_state_dir_build(f->machines.state_dir, "state.db");
     images = kh_state_dir_build(f->machines.state_dir, "images");
-    f->machines.store = kh_store_open(database, NULL);
+    f->store = kh_store_open(database, NULL);
     f->machines.images = kh_image_store_new(kh_state_dir_images_fd(f->machines.state_dir), images);
     f->machines.launcher = kh_direct_launcher_new("/nowhere/shim");
     open_manager(f);
@@ -98,7 +99,7 @@ tear_down(Fixture *f, gconstpointer data)
         if (!g_main_context_iteration(NULL, FALSE))
             g_usleep(1000);
     g_clear_object(&f->machines.images);
-    g_clear_object(&f->machines.store);
+    g_clear_object(&f->store);
     g_clear_object(&f->machines.state_dir);
     kh_instance_dir_remove(-1, f->base, NULL, NULL);
     g_free(f->base);
@@ -156,7 +157,7 @@ forget(Fixture *f, KhInstance *instance)
     const char *id = kh_instance_get_record(instance)->id;
 
     kh_instance_dir_remove(kh_state_dir_instances_fd(f->machines.state_dir), id, NULL, NULL);
-    kh_store_remove(f->machines.store, id, NULL);
+    kh_store_remove(f->store, id, NULL);
     g_signal_emit_by_name(instance, "gone");
 }
 
@@ -260,7 +261,7 @@ a_change_visits_no_other(Fixture *f, gconstpointer data)
     g_string_append(sql, "COMMIT");
     run_sql(f, sql->str);
     g_object_unref(f->manager);
-    f->manager = kh_manager_new(&f->machines, f->jobs, f->shutdown);
+    f->manager = kh_manager_new(&f->machines, f->store, f->jobs, f->shutdown);
     g_assert_true(kh_manager_load(f->manager, NULL, NULL));
     g_assert_cmpuint(kh_manager_list(f->manager)->len, ==, 1001);
     looks_of_a_change(f); /* what the service before this one has left is looked for once */
