@@ -52,11 +52,11 @@ refuse(const char *name, GError **error, const char *format, ...)
     va_start(arguments, format);
     found = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    g_set_error(error, KH_ERROR, KH_ERROR_NOT_SUPPORTED,
-                "The firmware %s %s; give an image of OVMF for SEV-SNP, as Debian's ovmf-amdsev "
-                "has it",
-                shown, found);
-    return FALSE;
+    return kh_error_set(
+        error, KH_ERROR_NOT_SUPPORTED,
+        "The firmware %s %s; give an image of OVMF for SEV-SNP, as Debian's ovmf-amdsev "
+        "has it",
+        shown, found);
 }
 
 static gboolean

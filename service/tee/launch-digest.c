@@ -30,9 +30,8 @@ struct _KhLaunchDigest {
 static gboolean
 no_sha384(GError **error)
 {
-    g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                "libcrypto cannot compute SHA-384; look at its configuration");
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_FAILED,
+                        "libcrypto cannot compute SHA-384; look at its configuration");
 }
 
 KhLaunchDigest *

@@ -112,12 +112,10 @@ kh_launch_measure_memory(KhLaunchDigest *digest, const KhBootParts *parts, const
 {
     if (parts->has_kernel && !kh_firmware_check_kernel(parts->firmware, error))
         return FALSE;
-    if (cmdline != NULL && strlen(cmdline) > KH_CMDLINE_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The kernel's command line has %zu bytes; at most %d are measured",
-                    strlen(cmdline), KH_CMDLINE_MAX);
-        return FALSE;
-    }
+    if (cmdline != NULL && strlen(cmdline) > KH_CMDLINE_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "The kernel's command line has %zu bytes; at most %d are measured",
+                            strlen(cmdline), KH_CMDLINE_MAX);
     kh_launch_digest_set(digest, parts->firmware->pages_digest);
     return add_sections(digest, parts, cmdline, vmm, FALSE, error) &&
            add_sections(digest, parts, cmdline, vmm, TRUE, error) &&
@@ -152,11 +150,10 @@ kh_launch_measure(const KhLaunch *launch, guint8 measurement[KH_LAUNCH_DIGEST_SI
     g_autoptr(KhLaunchDigest) digest = kh_launch_digest_new(error);
     guint vcpus = launch->shape.vcpus;
 
-    if (vcpus < 1 || vcpus > KH_MEASURED_VCPUS_MAX) {
-        g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                    "The number of vCPUs is %u; give 1 to %d", vcpus, KH_MEASURED_VCPUS_MAX);
-        return FALSE;
-    }
+    if (vcpus < 1 || vcpus > KH_MEASURED_VCPUS_MAX)
+        return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                            "The number of vCPUs is %u; give 1 to %d", vcpus,
+                            KH_MEASURED_VCPUS_MAX);
     if (digest == NULL ||
         !kh_launch_measure_memory(digest, launch->parts, launch->cmdline, launch->shape.vmm, error))
         return FALSE;

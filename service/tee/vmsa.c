@@ -69,9 +69,9 @@ kh_vmm_parse(const char *name, KhVmm *vmm, GError **error)
             *vmm = (KhVmm)i;
             return TRUE;
         }
-    g_set_error(error, KH_ERROR, KH_ERROR_INVALID_ARGUMENT,
-                "The virtual machine monitor \"%s\" is unknown; it is qemu, ec2 or gce", shown);
-    return FALSE;
+    return kh_error_set(error, KH_ERROR_INVALID_ARGUMENT,
+                        "The virtual machine monitor \"%s\" is unknown; it is qemu, ec2 or gce",
+                        shown);
 }
 
 gboolean
