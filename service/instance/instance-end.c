@@ -36,8 +36,10 @@ kh_instance_go_on(KhInstance *self)
 void
 kh_instance_set_stopped(KhInstance *self, const char *reason, gboolean forced)
 {
-    const gboolean restarts =
-        self->current.job != NULL && self->current.operation == KH_OPERATION_RESTART;
+    /* A restart that has come to its start is one, and goes the way of a start. */
+    const gboolean restarts = self->record->state == KH_STATE_STOPPING &&
+                              self->current.job != NULL &&
+                              self->current.operation == KH_OPERATION_RESTART;
     KhLifecycle job = {0};
     g_autoptr(GError) unsaved = NULL;
 

@@ -10,7 +10,7 @@ import sys
 
 import tap
 from harness import is_alive
-from live import live, pid_of, refused, running, service_dies, wait_state
+from live import live, pid_of, refused, running, service_dies, stays, wait_state
 
 SILENT = "--fake.never-ready"
 
@@ -93,6 +93,26 @@ def cancelled():
         refused("InvalidState", lambda: bus.cancel(job))
         tap.equal(sorted(one["Operation"] for one in bus.jobs().values()), ["start", "stop"],
                   "what was done")
+
+
+def shim_of(pid):
+    """Its parent."""
+    return int(open(f"/proc/{pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()[1])
+
+
+def stopped_from_outside():
+    """a restart whose new machine is stopped by its shim does not begin a third one"""
+    with live() as (_, bus):
+        path = bus.create("x", SILENT)
+        bus.do(path, "Start", no_wait=True)
+        before = tap.eventually(lambda: pid_of(bus, path), 10, "QEMU")
+        job = bus.do(path, "Restart", no_wait=True)
+        pid = tap.eventually(lambda: pid_of(bus, path) not in (0, before) and pid_of(bus, path),
+                             20, "another QEMU")
+        os.kill(shim_of(pid), signal.SIGTERM)
+        wait_state(bus, path, "stopped")
+        tap.equal(ends(bus, job)["State"], "cancelled", "the restart")
+        stays(bus, path, "stopped")
 
 
 def deleted_while_stopping():
@@ -213,7 +233,7 @@ def killed_while_deleting():
         path = bus.create("x")
         bus.do(path, "Start")
         pid = pid_of(bus, path)
-        shim = int(open(f"/proc/{pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()[1])
+        shim = shim_of(pid)
         os.kill(shim, signal.SIGSTOP)
         bus.do(path, "Delete", force=True, no_wait=True)
         service_dies(world)
@@ -249,5 +269,6 @@ def reads_nothing():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run((shared, two_jobs, cancelled, deleted_while_stopping, quick_ones, unasked,
+    sys.exit(tap.run((shared, two_jobs, cancelled, stopped_from_outside,
+                      deleted_while_stopping, quick_ones, unasked,
                       killed_while, killed_while_deleting, reads_nothing)))
