@@ -27,7 +27,12 @@ static void
 on_cancel(KhJob *job, KhInstance *self)
 {
     const KhRequest request = {.operation = KH_OPERATION_STOP, .caller = kh_job_get_canceller(job)};
-    g_autoptr(KhJob) stop = kh_instance_request(self, &request, NULL);
+    g_autoptr(KhJob) stop = NULL;
+
+    if (job == self->next.job)
+        kh_instance_drop_next_job(self, "was stopped before it ran");
+    else
+        stop = kh_instance_request(self, &request, NULL);
 }
 
 static KhLifecycle
@@ -46,11 +51,11 @@ make(KhInstance *self, KhOperation operation, gint64 owner)
     return job;
 }
 
-/* Whom the journal names with what it says of the instance. */
+/* Whom the journal names with what it says of the instance: who has asked last. */
 static void
 note_owner(KhInstance *self)
 {
-    KhJob *job = self->current.job;
+    KhJob *job = self->next.job != NULL ? self->next.job : self->current.job;
 
     self->record->caller_uid = job == NULL ? KH_JOB_SERVICE : kh_job_get_plan(job)->owner;
 }
@@ -71,6 +76,7 @@ kh_instance_begin_next_job(KhInstance *self, KhOperation operation, gint64 owner
 {
     g_return_if_fail(self->next.job == NULL);
     self->next = make(self, operation, owner);
+    note_owner(self);
     kh_instance_touch(self, KH_ASPECT_STATE);
 }
 

@@ -265,6 +265,17 @@ force_stays_force(Fixture *f, gconstpointer data)
     g_assert_cmpstr(kh_instance_get_record(f->instance)->stop_result, ==, "forced");
 }
 
+/* An instance that has ended by its row, and whose machine is looked for all the same. */
+static void
+doubt(Fixture *f)
+{
+    KhRecord *record = make_record(&f->facts, KH_STATE_STOPPED);
+
+    g_clear_object(&f->instance);
+    f->instance = kh_instance_new(&f->machines, f->store, f->jobs, f->shutdown, record);
+    kh_instance_take_over(f->instance, TRUE);
+}
+
 /* The search comes to none. */
 static void
 find_nothing(Fixture *f)
@@ -272,6 +283,48 @@ find_nothing(Fixture *f)
     g_autoptr(GTask) search = g_steal_pointer(&f->launcher->search);
 
     g_task_return_new_error(search, KH_ERROR, KH_ERROR_NOT_FOUND, "nothing runs");
+}
+
+/* A start that waits to know of a machine is taken back before that is known. */
+static void
+waiting_start_is_cancelled(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(KhJob) job = NULL;
+
+    doubt(f);
+    g_assert_true(kh_instance_start_if_gone(f->instance));
+    job = g_object_ref(kh_instance_get_job(f->instance));
+    kh_job_wait_async(job, 0, NULL, keep_result, &result);
+    g_assert_true(kh_job_cancel(job, 7, &error));
+    g_assert_cmpint(kh_job_get_state(job), ==, KH_JOB_CANCELLED);
+    g_assert_null(kh_instance_get_job(f->instance));
+    find_nothing(f);
+    while (g_main_context_iteration(NULL, FALSE))
+        continue;
+    g_assert_false(finish(result, &error));
+    g_assert_error(error, KH_ERROR, KH_ERROR_CANCELLED);
+    g_assert_cmpint(kh_instance_get_record(f->instance)->state, ==, KH_STATE_STOPPED);
+}
+
+/* The journal names who deletes it, though somebody else's stop is still under way. */
+static void
+deletion_has_its_caller(Fixture *f, gconstpointer data)
+{
+    const KhRecord *record = kh_instance_get_record(f->instance);
+    g_autoptr(KhJob) stop = kh_instance_request(
+        f->instance, &(KhRequest){.operation = KH_OPERATION_STOP, .caller = 7}, NULL);
+    g_autoptr(KhJob) deletion = NULL;
+
+    g_assert_cmpint(record->caller_uid, ==, 7);
+    deletion = kh_instance_request(
+        f->instance, &(KhRequest){.operation = KH_OPERATION_FORCE_DELETE, .caller = 8}, NULL);
+    g_assert_cmpint(record->caller_uid, ==, 8);
+    find_nothing(f);
+    while (kh_job_get_state(deletion) == KH_JOB_RUNNING)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_cmpint(kh_job_get_state(stop), ==, KH_JOB_DONE);
 }
 
 /* Nobody is told that the data stays who comes after a deletion that takes it. */
@@ -712,6 +765,10 @@ main(int argc, char **argv)
                force_stays_force, tear_down);
     g_test_add("/instance/data-is-not-promised", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING), set_up,
                data_is_not_promised, tear_down);
+    g_test_add("/instance/waiting-start-is-cancelled", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED),
+               set_up, waiting_start_is_cancelled, tear_down);
+    g_test_add("/instance/deletion-has-its-caller", Fixture, GINT_TO_POINTER(KH_STATE_RUNNING),
+               set_up, deletion_has_its_caller, tear_down);
     g_test_add("/instance/refused-deletion", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
                refused_deletion, tear_down);
     g_test_add("/instance/unsaved-stop", Fixture, GINT_TO_POINTER(KH_STATE_FAILED), set_up,
