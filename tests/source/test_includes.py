@@ -71,7 +71,7 @@ CLI = ("cli", "dbus-interfaces", "service/tee", "service/doctor")
 ROOTS = ("service", "dbus-interfaces", "service/tee")
 # What the build makes: of no folder, or of the contract.
 GENERATED = ("build-config.h", "dbus-generated.h", "method-actions.inc")
-INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.M)
 
 
 def read_tree():
@@ -97,13 +97,15 @@ def may_include(floor, other):
 
 
 def includes_of(tree):
-    """(file, the file that it includes; the bare word where there is none) of all of them."""
+    """(file, the file that it includes; the bare word where there is none) of all of them. In
+    angle brackets that is a file of ours where the compiler would find one."""
     for path, text in tree.items():
-        for word in INCLUDE.findall(text):
-            places = [os.path.normpath(f"{folder}/{word}")
-                      for folder in (os.path.dirname(path), *ROOTS)]
-            if word not in GENERATED:
-                yield path, next((place for place in places if place in tree), word)
+        for mark, word in INCLUDE.findall(text):
+            folders = ROOTS if mark == "<" else (os.path.dirname(path), *ROOTS)
+            places = [os.path.normpath(f"{folder}/{word}") for folder in folders]
+            found = next((place for place in places if place in tree), None)
+            if word not in GENERATED and (found or mark == '"'):
+                yield path, found or word
 
 
 def misplaced(tree):
@@ -184,6 +186,8 @@ def test_planted_climb():
                               ("dbus-interfaces/error.c", "journal.h", "service")):
         refused(planted({path: f'  # include "{word}"\n'}),
                 f"{path} includes", f"may not include {floor}")
+    refused(planted({"service/uid/pool.c": "#include <instance/all.h>\n"}),
+            "may not include service/instance")
 
 
 def test_planted_aside():
