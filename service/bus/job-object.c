@@ -74,13 +74,33 @@ find_instance(KhJobObject *self)
     return id == NULL ? NULL : kh_manager_find_id(self->manager, id);
 }
 
+/* However it has ended, unless it has not. */
 static void
 on_ended(GObject *source, GAsyncResult *result, gpointer data)
 {
     GDBusMethodInvocation *invocation = data;
+    GError *error = NULL;
 
-    kh_job_wait_finish(KH_JOB(source), result, NULL);
+    kh_job_wait_finish(KH_JOB(source), result, &error);
+    if (kh_job_get_state(KH_JOB(source)) == KH_JOB_RUNNING) {
+        kh_refuse_call(invocation, error);
+        return;
+    }
+    g_clear_error(&error);
     g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+/* That of an instance ends as a stop of it does, in as much time as one has. */
+static void
+wait_for_end(KhJobObject *self, GDBusMethodInvocation *invocation)
+{
+    const KhRequest stop = {.operation = KH_OPERATION_STOP};
+    KhInstance *instance = find_instance(self);
+
+    if (instance != NULL)
+        kh_instance_wait_async(instance, self->job, &stop, on_ended, invocation);
+    else
+        kh_job_wait_async(self->job, 0, NULL, on_ended, invocation);
 }
 
 static gboolean
@@ -91,7 +111,7 @@ on_cancel(KhJobObject *self, GDBusMethodInvocation *invocation, GVariant *option
 
     if (kh_options_check(options, known, &error) &&
         kh_job_cancel(self->job, kh_gate_get_caller_uid(invocation), &error))
-        kh_job_wait_async(self->job, 0, NULL, on_ended, invocation);
+        wait_for_end(self, invocation);
     else
         kh_refuse_call(invocation, error);
     return TRUE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lifecycle jobs of an instance: one under way, and one that waits for its end. A job that
- * another takes the place of is cancelled, and ends with its machine; a stop that a deletion
- * comes upon goes on, and the deletion is next. Whoever brings an operation to its end takes the
- * job, changes the state, and then ends it: so who waits is answered after the bus has been told.
+ * another takes the place of is cancelled: a start ends with its machine, a pause or a resume at
+ * once. A stop that a deletion comes upon goes on, and the deletion is next. Whoever brings an
+ * operation to its end takes the job, changes the state, and then ends it: so who waits is answered
+ * after the bus has been told.
  */
 #include "instance-private.h"
 
@@ -146,6 +147,10 @@ kh_instance_overtake_job(KhInstance *self, KhLifecycle *job, const char *why)
 {
     if (job->job == NULL)
         return;
+    if (!kh_lifecycle_starts(job)) {
+        kh_instance_cancel_job(self, job, why);
+        return;
+    }
     g_signal_handlers_disconnect_by_data(job->job, self);
     g_cancellable_cancel(kh_job_get_cancellable(job->job));
     if (job->failure == NULL)

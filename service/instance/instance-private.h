@@ -140,7 +140,7 @@ void kh_instance_end_job(KhInstance *self, KhLifecycle *job, const GError *error
 /* The same as cancelled, unless it has failed: "NAME @why". */
 void kh_instance_cancel_job(KhInstance *self, KhLifecycle *job, const char *why);
 
-/* The same when its machine has ended; what it has under way is told at once. */
+/* The same of a start when its machine has ended; what it has under way is told at once. */
 void kh_instance_overtake_job(KhInstance *self, KhLifecycle *job, const char *why);
 
 /* That has. */

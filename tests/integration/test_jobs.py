@@ -115,6 +115,19 @@ def stopped_from_outside():
         stays(bus, path, "stopped")
 
 
+def overtaken_pause():
+    """a pause that a stop comes upon is taken back at once, and not with the machine"""
+    with live("--stop-timeout", "3") as (_, bus):
+        path = bus.create("x", "--fake.deaf-monitor", "--fake.ignore-stop")
+        bus.do(path, "Start")
+        call = bus.begin(bus.do, path, "Pause")
+        job = seen(bus, path, "pause")
+        bus.do(path, "Stop", no_wait=True)
+        refused("Cancelled", lambda: call.result(20))
+        tap.equal(bus.state(path), "stopping", "state")
+        tap.equal(bus.properties(job, "Job")["State"], "cancelled", "the pause")
+
+
 def deleted_while_stopping():
     """a deletion that comes upon a stop is next: both come to their ends"""
     with live("--stop-timeout", "60") as (_, bus):
@@ -269,6 +282,6 @@ def reads_nothing():
 
 
 if __name__ == "__main__":
-    sys.exit(tap.run((shared, two_jobs, cancelled, stopped_from_outside,
-                      deleted_while_stopping, quick_ones, unasked,
-                      killed_while, killed_while_deleting, reads_nothing)))
+    sys.exit(tap.run((shared, two_jobs, cancelled, stopped_from_outside, overtaken_pause,
+                      deleted_while_stopping, quick_ones, unasked, killed_while,
+                      killed_while_deleting, reads_nothing)))
