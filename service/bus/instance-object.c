@@ -95,7 +95,6 @@ mirror_config(KhInstanceObject *self)
     kh_dbus_instance_set_start_at_boot(bus, config->start_at_boot);
     kh_dbus_instance_set_restart_policy(bus, config->restart_policy);
     kh_dbus_instance_set_cpu_quota_percent(bus, config->cpu_quota);
-    kh_dbus_instance_set_memory_limit_bytes(bus, kh_instance_get_memory_limit(self->instance));
     kh_dbus_instance_set_labels(bus, labels);
     kh_dbus_instance_set_description(bus, config->description);
     kh_dbus_instance_set_tee(bus, config->tee);
@@ -161,6 +160,7 @@ mirror_machine(KhInstanceObject *self)
 
     kh_dbus_instance_set_accelerator(bus, kh_instance_get_accelerator(self->instance));
     kh_dbus_instance_set_main_pid(bus, pid);
+    kh_dbus_instance_set_memory_limit_bytes(bus, kh_instance_get_memory_limit(self->instance));
     kh_dbus_instance_set_limits_enforced(
         bus,
         kh_launcher_holds(self->machines->launcher, record->id, pid, record->config->cpu_quota));

@@ -244,7 +244,7 @@ kh_instance_take_pending(KhInstance *self)
     kh_instance_replace(&self->record->measurement, self->record->pending_measurement);
     kh_instance_replace(&self->record->pending_measurement, "");
     kh_instance_replace(&self->record->pending_secrets, "");
-    kh_instance_touch(self, KH_ASPECT_CONFIG | KH_ASPECT_IMAGE);
+    kh_instance_touch(self, KH_ASPECT_CONFIG | KH_ASPECT_IMAGE | KH_ASPECT_MACHINE);
     kh_instance_save_ports(self);
     kh_crash_point("set:taken");
 }

@@ -605,6 +605,30 @@ set_label(Fixture *f)
     g_assert_true(kh_instance_configure(f->instance, config, changes, "", 0, NULL));
 }
 
+static void
+keep_aspects(KhInstance *instance, KhAspects aspects, KhAspects *kept)
+{
+    *kept |= aspects;
+}
+
+/* What was left to be taken is all that a machine would now be made by, accelerator and limits too.
+ */
+static void
+left_change_is_told(Fixture *f, gconstpointer data)
+{
+    KhRecord *record = make_record(&f->facts, KH_STATE_STOPPED);
+    KhAspects told = 0;
+
+    g_clear_object(&f->instance);
+    record->pending =
+        make_config(f, "{'accelerator': <'kvm'>, 'memory-bytes': <uint64 268435456>}");
+    f->instance = kh_instance_new(&f->machines, f->store, f->jobs, f->shutdown, record);
+    g_signal_connect(f->instance, "changed", G_CALLBACK(keep_aspects), &told);
+    kh_instance_take_over(f->instance, FALSE);
+    g_assert_cmpstr(kh_instance_get_accelerator(f->instance), ==, "kvm");
+    g_assert_cmpint(told, ==, KH_ASPECT_CONFIG | KH_ASPECT_IMAGE | KH_ASPECT_MACHINE);
+}
+
 /* What a start goes by is not freed by a change that comes behind it. */
 static void
 set_behind_a_start(Fixture *f, gconstpointer data)
@@ -783,6 +807,8 @@ main(int argc, char **argv)
                removal_outlives_all, tear_down);
     g_test_add("/instance/set-behind-a-start", Fixture, GINT_TO_POINTER(KH_STATE_CREATED), set_up,
                set_behind_a_start, tear_down);
+    g_test_add("/instance/left-change-is-told", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up,
+               left_change_is_told, tear_down);
     g_test_add("/instance/start-up-has-its-record", Fixture, GINT_TO_POINTER(KH_STATE_CREATED),
                set_up, start_up_has_its_record, tear_down);
     g_test_add("/instance/row-stays", Fixture, GINT_TO_POINTER(KH_STATE_STOPPED), set_up, row_stays,
