@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the checks look; see context.h. */
+/* Where the checks look; see check-context.h. */
 #include "check-context.h"
 
 #include <errno.h>

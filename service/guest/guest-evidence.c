@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gathers evidence; see evidence.h. The steps: which block (unless it is given), the quote,
+ * Gathers evidence; see guest-evidence.h. The steps: which block (unless it is given), the quote,
  * the block's facts, the certificates; a deadline over all of them.
  */
 #include "guest-evidence.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which launcher; see choice.h. */
+/* Which launcher; see launcher-choice.h. */
 #include "launcher-choice.h"
 
 #include <gio/gio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages about one instance; see log.h. */
+/* Messages about one instance; see instance-log.h. */
 #include "instance-log.h"
 
 #include "journal.h"

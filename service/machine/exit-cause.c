@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Why a machine has ended; see ending.h. */
+/* Why a machine has ended; see exit-cause.h. */
 #include "exit-cause.h"
 
 #include <stdio.h>
