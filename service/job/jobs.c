@@ -9,6 +9,7 @@
 struct _KhJobs {
     GObject parent_instance;
     GPtrArray *jobs;     /* of KhJob */
+    GPtrArray *ended;    /* those of them that have, in the order of their ends */
     GHashTable *entries; /* KhJob -> Entry */
     guint last_number;
     guint timer; /* until one is to go; 0: none has ended */
@@ -34,6 +35,7 @@ kh_jobs_finalize(GObject *object)
         g_signal_handlers_disconnect_by_data(self->jobs->pdata[i], self);
     g_clear_handle_id(&self->timer, g_source_remove);
     g_hash_table_unref(self->entries);
+    g_ptr_array_unref(self->ended);
     g_ptr_array_unref(self->jobs);
     G_OBJECT_CLASS(kh_jobs_parent_class)->finalize(object);
 }
@@ -52,6 +54,7 @@ static void
 kh_jobs_init(KhJobs *self)
 {
     self->jobs = g_ptr_array_new_with_free_func(g_object_unref);
+    self->ended = g_ptr_array_new();
     self->entries = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 }
 
@@ -80,30 +83,32 @@ drop(KhJobs *self, KhJob *job)
 
     g_signal_handlers_disconnect_by_data(job, self);
     g_hash_table_remove(self->entries, job);
-    g_ptr_array_remove(self->jobs, job);
+    g_ptr_array_remove(self->ended, job);
+    g_ptr_array_remove_fast(self->jobs, job);
     g_signal_emit(self, signals[SIGNAL_REMOVED], 0, job);
 }
 
 static gboolean on_timer(gpointer data);
 
-/* Drops those whose time is over or that are too many, the newest last. */
+/* Drops those whose time is over or that are too many, the oldest first. */
 static void
 tidy(KhJobs *self)
 {
     gint64 now = g_get_monotonic_time();
-    guint ended = 0;
+    guint held = 0;
 
-    for (guint i = self->jobs->len; i-- > 0;) {
-        KhJob *job = self->jobs->pdata[i];
+    while (held < self->ended->len) {
+        KhJob *job = self->ended->pdata[held];
         const Entry *entry = entry_of(self, job);
 
-        if (entry->goes_at == 0)
-            continue;
-        ended++;
-        if (entry->holds == 0 && (ended > KEPT_MAX || entry->goes_at <= now))
+        if (entry->holds > 0)
+            held++;
+        else if (self->ended->len > KEPT_MAX || entry->goes_at <= now)
             drop(self, job);
+        else
+            break;
     }
-    if (ended > 0 && self->timer == 0)
+    if (self->ended->len > 0 && self->timer == 0)
         self->timer = g_timeout_add_seconds(1, on_timer, self);
 }
 
@@ -117,18 +122,16 @@ on_timer(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* Ended ones stand in the order of their ends: who has waited long for one still sees it. */
+/* Who has waited long for one still sees it. */
 static void
 on_job_changed(KhJob *job, KhJobs *self)
 {
     Entry *entry = entry_of(self, job);
-    guint place;
 
     if (kh_job_get_state(job) == KH_JOB_RUNNING || entry->goes_at != 0)
         return;
     entry->goes_at = g_get_monotonic_time() + KEPT_S * G_USEC_PER_SEC;
-    if (g_ptr_array_find(self->jobs, job, &place))
-        g_ptr_array_add(self->jobs, g_ptr_array_steal_index(self->jobs, place));
+    g_ptr_array_add(self->ended, job);
     tidy(self);
 }
 

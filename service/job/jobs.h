@@ -23,7 +23,7 @@ KhJob *kh_jobs_begin(KhJobs *self, const KhJobPlan *plan);
 gpointer kh_jobs_hold(KhJobs *self, KhJob *job);
 void kh_jobs_release(gpointer hold);
 
-/* All that are kept: under way first, then in the order of their ends. Owned by the registry. */
+/* All that are kept, in no order. Owned by the registry. */
 GPtrArray *kh_jobs_list(KhJobs *self);
 
 G_END_DECLS
