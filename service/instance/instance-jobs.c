@@ -25,9 +25,9 @@ kh_lifecycle_starts(const KhLifecycle *job)
 
 /* Who cancels a start has its machine stopped; a next one has not touched any. */
 static void
-on_cancel(KhJob *job, KhInstance *self)
+on_cancel(KhJob *job, gint64 uid, KhInstance *self)
 {
-    const KhRequest request = {.operation = KH_OPERATION_STOP, .caller = kh_job_get_canceller(job)};
+    const KhRequest request = {.operation = KH_OPERATION_STOP, .caller = uid};
     g_autoptr(KhJob) stop = NULL;
 
     if (job == self->next.job)

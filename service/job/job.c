@@ -14,7 +14,6 @@ struct _KhJob {
     GError *error;
     GVariant *result;
     GCancellable *cancellable;
-    gint64 canceller;
     GPtrArray *waits; /* of Wait */
 };
 
@@ -63,8 +62,8 @@ kh_job_class_init(KhJobClass *class)
     G_OBJECT_CLASS(class)->finalize = kh_job_finalize;
     signals[SIGNAL_CHANGED] = g_signal_new("changed", KH_TYPE_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                            NULL, G_TYPE_NONE, 0);
-    signals[SIGNAL_CANCEL] =
-        g_signal_new("cancel", KH_TYPE_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[SIGNAL_CANCEL] = g_signal_new("cancel", KH_TYPE_JOB, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                          NULL, G_TYPE_NONE, 1, G_TYPE_INT64);
 }
 
 static void
@@ -73,7 +72,6 @@ kh_job_init(KhJob *self)
     self->step = g_strdup("");
     self->result = g_variant_ref_sink(g_variant_new("a{sv}", NULL));
     self->cancellable = g_cancellable_new();
-    self->canceller = KH_JOB_SERVICE;
     self->waits = g_ptr_array_new_with_free_func(wait_free);
 }
 
@@ -135,12 +133,6 @@ GCancellable *
 kh_job_get_cancellable(KhJob *self)
 {
     return self->cancellable;
-}
-
-gint64
-kh_job_get_canceller(KhJob *self)
-{
-    return self->canceller;
 }
 
 const char *
@@ -271,8 +263,7 @@ kh_job_cancel(KhJob *self, gint64 uid, GError **error)
     if (!self->plan.can_be_cancelled)
         return kh_error_set(error, KH_ERROR_NOT_SUPPORTED,
                             "A %s that has begun cannot be cancelled", self->plan.operation);
-    self->canceller = uid;
     g_cancellable_cancel(self->cancellable);
-    g_signal_emit(self, signals[SIGNAL_CANCEL], 0);
+    g_signal_emit(self, signals[SIGNAL_CANCEL], 0, uid);
     return TRUE;
 }

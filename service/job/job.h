@@ -43,8 +43,8 @@ typedef struct {
 G_DECLARE_FINAL_TYPE(KhJob, kh_job, KH, JOB, GObject)
 
 /*
- * Signals: "changed", of step and end, before who waits is answered; "cancel" for who carries
- * it out: somebody wants it to end. All getters: owned by the job.
+ * Signals: "changed", of step and end, before who waits is answered; "cancel" (gint64)
+ * for who carries it out: that uid wants it to end. All getters: owned by the job.
  */
 KhJob *kh_job_new(guint number, const KhJobPlan *plan);
 
@@ -87,8 +87,5 @@ GCancellable *kh_job_get_cancellable(KhJob *self);
  * KH_ERROR_NOT_SUPPORTED for what cannot be taken back.
  */
 gboolean kh_job_cancel(KhJob *self, gint64 uid, GError **error);
-
-/* Who has asked for its end; KH_JOB_SERVICE. */
-gint64 kh_job_get_canceller(KhJob *self);
 
 G_END_DECLS
