@@ -347,6 +347,26 @@ def b95_unknown_is_not_dead():
             tap.equal(found["MainPid"], pids[path], "the same machine")
 
 
+def b95_start_that_waits_to_know():
+    """a start that waits to know whether a machine lives is cancelled, and no machine with it"""
+    with live() as (world, bus):
+        paths = [running(bus, f"n{number}", start_at_boot=True) for number in range(20)]
+        pids = {path: pid_of(bus, path) for path in paths}
+        service_dies(world)
+        start_with_few(world, 64)
+        shown = {path: bus.properties(path) for path in paths}
+        path = next(path for path in paths if "not known yet" in shown[path]["StateReason"])
+        job = shown[path]["Job"]
+        tap.equal(bus.properties(job, "Job")["Operation"], "start", "what waits")
+        bus.cancel(job)
+        tap.equal(bus.properties(job, "Job")["State"], "cancelled", "the job")
+        found = bus.properties(path)
+        tap.equal((found["State"], found["Job"]), ("running", "/"), "the instance")
+        service_dies(world)
+        world.start()
+        wait_state(bus, path, "running", 20, MainPid=pids[path])
+
+
 def b95_false_word_of_an_earlier_service():
     """a machine that the database takes for dead is found by who holds its folder"""
     for user in (None, UNPRIVILEGED) if os.geteuid() == 0 else (None,):
@@ -570,12 +590,11 @@ def b92_nohup():
 TESTS = [b82_marks_of_deletion, b82_folder_is_not_there, b82_created_and_not_there,
          b82_disk_is_not_there, b84_damaged_database, b85_daily_copy, b89_lost_database,
          b89_adopted_state, b89_images_stay, b89_kept_data_is_no_stranger,
-         b120_half_deleted_is_not_missing,
-         b95_unknown_is_not_dead, b95_false_word_of_an_earlier_service,
-         b95_rows_of_another_time, b95_nothing_is_freed_under_a_living_one, b95_foreign_process,
-         b97_out_of_descriptors, b90_restart_after_a_clock_change, b90_end_after_a_clock_change,
-         b91_stop_without_sockets, b91_kill_is_the_last_step, b92_hangup_is_a_regular_end,
-         b92_idle_signals, b92_nohup]
+         b120_half_deleted_is_not_missing, b95_unknown_is_not_dead, b95_start_that_waits_to_know,
+         b95_false_word_of_an_earlier_service, b95_rows_of_another_time,
+         b95_nothing_is_freed_under_a_living_one, b95_foreign_process, b97_out_of_descriptors,
+         b90_restart_after_a_clock_change, b90_end_after_a_clock_change, b91_stop_without_sockets,
+         b91_kill_is_the_last_step, b92_hangup_is_a_regular_end, b92_idle_signals, b92_nohup]
 
 if __name__ == "__main__":
     sys.exit(tap.run(TESTS))
