@@ -28,11 +28,12 @@
 /* A service that has failed is started again within seconds. */
 #define RETURN_S 10
 
-const KhOperation kh_operation_start = {.method = "Start", .job = "start", .already = "running"};
+const KhVerbOperation kh_operation_start = {
+    .method = "Start", .job = "start", .already = "running"};
 
 typedef struct {
     KhCli *cli;
-    const KhOperation *operation;
+    const KhVerbOperation *operation;
     const char *name;
     const char *path; /* of the instance */
     char *job;        /* the path of the one that is followed */
@@ -282,7 +283,7 @@ has_next_job(const Work *self)
 static gboolean
 judge(Work *self, gboolean gone, GError **error)
 {
-    const KhOperation *operation = self->operation;
+    const KhVerbOperation *operation = self->operation;
     const gboolean up =
         !gone && (g_str_equal(self->state, "running") || g_str_equal(self->state, "paused"));
 
@@ -470,7 +471,7 @@ run_job(Work *self, GVariant *options, char **job, GError **error)
 }
 
 gboolean
-kh_operation_run(KhCli *cli, const KhOperation *operation, const char *name, const char *path,
+kh_operation_run(KhCli *cli, const KhVerbOperation *operation, const char *name, const char *path,
                  GVariant *options, char **job, GError **error)
 {
     Work work = {.cli = cli, .operation = operation, .name = name, .path = path};

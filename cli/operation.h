@@ -24,10 +24,10 @@ typedef struct {
     const char *already; /* the state in which there is nothing to do; NULL: none */
     KhGoal goal;
     gboolean stops; /* it may stop a machine: how that stopped is told */
-} KhOperation;
+} KhVerbOperation;
 
 /* Start, of which create has need as well. */
-extern const KhOperation kh_operation_start;
+extern const KhVerbOperation kh_operation_start;
 
 /*
  * Does @operation with the instance at @path, called @name in messages, with @options (a{sv}).
@@ -36,7 +36,7 @@ extern const KhOperation kh_operation_start;
  * Ctrl-C @cli->interrupted is set, whatever came of it; at the second one the process has ended
  * with KH_EXIT_INTERRUPTED.
  */
-gboolean kh_operation_run(KhCli *cli, const KhOperation *operation, const char *name,
+gboolean kh_operation_run(KhCli *cli, const KhVerbOperation *operation, const char *name,
                           const char *path, GVariant *options, char **job, GError **error);
 
 G_END_DECLS

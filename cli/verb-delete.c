@@ -14,8 +14,8 @@ typedef struct {
 
 /* FALSE with the reason: the service would refuse it. */
 static gboolean
-may_be_deleted(KhCli *cli, const KhOperation *operation, const Options *options, const char *name,
-               GError **error)
+may_be_deleted(KhCli *cli, const KhVerbOperation *operation, const Options *options,
+               const char *name, GError **error)
 {
     static const char *const down[] = {"created", "stopped", "failed", "deleting", NULL};
     g_autoptr(GVariant) properties = kh_verb_look_up(cli, operation, name, NULL, error);
@@ -32,7 +32,8 @@ may_be_deleted(KhCli *cli, const KhOperation *operation, const Options *options,
 
 /* Those that can go; of the others is said what is wrong, and *@code is the first's. */
 static char **
-look_up(KhCli *cli, const KhOperation *operation, const Options *options, char **names, int *code)
+look_up(KhCli *cli, const KhVerbOperation *operation, const Options *options, char **names,
+        int *code)
 {
     g_autoptr(GStrvBuilder) found = g_strv_builder_new();
 
@@ -66,7 +67,7 @@ confirm(const Options *options, char **names, GError **error)
 
 /* Nobody is asked about what will be refused, nor a script: it has said what it wants. */
 static int
-delete_asked(KhCli *cli, const KhOperation *operation, const Options *options, char **names,
+delete_asked(KhCli *cli, const KhVerbOperation *operation, const Options *options, char **names,
              GVariant *arguments)
 {
     g_autoptr(GVariant) held = g_variant_ref_sink(arguments);
@@ -85,10 +86,10 @@ delete_asked(KhCli *cli, const KhOperation *operation, const Options *options, c
 int
 kh_verb_delete(KhCli *cli)
 {
-    const KhOperation operation = {.method = "Delete",
-                                   .job = "delete",
-                                   .goes_on = "the deletion goes on",
-                                   .goal = KH_GOAL_GONE};
+    const KhVerbOperation operation = {.method = "Delete",
+                                       .job = "delete",
+                                       .goes_on = "the deletion goes on",
+                                       .goal = KH_GOAL_GONE};
     Options chosen = {FALSE, FALSE, FALSE};
     const GOptionEntry entries[] = {
         {"force", 0, 0, G_OPTION_ARG_NONE, &chosen.force, "Kill those that run", NULL},

@@ -8,7 +8,7 @@
 
 typedef struct {
     KhCli *cli;
-    const KhOperation *operation;
+    const KhVerbOperation *operation;
     GVariant *options;
     JsonArray *documents; /* with --json */
 } Each;
@@ -41,7 +41,7 @@ text_of(GVariant *properties, const char *property)
 static void
 note_before(Each *self, const char *name, GVariant *before)
 {
-    const KhOperation *operation = self->operation;
+    const KhVerbOperation *operation = self->operation;
     const char *state = text_of(before, "State");
 
     if (operation->job == NULL && g_str_equal(state, operation->already))
@@ -124,7 +124,7 @@ report(Each *self, const char *name, const char *path, const char *job, GVariant
 }
 
 GVariant *
-kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *name, char **path,
+kh_verb_look_up(KhCli *cli, const KhVerbOperation *operation, const char *name, char **path,
                 GError **error)
 {
     g_autofree char *found = kh_client_find(cli, name, error);
@@ -167,7 +167,7 @@ check_interrupted(Each *self, char **names, GError **error)
 }
 
 int
-kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options)
+kh_verb_on_each(KhCli *cli, char **names, const KhVerbOperation *operation, GVariant *options)
 {
     g_autoptr(GVariant) held = g_variant_ref_sink(options);
     g_autoptr(JsonArray) documents = json_array_new();

@@ -6,21 +6,21 @@
 #define NO_WAIT "Do not wait for RPC"
 #define WAIT "How long to wait for RPC"
 
-static const KhOperation stop = {.method = "Stop",
-                                 .job = "stop",
-                                 .goes_on = "stopping goes on",
-                                 .already = "stopped",
-                                 .goal = KH_GOAL_DOWN,
-                                 .stops = TRUE};
-static const KhOperation restart = {.method = "Restart", .job = "restart", .stops = TRUE};
-static const KhOperation reset = {.method = "Reset", .job = "reset"};
-static const KhOperation pause_it = {.method = "Pause", .already = "paused"};
-static const KhOperation resume = {.method = "Resume", .already = "running"};
+static const KhVerbOperation stop = {.method = "Stop",
+                                     .job = "stop",
+                                     .goes_on = "stopping goes on",
+                                     .already = "stopped",
+                                     .goal = KH_GOAL_DOWN,
+                                     .stops = TRUE};
+static const KhVerbOperation restart = {.method = "Restart", .job = "restart", .stops = TRUE};
+static const KhVerbOperation reset = {.method = "Reset", .job = "reset"};
+static const KhVerbOperation pause_it = {.method = "Pause", .already = "paused"};
+static const KhVerbOperation resume = {.method = "Resume", .already = "running"};
 
 /* What --help says of the options; NULL: the verb has no such option. */
 static const struct {
     const char *verb;
-    const KhOperation *operation;
+    const KhVerbOperation *operation;
     const char *force, *no_wait, *timeout;
 } verbs[] = {
     {"start", &kh_operation_start, NULL, NO_WAIT, WAIT},

@@ -28,14 +28,14 @@ int kh_verb_wait(KhCli *cli);
  * prints the instances as they are then (a deleted one as it was). Returns the first failure's
  * exit code.
  */
-int kh_verb_on_each(KhCli *cli, char **names, const KhOperation *operation, GVariant *options);
+int kh_verb_on_each(KhCli *cli, char **names, const KhVerbOperation *operation, GVariant *options);
 
 /*
  * The properties of the instance @name, as @operation takes names, and its object path where
  * @path is not NULL. Transfer full.
  */
-GVariant *kh_verb_look_up(KhCli *cli, const KhOperation *operation, const char *name, char **path,
-                          GError **error);
+GVariant *kh_verb_look_up(KhCli *cli, const KhVerbOperation *operation, const char *name,
+                          char **path, GError **error);
 
 /* Reads seconds, 1 to 3600 with a fraction, into @dict as "timeout-usec"; NULL is nothing. */
 gboolean kh_verb_add_timeout(GVariantDict *dict, const char *text, GError **error);
