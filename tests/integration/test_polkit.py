@@ -179,6 +179,32 @@ def member_is_served():
         tap.equal(world.list(), [], "instances")
 
 
+def begin(world, path, user=None):
+    """A start that will not end; the path of its job."""
+    return re.search(r"'(/[^']+)'", world.call(path, "Instance.Start", "{'no-wait': <true>}",
+                                               user=user))[1]
+
+
+def jobs_are_cancelled():
+    """a job is cancelled by who has the right to its operation, and by its owner without it"""
+    with Guarded() as world:
+        others, own = (world.create(name, "{'katana-args': <['--fake.never-ready']>}")
+                       for name in ("others", "own"))
+        job = begin(world, others)
+        refused(lambda: world.call(job, "Job.Cancel", "{}", user=OTHER))
+        tap.equal(world.show("others")["state"], "starting", "after a stranger")
+        world.call(job, "Job.Cancel", "{}", user=MEMBER)
+        tap.equal(world.show("others")["state"], "stopped", "after a member")
+        mine, job = begin(world, own, MEMBER), begin(world, others)
+        world.polkitd.terminate()
+        world.polkitd.wait(10)
+        refused(lambda: world.call(own, "Instance.Stop", "{}", user=MEMBER))
+        refused(lambda: world.call(job, "Job.Cancel", "{}", user=MEMBER))
+        world.call(mine, "Job.Cancel", "{}", user=MEMBER)
+        tap.equal({one["name"]: one["state"] for one in world.list()},
+                  {"others": "starting", "own": "stopped"}, "after the owner")
+
+
 def root_is_served():
     """root is served everything, exposure included"""
     with Guarded() as world:
@@ -494,10 +520,10 @@ def command_line_says_it():
 if __name__ == "__main__":
     sys.exit(polkit.main(SOURCE, [
         stranger_is_refused, reading_is_free, properties_are_read_only, member_is_served,
-        root_is_served, without_polkitd, b146_who_has_the_right, b146_names_before_rights,
-        b146_polkit_is_not_there, polkitd_dies, bus_restarts, errors_without_the_log,
-        state_checked_again, b127_opened_by_an_administrator, b127_opened_from_the_next_start_on,
-        b127_opened_while_polkit_is_asked, b125_guessed_arguments, b130_refusals_in_the_journal,
-        prompts_are_limited, prompts_of_a_user_are_limited, streams_are_limited,
-        command_line_says_it],
+        jobs_are_cancelled, root_is_served, without_polkitd, b146_who_has_the_right,
+        b146_names_before_rights, b146_polkit_is_not_there, polkitd_dies, bus_restarts,
+        errors_without_the_log, state_checked_again, b127_opened_by_an_administrator,
+        b127_opened_from_the_next_start_on, b127_opened_while_polkit_is_asked,
+        b125_guessed_arguments, b130_refusals_in_the_journal, prompts_are_limited,
+        prompts_of_a_user_are_limited, streams_are_limited, command_line_says_it],
         600, {"10-operator.rules": OPERATOR_RULE}))
