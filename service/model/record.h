@@ -76,4 +76,28 @@ void kh_record_unref(KhRecord *record);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhRecord, kh_record_unref)
 
+/* How a field is kept in a row. */
+typedef enum {
+    KH_COLUMN_NAME, /* a text that a record has from whoever makes it */
+    KH_COLUMN_TEXT, /* never NULL */
+    KH_COLUMN_INT64,
+    KH_COLUMN_UINT,
+    KH_COLUMN_INT, /* or a boolean */
+    KH_COLUMN_STATE,
+    KH_COLUMN_CONFIG, /* "" for none */
+    KH_COLUMN_IMAGE,  /* of the configuration that has been read before it; NULL for none */
+    KH_COLUMN_MARK,   /* a boolean that every new row has */
+} KhColumnKind;
+
+typedef struct {
+    const char *name;
+    KhColumnKind kind;
+    gsize offset;  /* in KhRecord */
+    gboolean once; /* no update writes it */
+} KhColumn;
+
+/* The one list of the columns of the table "instances", of which its statements are made. */
+extern const KhColumn kh_record_columns[];
+extern const guint kh_record_n_columns;
+
 G_END_DECLS

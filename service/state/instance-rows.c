@@ -2,71 +2,11 @@
 /* The rows of instances; see instance-rows.h. */
 #include "instance-rows.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #include "error.h"
 #include "model/config-checks.h"
 #include "sql.h"
-
-typedef enum {
-    KIND_TEXT,
-    KIND_INT64,
-    KIND_UINT,
-    KIND_INT, /* or a boolean */
-    KIND_STATE,
-    KIND_CONFIG, /* "" for none */
-    KIND_IMAGE,  /* of the configuration that has been read before it; NULL for none */
-    KIND_MARK,   /* a boolean that every new row has */
-} Kind;
-
-typedef struct {
-    const char *name;
-    Kind kind;
-    gsize offset;  /* in KhRecord */
-    gboolean once; /* no update writes it */
-} Column;
-
-#define OF(field) offsetof(KhRecord, field)
-
-/* The id is the first. In the order in which they are read, which matters where one says so. */
-static const Column columns[] = {
-    {"id", KIND_TEXT, OF(id), TRUE},
-    {"name", KIND_TEXT, OF(name), FALSE},
-    {"owner_uid", KIND_UINT, OF(owner_uid), TRUE},
-    {"reason", KIND_TEXT, OF(reason), FALSE},
-    {"error_name", KIND_TEXT, OF(error_name), FALSE},
-    {"error_message", KIND_TEXT, OF(error_message), FALSE},
-    {"formatted", KIND_INT, OF(formatted), FALSE},
-    {"created_usec", KIND_INT64, OF(created_usec), TRUE},
-    {"started_usec", KIND_INT64, OF(started_usec), FALSE},
-    {"ready_usec", KIND_INT64, OF(ready_usec), FALSE},
-    {"boot_time_usec", KIND_INT64, OF(boot_time_usec), FALSE},
-    {"boot_id", KIND_TEXT, OF(boot_id), FALSE},
-    {"shim_pid", KIND_INT64, OF(shim.pid), FALSE},
-    {"shim_start", KIND_INT64, OF(shim.start_time), FALSE},
-    {"qemu_pid", KIND_INT64, OF(qemu.pid), FALSE},
-    {"qemu_start", KIND_INT64, OF(qemu.start_time), FALSE},
-    {"keep_data", KIND_INT, OF(keep_data), FALSE},
-    {"stop_result", KIND_TEXT, OF(stop_result), FALSE},
-    {"stopped_in", KIND_TEXT, OF(stopped_in), FALSE},
-    {"restart_count", KIND_UINT, OF(restart_count), FALSE},
-    {"restart_usec", KIND_INT64, OF(restart_usec), FALSE},
-    {"measurement", KIND_TEXT, OF(measurement), FALSE},
-    {"pending_measurement", KIND_TEXT, OF(pending_measurement), FALSE},
-    {"simulated", KIND_INT, OF(simulated), FALSE},
-    {"making", KIND_MARK, OF(making), TRUE},
-    {"pending_secrets", KIND_TEXT, OF(pending_secrets), FALSE},
-    {"state_changed_usec", KIND_INT64, OF(state_changed_usec), FALSE},
-    {"exit_code", KIND_INT, OF(exit_code), FALSE},
-    /* After the shim, which tells what a state may be that is not known. */
-    {"state", KIND_STATE, OF(state), FALSE},
-    {"config", KIND_CONFIG, OF(config), FALSE},
-    /* A reference, which holds what the key of that name does, and is older than that. */
-    {"image", KIND_IMAGE, OF(config), FALSE},
-    {"pending", KIND_CONFIG, OF(pending), FALSE},
-    {"pending_image", KIND_IMAGE, OF(pending), FALSE},
-};
 
 /* Every column, or those that may change, or their places in a statement; transfer full. */
 static char *
@@ -74,15 +14,15 @@ list_columns(gboolean all, gboolean places)
 {
     GString *list = g_string_new(NULL);
 
-    for (guint i = 0; i < G_N_ELEMENTS(columns); i++) {
+    for (guint i = 0; i < kh_record_n_columns; i++) {
         const char *comma = list->len > 0 ? "," : "";
 
-        if (columns[i].once && !all)
+        if (kh_record_columns[i].once && !all)
             continue;
         if (places)
             g_string_append_printf(list, "%s?%u", comma, i + 1);
         else
-            g_string_append_printf(list, "%s%s", comma, columns[i].name);
+            g_string_append_printf(list, "%s%s", comma, kh_record_columns[i].name);
     }
     return g_string_free(list, FALSE);
 }
@@ -104,33 +44,34 @@ bind_config(sqlite3_stmt *statement, int place, const KhConfig *config)
 static void
 bind_column(sqlite3_stmt *statement, guint i, const KhRecord *record)
 {
-    gconstpointer field = (const char *)record + columns[i].offset;
+    gconstpointer field = (const char *)record + kh_record_columns[i].offset;
     const KhConfig *const *config = field;
     int place = (int)i + 1;
 
-    switch (columns[i].kind) {
-    case KIND_TEXT:
+    switch (kh_record_columns[i].kind) {
+    case KH_COLUMN_NAME:
+    case KH_COLUMN_TEXT:
         bind_text(statement, place, *(const char *const *)field);
         break;
-    case KIND_INT64:
+    case KH_COLUMN_INT64:
         sqlite3_bind_int64(statement, place, *(const gint64 *)field);
         break;
-    case KIND_UINT:
+    case KH_COLUMN_UINT:
         sqlite3_bind_int64(statement, place, *(const guint *)field);
         break;
-    case KIND_INT:
+    case KH_COLUMN_INT:
         sqlite3_bind_int(statement, place, *(const int *)field);
         break;
-    case KIND_STATE:
+    case KH_COLUMN_STATE:
         bind_text(statement, place, kh_state_name(*(const KhState *)field));
         break;
-    case KIND_CONFIG:
+    case KH_COLUMN_CONFIG:
         bind_config(statement, place, *config);
         break;
-    case KIND_IMAGE:
+    case KH_COLUMN_IMAGE:
         bind_text(statement, place, *config == NULL ? NULL : (*config)->image);
         break;
-    case KIND_MARK:
+    case KH_COLUMN_MARK:
         sqlite3_bind_int(statement, place, TRUE);
     }
 }
@@ -141,7 +82,7 @@ write_row(sqlite3 *db, const char *sql, const KhRecord *record, GError **error)
 {
     g_autoptr(sqlite3_stmt) statement = kh_sql_prepare(db, error, sql, "");
 
-    for (guint i = 0; statement != NULL && i < G_N_ELEMENTS(columns); i++)
+    for (guint i = 0; statement != NULL && i < kh_record_n_columns; i++)
         bind_column(statement, i, record);
     return statement != NULL && kh_sql_finish(db, statement, error);
 }
@@ -206,28 +147,29 @@ read_column(KhRecord *record, sqlite3_stmt *row, guint i, GError **error)
 {
     g_autofree char *text = kh_sql_text(row, (int)i);
     gint64 number = sqlite3_column_int64(row, (int)i);
-    gpointer field = (char *)record + columns[i].offset;
+    gpointer field = (char *)record + kh_record_columns[i].offset;
 
-    switch (columns[i].kind) {
-    case KIND_TEXT:
+    switch (kh_record_columns[i].kind) {
+    case KH_COLUMN_NAME:
+    case KH_COLUMN_TEXT:
         g_free(*(char **)field);
         *(char **)field = g_steal_pointer(&text);
         return TRUE;
-    case KIND_INT64:
+    case KH_COLUMN_INT64:
         *(gint64 *)field = number;
         return TRUE;
-    case KIND_UINT:
+    case KH_COLUMN_UINT:
         *(guint *)field = (guint)number;
         return TRUE;
-    case KIND_INT:
-    case KIND_MARK:
+    case KH_COLUMN_INT:
+    case KH_COLUMN_MARK:
         *(int *)field = (int)number;
         return TRUE;
-    case KIND_STATE:
+    case KH_COLUMN_STATE:
         return read_state(record, text, error);
-    case KIND_CONFIG:
+    case KH_COLUMN_CONFIG:
         return read_config(field, text, error);
-    case KIND_IMAGE:
+    case KH_COLUMN_IMAGE:
         read_image(field, text);
         return TRUE;
     }
@@ -238,10 +180,10 @@ read_column(KhRecord *record, sqlite3_stmt *row, guint i, GError **error)
 static gboolean
 read_columns(KhRecord *record, sqlite3_stmt *row, GError **error)
 {
-    const int uid = G_N_ELEMENTS(columns);
+    const int uid = (int)kh_record_n_columns;
     gboolean good = TRUE;
 
-    for (guint i = 0; i < G_N_ELEMENTS(columns); i++)
+    for (guint i = 0; i < kh_record_n_columns; i++)
         good = read_column(record, row, i, good ? error : NULL) && good;
     record->vm_uid =
         sqlite3_column_type(row, uid) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, uid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rows of the table "instances". One list of its columns is all that knows them: what is
- * selected, inserted and updated is made from that, so a new one needs a field of KhRecord, an
- * element of the list and a step of the schema. Used by the store, in its transactions.
+ * The rows of the table "instances", made from the list of its columns (model/record.c):
+ * a new one needs a field of KhRecord, an element of the list and a step of the schema. Used by
+ * the store, in its transactions.
  */
 #pragma once
 
