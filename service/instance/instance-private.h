@@ -163,10 +163,6 @@ void kh_instance_begin(KhInstance *self);
 /* Follows the processes of its machine. */
 void kh_instance_follow(KhInstance *self, KhVm *vm);
 
-/* QEMU says so, or has been told so. */
-void kh_instance_note_paused(KhRun *run, KhInstance *self);
-void kh_instance_note_resumed(KhRun *run, KhInstance *self);
-
 /* Has the launcher let go of a machine that is dead, or never was; then concludes. */
 void kh_instance_release(KhInstance *self);
 

@@ -69,27 +69,20 @@ on_run_ready(KhRun *run, KhInstance *self)
 }
 
 /* What QEMU tells while it is being told is no news of its own. */
-static gboolean
-is_told_to(KhInstance *self, KhOperation operation)
+static void
+on_run_paused(KhRun *run, gboolean paused, KhInstance *self)
 {
-    return self->current.job != NULL && self->current.operation == operation;
-}
+    const KhState state = self->record->state;
+    const gboolean busy = self->current.job != NULL;
 
-void
-kh_instance_note_paused(KhRun *run, KhInstance *self)
-{
-    gboolean asked = self->current.job != NULL && kh_operation_commands(self->current.operation);
-
-    if (self->record->state == KH_STATE_RUNNING)
+    if (paused && state == KH_STATE_RUNNING)
         kh_instance_set_state(self, KH_STATE_PAUSED,
-                              asked ? "" : "QEMU has paused it; its log may say why");
-}
-
-void
-kh_instance_note_resumed(KhRun *run, KhInstance *self)
-{
+                              busy && kh_operation_commands(self->current.operation)
+                                  ? ""
+                                  : "QEMU has paused it; its log may say why");
     /* What a reset lets go on boots; it runs when RPC has answered. */
-    if (self->record->state == KH_STATE_PAUSED && !is_told_to(self, KH_OPERATION_RESET))
+    else if (!paused && state == KH_STATE_PAUSED &&
+             !(busy && self->current.operation == KH_OPERATION_RESET))
         kh_instance_set_state(self, KH_STATE_RUNNING, "");
 }
 
@@ -122,8 +115,7 @@ kh_instance_follow(KhInstance *self, KhVm *vm)
     self->record->qemu = *kh_vm_get_qemu(vm);
     self->run = kh_run_new(self->machines, self->record, vm);
     g_signal_connect(self->run, "ready", G_CALLBACK(on_run_ready), self);
-    g_signal_connect(self->run, "paused", G_CALLBACK(kh_instance_note_paused), self);
-    g_signal_connect(self->run, "resumed", G_CALLBACK(kh_instance_note_resumed), self);
+    g_signal_connect(self->run, "paused", G_CALLBACK(on_run_paused), self);
     g_signal_connect(self->run, "failing", G_CALLBACK(on_run_failing), self);
     g_signal_connect(self->run, "ended", G_CALLBACK(on_run_ended), self);
 }

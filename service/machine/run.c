@@ -41,7 +41,7 @@ struct _KhRun {
 
 G_DEFINE_FINAL_TYPE(KhRun, kh_run, G_TYPE_OBJECT)
 
-enum { SIGNAL_READY, SIGNAL_PAUSED, SIGNAL_RESUMED, SIGNAL_FAILING, SIGNAL_ENDED, N_SIGNALS };
+enum { SIGNAL_READY, SIGNAL_PAUSED, SIGNAL_FAILING, SIGNAL_ENDED, N_SIGNALS };
 
 static guint signals[N_SIGNALS];
 
@@ -102,10 +102,8 @@ kh_run_class_init(KhRunClass *class)
     G_OBJECT_CLASS(class)->finalize = kh_run_finalize;
     signals[SIGNAL_READY] =
         g_signal_new("ready", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
-    signals[SIGNAL_PAUSED] =
-        g_signal_new("paused", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
-    signals[SIGNAL_RESUMED] =
-        g_signal_new("resumed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+    signals[SIGNAL_PAUSED] = g_signal_new("paused", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                                          G_TYPE_NONE, 1, G_TYPE_BOOLEAN);
     signals[SIGNAL_FAILING] = g_signal_new("failing", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                                            G_TYPE_NONE, 1, G_TYPE_ERROR);
     signals[SIGNAL_ENDED] =
@@ -202,7 +200,7 @@ on_paused(KhMonitor *monitor, gboolean paused, KhRun *self)
     self->paused = paused;
     if (paused && self->step == KH_STOP_CONTROL)
         kh_monitor_tell(monitor, "cont");
-    g_signal_emit(self, signals[paused ? SIGNAL_PAUSED : SIGNAL_RESUMED], 0);
+    g_signal_emit(self, signals[SIGNAL_PAUSED], 0, paused);
 }
 
 /* Where its sockets have gone the shim does it itself, of which the exit status tells. */

@@ -36,9 +36,9 @@ typedef enum {
 
 /*
  * Follows @vm of @record (references are taken). Signals: "ready" (RPC has answered, once, and once
- * more after a reset), "paused" and "resumed" (QEMU's virtual processors; also told of a
- * machine that is found so), "failing" (GError: Katana has ended inside a living guest; it
- * should be stopped), "ended" (both processes are dead, once; the last signal).
+ * more after a reset), "paused" (gboolean: that of the monitor), "failing" (GError: Katana has
+ * ended inside a living guest; it should be stopped), "ended" (both processes are dead, once; the
+ * last signal).
  */
 KhRun *kh_run_new(const KhMachines *machines, KhRecord *record, KhVm *vm);
 
