@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "hash.h"
 #include "state/instance-dir.h"
@@ -23,13 +24,12 @@ kh_image_folder_load(int images_fd, const char *id, GError **error)
 {
     g_autofree char *manifest = NULL, *info = NULL;
     g_autoptr(KhImage) image = NULL;
-    int folder = kh_instance_dir_open(images_fd, id, error);
+    g_auto(KhFd) folder = kh_instance_dir_open(images_fd, id, error);
 
     if (folder < 0)
         return NULL;
     manifest = read_text(folder, KH_IMAGE_MANIFEST, error);
     info = manifest == NULL ? NULL : read_text(folder, KH_IMAGE_BUILD_INFO, NULL);
-    close(folder);
     if (manifest == NULL)
         return NULL;
     image = kh_image_from_manifest(id, manifest, error);
@@ -43,7 +43,7 @@ verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
 {
     g_autofree char *sha256 = NULL;
     guint64 size;
-    int fd = kh_instance_dir_open_file(folder, part->name, -1, error);
+    g_auto(KhFd) fd = kh_instance_dir_open_file(folder, part->name, -1, error);
 
     if (fd < 0) {
         g_prefix_error(error, "The image %s is incomplete: ", id);
@@ -52,7 +52,6 @@ verify_part(int folder, const char *id, const KhImagePart *part, GError **error)
         return FALSE;
     }
     sha256 = kh_hash_fd(fd, &size, error);
-    close(fd);
     if (sha256 == NULL)
         return FALSE;
     if (g_str_equal(sha256, part->sha256))
@@ -89,13 +88,12 @@ kh_image_folder_verify(int images_fd, const char *id, GError **error)
 {
     GError *reason = NULL;
     g_autoptr(KhImage) image = kh_image_folder_load(images_fd, id, &reason);
-    int folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, &reason);
+    g_auto(KhFd) folder = image == NULL ? -1 : kh_instance_dir_open(images_fd, id, &reason);
     gboolean same = folder >= 0;
 
     if (folder < 0)
         return refuse_missing(images_fd, id, reason, error);
     for (guint i = 0; same && i < image->parts->len; i++)
         same = verify_part(folder, id, image->parts->pdata[i], error);
-    close(folder);
     return same;
 }

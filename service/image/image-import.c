@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "crash-point.h"
 #include "error.h"
 #include "hash.h"
@@ -79,7 +80,7 @@ fault_of(const struct stat *st)
 static int
 open_part(KhImageImport *self, const char *name, GError **error)
 {
-    int fd = openat(self->source_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    g_auto(KhFd) fd = openat(self->source_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     const char *fault;
     struct stat st;
 
@@ -88,9 +89,7 @@ open_part(KhImageImport *self, const char *name, GError **error)
     else if ((fault = fault_of(&st)) != NULL)
         refuse_part(self->folder, name, fault, error);
     else
-        return fd;
-    if (fd >= 0)
-        close(fd);
+        return g_steal_fd(&fd);
     return -1;
 }
 
@@ -133,36 +132,29 @@ copy_bytes(int from, int to)
 static int
 copy_part(KhImageImport *self, const char *name, GError **error)
 {
-    int from = open_part(self, name, error);
-    int to;
+    g_auto(KhFd) from = open_part(self, name, error);
+    g_auto(KhFd) to = -1;
 
     if (from < 0)
         return -1;
     to = openat(self->target_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-    if (to < 0 || !copy_bytes(from, to) || fchmod(to, 0444) != 0) {
-        set_part_error(self->folder, name, error);
-        if (to >= 0)
-            close(to);
-        to = -1;
-    }
-    close(from);
-    return to;
+    if (to >= 0 && copy_bytes(from, to) && fchmod(to, 0444) == 0)
+        return g_steal_fd(&to);
+    set_part_error(self->folder, name, error);
+    return -1;
 }
 
 static gboolean
 import_part(KhImageImport *self, const char *name, gboolean needed, GError **error)
 {
     g_autofree char *sha256 = NULL;
+    g_auto(KhFd) fd = -1;
     guint64 size;
-    int fd;
 
     if (!needed && faccessat(self->source_fd, name, F_OK, 0) != 0 && errno == ENOENT)
         return TRUE;
     fd = copy_part(self, name, error);
-    if (fd < 0)
-        return FALSE;
-    sha256 = kh_hash_fd(fd, &size, error);
-    close(fd);
+    sha256 = fd < 0 ? NULL : kh_hash_fd(fd, &size, error);
     if (sha256 == NULL)
         return FALSE;
     if (!g_str_equal(name, KH_IMAGE_BUILD_INFO))
@@ -184,12 +176,9 @@ write_manifest(KhImageImport *self, GError **error)
 static gboolean
 sync_entry(int folder, const char *name)
 {
-    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    gboolean synced = fd < 0 ? errno == ENOENT : fsync(fd) == 0;
+    g_auto(KhFd) fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd >= 0)
-        close(fd);
-    return synced;
+    return fd < 0 ? errno == ENOENT : fsync(fd) == 0;
 }
 
 /* Before the name: a power cut leaves the image whole, or none of that name. */

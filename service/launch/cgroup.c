@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 
 #define PREFIX "katana-vm-"
@@ -39,31 +40,18 @@ struct _KhCgroups {
 static gboolean
 write_file(int folder, const char *name, const char *text)
 {
-    int fd = openat(folder, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    gboolean written;
-    int code;
+    g_auto(KhFd) fd = openat(folder, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    if (fd < 0)
-        return FALSE;
-    written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    code = errno;
-    close(fd);
-    errno = code;
-    return written;
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
 static char *
 read_file(int folder, const char *name)
 {
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    g_auto(KhFd) fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     g_autofree char *text = g_malloc0(TEXT_MAX + 1);
-    ssize_t n;
 
-    if (fd < 0)
-        return NULL;
-    n = read(fd, text, TEXT_MAX);
-    close(fd);
-    return n < 0 ? NULL : g_steal_pointer(&text);
+    return fd < 0 || read(fd, text, TEXT_MAX) < 0 ? NULL : g_steal_pointer(&text);
 }
 
 static gboolean
@@ -276,7 +264,7 @@ restore_limits(KhCgroups *self)
 
     while (folder != NULL && (name = g_dir_read_name(folder)) != NULL) {
         g_autofree char *limits = NULL;
-        int group;
+        g_auto(KhFd) group = -1;
 
         if (!g_str_has_prefix(name, PREFIX))
             continue;
@@ -285,8 +273,6 @@ restore_limits(KhCgroups *self)
         if (limits != NULL && !apply_limits(group, limits))
             g_warning("The limits of %s/%s could not be set again: %s", self->path, name,
                       g_strerror(errno));
-        if (group >= 0)
-            close(group);
     }
 }
 
@@ -328,12 +314,9 @@ fail_creation(KhCgroups *self, const char *id, KhError code, GError **error)
 static int
 open_procs(int group)
 {
-    int fd = openat(group, "cgroup.procs", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_FD);
+    g_auto(KhFd) fd = openat(group, "cgroup.procs", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    if (fd >= 0)
-        close(fd);
-    return high;
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_FD);
 }
 
 int
@@ -342,7 +325,8 @@ kh_cgroups_create(KhCgroups *self, const char *id, guint64 memory_max, guint cpu
 {
     g_autofree char *name = g_strconcat(PREFIX, id, NULL);
     g_autofree char *limits = build_limits(memory_max, cpu_quota);
-    int group, procs = -1;
+    g_auto(KhFd) group = -1;
+    int procs = -1;
 
     /* A new one counts its out-of-memory kills from zero. */
     if (unlinkat(self->fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -356,8 +340,6 @@ kh_cgroups_create(KhCgroups *self, const char *id, guint64 memory_max, guint cpu
         fail_creation(self, id, KH_ERROR_LAUNCH_FAILED, error);
         unlinkat(self->fd, name, AT_REMOVEDIR);
     }
-    if (group >= 0)
-        close(group);
     return procs;
 }
 
@@ -381,28 +363,20 @@ replace_quota(int group, guint cpu_quota)
 gboolean
 kh_cgroups_set_cpu_quota(KhCgroups *self, const char *id, guint cpu_quota, GError **error)
 {
-    int group = open_group(self, id);
-    gboolean set;
+    g_auto(KhFd) group = open_group(self, id);
 
-    if (group < 0)
-        return TRUE;
-    set = replace_quota(group, cpu_quota);
-    if (!set)
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED, "cpu.max of %s/" PREFIX "%s: %s", self->path,
-                    id, g_strerror(errno));
-    close(group);
-    return set;
+    return group < 0 || replace_quota(group, cpu_quota) ||
+           kh_error_set(error, KH_ERROR_FAILED, "cpu.max of %s/" PREFIX "%s: %s", self->path, id,
+                        g_strerror(errno));
 }
 
 gboolean
 kh_cgroups_had_oom_kill(KhCgroups *self, const char *id)
 {
-    int group = open_group(self, id);
+    g_auto(KhFd) group = open_group(self, id);
     g_autofree char *events = group < 0 ? NULL : read_file(group, "memory.events");
     const char *line = events == NULL ? NULL : strstr(events, "\noom_kill ");
 
-    if (group >= 0)
-        close(group);
     return line != NULL && g_ascii_strtoull(line + strlen("\noom_kill "), NULL, 10) > 0;
 }
 
@@ -418,11 +392,8 @@ void
 kh_cgroups_yield(void)
 {
     g_autofree char *path = own_path(CONTROL);
-    int folder = path == NULL ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_auto(KhFd) folder = path == NULL ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (folder < 0)
-        return;
-    if (fgetxattr(folder, MOVED_ATTRIBUTE, NULL, 0) > 0)
+    if (folder >= 0 && fgetxattr(folder, MOVED_ATTRIBUTE, NULL, 0) > 0)
         write_file(folder, "cgroup.subtree_control", CONTROLLERS_OFF);
-    close(folder);
 }

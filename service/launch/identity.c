@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "names.h"
 #include "process.h"
@@ -92,10 +93,8 @@ compare_peer(const KhMachineRef *ref, gint64 pid, int folder, const char *name, 
 {
     g_autoptr(GError) reason = NULL;
     pid_t peer = 0;
-    int fd = kh_instance_dir_connect(folder, name, ref->uid, &peer, &reason);
+    g_auto(KhFd) fd = kh_instance_dir_connect(folder, name, ref->uid, &peer, &reason);
 
-    if (fd >= 0)
-        close(fd);
     if (fd >= 0 && peer == pid)
         return KH_IDENTITY_OURS;
     if (fd >= 0 || g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND) ||
@@ -110,7 +109,7 @@ compare_sockets(const KhMachineRef *ref, gint64 pid, GError **error)
 {
     static const char *const names[] = {KH_SOCKET_CONTROL, KH_SOCKET_QMP};
     g_autoptr(GError) reason = NULL;
-    int folder = kh_instance_dir_open(ref->runtime_fd, ref->id, &reason);
+    g_auto(KhFd) folder = kh_instance_dir_open(ref->runtime_fd, ref->id, &reason);
     KhIdentity found = KH_IDENTITY_OTHER;
 
     if (g_error_matches(reason, KH_ERROR, KH_ERROR_NOT_FOUND))
@@ -119,7 +118,6 @@ compare_sockets(const KhMachineRef *ref, gint64 pid, GError **error)
         return unknown(pid, reason->message, error);
     for (guint i = 0; i < G_N_ELEMENTS(names) && found == KH_IDENTITY_OTHER; i++)
         found = compare_peer(ref, pid, folder, names[i], error);
-    close(folder);
     return found;
 }
 
@@ -127,14 +125,9 @@ compare_sockets(const KhMachineRef *ref, gint64 pid, GError **error)
 static gboolean
 examine(int parent, const char *path, int flags, struct stat *status)
 {
-    int fd = openat(parent, path, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
-    gboolean examined = fd >= 0 && fstat(fd, status) == 0;
-    int saved = errno;
+    g_auto(KhFd) fd = openat(parent, path, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
 
-    if (fd >= 0)
-        close(fd);
-    errno = saved;
-    return examined;
+    return fd >= 0 && fstat(fd, status) == 0;
 }
 
 /* A shim that has just begun may not hold its folder yet. */
@@ -154,14 +147,13 @@ is_young(gint64 pid)
 static KhIdentity
 compare_hold(const KhMachineRef *ref, gint64 pid, const char *path, GError **error)
 {
-    int folder =
+    g_auto(KhFd) folder =
         openat(ref->instances_fd, ref->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     gboolean held;
 
     if (folder < 0)
         return unknown(pid, g_strerror(errno), error);
     held = flock(folder, LOCK_SH | LOCK_NB) != 0;
-    close(folder);
     if (!held && is_young(pid))
         return unknown(pid, "it has just started, and does not hold its folder yet", error);
     return held ? KH_IDENTITY_OURS

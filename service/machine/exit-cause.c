@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
 #include "names.h"
@@ -85,7 +86,7 @@ kh_ending_find_exit_code(const char *log)
 static char *
 read_tail(int folder, const char *name, gint64 uid)
 {
-    int fd = kh_instance_dir_open_file(folder, name, uid, NULL);
+    g_auto(KhFd) fd = kh_instance_dir_open_file(folder, name, uid, NULL);
     g_autofree char *text = g_malloc0(TAIL + 1);
     off_t size;
     ssize_t n;
@@ -94,7 +95,6 @@ read_tail(int folder, const char *name, gint64 uid)
         return NULL;
     size = lseek(fd, 0, SEEK_END);
     n = pread(fd, text, TAIL, size > TAIL ? size - TAIL : 0);
-    close(fd);
     for (ssize_t i = 0; i < n; i++)
         if (text[i] == '\0')
             text[i] = ' ';

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "journal.h"
 #include "launch/shim-protocol.h"
 #include "state/instance-dir-removal.h"
@@ -41,25 +42,19 @@ add_machine(Search *search, const char *id)
 static gboolean
 is_held(int instances, const char *id)
 {
-    int folder = kh_instance_dir_open(instances, id, NULL);
-    gboolean held = folder >= 0 && flock(folder, LOCK_SH | LOCK_NB) != 0;
+    g_auto(KhFd) folder = kh_instance_dir_open(instances, id, NULL);
 
-    if (folder >= 0)
-        close(folder);
-    return held;
+    return folder >= 0 && flock(folder, LOCK_SH | LOCK_NB) != 0;
 }
 
 static gboolean
 answers(int runtime, const char *id, gint64 uid)
 {
-    int folder = kh_instance_dir_open(runtime, id, NULL);
+    g_auto(KhFd) folder = kh_instance_dir_open(runtime, id, NULL);
     pid_t pid;
-    int fd = folder < 0 ? -1 : kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, uid, &pid, NULL);
+    g_auto(KhFd) fd =
+        folder < 0 ? -1 : kh_instance_dir_connect(folder, KH_SOCKET_CONTROL, uid, &pid, NULL);
 
-    if (fd >= 0)
-        close(fd);
-    if (folder >= 0)
-        close(folder);
     return fd >= 0;
 }
 

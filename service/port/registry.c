@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "sizes.h"
 
@@ -67,14 +68,11 @@ explain(const char *address, guint16 port, int number, GError **error)
 static gboolean
 probe(const char *address, guint16 port, GError **error)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_auto(KhFd) fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     gboolean free = fd >= 0 && can_listen(fd, address, port);
-    int saved = errno;
 
-    if (fd >= 0)
-        close(fd);
     if (!free)
-        explain(address, port, saved, error);
+        explain(address, port, errno, error);
     return free;
 }
 
@@ -94,14 +92,9 @@ is_broadcast(const struct in_addr *address)
 {
     struct sockaddr_in name = {
         .sin_family = AF_INET, .sin_port = htons(KH_PORT_MAX), .sin_addr = *address};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    gboolean refused;
+    g_auto(KhFd) fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0)
-        return FALSE;
-    refused = connect(fd, (struct sockaddr *)&name, sizeof name) != 0 && errno == EACCES;
-    close(fd);
-    return refused;
+    return fd >= 0 && connect(fd, (struct sockaddr *)&name, sizeof name) != 0 && errno == EACCES;
 }
 
 gboolean

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "read-only.h"
 #include "reserve.h"
@@ -86,25 +87,19 @@ check_room(sqlite3 *db, const char *path, GError **error)
 static gboolean
 make_empty(const char *path, GError **error)
 {
-    int fd;
+    g_auto(KhFd) fd = -1;
 
     g_unlink(path);
     fd = g_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return kh_error_set_errno(error, path, "made");
-    close(fd);
-    return TRUE;
+    return fd >= 0 || kh_error_set_errno(error, path, "made");
 }
 
 static gboolean
 sync_path(const char *path, int flags, GError **error)
 {
-    int fd = g_open(path, O_RDONLY | O_CLOEXEC | flags, 0);
-    gboolean synced = (fd >= 0 && fsync(fd) == 0) || kh_error_set_errno(error, path, "synced");
+    g_auto(KhFd) fd = g_open(path, O_RDONLY | O_CLOEXEC | flags, 0);
 
-    if (fd >= 0)
-        close(fd);
-    return synced;
+    return (fd >= 0 && fsync(fd) == 0) || kh_error_set_errno(error, path, "synced");
 }
 
 /* @temporary is whole and on the disk, or not there. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "read-only.h"
 
@@ -123,14 +124,11 @@ static gboolean
 check_log_file(const char *path, guint known, GError **error)
 {
     g_autofree char *log = g_strconcat(path, "-wal", NULL);
-    int fd = g_open(log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
-    gboolean good;
+    g_auto(KhFd) fd = g_open(log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 
     if (fd < 0)
         return errno == ENOENT || kh_error_set_errno(error, log, "opened");
-    good = check_log(path, fd, known, error);
-    close(fd);
-    return good;
+    return check_log(path, fd, known, error);
 }
 
 /* That it is there at all must outlive a power cut as what is written into it does. */
@@ -138,14 +136,9 @@ static gboolean
 sync_parent(const char *path, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(path);
-    int fd = g_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    gboolean synced = fd >= 0 && fsync(fd) == 0;
+    g_auto(KhFd) fd = g_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
-    if (!synced)
-        kh_error_set_errno(error, parent, "synced");
-    if (fd >= 0)
-        close(fd);
-    return synced;
+    return (fd >= 0 && fsync(fd) == 0) || kh_error_set_errno(error, parent, "synced");
 }
 
 gboolean
@@ -153,14 +146,13 @@ kh_database_file_check(const char *path, guint known, GError **error)
 {
     gboolean read_only = kh_read_only_parent(path);
     const int access = read_only ? O_RDONLY : O_RDWR | O_CREAT;
-    int fd = g_open(path, access | O_NOFOLLOW | O_CLOEXEC, 0600);
+    g_auto(KhFd) fd = g_open(path, access | O_NOFOLLOW | O_CLOEXEC, 0600);
     guint8 header[DB_HEADER];
     ssize_t n;
 
     if (fd < 0)
         return kh_error_set_errno(error, path, "opened");
     n = pread(fd, header, sizeof header, 0);
-    close(fd);
     if (n == 0 && !read_only)
         return sync_parent(path, error);
     if (n < (ssize_t)sizeof header)

@@ -2,6 +2,8 @@
 /* Whether a file system is read-only; see read-only.h. */
 #include "read-only.h"
 
+#include "auto-fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -16,25 +18,19 @@ gboolean
 kh_read_only_folder(int folder)
 {
     struct statvfs info;
-    int fd;
+    g_auto(KhFd) fd = -1;
 
     if (fstatvfs(folder, &info) == 0 && (info.f_flag & ST_RDONLY) != 0)
         return TRUE;
     fd = openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EROFS;
-    close(fd);
-    return FALSE;
+    return fd < 0 && errno == EROFS;
 }
 
 gboolean
 kh_read_only_parent(const char *path)
 {
     g_autofree char *parent = g_path_get_dirname(path);
-    int folder = g_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    gboolean read_only = folder >= 0 && kh_read_only_folder(folder);
+    g_auto(KhFd) folder = g_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
-    if (folder >= 0)
-        close(folder);
-    return read_only;
+    return folder >= 0 && kh_read_only_folder(folder);
 }

@@ -2,6 +2,8 @@
 /* Room for a full disk; see reserve.h. */
 #include "reserve.h"
 
+#include "auto-fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -42,15 +44,13 @@ static int
 open_file(const char *path)
 {
     const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
-    int fd = g_open(path, flags | O_NONBLOCK, 0600);
+    g_auto(KhFd) fd = g_open(path, flags | O_NONBLOCK, 0600);
     struct stat status;
 
     if (fd < 0 && errno != ELOOP)
         return -1;
     if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1)
-        return fd;
-    if (fd >= 0)
-        close(fd);
+        return g_steal_fd(&fd);
     g_unlink(path);
     return g_open(path, flags | O_EXCL, 0600);
 }
@@ -83,12 +83,10 @@ fill(int fd)
 void
 kh_reserve_keep(KhReserve *reserve)
 {
-    int fd = open_file(reserve->path);
+    g_auto(KhFd) fd = open_file(reserve->path);
 
-    if (fd < 0)
-        return;
-    fill(fd);
-    close(fd);
+    if (fd >= 0)
+        fill(fd);
 }
 
 gboolean

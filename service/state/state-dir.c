@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "read-only.h"
 
@@ -124,25 +125,19 @@ set_mode(int fd)
 static int
 open_folder(const char *path, GError **error)
 {
-    int fd;
+    g_auto(KhFd) fd = -1;
 
     if (!check_links(path, error))
         return -1;
-    if (g_mkdir_with_parents(path, FOLDER_MODE) != 0) {
+    if (g_mkdir_with_parents(path, FOLDER_MODE) != 0)
         kh_error_set_errno(error, path, "made");
-        return -1;
-    }
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
+    else if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         kh_error_set_errno(error, path, "opened");
-        return -1;
-    }
-    if (!set_mode(fd)) {
+    else if (set_mode(fd))
+        return g_steal_fd(&fd);
+    else
         kh_error_set_errno(error, path, "given the mode 0711, which only its owner can do");
-        close(fd);
-        return -1;
-    }
-    return fd;
+    return -1;
 }
 
 /*
@@ -152,25 +147,22 @@ open_folder(const char *path, GError **error)
 static int
 open_real(char **path, GError **error)
 {
-    int fd = open_folder(*path, error);
+    g_auto(KhFd) fd = open_folder(*path, error);
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
     g_autoptr(GError) failure = NULL;
-    char *real;
+    g_autofree char *real = NULL;
 
     if (fd < 0)
         return -1;
     real = g_file_read_link(link, &failure);
-    if (real != NULL && check_path(real, error)) {
-        g_free(*path);
-        *path = real;
-        return fd;
-    }
     if (real == NULL)
-        g_set_error(error, KH_ERROR, KH_ERROR_FAILED,
-                    "The links in the path %s cannot be resolved: %s", *path, failure->message);
-    g_free(real);
-    close(fd);
-    return -1;
+        kh_error_set(error, KH_ERROR_FAILED, "The links in the path %s cannot be resolved: %s",
+                     *path, failure->message);
+    if (real == NULL || !check_path(real, error))
+        return -1;
+    g_free(*path);
+    *path = g_steal_pointer(&real);
+    return g_steal_fd(&fd);
 }
 
 /* Where a file system is read-only, that of the folder itself stands for one that is not there. */
@@ -206,18 +198,16 @@ static int
 take_lock(int folder, const char *path, const char *setting, gint64 patience, GError **error)
 {
     g_autofree char *name = g_build_filename(path, "lock", NULL);
-    int fd = open_lock(folder);
+    g_auto(KhFd) fd = open_lock(folder);
 
-    if (fd < 0) {
+    if (fd < 0)
         kh_error_set_errno(error, name, "opened");
-        return -1;
-    }
-    if (lock(fd, patience))
-        return fd;
-    close(fd);
-    g_set_error(error, KH_ERROR, KH_ERROR_BUSY,
-                "Another katana-hypervisord uses the folder %s; stop it, or set another %s", path,
-                setting);
+    else if (lock(fd, patience))
+        return g_steal_fd(&fd);
+    else
+        kh_error_set(error, KH_ERROR_BUSY,
+                     "Another katana-hypervisord uses the folder %s; stop it, or set another %s",
+                     path, setting);
     return -1;
 }
 
@@ -285,12 +275,10 @@ open_all(KhStateDir *self, GError **error)
 static gboolean
 sync_folders(KhStateDir *self, GError **error)
 {
-    int parent = openat(self->state_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_auto(KhFd) parent = openat(self->state_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (parent >= 0) {
+    if (parent >= 0)
         fsync(parent);
-        close(parent);
-    }
     return fsync(self->state_fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS ||
            kh_error_set_errno(error, self->path, "written to the disk");
 }
@@ -387,33 +375,23 @@ kh_state_dir_check_writable(KhStateDir *self, GError **error)
         folder);
 }
 
-/* @fresh instead of *@old, under its number: threads may be at work with that. */
-static void
-replace_fd(int fresh, int *old)
-{
-    dup3(fresh, *old, O_CLOEXEC);
-    close(fresh);
-}
-
 gboolean
 kh_state_dir_renew_runtime(KhStateDir *self, GError **error)
 {
     struct stat status;
-    int fd, lock_fd;
+    g_auto(KhFd) fd = -1;
+    g_auto(KhFd) lock_fd = -1;
 
     if (fstat(self->runtime_fd, &status) != 0 || status.st_nlink > 0)
         return TRUE;
     fd = open_folder(self->runtime, error);
-    if (fd < 0)
+    lock_fd = fd < 0 ? -1 : take_lock(fd, self->runtime, "runtime-dir", 0, error);
+    if (lock_fd < 0)
         return FALSE;
-    lock_fd = take_lock(fd, self->runtime, "runtime-dir", 0, error);
-    if (lock_fd < 0) {
-        close(fd);
-        return FALSE;
-    }
     g_message("The runtime folder %s was removed, and has been made again", self->runtime);
-    replace_fd(fd, &self->runtime_fd);
-    replace_fd(lock_fd, &self->runtime_lock_fd);
+    /* Under their numbers: threads may be at work with those. */
+    dup3(fd, self->runtime_fd, O_CLOEXEC);
+    dup3(lock_fd, self->runtime_lock_fd, O_CLOEXEC);
     return TRUE;
 }
 
@@ -425,11 +403,9 @@ guint64
 kh_state_dir_file_max(KhStateDir *self)
 {
     guint64 size = G_GUINT64_CONSTANT(1) << 43;
-    int fd = openat(self->instances_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    g_auto(KhFd) fd = openat(self->instances_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
     while (fd >= 0 && size > 0 && ftruncate(fd, (off_t)size) != 0)
         size /= 2;
-    if (fd >= 0)
-        close(fd);
     return size;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "write-all.h"
 
 /* One byte more than a path may have: what is longer is no path to open(2) either. */
@@ -29,8 +30,7 @@ is_owner(const KhUidClaims *claims, int fd)
 static KhUidClaim
 look_at_path(const KhUidClaims *claims, const char *path)
 {
-    KhUidClaim claim;
-    int fd;
+    g_auto(KhFd) fd = -1;
 
     if (path[0] == '\0')
         return KH_UID_CLAIM_ABANDONED;
@@ -39,16 +39,15 @@ look_at_path(const KhUidClaims *claims, const char *path)
     fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? KH_UID_CLAIM_ABANDONED : KH_UID_CLAIM_FOREIGN;
-    claim = is_owner(claims, fd) ? KH_UID_CLAIM_OURS : KH_UID_CLAIM_FOREIGN;
-    close(fd);
-    return claim;
+    return is_owner(claims, fd) ? KH_UID_CLAIM_OURS : KH_UID_CLAIM_FOREIGN;
 }
 
 KhUidClaim
 kh_uid_claim_look(const KhUidClaims *claims, const char *name, char **path)
 {
     char text[PATH_MAX_READ + 1];
-    int fd = openat(claims->folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    g_auto(KhFd) fd =
+        openat(claims->folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     ssize_t n;
 
     if (path != NULL)
@@ -56,7 +55,6 @@ kh_uid_claim_look(const KhUidClaims *claims, const char *name, char **path)
     if (fd < 0)
         return errno == ENOENT ? KH_UID_CLAIM_NONE : KH_UID_CLAIM_FOREIGN;
     n = read(fd, text, PATH_MAX_READ);
-    close(fd);
     if (n < 0)
         return KH_UID_CLAIM_FOREIGN;
     text[n] = '\0';
@@ -70,16 +68,13 @@ static char *
 write_new(const KhUidClaims *claims)
 {
     g_autofree char *name = g_strdup_printf(UNFINISHED "%08x%08x", g_random_int(), g_random_int());
-    int fd =
+    g_auto(KhFd) fd =
         openat(claims->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     gsize length = strlen(claims->owner);
-    gboolean written;
 
     if (fd < 0)
         return NULL;
-    written = kh_write_all(fd, claims->owner, length) == length;
-    close(fd);
-    if (written)
+    if (kh_write_all(fd, claims->owner, length) == length)
         return g_steal_pointer(&name);
     unlinkat(claims->folder_fd, name, 0);
     return NULL;

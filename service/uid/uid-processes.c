@@ -2,6 +2,8 @@
 /* Whether anything lives under a uid; see uid-processes.h. */
 #include "uid-processes.h"
 
+#include "auto-fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,17 +27,14 @@ static gboolean
 read_status(int proc, const char *pid, char status[STATUS_MAX + 1])
 {
     char path[32];
+    g_auto(KhFd) fd = -1;
     ssize_t n;
-    int fd, saved;
 
     g_snprintf(path, sizeof path, "%.20s/status", pid);
     fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
     n = fd < 0 ? -1 : read(fd, status, STATUS_MAX);
-    saved = errno;
-    if (fd >= 0)
-        close(fd);
     status[MAX(n, 0)] = '\0';
-    return n >= 0 || saved == ENOENT || saved == ESRCH || saved == EACCES || saved == EPERM;
+    return n >= 0 || errno == ENOENT || errno == ESRCH || errno == EACCES || errno == EPERM;
 }
 
 /* A thread may outlive the first one of its process, which then is a zombie that lives. */
