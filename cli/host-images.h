@@ -6,7 +6,7 @@
 #pragma once
 
 #include "client.h"
-#include "neighbourhood.h"
+#include "mismatch-search.h"
 
 G_BEGIN_DECLS
 

@@ -211,7 +211,7 @@ explain(const KhAttestationInput *input, KhAttestation *self)
 
     if (check->status != KH_CHECK_FAILED || input->launch == NULL)
         return;
-    self->explanation = kh_neighbourhood_search(
+    self->explanation = kh_mismatch_search(
         input->launch, kh_report_field(self->verification->report, KH_REPORT_MEASUREMENT, &length),
         input->neighbours, &failure);
     if (self->explanation != NULL)

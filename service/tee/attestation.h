@@ -7,7 +7,7 @@
 #pragma once
 
 #include "katana-binding.h"
-#include "neighbourhood.h"
+#include "mismatch-search.h"
 #include "verifier.h"
 
 G_BEGIN_DECLS

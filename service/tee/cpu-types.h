@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * QEMU's names of AMD processors and the CPUID signature that the measurement holds of them.
- * Used by measure, create --tee and the search of the neighbourhood.
+ * Used by measure, create --tee and the search for a mismatch.
  */
 #pragma once
 

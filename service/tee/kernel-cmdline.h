@@ -2,7 +2,7 @@
 /*
  * The command line of a guest's kernel, which is measured: made here only, for a start, for the
  * measurement that is expected of it, for measure and attest, and for the search of the
- * neighbourhood.
+ * search for a mismatch.
  */
 #pragma once
 

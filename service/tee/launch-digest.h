@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The launch digest of SEV-SNP: each page that the monitor adds extends it, in the order in
- * which it does. Used by firmware.c, measurement.c and neighbourhood.c.
+ * which it does. Used by firmware.c, measurement.c and mismatch-search.c.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 /*
  * The launch measurement of SEV-SNP, computed from what a machine is started with: what its
  * attestation report will say if nothing else was started. Used by measure, create --tee,
- * attest and the search of the neighbourhood. Loading blocks: the service does it in a thread.
+ * attest and the search for a mismatch. Loading blocks: the service does it in a thread.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command lines that somebody may have given instead. Used by neighbourhood.c. */
+/* The command lines that somebody may have given instead. Used by mismatch-search.c. */
 #pragma once
 
 #include <glib.h>

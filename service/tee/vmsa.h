@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The register page (VMSA) that a virtual machine monitor gives to each virtual processor,
- * as it is measured. Used by measurement.c and neighbourhood.c.
+ * as it is measured. Used by measurement.c and mismatch-search.c.
  */
 #pragma once
 

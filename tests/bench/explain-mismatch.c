@@ -7,7 +7,7 @@
 #include <glib.h>
 
 #include "measurement.h"
-#include "neighbourhood.h"
+#include "mismatch-search.h"
 
 static const KhLaunchShape shape = {4, 0x800f12, 0x1, KH_VMM_QEMU};
 
@@ -51,7 +51,7 @@ main(int argc, char **argv)
     start = g_get_monotonic_time();
     other = load(argv, argv[4]);
     image.parts = other;
-    explanation = kh_neighbourhood_search(
+    explanation = kh_mismatch_search(
         &launch, observed, &(KhNeighbours){&image, 1, "a0b1c2d3-0000-4000-8000-00000000000f"},
         NULL);
     g_assert_true(explanation != NULL && !explanation->found);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Launch measurements, and what explains a wrong one: service/tee/measurement.c and
- * neighbourhood.c. The rows' digests were computed with sev-snp-measure 0.0.13, of the tails
+ * mismatch-search.c. The rows' digests were computed with sev-snp-measure 0.0.13, of the tails
  * of firmware-tail.c and of Debian's ovmf-amdsev 2026.08+ds-2.
  */
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "firmware-tail.h"
 #include "measurement.h"
 #include "neighbour-cmdlines.h"
-#include "neighbourhood.h"
+#include "mismatch-search.h"
 
 #define DEBIAN_SHA256 "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"
 #define DEBIAN_FILE "firmware/OVMF.amdsev.debian-2026.08+ds-2.fd"
@@ -665,7 +665,7 @@ explain(const KhLaunch *expected, const KhLaunch *observed, const KhNeighbours *
     KhExplanation *explanation;
 
     measure(observed, digest);
-    explanation = kh_neighbourhood_search(expected, digest, neighbours, &error);
+    explanation = kh_mismatch_search(expected, digest, neighbours, &error);
     g_assert_no_error(error);
     return explanation;
 }
@@ -885,7 +885,7 @@ explain_bounded(Files *files, gconstpointer data)
         g_array_append_val(images, image);
     }
     neighbours = (KhNeighbours){(KhNeighbourImage *)images->data, images->len, UUID};
-    explanation = kh_neighbourhood_search(&expected, observed, &neighbours, NULL);
+    explanation = kh_mismatch_search(&expected, observed, &neighbours, NULL);
     g_assert_false(explanation->found);
     g_assert_cmpuint(explanation->n_candidates, <, 1000000);
     g_assert_nonnull(strstr(explanation->text, "some combinations"));

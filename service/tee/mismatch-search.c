@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The search; see neighbourhood.h. Launches that differ in the processors only share the
+ * The search; see mismatch-search.h. Launches that differ in the processors only share the
  * digest up to the first VMSA, and those that differ in their number only share the chain:
  * 512 numbers cost 512 short hashes.
  */
-#include "neighbourhood.h"
+#include "mismatch-search.h"
 
 #include <string.h>
 
@@ -382,8 +382,8 @@ run(Search *self, GError **error)
 }
 
 KhExplanation *
-kh_neighbourhood_search(const KhLaunch *launch, const guint8 observed[KH_LAUNCH_DIGEST_SIZE],
-                        const KhNeighbours *neighbours, GError **error)
+kh_mismatch_search(const KhLaunch *launch, const guint8 observed[KH_LAUNCH_DIGEST_SIZE],
+                   const KhNeighbours *neighbours, GError **error)
 {
     const char *cmdline = launch->cmdline == NULL ? "" : launch->cmdline;
     g_auto(Search) search = {.launch = launch, .observed = observed};

@@ -19,7 +19,7 @@ typedef struct {
     const char *name; /* what to call it */
 } KhNeighbourImage;
 
-/* What besides the fixed neighbourhood is at hand. */
+/* What besides the fixed neighbours is at hand. */
 typedef struct {
     const KhNeighbourImage *images;
     gsize n_images;
@@ -40,9 +40,9 @@ typedef struct {
  * a kernel; each alone, and in combination. Bounded to some hundred milliseconds.
  * Errors: as kh_launch_measure() has for @launch. Transfer full.
  */
-KhExplanation *kh_neighbourhood_search(const KhLaunch *launch,
-                                       const guint8 observed[KH_LAUNCH_DIGEST_SIZE],
-                                       const KhNeighbours *neighbours, GError **error);
+KhExplanation *kh_mismatch_search(const KhLaunch *launch,
+                                  const guint8 observed[KH_LAUNCH_DIGEST_SIZE],
+                                  const KhNeighbours *neighbours, GError **error);
 
 void kh_explanation_free(KhExplanation *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KhExplanation, kh_explanation_free)
