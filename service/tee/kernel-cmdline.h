@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command line of a guest's kernel, which is measured: made here only, for a start, for the
- * measurement that is expected of it, for measure and attest, and for the search of the
- * search for a mismatch.
+ * measurement that is expected of it, for measure and attest, and for the search for a
+ * mismatch.
  */
 #pragma once
 
