@@ -45,25 +45,6 @@ kh_error_name(int code)
     return entries[code].dbus_error_name + strlen(KH_ERROR_PREFIX_DBUS);
 }
 
-KhError
-kh_error_from_name(const char *name)
-{
-    if (g_str_has_prefix(name, KH_ERROR_PREFIX_DBUS))
-        name += strlen(KH_ERROR_PREFIX_DBUS);
-    for (int code = 0; code < KH_N_ERRORS; code++)
-        if (g_str_equal(name, kh_error_name(code)))
-            return (KhError)code;
-    return KH_ERROR_FAILED;
-}
-
-gboolean
-kh_error_is_not_authorized(const GError *error)
-{
-    return g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED) ||
-           g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_CAN_OBTAIN) ||
-           g_error_matches(error, KH_ERROR, KH_ERROR_NOT_AUTHORIZED_DISMISSED);
-}
-
 gboolean
 kh_error_set(GError **error, KhError code, const char *format, ...)
 {

@@ -64,12 +64,6 @@ GQuark kh_error_quark(void);
 /* The short name of @code, "InvalidArgument"; "Failed" for a number out of range. Static. */
 const char *kh_error_name(int code);
 
-/* The code of a short or full D-Bus error name; KH_ERROR_FAILED for an unknown one. */
-KhError kh_error_from_name(const char *name);
-
-/* Whether @error carries one of the three NotAuthorized codes. */
-gboolean kh_error_is_not_authorized(const GError *error);
-
 /* An error of this domain. FALSE, to be returned. */
 gboolean kh_error_set(GError **error, KhError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
