@@ -2,12 +2,13 @@
 /* Where the checks look; see check-context.h. */
 #include "check-context.h"
 
-#include <errno.h>
+#include "auto-fd.h"
+#include "tee/bytes.h"
+
 #include <fcntl.h>
 #include <grp.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -97,39 +98,21 @@ kh_check_context_load(KhCheckContext *self)
     self->distribution = text == NULL ? KH_DISTRIBUTION_OTHER : kh_distribution_parse(text);
 }
 
-/* A regular file's at most TEXT_MAX bytes; those of /proc and /sys say nothing of their size. */
-static gboolean
-read_all(int fd, GByteArray *bytes)
-{
-    guint8 chunk[4096];
-    gssize n;
-
-    while (bytes->len < TEXT_MAX) {
-        n = read(fd, chunk, sizeof chunk);
-        if (n == 0 || (n < 0 && errno != EINTR))
-            return n == 0;
-        if (n > 0)
-            g_byte_array_append(bytes, chunk, (guint)n);
-    }
-    return TRUE;
-}
-
 char *
 kh_check_context_read(const char *root, const char *path)
 {
     g_autofree char *name = *path == '\0' ? g_strdup(root) : g_build_filename(root, path, NULL);
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    gboolean complete = fd >= 0 && read_all(fd, bytes);
+    g_autofree char *text = NULL;
+    g_auto(KhFd) fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat info;
 
-    complete = complete && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-    if (fd >= 0)
-        close(fd);
-    if (!complete)
+    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
         return NULL;
-    g_byte_array_append(bytes, (const guint8 *)"", 1);
-    return g_strdup(g_strstrip((char *)bytes->data));
+    /* Those of /proc and /sys say nothing of their size. */
+    text = g_malloc0(TEXT_MAX + 1);
+    if (kh_bytes_read_fd(fd, (guint8 *)text, TEXT_MAX) < 0)
+        return NULL;
+    return g_strdup(g_strstrip(text));
 }
 
 char *

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
+#include "auto-fd.h"
 #include "processor.h"
 
 /* linux/kvm.h; older headers lack the first, and the second is x86's alone. */
@@ -24,7 +24,8 @@ fail(KhKvmFacts *facts, const char *step, int code)
 static void
 make_machine(int fd, KhKvmFacts *facts)
 {
-    int version = ioctl(fd, KVM_GET_API_VERSION, 0), machine = -1, types;
+    int version = ioctl(fd, KVM_GET_API_VERSION, 0), types;
+    g_auto(KhFd) machine = -1;
 
     if (version != KVM_API_VERSION) {
         fail(facts, "asked for its version", version < 0 ? errno : EPROTO);
@@ -37,22 +38,19 @@ make_machine(int fd, KhKvmFacts *facts)
     }
     types = ioctl(fd, KVM_CHECK_EXTENSION, CAP_VM_TYPES);
     facts->types = types > 0 ? (guint)types : 0;
-    close(machine);
 }
 
 void
 kh_kvm_probe(const KhCheckContext *context, KhKvmFacts *facts)
 {
     g_autofree char *path = g_build_filename(context->dev, "kvm", NULL);
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    g_auto(KhFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
     *facts = (KhKvmFacts){0, "", 0};
-    if (fd < 0) {
+    if (fd < 0)
         fail(facts, "opened", errno);
-        return;
-    }
-    make_machine(fd, facts);
-    close(fd);
+    else
+        make_machine(fd, facts);
 }
 
 /* The service's unit hides devices; what it asked of a machine's uid at its start counts. */

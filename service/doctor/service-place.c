@@ -6,8 +6,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
+#include "auto-fd.h"
 #include "sizes.h"
 
 /* Less is trouble soon, less than the other trouble now. */
@@ -118,14 +118,11 @@ is_left(guint16 port)
 {
     struct sockaddr_in name = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_auto(KhFd) fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
-    gboolean left = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                    bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
 
-    if (fd >= 0)
-        close(fd);
-    return left;
+    return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+           bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
 }
 
 static guint

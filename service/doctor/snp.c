@@ -2,6 +2,8 @@
 /* SEV-SNP in kernel and firmware; see snp.h. */
 #include "snp.h"
 
+#include "auto-fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -133,12 +135,9 @@ ask_firmware(const KhCheckContext *context, SnpStatus *status)
 {
     g_autofree char *path = g_build_filename(context->dev, "sev", NULL);
     SevCommand command = {.command = SNP_PLATFORM_STATUS, .data = (guint64)(guintptr)status};
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    int code = fd >= 0 && ioctl(fd, SEV_ISSUE_COMMAND, &command) == 0 ? 0 : errno;
+    g_auto(KhFd) fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-    if (fd >= 0)
-        close(fd);
-    return code;
+    return fd >= 0 && ioctl(fd, SEV_ISSUE_COMMAND, &command) == 0 ? 0 : errno;
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "names.h"
 
@@ -81,36 +82,31 @@ kh_bytes_read64(const guint8 *data)
     return GUINT64_FROM_LE(number);
 }
 
-static GBytes *
-read_all(int fd, gsize max, int *failure)
+gssize
+kh_bytes_read_fd(int fd, guint8 *data, gsize room)
 {
-    g_autofree guint8 *data = g_malloc(max + 1);
     gsize have = 0;
-    ssize_t n = 1;
+    ssize_t n;
 
-    while (have <= max && n != 0) {
-        n = read(fd, data + have, max + 1 - have);
-        if (n < 0 && errno != EINTR) {
-            *failure = errno;
-            return NULL;
-        }
+    while (have < room && (n = read(fd, data + have, room - have)) != 0) {
+        if (n < 0 && errno != EINTR)
+            return -1;
         have += n > 0 ? (gsize)n : 0;
     }
-    return g_bytes_new_take(g_steal_pointer(&data), have);
+    return (gssize)have;
 }
 
 /* Opened without waiting for a FIFO's writer. */
 static int
 open_file(const char *path, gboolean regular)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
+    g_auto(KhFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
     struct stat info;
 
     if (fd < 0)
         return -1;
     if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode) && (!regular || S_ISREG(info.st_mode)))
-        return fd;
-    close(fd);
+        return g_steal_fd(&fd);
     errno = EINVAL;
     return -1;
 }
@@ -118,17 +114,14 @@ open_file(const char *path, gboolean regular)
 GBytes *
 kh_bytes_read_file(const char *path, gsize max, gboolean regular, GError **error)
 {
-    int fd = open_file(path, regular);
-    int failure = errno;
-    GBytes *bytes = NULL;
+    g_autofree guint8 *data = g_malloc(max + 1);
+    g_auto(KhFd) fd = open_file(path, regular);
+    gssize have = fd < 0 ? -1 : kh_bytes_read_fd(fd, data, max + 1);
 
-    if (fd >= 0) {
-        bytes = read_all(fd, max, &failure);
-        close(fd);
-    }
-    if (bytes == NULL)
-        g_set_error(error, KH_ERROR, failure == ENOENT ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED,
-                    "%s cannot be read: %s", path,
-                    failure == EINVAL ? "it is not a file" : g_strerror(failure));
-    return bytes;
+    if (have >= 0)
+        return g_bytes_new_take(g_steal_pointer(&data), (gsize)have);
+    kh_error_set(error, errno == ENOENT ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED,
+                 "%s cannot be read: %s", path,
+                 errno == EINVAL ? "it is not a file" : g_strerror(errno));
+    return NULL;
 }

@@ -24,6 +24,9 @@ guint16 kh_bytes_read16(const guint8 *data);
 guint32 kh_bytes_read32(const guint8 *data);
 guint64 kh_bytes_read64(const guint8 *data);
 
+/* Reads to the end, or @room bytes, over interruptions. How many; -1 and errno. */
+gssize kh_bytes_read_fd(int fd, guint8 *data, gsize room);
+
 /*
  * At most @max bytes of the file @path; a longer one is cut at @max + 1 bytes, which tells the
  * caller that it is longer. A pipe is read too, unless @regular. KH_ERROR_NOT_FOUND,

@@ -4,11 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
+#include "bytes.h"
 #include "crl.h"
 #include "error.h"
 #include "folders.h"
@@ -72,31 +73,23 @@ static GBytes *
 read_file(int fd)
 {
     g_autofree guint8 *data = NULL;
-    gsize size = 0, have = 0;
-    ssize_t n = 1;
+    gsize size = 0;
 
     if (!is_usable(fd, &size))
         return NULL;
     data = g_malloc(size);
-    while (have < size && n > 0) {
-        n = TEMP_FAILURE_RETRY(read(fd, data + have, size - have));
-        have += n > 0 ? (gsize)n : 0;
-    }
-    return have == size ? g_bytes_new_take(g_steal_pointer(&data), size) : NULL;
+    return kh_bytes_read_fd(fd, data, size) == (gssize)size
+               ? g_bytes_new_take(g_steal_pointer(&data), size)
+               : NULL;
 }
 
 GBytes *
 kh_certificate_cache_get(KhCertificateCache *cache, const char *name)
 {
     g_autofree char *path = g_build_filename(cache->folder, name, NULL);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    GBytes *bytes;
+    g_auto(KhFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
-    if (fd < 0)
-        return NULL;
-    bytes = read_file(fd);
-    close(fd);
-    return bytes;
+    return fd < 0 ? NULL : read_file(fd);
 }
 
 static gboolean
@@ -126,18 +119,14 @@ gboolean
 kh_certificate_cache_try_lock(KhCertificateCache *cache)
 {
     g_autofree char *path = g_build_filename(cache->folder, LOCK_NAME, NULL);
-    int fd;
+    g_auto(KhFd) fd = -1;
 
     if (!make_folder(cache))
         return TRUE;
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, FILE_MODE);
-    if (fd < 0)
-        return TRUE;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        close(fd);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         return FALSE;
-    }
-    cache->lock = fd;
+    cache->lock = g_steal_fd(&fd);
     return TRUE;
 }
 

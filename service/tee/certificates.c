@@ -7,8 +7,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "auto-fd.h"
 #include "bytes.h"
 #include "error.h"
 #include "names.h"
@@ -241,16 +241,11 @@ by_name(gconstpointer a, gconstpointer b)
 static GDir *
 open_folder(const char *path, GError **error)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int number = errno;
+    g_auto(KhFd) fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int number = fd < 0 ? errno : EIO;
     g_autofree char *shown = NULL;
-    GDir *dir = NULL;
+    GDir *dir = fd < 0 ? NULL : g_dir_open(path, 0, NULL);
 
-    if (fd >= 0) {
-        dir = g_dir_open(path, 0, NULL);
-        number = EIO;
-        close(fd);
-    }
     if (dir != NULL)
         return dir;
     shown = g_filename_display_name(path);

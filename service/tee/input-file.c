@@ -8,6 +8,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
+#include "bytes.h"
 #include "error.h"
 #include "openssl-autoptr.h"
 #include "sizes.h"
@@ -22,12 +24,12 @@ kh_file_hash_clear(KhFileHash *self)
     self->size = 0;
 }
 
-static void
+static gboolean
 set_error(GError **error, KhError code, const char *what, const char *path, const char *found)
 {
     g_autofree char *name = g_filename_display_name(path);
 
-    g_set_error(error, KH_ERROR, code, "The %s %s %s", what, name, found);
+    return kh_error_set(error, code, "The %s %s %s", what, name, found);
 }
 
 static gboolean
@@ -43,17 +45,15 @@ check_kind(const struct stat *info, const char *what, const char *path, guint64 
 
     if (is_dev_null(info))
         return TRUE;
-    if (!S_ISREG(info->st_mode)) {
-        set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, "is not a regular file; give one");
-        return FALSE;
-    }
+    if (!S_ISREG(info->st_mode))
+        return set_error(error, KH_ERROR_NOT_SUPPORTED, what, path,
+                         "is not a regular file; give one");
     if ((guint64)info->st_size <= max)
         return TRUE;
     limit = kh_size_format(max);
     found = g_strdup_printf("has %" G_GUINT64_FORMAT " bytes; at most %s are accepted",
                             (guint64)info->st_size, limit);
-    set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, found);
-    return FALSE;
+    return set_error(error, KH_ERROR_NOT_SUPPORTED, what, path, found);
 }
 
 /* Never waits for the other end of a pipe, never becomes a controlling terminal's. */
@@ -61,7 +61,7 @@ static int
 open_checked(const char *path, int flags, const char *what, guint64 max, guint64 *size,
              GError **error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+    g_auto(KhFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
     g_autofree char *found = NULL;
     struct stat info;
 
@@ -70,16 +70,12 @@ open_checked(const char *path, int flags, const char *what, guint64 max, guint64
 
         found = g_strdup_printf("cannot be opened: %s", g_strerror(errno));
         set_error(error, missing ? KH_ERROR_NOT_FOUND : KH_ERROR_FAILED, what, path, found);
-        if (fd >= 0)
-            close(fd);
         return -1;
     }
-    if (!check_kind(&info, what, path, max, error)) {
-        close(fd);
+    if (!check_kind(&info, what, path, max, error))
         return -1;
-    }
     *size = is_dev_null(&info) ? 0 : (guint64)info.st_size;
-    return fd;
+    return g_steal_fd(&fd);
 }
 
 /* Hashes until the end; the bytes, -1 and errno. Stops behind @size: the file grows. */
@@ -104,21 +100,6 @@ pump(int fd, guint64 size, EVP_MD_CTX *context)
     return (gint64)total;
 }
 
-/* At most @room bytes; -1 and errno. */
-static gint64
-fill(int fd, guint8 *buffer, guint64 room)
-{
-    guint64 total = 0;
-    ssize_t n;
-
-    while (total < room && (n = read(fd, buffer + total, room - total)) != 0) {
-        if (n < 0 && errno != EINTR)
-            return -1;
-        total += n > 0 ? (guint64)n : 0;
-    }
-    return (gint64)total;
-}
-
 /* Whether @total bytes could be read (-1 and errno), and are all of @size. */
 static gboolean
 check_total(gint64 total, guint64 size, const char *what, const char *path, GError **error)
@@ -138,9 +119,8 @@ static GBytes *
 read_file(const char *path, int flags, const char *what, guint64 max, GError **error)
 {
     g_autofree guint8 *content = NULL;
+    g_auto(KhFd) fd = -1;
     guint64 size;
-    gboolean good;
-    int fd;
 
     g_return_val_if_fail(max < G_MAXUINT, NULL);
     fd = open_checked(path, flags, what, max, &size, error);
@@ -148,9 +128,9 @@ read_file(const char *path, int flags, const char *what, guint64 max, GError **e
         return NULL;
     /* One byte more, to see that it ends there. */
     content = g_malloc(size + 1);
-    good = check_total(fill(fd, content, size + 1), size, what, path, error);
-    close(fd);
-    return good ? g_bytes_new_take(g_steal_pointer(&content), size) : NULL;
+    return check_total(kh_bytes_read_fd(fd, content, size + 1), size, what, path, error)
+               ? g_bytes_new_take(g_steal_pointer(&content), size)
+               : NULL;
 }
 
 GBytes *
@@ -177,17 +157,12 @@ kh_input_file_hash(const char *path, const char *what, guint64 max, KhFileHash *
                    GError **error)
 {
     g_autoptr(EVP_MD_CTX) context = EVP_MD_CTX_new();
-    gboolean good;
-    int fd;
+    g_auto(KhFd) fd = -1;
 
     if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
         return no_sha256(error);
     fd = open_checked(path, 0, what, max, &hash->size, error);
-    if (fd < 0)
-        return FALSE;
-    good = check_total(pump(fd, hash->size, context), hash->size, what, path, error);
-    close(fd);
-    if (!good)
+    if (fd < 0 || !check_total(pump(fd, hash->size, context), hash->size, what, path, error))
         return FALSE;
     if (!EVP_DigestFinal_ex(context, hash->sha256, NULL))
         return no_sha256(error);
