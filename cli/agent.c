@@ -2,7 +2,6 @@
 /* polkit's text agent; see agent.h. */
 #include "agent.h"
 
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <poll.h>

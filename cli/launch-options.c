@@ -2,8 +2,6 @@
 /* From words to a launch; see launch-options.h. */
 #include "launch-options.h"
 
-#include <string.h>
-
 #include "cpu-types.h"
 #include "error.h"
 #include "katana-repo.h"

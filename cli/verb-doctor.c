@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor doctor */
 #include <stdio.h>
-#include <string.h>
 
 #include "client.h"
 #include "doctor/verdict.h"

@@ -13,7 +13,6 @@
 #include "error.h"
 #include "kernel-cmdline.h"
 #include "launch-options.h"
-#include "names.h"
 #include "output.h"
 #include "verbs.h"
 

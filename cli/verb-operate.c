@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor start, stop, restart, reset, pause and resume. */
-#include "error.h"
 #include "verbs.h"
 
 #define NO_WAIT "Do not wait for RPC"

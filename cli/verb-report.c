@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* katana-hypervisor report: shows and verifies attestation reports, without the service. */
 #include <stdio.h>
-#include <string.h>
 
 #include "bytes.h"
 #include "crl.h"
 #include "error.h"
-#include "names.h"
 #include "output.h"
 #include "report-output.h"
 #include "values.h"

@@ -4,13 +4,11 @@
  * of them or none.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "client.h"
 #include "error.h"
 #include "lasting.h"
 #include "names.h"
-#include "output.h"
 #include "values.h"
 #include "verbs.h"
 

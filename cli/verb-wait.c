@@ -3,7 +3,6 @@
 #include "client.h"
 #include "error.h"
 #include "names.h"
-#include "output.h"
 #include "verbs.h"
 #include "watch.h"
 

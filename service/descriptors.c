@@ -2,7 +2,6 @@
 /* The limit on descriptors; see descriptors.h. */
 #include "descriptors.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>

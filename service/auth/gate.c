@@ -11,7 +11,6 @@
 #include "model/config.h"
 #include "intake.h"
 #include "methods.h"
-#include "names.h"
 
 #define INTERFACE_PROPERTIES "org.freedesktop.DBus.Properties"
 #define ACTION_EXPOSE "expose"

@@ -4,7 +4,6 @@
 
 #include "build-config.h"
 #include "doctor/doctor.h"
-#include "error.h"
 #include "machine/host-context.h"
 #include "listing.h"
 #include "options.h"

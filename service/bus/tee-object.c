@@ -2,8 +2,6 @@
 /* A confidential instance on the bus; see tee-object.h. */
 #include "tee-object.h"
 
-#include <string.h>
-
 #include "descriptors.h"
 #include "error.h"
 #include "guest/guest-evidence.h"

@@ -2,7 +2,6 @@
 /* The processor's checks; see processor.h. */
 #include "processor.h"
 
-#include <string.h>
 #include <sys/utsname.h>
 
 #include "tee/product.h"

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "error.h"
 #include "image-folder.h"
 #include "image-import.h"
 #include "state/instance-dir-removal.h"

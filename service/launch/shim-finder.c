@@ -3,7 +3,6 @@
 #include "shim-finder.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

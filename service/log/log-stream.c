@@ -10,8 +10,6 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
-#include "error.h"
-
 #define CHUNK 65536
 /* Of one stream in one turn of the main loop, however fast its reader is. */
 #define TURN_BYTES (4 * CHUNK)

@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "auto-fd.h"
 #include "error.h"
-#include "sizes.h"
 
 /*
  * SO_REUSEADDR as QEMU's user network sets it: connections in TIME-WAIT do not count,

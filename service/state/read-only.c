@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 /*
  * One that the kernel has closed for its errors need not have the flag (ext4 since Linux 6.14), so

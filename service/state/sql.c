@@ -3,10 +3,8 @@
 #include "sql.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "database-file.h"
 #include "error.h"

@@ -2,8 +2,6 @@
 /* From a host's answer to a verdict; see attestation.h. */
 #include "attestation.h"
 
-#include <string.h>
-
 #include "bytes.h"
 
 /* Katana asks for its reports from there (its crates/tee/src/snp.rs). */

@@ -7,7 +7,6 @@
 
 #include "bytes.h"
 #include "crl.h"
-#include "error.h"
 #include "signature.h"
 
 /* The first intermediate of Genoa, which AMD has revoked and replaced. */

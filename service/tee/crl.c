@@ -4,7 +4,6 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <string.h>
 
 #include "error.h"
 #include "signature.h"

@@ -2,14 +2,12 @@
 /* A uid of its own for each instance; see uid-pool.h. */
 #include "uid-pool.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "launch/process.h"
-#include "sizes.h"
 #include "uid-claim.h"
 
 struct _KhUidPool {

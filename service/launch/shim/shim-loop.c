@@ -2,7 +2,6 @@
 /* The main loop of the shim. */
 #include "shim-loop.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <time.h>
