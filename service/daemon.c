@@ -11,7 +11,6 @@
 #include "auth/doorway.h"
 #include "auth/intake.h"
 #include "bus/exporter.h"
-#include "descriptors.h"
 #include "error.h"
 #include "find-facts.h"
 #include "manager/autostart.h"

@@ -4,7 +4,6 @@
 
 #include "config-keys.h"
 #include "crash-point.h"
-#include "error.h"
 
 /*
  * The secret keys that were set for the next start, before and by @changes (a{sv}): whether

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "crash-point.h"
 #include "machine/exit-cause.h"
 #include "error.h"
@@ -145,15 +146,12 @@ static void
 note_exit_code(KhInstance *self)
 {
     gboolean same_boot = g_str_equal(self->record->boot_id, self->machines->facts->boot_id);
-    int folder = -1;
+    g_auto(KhFd) folder = -1;
 
     if (self->record->exit_code < 0)
         folder = kh_instance_open_folder(self, NULL);
-    if (folder < 0)
-        return;
-    if (left_by_this_start(self, folder, same_boot))
+    if (folder >= 0 && left_by_this_start(self, folder, same_boot))
         self->record->exit_code = kh_ending_read_exit_code(folder, self->record->vm_uid);
-    close(folder);
 }
 
 /* Where nothing can be written its shim could not leave how QEMU has ended. */
@@ -175,7 +173,7 @@ explain_silence(KhInstance *self, GError **error)
 static KhEnding
 describe_end(KhInstance *self, GError **error)
 {
-    int folder = kh_instance_open_folder(self, error);
+    g_auto(KhFd) folder = kh_instance_open_folder(self, error);
     gboolean same_boot = g_str_equal(self->record->boot_id, self->machines->facts->boot_id);
     KhEnding ending = KH_ENDING_UNKNOWN;
 
@@ -183,7 +181,6 @@ describe_end(KhInstance *self, GError **error)
         return KH_ENDING_FAILED;
     if (left_by_this_start(self, folder, same_boot))
         ending = kh_ending_describe(folder, self->record->vm_uid, error);
-    close(folder);
     if (ending == KH_ENDING_UNKNOWN && explain_silence(self, error))
         return ending;
     if (ending != KH_ENDING_UNKNOWN || (same_boot && self->launched))

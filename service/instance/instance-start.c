@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "crash-point.h"
 #include "descriptors.h"
 #include "error.h"
@@ -169,12 +170,10 @@ note_disk(const KhRecord *record, gpointer data, GError **error)
 static void
 drop_exit_status(KhInstance *self)
 {
-    int folder = kh_instance_open_folder(self, NULL);
+    g_auto(KhFd) folder = kh_instance_open_folder(self, NULL);
 
-    if (folder < 0)
-        return;
-    unlinkat(folder, KH_FILE_EXIT_STATUS, 0);
-    close(folder);
+    if (folder >= 0)
+        unlinkat(folder, KH_FILE_EXIT_STATUS, 0);
 }
 
 /* Nothing of the start before holds any more. */

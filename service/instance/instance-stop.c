@@ -3,7 +3,6 @@
 #include "instance-private.h"
 
 #include "crash-point.h"
-#include "error.h"
 
 gint64
 kh_instance_stop_budget(KhInstance *self, const KhRequest *request)

@@ -2,10 +2,8 @@
 /* The shim as a direct child; see direct-launcher.h and shim-protocol.h. */
 #include "direct-launcher.h"
 
-#include <fcntl.h>
 #include <gio/gunixinputstream.h>
 #include <glib-unix.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cgroup.h"

@@ -38,19 +38,19 @@ note(Search *search, GError *reason)
         g_error_free(reason);
 }
 
-/* Nothing was found; what was not seen may be the machine, so that it comes first. */
+/* @vm, or NULL for none; what was not seen may be the machine, so that it comes first. */
 static KhVm *
-search_end(Search *search, GError **error)
+search_end(Search *search, KhVm *vm, GError **error)
 {
-    if (search->unknown != NULL)
+    if (vm == NULL && search->unknown != NULL)
         g_propagate_error(error, g_steal_pointer(&search->unknown));
-    else if (search->foreign != NULL)
+    else if (vm == NULL && search->foreign != NULL)
         g_propagate_error(error, g_steal_pointer(&search->foreign));
-    else
-        g_set_error(error, KH_ERROR, KH_ERROR_NOT_FOUND, "No machine runs for %s", search->ref->id);
+    else if (vm == NULL)
+        kh_error_set(error, KH_ERROR_NOT_FOUND, "No machine runs for %s", search->ref->id);
     g_clear_error(&search->unknown);
     g_clear_error(&search->foreign);
-    return NULL;
+    return vm;
 }
 
 static GDir *
@@ -194,24 +194,15 @@ kh_shim_finder_find(const KhMachineRef *ref, GError **error)
 
     if (vm == NULL)
         vm = find_by_user(&search);
-    if (vm == NULL)
-        return search_end(&search, error);
-    g_clear_error(&search.foreign);
-    g_clear_error(&search.unknown);
-    return vm;
+    return search_end(&search, vm, error);
 }
 
 KhVm *
 kh_shim_finder_follow_shim(const KhMachineRef *ref, gint64 pid, GError **error)
 {
     Search search = search_begin(ref);
-    KhVm *vm = follow_shim(&search, pid);
 
-    if (vm == NULL)
-        return search_end(&search, error);
-    g_clear_error(&search.foreign);
-    g_clear_error(&search.unknown);
-    return vm;
+    return search_end(&search, follow_shim(&search, pid), error);
 }
 
 /* GONE for another process with the same number. */

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "error.h"
 #include "launch/shim-finder.h"
 #include "launch/shim-protocol.h"
@@ -77,12 +78,11 @@ static void
 drop_sockets(const KhMachines *machines, const char *id)
 {
     static const char *const names[] = {KH_SOCKET_QMP, KH_SOCKET_CONTROL, KH_SOCKET_CONSOLE};
-    int folder = kh_instance_dir_open(kh_state_dir_runtime_fd(machines->state_dir), id, NULL);
+    g_auto(KhFd) folder =
+        kh_instance_dir_open(kh_state_dir_runtime_fd(machines->state_dir), id, NULL);
 
     for (guint i = 0; folder >= 0 && i < G_N_ELEMENTS(names); i++)
         unlinkat(folder, names[i], 0);
-    if (folder >= 0)
-        close(folder);
 }
 
 void

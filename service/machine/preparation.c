@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auto-fd.h"
 #include "crash-point.h"
 #include "error.h"
 #include "launch/shim-protocol.h"
@@ -69,16 +69,14 @@ refuse_missing(const Preparation *p, const char *file, GError **error)
 static gboolean
 has_file_system(const Preparation *p, int folder, guint64 *size)
 {
-    int fd = kh_instance_dir_open_file(folder, KH_FILE_DATA, p->uid, NULL);
+    g_auto(KhFd) fd = kh_instance_dir_open_file(folder, KH_FILE_DATA, p->uid, NULL);
     guint8 magic[2] = {0, 0};
-    gboolean read;
 
     if (fd < 0)
         return FALSE;
     *size = (guint64)lseek(fd, 0, SEEK_END);
-    read = pread(fd, magic, sizeof magic, 1024 + 56) == sizeof magic;
-    close(fd);
-    return read && magic[0] == 0x53 && magic[1] == 0xef;
+    return pread(fd, magic, sizeof magic, 1024 + 56) == sizeof magic && magic[0] == 0x53 &&
+           magic[1] == 0xef;
 }
 
 /*
@@ -159,14 +157,10 @@ static gboolean
 make_folders(Preparation *p, GError **error)
 {
     int runtime = kh_state_dir_runtime_fd(p->dir);
-    int folder = open_folder(p, error);
-    gboolean made;
+    g_auto(KhFd) folder = open_folder(p, error);
 
-    if (folder < 0)
-        return FALSE;
-    made = check_not_held(p, folder, error) && make_files(p, folder, error);
-    close(folder);
-    return made && kh_instance_dir_remove(runtime, p->id, NULL, error) &&
+    return folder >= 0 && check_not_held(p, folder, error) && make_files(p, folder, error) &&
+           kh_instance_dir_remove(runtime, p->id, NULL, error) &&
            kh_instance_dir_create(runtime, p->id, p->uid, error);
 }
 
@@ -187,14 +181,12 @@ sync_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancel
 {
     const Preparation *p = data;
     GError *error = NULL;
-    int folder = kh_instance_dir_open(kh_state_dir_instances_fd(p->dir), p->id, &error);
+    g_auto(KhFd) folder = kh_instance_dir_open(kh_state_dir_instances_fd(p->dir), p->id, &error);
 
     if (folder >= 0 && kh_instance_dir_sync_file(folder, KH_FILE_DATA, p->uid, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);
-    if (folder >= 0)
-        close(folder);
 }
 
 /* It must be known that the disk holds something before anything is put there. */

@@ -2,7 +2,6 @@
 /* One run of a machine; see run.h. */
 #include "run.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "crash-point.h"

@@ -2,8 +2,6 @@
 /* The rows of instances; see instance-rows.h. */
 #include "instance-rows.h"
 
-#include <string.h>
-
 #include "error.h"
 #include "model/config-checks.h"
 #include "sql.h"
