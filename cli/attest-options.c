@@ -210,14 +210,17 @@ kh_attest_options_policy(const KhAttestOptions *self, GError **error)
     return NULL;
 }
 
+typedef gboolean (*FeltParse)(const char *text, KhFelt *felt, GError **error);
+
 static gboolean
-parse_felt(const char *text, const char *option, KhExpectedFelt *expected, GError **error)
+parse_felt(const char *text, const char *option, FeltParse parse, KhExpectedFelt *expected,
+           GError **error)
 {
     if (text == NULL)
         return TRUE;
     expected->set = TRUE;
     expected->source = KH_SOURCE_OPTION;
-    if (kh_felt_parse(text, &expected->felt, error))
+    if (parse(text, &expected->felt, error))
         return TRUE;
     g_prefix_error(error, "%s: ", option);
     return FALSE;
@@ -231,19 +234,6 @@ parse_number(const char *text, const char *option, KhExpectedNumber *expected, G
     expected->set = TRUE;
     expected->source = KH_SOURCE_OPTION;
     return kh_number_parse(text, option, 0, G_MAXINT64, &expected->number, error);
-}
-
-static gboolean
-parse_chain_id(const char *text, KhExpectedFelt *expected, GError **error)
-{
-    if (text == NULL)
-        return TRUE;
-    expected->set = TRUE;
-    expected->source = KH_SOURCE_OPTION;
-    if (kh_felt_from_chain_id(text, &expected->felt, error))
-        return TRUE;
-    g_prefix_error(error, "--chain-id: ");
-    return FALSE;
 }
 
 static gboolean
@@ -269,12 +259,15 @@ kh_attest_options_katana(const KhAttestOptions *self, KhKatanaExpectations *expe
                          GError **error)
 {
     memset(expected, 0, sizeof *expected);
-    return parse_chain_id(self->chain_id, &expected->chain_id, error) &&
-           parse_felt(self->fee_token, "--fee-token", &expected->fee_token, error) &&
+    return parse_felt(self->chain_id, "--chain-id", kh_felt_from_chain_id, &expected->chain_id,
+                      error) &&
+           parse_felt(self->fee_token, "--fee-token", kh_felt_parse, &expected->fee_token, error) &&
            parse_number(self->block, "--block", &expected->block, error) &&
            parse_number(self->min_block, "--min-block", &expected->min_block, error) &&
-           parse_felt(self->block_hash, "--block-hash", &expected->block_hash, error) &&
-           parse_felt(self->state_root, "--state-root", &expected->state_root, error) &&
+           parse_felt(self->block_hash, "--block-hash", kh_felt_parse, &expected->block_hash,
+                      error) &&
+           parse_felt(self->state_root, "--state-root", kh_felt_parse, &expected->state_root,
+                      error) &&
            parse_prev(self->prev, &expected->prev_block, error) &&
            parse_number(self->fork_block, "--fork-block", &expected->fork_block, error);
 }
