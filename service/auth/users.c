@@ -47,7 +47,6 @@ is_about(gpointer serial, gpointer name, gpointer sender)
     return g_str_equal(name, sender);
 }
 
-/* A question before it is forgotten: the bus loses answers to who has too much to read. */
 void
 kh_users_ask(KhUsers *self, const char *sender)
 {

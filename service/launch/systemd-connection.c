@@ -13,10 +13,6 @@ struct _KhSystemdConnection {
 
 G_DEFINE_FINAL_TYPE(KhSystemdConnection, kh_systemd_connection, G_TYPE_OBJECT)
 
-enum { JOB_REMOVED, N_SIGNALS };
-
-static guint signals[N_SIGNALS];
-
 typedef struct {
     KhSystemdReady ready;
     gpointer data;
@@ -31,7 +27,7 @@ on_job_removed(GDBusConnection *connection, const char *sender, const char *path
     if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(uoss)")))
         return;
     g_variant_get(parameters, "(uo&ss)", NULL, NULL, &unit, NULL);
-    g_signal_emit(data, signals[JOB_REMOVED], 0, unit);
+    g_signal_emit_by_name(data, "job-removed", unit);
 }
 
 static void
@@ -128,9 +124,8 @@ static void
 kh_systemd_connection_class_init(KhSystemdConnectionClass *class)
 {
     G_OBJECT_CLASS(class)->finalize = kh_systemd_connection_finalize;
-    signals[JOB_REMOVED] =
-        g_signal_new("job-removed", KH_TYPE_SYSTEMD_CONNECTION, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
-                     NULL, G_TYPE_NONE, 1, G_TYPE_STRING);
+    g_signal_new("job-removed", KH_TYPE_SYSTEMD_CONNECTION, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                 G_TYPE_NONE, 1, G_TYPE_STRING);
 }
 
 static void

@@ -122,23 +122,19 @@ kh_unit_state_read(GDBusConnection *connection, const char *unit, KhUnitStateRea
                    gpointer data)
 {
     g_autofree char *path = kh_unit_path(unit);
-    Reading *reading = g_new0(Reading, 1);
+    const KhUnitState unknown = {.active_state = g_strdup("inactive"),
+                                 .result = g_strdup("success"),
+                                 .status_text = g_strdup("")};
+    const Reading begun = {g_memdup2(&unknown, sizeof unknown), G_N_ELEMENTS(fields), FALSE, read,
+                           data};
+    Reading *reading = g_memdup2(&begun, sizeof begun);
 
-    reading->read = read;
-    reading->data = data;
-    reading->state = g_new0(KhUnitState, 1);
-    reading->state->active_state = g_strdup("inactive");
-    reading->state->result = g_strdup("success");
-    reading->state->status_text = g_strdup("");
-    reading->unanswered = G_N_ELEMENTS(fields);
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
-        Question *question = g_new0(Question, 1);
+        const Question question = {reading, i};
 
-        question->reading = reading;
-        question->field = i;
         g_dbus_connection_call(connection, KH_SYSTEMD, path, "org.freedesktop.DBus.Properties",
                                "Get", g_variant_new("(ss)", fields[i].interface, fields[i].name),
                                G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL,
-                               on_field, question);
+                               on_field, g_memdup2(&question, sizeof question));
     }
 }
