@@ -21,8 +21,6 @@ gboolean
 kh_confidential_check_host(KhCheckContext *context, const KhSettings *settings,
                            const KhConfig *config, const KhOverrides *overrides, GError **error)
 {
-    if (!config->tee)
-        return TRUE;
     if (!check_dev(config, overrides->allow_dev, error))
         return FALSE;
     if (settings->simulate_tee || overrides->force || kh_snp_host_check(context, error))

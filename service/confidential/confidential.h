@@ -20,8 +20,8 @@ typedef struct {
 } KhOverrides;
 
 /*
- * KH_ERROR_NOT_SUPPORTED with what the host, by @context, lacks that would have to run @config;
- * KH_ERROR_INVALID_ARGUMENT.
+ * KH_ERROR_NOT_SUPPORTED with what the host, by @context, lacks that would have to run the
+ * confidential @config; KH_ERROR_INVALID_ARGUMENT.
  */
 gboolean kh_confidential_check_host(KhCheckContext *context, const KhSettings *settings,
                                     const KhConfig *config, const KhOverrides *overrides,

@@ -60,18 +60,28 @@ with_port(KhManager *self, const KhConfig *config, GError **error)
     return port == 0 ? NULL : kh_config_with(config, "rpc-port", g_variant_new_uint16(port));
 }
 
+/* The host is described only for who needs that: it is looked at for it. */
+static gboolean
+check_host(KhManager *self, const KhConfig *config, const KhOverrides *overrides, GError **error)
+{
+    g_autoptr(KhCheckContext) context = NULL;
+
+    if (!config->tee)
+        return TRUE;
+    context = kh_host_context_new(self->machines);
+    return kh_confidential_check_host(context, self->machines->settings, config, overrides, error);
+}
+
 /* The configuration that is asked for; what create and validate have in common. */
 static KhConfig *
 check_request(KhManager *self, const char *name, GVariant *dict, const KhOverrides *overrides,
               GError **error)
 {
     g_autoptr(KhConfig) config = kh_config_new(dict, &self->machines->facts->limits, error);
-    g_autoptr(KhCheckContext) context = kh_host_context_new(self->machines);
 
     if (config == NULL || !kh_descriptors_check(CREATE_DESCRIPTORS, error) ||
         !kh_manager_check_database(self, error) || !check_room(self, name, config, error) ||
-        !kh_manager_check_image(self, config, error) ||
-        !kh_confidential_check_host(context, self->machines->settings, config, overrides, error))
+        !kh_manager_check_image(self, config, error) || !check_host(self, config, overrides, error))
         return NULL;
     return g_steal_pointer(&config);
 }
